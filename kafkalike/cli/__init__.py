@@ -1,0 +1,1 @@
+"""The commands behind bin/, one click command per file."""

@@ -1,0 +1,1 @@
+"""What the cluster agrees on: the znodes, the metadata image, who is alive."""

@@ -1,0 +1,1 @@
+"""Sockets: accepted connections and outgoing ones."""

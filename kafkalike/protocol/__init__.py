@@ -1,0 +1,1 @@
+"""Bytes to objects and back: Kafka's messages, record batches and compression; no I/O."""

@@ -1,0 +1,1 @@
+"""Partitions of this broker: leader or follower, in-sync replicas, high watermark, waiting requests."""

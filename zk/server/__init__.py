@@ -1,0 +1,1 @@
+"""A single-node server that speaks the ZooKeeper protocol."""

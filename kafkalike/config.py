@@ -10,7 +10,6 @@ until then they are read, warned about and ignored, as any unknown key is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 
@@ -326,26 +325,26 @@ class Endpoint(NamedTuple):
     port: int
 
 
-@dataclass(frozen=True)
 class Config(Mapping[str, Any]):
     """Typed values by Kafka's key. `originals` holds what was set explicitly, as text."""
 
-    values: dict[str, Any]
-    originals: dict[str, str]
+    def __init__(self, typed: dict[str, Any], originals: dict[str, str]) -> None:
+        self._typed = typed
+        self.originals = originals
 
     def __getitem__(self, key: str) -> Any:
-        return self.values[key]
+        return self._typed[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.values)
+        return iter(self._typed)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self._typed)
 
     @property
     def log_dirs(self) -> list[str]:
         """The directories that hold logs: log.dirs, else log.dir."""
-        text = self.values["log.dirs"] or self.values["log.dir"]
+        text = self._typed["log.dirs"] or self._typed["log.dir"]
         return [part.strip() for part in text.split(",") if part.strip()]
 
     @property
@@ -356,20 +355,20 @@ class Config(Mapping[str, Any]):
     @property
     def advertised_listeners(self) -> list[Endpoint]:
         """What clients are told; `listeners` unless set."""
-        return self._endpoints("advertised.listeners" if self.values["advertised.listeners"] else "listeners")
+        return self._endpoints("advertised.listeners" if self._typed["advertised.listeners"] else "listeners")
 
     @property
     def inter_broker_listener(self) -> str:
         """The name of the listener that brokers use among themselves."""
-        named = self.values["inter.broker.listener.name"]
-        return str(named or self.values["security.inter.broker.protocol"])
+        named = self._typed["inter.broker.listener.name"]
+        return str(named or self._typed["security.inter.broker.protocol"])
 
     def _endpoints(self, key: str) -> list[Endpoint]:
-        text = self.values[key]
+        text = self._typed[key]
         protocols = dict(
             (name.strip(), protocol.strip())
             for name, _, protocol in (
-                part.partition(":") for part in self.values["listener.security.protocol.map"].split(",") if part.strip()
+                part.partition(":") for part in self._typed["listener.security.protocol.map"].split(",") if part.strip()
             )
         )
         endpoints = [self._endpoint(key, part.strip(), protocols) for part in text.split(",") if part.strip()]

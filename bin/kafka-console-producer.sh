@@ -1,0 +1,3 @@
+#!/bin/sh
+# Sends each line of standard input as a message.
+exec "$(dirname "$(readlink -f "$0")")/kafka-run-class.sh" kafkalike.cli.console_producer "$@"

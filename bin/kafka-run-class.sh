@@ -1,0 +1,31 @@
+#!/bin/sh
+# Runs a command of kafkalike by its module, or by the name of the Java class that old scripts call it by.
+# Works from any directory and through symbolic links, without activating anything.
+here=$(dirname "$(readlink -f "$0")")
+root=$(dirname "$here")
+
+if [ $# -eq 0 ]; then
+  echo "USAGE: $0 module|class [options]" >&2
+  exit 1
+fi
+case $1 in
+  org.apache.kafka.tools.TopicCommand | kafka.admin.TopicCommand) module=kafkalike.cli.topics ;;
+  kafka.tools.ConsoleProducer) module=kafkalike.cli.console_producer ;;
+  org.apache.kafka.tools.consumer.ConsoleConsumer | kafka.tools.ConsoleConsumer) module=kafkalike.cli.console_consumer ;;
+  org.apache.kafka.tools.consumer.group.ConsumerGroupCommand | kafka.admin.ConsumerGroupCommand) module=kafkalike.cli.consumer_groups ;;
+  kafka.admin.BrokerApiVersionsCommand) module=kafkalike.cli.broker_api_versions ;;
+  kafka.tools.DumpLogSegments) module=kafkalike.cli.dump_log ;;
+  kafka.Kafka) module=kafkalike.cli.server_start ;;
+  *) module=$1 ;;
+esac
+shift
+
+python=$root/.venv/bin/python
+if [ ! -x "$python" ]; then
+  python=python3
+  if ! PYTHONPATH="$root" $python -c 'import click, kafkalike' 2>/dev/null; then
+    echo "kafkalike is not installed yet: run $here/quickstart.sh once, or 'pip install .' in $root" >&2
+    exit 1
+  fi
+fi
+PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m "$module" "$@"

@@ -1,0 +1,1 @@
+"""Mirrors the tree; `servers` starts what the tests talk to."""

@@ -1,0 +1,53 @@
+"""`pytest` tests ours; `pytest --on apache tests/clients` runs the same client tests against Apache Kafka."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.servers import ApacheBroker, Broker, DebianZooKeeper, EmbeddedZooKeeper, Kafka, Server, ZooKeeper
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--on", choices=["kafkalike", "apache"], default="kafkalike", help="whose broker the clients use")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kafka" in metafunc.fixturenames:
+        if metafunc.config.getoption("--on") == "apache":
+            kinds = ["apache"]
+        elif metafunc.definition.get_closest_marker("real_zookeeper"):
+            kinds = ["embedded", "debian"]
+        else:
+            kinds = ["embedded"]
+        metafunc.parametrize("kafka", kinds, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """One broker and its ZooKeeper for all client tests."""
+    home = tmp_path_factory.mktemp(request.param)
+    zookeeper: ZooKeeper = (EmbeddedZooKeeper if request.param == "embedded" else DebianZooKeeper)(home / "zookeeper")
+    with (
+        zookeeper,
+        (ApacheBroker if request.param == "apache" else Broker)(home / "broker", zookeeper.connect) as broker,
+    ):
+        yield Kafka(broker, zookeeper)
+    assert "Traceback" not in broker.output(), broker.output()[-3000:]
+    assert "Traceback" not in zookeeper.output(), zookeeper.output()[-3000:]
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[[Server], Server]]:
+    """Starts a server that this test owns; it is stopped with the test."""
+    with ExitStack() as stack:
+        yield stack.enter_context
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test uses, for topics and groups."""
+    return f"t-{uuid.uuid4().hex[:10]}"

@@ -1,0 +1,66 @@
+"""Holds the current image, and wakes who waits for it to show something.
+
+The replicas of the control requests' fences that concern the whole broker are here too: the highest controller epoch
+that was seen. Called by broker/apis/update_metadata.py; read by everything that answers a client.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from kafkalike.cluster.metadata import Image
+
+log = logging.getLogger(__name__)
+
+Predicate = Callable[[Image], bool]
+
+
+class MetadataCache:
+    """One broker's image of the cluster."""
+
+    def __init__(self, cluster_id: str = "", reactor: Any = None) -> None:
+        if reactor is None:
+            from twisted.internet import reactor
+        self._reactor = reactor
+        self.image = Image(cluster_id=cluster_id)
+        self.controller_epoch = 0
+        self._waiting: dict[Deferred[bool], tuple[Predicate, Any]] = {}
+        self._callbacks: list[Callable[[Image, Image], Any]] = []
+
+    def apply(self, request: Any) -> None:
+        """Takes an UpdateMetadata request over, tells the listeners, then answers who waited for its effect."""
+        old, self.image = self.image, self.image.apply(request)
+        for callback in list(self._callbacks):
+            try:
+                callback(old, self.image)
+            except Exception:
+                log.exception("listener of the cluster's metadata")
+        for answer, (predicate, timer) in list(self._waiting.items()):
+            if answer in self._waiting and predicate(self.image):
+                del self._waiting[answer]
+                timer.cancel()
+                answer.callback(True)
+
+    def wait(self, predicate: Predicate, timeout_ms: int) -> Deferred[bool]:
+        """True as soon as the image satisfies the predicate, False when it has not within the timeout."""
+        answer: Deferred[bool] = Deferred()
+        if predicate(self.image):
+            answer.callback(True)
+        elif timeout_ms <= 0:
+            answer.callback(False)
+        else:
+            timer = self._reactor.callLater(timeout_ms / 1000, self._expire, answer)
+            self._waiting[answer] = (predicate, timer)
+        return answer
+
+    def on_change(self, callback: Callable[[Image, Image], Any]) -> None:
+        """Calls `callback(old, new)` after each change."""
+        self._callbacks.append(callback)
+
+    def _expire(self, answer: Deferred[bool]) -> None:
+        del self._waiting[answer]
+        answer.callback(False)

@@ -1,0 +1,465 @@
+"""A ZooKeeper session whose every operation is a Deferred and whose every event arrives on the reactor thread.
+
+kazoo keeps the connection: it has one thread that reads and writes the socket. Answers, watch events and changes of
+state are put into one queue in the order in which that thread met them, and a burst of them costs one
+`callFromThread`; there is no other thread. This is the only file that imports kazoo.
+
+What happens to an operation when the connection goes away:
+
+- issued while the state is SUSPENDED, it waits for the connection and is sent then;
+- under way when the connection is lost, a read (`get`, `exists`, `children`, `sync`) is simply sent again; a write ends
+  with ConnectionLoss, because it may or may not have been done: the caller reads back (recipes.py);
+- when the session is found to be expired every operation ends with SessionExpired. A new session is made without being
+  asked for; listeners see LOST, then CONNECTED, with another `session_id`.
+
+kazoo drops every watch when the connection is suspended and never says so to the caller: whoever watches must read
+and arm again on each CONNECTED. recipes.py has the watches that do.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
+
+from kazoo.client import KazooClient
+from kazoo.exceptions import (
+    BadVersionError as BadVersion,
+)
+from kazoo.exceptions import (
+    ConnectionClosedError as ConnectionClosed,
+)
+from kazoo.exceptions import (
+    ConnectionLoss,
+    KazooException,
+    RolledBackError,
+    RuntimeInconsistency,
+)
+from kazoo.exceptions import (
+    NoChildrenForEphemeralsError as NoChildrenForEphemerals,
+)
+from kazoo.exceptions import (
+    NodeExistsError as NodeExists,
+)
+from kazoo.exceptions import (
+    NoNodeError as NoNode,
+)
+from kazoo.exceptions import (
+    NotEmptyError as NotEmpty,
+)
+from kazoo.exceptions import (
+    SessionExpiredError as SessionExpired,
+)
+from kazoo.exceptions import (
+    ZookeeperError as ZooKeeperError,
+)
+from kazoo.handlers.threading import SequentialThreadingHandler
+from kazoo.protocol import serialization as jute
+from kazoo.protocol.connection import _CONNECTION_DROP
+from kazoo.protocol.states import Callback, EventType
+from kazoo.protocol.states import WatchedEvent as Event
+from kazoo.protocol.states import ZnodeStat as Stat
+from kazoo.retry import KazooRetry
+from kazoo.security import OPEN_ACL_UNSAFE
+from twisted.internet.defer import Deferred
+
+from zk import ensemble
+
+__all__ = [
+    "BadVersion",
+    "Check",
+    "ConnectTimeout",
+    "ConnectionClosed",
+    "ConnectionLoss",
+    "Create",
+    "Delete",
+    "Event",
+    "NoChildrenForEphemerals",
+    "NoNode",
+    "NodeExists",
+    "NotEmpty",
+    "SessionExpired",
+    "Set",
+    "Stat",
+    "ZkClient",
+    "ZooKeeperError",
+]
+
+log = logging.getLogger(__name__)
+
+CONNECTED, SUSPENDED, LOST = "CONNECTED", "SUSPENDED", "LOST"
+
+Watch = Callable[[Event], Any]
+Session = tuple[int, bytes]
+
+
+class ConnectTimeout(Exception):
+    """No server of the ensemble accepted a session in time."""
+
+
+class Create(NamedTuple):
+    """One operation of a multi; the result is the created path."""
+
+    path: str
+    data: bytes | None = None
+    ephemeral: bool = False
+    sequence: bool = False
+
+
+class Set(NamedTuple):
+    """One operation of a multi; the result is the new Stat."""
+
+    path: str
+    data: bytes | None
+    version: int = -1
+
+
+class Delete(NamedTuple):
+    """One operation of a multi; the result is True."""
+
+    path: str
+    version: int = -1
+
+
+class Check(NamedTuple):
+    """One operation of a multi: the node exists and has this version; the result is True."""
+
+    path: str
+    version: int
+
+
+Op = Create | Set | Delete | Check
+
+
+class ZkClient:
+    """One session with an ensemble. Made, started, used and stopped on the reactor thread."""
+
+    def __init__(
+        self,
+        connect_string: str,
+        session_timeout_ms: int,
+        reactor: Any = None,
+        session: Session | None = None,
+    ) -> None:
+        """Nothing is connected yet. `session` re-attaches to a session that an earlier process left."""
+        if reactor is None:
+            from twisted.internet import reactor
+        self._reactor = reactor
+        self.ensemble = ensemble.parse(connect_string)
+        self._chroot = self.ensemble.chroot
+        self._mailbox = _Mailbox(reactor)
+        handler = _Handler(self._mailbox)
+        self._kazoo = KazooClient(
+            hosts=str(self.ensemble),
+            timeout=session_timeout_ms / 1000,
+            client_id=session,
+            handler=handler,
+            connection_retry=KazooRetry(
+                max_tries=-1, delay=0.05, backoff=1.6, max_delay=1.0, sleep_func=handler.sleep_func
+            ),
+            logger=logging.getLogger("zk.kazoo"),
+        )
+        self._kazoo.add_listener(self._kazoo_state)
+        self._listeners: list[Callable[[str], Any]] = []
+        self._state = LOST
+        self._session: Session | None = None
+        self._first: Deferred[None] | None = None
+        self._stopping: Deferred[None] | None = None
+
+    # State.
+
+    @property
+    def state(self) -> str:
+        """ "CONNECTED", "SUSPENDED" or "LOST"; changes only between two turns of the reactor."""
+        return self._state
+
+    @property
+    def session_id(self) -> int | None:
+        """The id of the newest session, as `Stat.ephemeralOwner` shows it; kept while SUSPENDED."""
+        return self._session[0] if self._session else None
+
+    @property
+    def session(self) -> Session | None:
+        """Id and password of the newest session: what re-attaching to it needs."""
+        return self._session
+
+    def add_listener(self, listener: Callable[[str], Any]) -> None:
+        """Calls `listener(state)` at each change of state, before any answer that arrived after the change."""
+        self._listeners.append(listener)
+
+    def remove_listener(self, listener: Callable[[str], Any]) -> None:
+        """The opposite of add_listener; unknown listeners are ignored."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+    def start(self, timeout_ms: int) -> Deferred[None]:
+        """Connects and makes the chroot. ConnectTimeout after `timeout_ms`, with everything stopped again."""
+        assert self._first is None, "a client is started once"
+        first: Deferred[None] = Deferred()
+        self._first = first
+        deadline = self._reactor.callLater(timeout_ms / 1000, self._give_up, timeout_ms)
+
+        def connected(result: Any) -> Any:
+            if deadline.active():
+                deadline.cancel()
+            return result
+
+        first.addBoth(connected)
+        if self._chroot:
+            first.addCallback(lambda _: self._ensure(ensemble.parents(self._chroot)))
+        self._kazoo.start_async()
+        return first
+
+    def stop(self) -> Deferred[None]:
+        """Closes the session: its ephemerals are gone when the Deferred fires."""
+        if self._stopping is None:
+            self._stopping = Deferred()
+            # kazoo waits for its own thread here, so this must not happen on the reactor thread.
+            threading.Thread(target=self._close, name="zk-close", daemon=True).start()
+        answer: Deferred[None] = Deferred()
+        self._stopping.addCallback(lambda _: answer.callback(None))
+        return answer
+
+    # Operations.
+
+    def get(self, path: str, watch: Watch | None = None) -> Deferred[tuple[bytes | None, Stat]]:
+        """Data (None when the node has none) and Stat; NoNode."""
+        return self._read(jute.GetData(self._real(path), watch))
+
+    def exists(self, path: str, watch: Watch | None = None) -> Deferred[Stat | None]:
+        """Stat, or None when there is no such node; the watch is armed either way."""
+        return self._read(jute.Exists(self._real(path), watch))
+
+    def children(self, path: str, watch: Watch | None = None) -> Deferred[list[str]]:
+        """Names of the children, in no order; NoNode."""
+        return self._read(jute.GetChildren(self._real(path), watch))
+
+    def sync(self, path: str = "/") -> Deferred[str]:
+        """What is read after this is at least as new as what was written anywhere before it."""
+        return self._read(jute.Sync(self._real(path)))
+
+    def create(
+        self,
+        path: str,
+        data: bytes | None = None,
+        ephemeral: bool = False,
+        sequence: bool = False,
+        makepath: bool = False,
+    ) -> Deferred[str]:
+        """The created path; NodeExists, NoNode when the parent is missing (unless `makepath`)."""
+        create = self._create(Create(path, data, ephemeral, sequence))
+        answer = self._send(create)
+        if makepath:
+
+            def parent_missing(failure: Any) -> Any:
+                failure.trap(NoNode)
+                above = ensemble.parents(self._real(path))[:-1]
+                return self._ensure(above).addCallback(lambda _: self._send(create))
+
+            answer.addErrback(parent_missing)
+        return answer.addCallback(self._kazoo.unchroot)
+
+    def set(self, path: str, data: bytes | None, version: int = -1) -> Deferred[Stat]:
+        """The new Stat; NoNode, BadVersion."""
+        return self._send(jute.SetData(self._real(path), data, version))
+
+    def delete(self, path: str, version: int = -1) -> Deferred[bool]:
+        """True; NoNode, BadVersion, NotEmpty."""
+        return self._send(jute.Delete(self._real(path), version))
+
+    def ensure_path(self, path: str) -> Deferred[None]:
+        """Creates what is missing of a path, with null data."""
+        below_chroot = len(ensemble.parents(self._chroot))
+        return self._ensure(ensemble.parents(self._real(path))[below_chroot:])
+
+    def multi(self, operations: Sequence[Op]) -> Deferred[list[Any]]:
+        """All or nothing. Results in order; else the error of the first operation that could not be done, with its
+        position as `.index`."""
+        return self._send(jute.Transaction([self._part(op) for op in operations])).addCallback(_multi_result)
+
+    def drop_connection(self) -> None:
+        """Breaks the TCP connection, for tests of what a network does."""
+        self._kazoo._call(_CONNECTION_DROP, _Reply(self._mailbox, Deferred().addErrback(lambda _: None)))
+
+    # Inside.
+
+    def _real(self, path: str) -> str:
+        if not path.startswith("/"):
+            raise ensemble.EnsembleError(f"not an absolute path: {path!r}")
+        return (self._chroot + path.rstrip("/")) or "/"
+
+    def _create(self, op: Create) -> jute.Create:
+        flags = (1 if op.ephemeral else 0) | (2 if op.sequence else 0)
+        return jute.Create(self._real(op.path), op.data, OPEN_ACL_UNSAFE, flags)
+
+    def _part(self, op: Op) -> Any:
+        if isinstance(op, Create):
+            return self._create(op)
+        if isinstance(op, Set):
+            return jute.SetData(self._real(op.path), op.data, op.version)
+        if isinstance(op, Delete):
+            return jute.Delete(self._real(op.path), op.version)
+        return jute.CheckVersion(self._real(op.path), op.version)
+
+    def _send(self, request: Any) -> Deferred[Any]:
+        answer: Deferred[Any] = Deferred()
+        self._kazoo._call(request, _Reply(self._mailbox, answer))
+        return answer
+
+    def _read(self, request: Any) -> Deferred[Any]:
+        def again(failure: Any) -> Any:
+            failure.trap(ConnectionLoss)
+            return self._read(request)
+
+        return self._send(request).addErrback(again)
+
+    def _ensure(self, paths: list[str]) -> Deferred[None]:
+        """Creates real paths from the top; all are sent at once, for ZooKeeper keeps the order of a session."""
+
+        def exists_already(failure: Any, path: str) -> Any:
+            if failure.check(ConnectionLoss):
+                return self._send(jute.Create(path, None, OPEN_ACL_UNSAFE, 0)).addErrback(exists_already, path)
+            failure.trap(NodeExists)
+            return None
+
+        answers = [
+            self._send(jute.Create(path, None, OPEN_ACL_UNSAFE, 0)).addErrback(exists_already, path) for path in paths
+        ]
+        done: Deferred[None] = Deferred()
+        done.callback(None)
+        for answer in answers:
+            done.addCallback(lambda _, answer=answer: answer)
+        return done.addCallback(lambda _: None)
+
+    def _kazoo_state(self, state: str) -> None:
+        # On kazoo's thread: the session is read here, where it is the one that the state is about.
+        session = (self._kazoo._session_id, self._kazoo._session_passwd) if state == CONNECTED else None
+        self._mailbox.put(self._state_changed, str(state), session)
+
+    def _state_changed(self, state: str, session: Session | None) -> None:
+        if session is not None:
+            self._session = session
+        self._state = state
+        log.info("ZooKeeper session 0x%x: %s", self.session_id or 0, state)
+        for listener in list(self._listeners):
+            try:
+                listener(state)
+            except Exception:
+                log.exception("listener of ZooKeeper's session state")
+        if state == CONNECTED and self._first is not None and not self._first.called:
+            self._first.callback(None)
+
+    def _give_up(self, timeout_ms: int) -> None:
+        first = cast("Deferred[None]", self._first)
+        if first.called:
+            return
+        error = ConnectTimeout(f"no ZooKeeper server at {self.ensemble} answered within {timeout_ms} ms")
+        self.stop()
+        first.errback(error)
+
+    def _close(self) -> None:
+        try:
+            self._kazoo.stop()
+            self._kazoo.close()
+        except Exception as error:
+            log.warning("closing the ZooKeeper session: %s", error)
+        self._mailbox.put(cast("Deferred[None]", self._stopping).callback, None)
+
+
+class _Mailbox:
+    """What kazoo's thread has for the reactor thread, in order; a burst wakes the reactor once."""
+
+    # A reactor turn stays short although a thousand answers may have come at once.
+    BATCH = 256
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._letters: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
+        self._awaited = False
+
+    def put(self, function: Callable[..., Any], *args: Any) -> None:
+        self._letters.append((function, args))
+        if not self._awaited:
+            self._awaited = True
+            self._reactor.callFromThread(self._deliver)
+
+    def _deliver(self) -> None:
+        # Cleared first: a letter that arrives from now on either is seen by this loop or wakes the reactor again.
+        self._awaited = False
+        for _ in range(self.BATCH):
+            if not self._letters:
+                return
+            function, args = self._letters.popleft()
+            try:
+                function(*args)
+            except Exception:
+                log.exception("a callback of the ZooKeeper client")
+        self._awaited = True
+        self._reactor.callLater(0, self._deliver)
+
+
+class _Reply:
+    """Stands where kazoo has its AsyncResult, without the lock and the condition that one has."""
+
+    __slots__ = ("_deferred", "_mailbox")
+
+    def __init__(self, mailbox: _Mailbox, deferred: Deferred[Any]) -> None:
+        self._mailbox = mailbox
+        self._deferred: Deferred[Any] | None = deferred
+
+    def set(self, value: Any = None) -> None:
+        self._finish("callback", value)
+
+    def set_exception(self, error: BaseException) -> None:
+        self._finish("errback", error)
+
+    def _finish(self, outcome: str, value: Any) -> None:
+        # kazoo can report twice (queued, then unable to wake its thread): the first one counts.
+        deferred, self._deferred = self._deferred, None
+        if deferred is not None:
+            self._mailbox.put(getattr(deferred, outcome), value)
+
+
+class _Handler(SequentialThreadingHandler):
+    """kazoo's handler without its two worker threads: callbacks go to the mailbox."""
+
+    def __init__(self, mailbox: _Mailbox) -> None:
+        super().__init__()
+        self._mailbox = mailbox
+
+    @property
+    def running(self) -> bool:
+        return True
+
+    @property
+    def completion_queue(self) -> _Mailbox:
+        return self._mailbox
+
+    @completion_queue.setter
+    def completion_queue(self, queue: Any) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def dispatch_callback(self, callback: Callback) -> None:
+        (event,) = callback.args
+        # The event that only says "your connection changed": listeners are told of that.
+        if event.type != EventType.NONE:
+            self._mailbox.put(callback.func, event)
+
+
+def _multi_result(results: list[Any]) -> list[Any]:
+    for index, result in enumerate(results):
+        if isinstance(result, KazooException) and not isinstance(result, RolledBackError | RuntimeInconsistency):
+            result.index = index  # type: ignore[attr-defined]
+            raise result
+    for result in results:
+        if isinstance(result, KazooException):
+            raise result
+    return results

@@ -1,0 +1,23 @@
+#!/bin/bash
+# Everything, on a fresh Debian machine (12 or later) as root or with sudo: installs what the tests need, says so, and
+# runs them; pytest's summary comes last. Arguments go to pytest: bin/test.sh tests/storage -k roll
+# Apache Kafka's jars are kept in ~/.cache/kafkalike, or where KAFKALIKE_KAFKA_HOME says.
+set -euo pipefail
+. "$(dirname "$(readlink -f "$0")")/machine.sh"
+
+packages python3-venv kcat zookeeper default-jre-headless
+environment requirements-dev.txt
+
+export KAFKALIKE_KAFKA_HOME=${KAFKALIKE_KAFKA_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/kafkalike/kafka-3.9.1}
+if [ ! -e "$KAFKALIKE_KAFKA_HOME/ok" ]; then
+  packages maven
+  mkdir -p "$KAFKALIKE_KAFKA_HOME"
+  cp "$root/tests/clients/pom.xml" "$KAFKALIKE_KAFKA_HOME"
+  cd "$KAFKALIKE_KAFKA_HOME"
+  step "Fetching Apache Kafka 3.9.1's jars with Maven" mvn -B -ntp \
+    org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies -DoutputDirectory=lib
+  touch ok
+fi
+
+cd "$root"
+.venv/bin/python -m pytest "$@"

@@ -51,3 +51,9 @@ def started() -> Iterator[Callable[[Server], Server]]:
 def name() -> str:
     """A name that no other test uses, for topics and groups."""
     return f"t-{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+def topic(kafka: Kafka, name: str) -> str:
+    """A topic of two partitions."""
+    return kafka.create_topic(name, 2)

@@ -22,10 +22,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
@@ -335,6 +337,22 @@ class Kafka:
         self.zookeeper = zookeeper
         self.bootstrap = broker.bootstrap
         self.kind = broker.kind
+
+    def create_topic(self, name: str, partitions: int = 1, **config: object) -> str:
+        """Through librdkafka's admin client; returns when every partition has a leader."""
+        new = NewTopic(name, partitions, 1, config={k.replace("_", "."): str(v) for k, v in config.items()})
+        self.admin.create_topics([new])[name].result(30)
+
+        def led() -> bool:
+            described = self.admin.list_topics(name, timeout=10).topics[name].partitions
+            return len(described) == partitions and all(p.leader >= 0 for p in described.values())
+
+        wait_until(led, what=f"a leader for each partition of {name}")
+        return name
+
+    @cached_property
+    def admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.bootstrap})
 
     def offsets(self, group: str, topic: str) -> dict[int, int]:
         """What the group's znodes say, read by kazoo."""

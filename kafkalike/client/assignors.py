@@ -1,4 +1,4 @@
-"""How the leader of a group shares partitions among its members. Pure: subscriptions and partition counts in, a plan out.
+"""How the leader of a group shares partitions among its members. Pure: subscriptions and counts in, a plan out.
 
 The names are those members announce in JoinGroup; the results equal the Java client's for the same input, because
 members written in different languages may share a group and any of them may be its leader.

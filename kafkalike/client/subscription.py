@@ -1,6 +1,6 @@
 """The bytes that members of a consumer group exchange through the coordinator, which does not read them.
 
-    subscription: int16 version, [string] topics, bytes user data, then from version 1 [string, [int32]] owned partitions,
+    subscription: int16 version, [string] topics, bytes user data, from version 1 [string, [int32]] owned partitions,
                   from version 2 int32 generation, from version 3 nullable string rack
     assignment:   int16 version, [string, [int32]] partitions, bytes user data
 

@@ -246,4 +246,3 @@ class Message(Struct):
         if start < len(pieces):
             chunks.append(b"".join(pieces[start:]))
         return chunks
-

@@ -1,0 +1,17 @@
+"""AddOffsetsToTxn: TODO."""
+
+from kafkalike.protocol.schema import Message, int16, int32, int64, string
+
+API_KEY, NAME, VERSIONS, FLEXIBLE = 25, "AddOffsetsToTxn", (0, 4), 3
+
+
+class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
+    transactional_id = string()
+    producer_id = int64()
+    producer_epoch = int16()
+    group_id = string()
+
+
+class Response(Message, versions=VERSIONS, flexible=FLEXIBLE):
+    throttle_time_ms = int32()
+    error_code = int16()

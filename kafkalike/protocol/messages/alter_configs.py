@@ -1,0 +1,33 @@
+"""AlterConfigs: TODO."""
+
+from kafkalike.protocol.schema import Message, Struct, array, boolean, int8, int16, int32, string
+
+API_KEY, NAME, VERSIONS, FLEXIBLE = 33, "AlterConfigs", (0, 2), 2
+
+
+class AlterableConfig(Struct):
+    name = string()
+    value = string(nullable="0+")
+
+
+class AlterConfigsResource(Struct):
+    resource_type = int8()
+    resource_name = string()
+    configs = array(AlterableConfig)
+
+
+class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
+    resources = array(AlterConfigsResource)
+    validate_only = boolean()
+
+
+class AlterConfigsResourceResponse(Struct):
+    error_code = int16()
+    error_message = string(nullable="0+")
+    resource_type = int8()
+    resource_name = string()
+
+
+class Response(Message, versions=VERSIONS, flexible=FLEXIBLE):
+    throttle_time_ms = int32()
+    responses = array(AlterConfigsResourceResponse)

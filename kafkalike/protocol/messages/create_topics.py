@@ -1,0 +1,53 @@
+"""CreateTopics: TODO."""
+
+from kafkalike.protocol.schema import Message, Struct, array, boolean, int8, int16, int32, string, uuid
+
+API_KEY, NAME, VERSIONS, FLEXIBLE = 19, "CreateTopics", (0, 7), 5
+
+
+class CreatableReplicaAssignment(Struct):
+    partition_index = int32()
+    broker_ids = array(int32)
+
+
+class CreatableTopicConfig(Struct):
+    name = string()
+    value = string(nullable="0+")
+
+
+class CreatableTopic(Struct):
+    name = string()
+    num_partitions = int32()
+    replication_factor = int16()
+    assignments = array(CreatableReplicaAssignment)
+    configs = array(CreatableTopicConfig)
+
+
+class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
+    topics = array(CreatableTopic)
+    timeout_ms = int32(default=60000)
+    validate_only = boolean("1+")
+
+
+class CreatableTopicConfigs(Struct):
+    name = string("5+")
+    value = string("5+", nullable="5+")
+    read_only = boolean("5+")
+    config_source = int8("5+", default=-1, ignorable=True)
+    is_sensitive = boolean("5+")
+
+
+class CreatableTopicResult(Struct):
+    name = string()
+    topic_id = uuid("7+", ignorable=True)
+    error_code = int16()
+    error_message = string("1+", nullable="0+", ignorable=True)
+    topic_config_error_code = int16("5+", ignorable=True, tag=0)
+    num_partitions = int32("5+", default=-1, ignorable=True)
+    replication_factor = int16("5+", default=-1, ignorable=True)
+    configs = array(CreatableTopicConfigs, "5+", nullable="5+", ignorable=True)
+
+
+class Response(Message, versions=VERSIONS, flexible=FLEXIBLE):
+    throttle_time_ms = int32("2+", ignorable=True)
+    topics = array(CreatableTopicResult)

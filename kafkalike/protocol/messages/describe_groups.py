@@ -1,0 +1,34 @@
+"""DescribeGroups: TODO."""
+
+from kafkalike.protocol.schema import Message, Struct, array, binary, boolean, int16, int32, string
+
+API_KEY, NAME, VERSIONS, FLEXIBLE = 15, "DescribeGroups", (0, 5), 5
+
+
+class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
+    groups = array(string)
+    include_authorized_operations = boolean("3+")
+
+
+class DescribedGroupMember(Struct):
+    member_id = string()
+    group_instance_id = string("4+", nullable="4+", default=None, ignorable=True)
+    client_id = string()
+    client_host = string()
+    member_metadata = binary()
+    member_assignment = binary()
+
+
+class DescribedGroup(Struct):
+    error_code = int16()
+    group_id = string()
+    group_state = string()
+    protocol_type = string()
+    protocol_data = string()
+    members = array(DescribedGroupMember)
+    authorized_operations = int32("3+", default=-2147483648)
+
+
+class Response(Message, versions=VERSIONS, flexible=FLEXIBLE):
+    throttle_time_ms = int32("1+", ignorable=True)
+    groups = array(DescribedGroup)

@@ -1,0 +1,23 @@
+"""ListGroups: TODO."""
+
+from kafkalike.protocol.schema import Message, Struct, array, int16, int32, string
+
+API_KEY, NAME, VERSIONS, FLEXIBLE = 16, "ListGroups", (0, 5), 3
+
+
+class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
+    states_filter = array(string, "4+")
+    types_filter = array(string, "5+")
+
+
+class ListedGroup(Struct):
+    group_id = string()
+    protocol_type = string()
+    group_state = string("4+", ignorable=True)
+    group_type = string("5+", ignorable=True)
+
+
+class Response(Message, versions=VERSIONS, flexible=FLEXIBLE):
+    throttle_time_ms = int32("1+", ignorable=True)
+    error_code = int16()
+    groups = array(ListedGroup)

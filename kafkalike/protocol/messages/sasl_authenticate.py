@@ -1,0 +1,16 @@
+"""SaslAuthenticate: TODO."""
+
+from kafkalike.protocol.schema import Message, binary, int16, int64, string
+
+API_KEY, NAME, VERSIONS, FLEXIBLE = 36, "SaslAuthenticate", (0, 2), 2
+
+
+class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
+    auth_bytes = binary()
+
+
+class Response(Message, versions=VERSIONS, flexible=FLEXIBLE):
+    error_code = int16()
+    error_message = string(nullable="0+")
+    auth_bytes = binary()
+    session_lifetime_ms = int64("1+", ignorable=True)

@@ -1,0 +1,33 @@
+"""Deletes the records of a partition before an offset (KIP-107).
+
+Answered by the leader. -1 means the high watermark; beyond it is OFFSET_OUT_OF_RANGE (1); a topic whose cleanup policy
+lacks delete refuses with POLICY_VIOLATION (44). The log start moves at once; files go when no range of them is unsent.
+v0 and v1 the same; v2 flexible.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.messages import delete_records as messages
+
+INTERNAL_TOPICS = frozenset(("__consumer_offsets", "__transaction_state"))
+
+
+def delete_records(broker: Any, call: Any) -> Any:
+    """Moves every partition's start."""
+    topics = []
+    for topic in call.request.topics:
+        partitions = []
+        for asked in topic.partitions:
+            result = messages.DeleteRecordsPartitionResult(partition_index=asked.partition_index, low_watermark=-1)
+            try:
+                if topic.name in INTERNAL_TOPICS:
+                    raise KafkaError(Error.INVALID_TOPIC_EXCEPTION)
+                result.low_watermark = broker.replicas.delete_records(topic.name, asked.partition_index, asked.offset)
+            except KafkaError as problem:
+                result.error_code = problem.error
+            partitions.append(result)
+        topics.append(messages.DeleteRecordsTopicResult(name=topic.name, partitions=partitions))
+    return messages.Response(topics=topics)

@@ -1,0 +1,120 @@
+"""The configuration of topics and of this broker.
+
+Answered by any broker for topics, and by the broker itself for a broker resource. Each value says where it comes from:
+the topic's own, this broker's file, or the default; with its synonyms when asked. Passwords are never echoed.
+v0 has "is default" instead of the source; v1 synonyms; v3 type and documentation; v4 flexible.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafkalike import config as tables
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.messages import describe_configs as messages
+
+TOPIC, BROKER = 2, 4  # resource types
+DYNAMIC_TOPIC, STATIC_BROKER, DEFAULT = 1, 4, 5  # sources
+TYPES = {
+    name: number
+    for number, name in enumerate(
+        ("UNKNOWN", "BOOLEAN", "STRING", "INT", "SHORT", "LONG", "DOUBLE", "LIST", "CLASS", "PASSWORD")
+    )
+}
+
+
+async def describe_configs(broker: Any, call: Any) -> Any:
+    """Describes every resource."""
+    results = []
+    for resource in call.request.resources:
+        result = messages.DescribeConfigsResult(
+            resource_type=resource.resource_type, resource_name=resource.resource_name, error_message=""
+        )
+        try:
+            if resource.resource_type == TOPIC:
+                entries = await _topic(broker, resource.resource_name)
+            elif resource.resource_type == BROKER:
+                entries = _broker(broker, resource.resource_name)
+            else:
+                raise KafkaError(Error.INVALID_REQUEST, f"Unsupported resource type: {resource.resource_type}")
+        except KafkaError as problem:
+            result.error_code = problem.error
+            result.error_message = problem.message
+        else:
+            wanted = resource.configuration_keys
+            result.configs = [_render(e, call.request) for e in entries if wanted is None or e[0] in wanted]
+        results.append(result)
+    return messages.Response(results=results)
+
+
+async def _topic(broker: Any, topic: str) -> list[tuple[Any, ...]]:
+    """(name, type, sentence, read only, synonyms) of every topic key; the first synonym is the value in force."""
+    broker.check_topic_name(topic)
+    if topic not in broker.metadata.image.topics:
+        raise KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION)
+    overrides = await broker.topic_overrides(topic)
+    entries = []
+    for key in tables.TOPIC.values():
+        chain = []
+        if key.name in overrides:
+            chain.append((key.name, overrides[key.name], DYNAMIC_TOPIC))
+        chain += [link for name, factor in key.synonyms for link in _broker_chain(broker.config, name, factor)]
+        if not key.synonyms:
+            chain.append((key.name, tables.text_of(key.default), DEFAULT))
+        entries.append((key.name, key.type, key.sentence, False, chain))
+    return entries
+
+
+def _broker(broker: Any, name: str) -> list[tuple[Any, ...]]:
+    if name and name != str(broker.broker_id):
+        if not name.isdigit():
+            raise KafkaError(Error.INVALID_REQUEST, f"Broker id must be an integer, but it is: {name}")
+        raise KafkaError(
+            Error.INVALID_REQUEST,
+            f"Unexpected broker id, expected {broker.broker_id} or empty string, but received {name}",
+        )
+    if not name:  # the cluster-wide defaults: none are set
+        return []
+    return [
+        (key.name, key.type, key.sentence, not key.dynamic, _broker_chain(broker.config, key.name, 1) or [NOTHING])
+        for key in tables.BROKER.values()
+    ]
+
+
+NOTHING = ("", None, DEFAULT)
+
+
+def _broker_chain(config: Any, name: str, factor: int) -> list[tuple[str, str | None, int]]:
+    """The broker's own value and the default of one key, as (name, value, source), scaled to the asker's unit."""
+    key = tables.BROKER[name]
+    chain = []
+    if name in config.originals:
+        chain.append((name, config[name], STATIC_BROKER))
+    if key.default is not None or (not chain and name in config and config[name] is not None):
+        chain.append((name, key.default if key.default is not None else config[name], DEFAULT))
+    return [
+        (name, tables.text_of(value * factor if factor > 1 and value >= 0 else value), source)
+        for name, value, source in chain
+    ]
+
+
+def _render(entry: tuple[Any, ...], request: Any) -> Any:
+    name, kind, sentence, read_only, chain = entry
+    _, value, source = chain[0] if chain else NOTHING
+    sensitive = kind == tables.PASSWORD
+    synonyms = []
+    if request.include_synonyms:
+        synonyms = [
+            messages.DescribeConfigsSynonym(name=n, value=None if sensitive else v, source=s) for n, v, s in chain if n
+        ]
+    return messages.DescribeConfigsResourceResult(
+        name=name,
+        value=None if sensitive else value,
+        read_only=read_only,
+        is_default=source == DEFAULT,
+        config_source=source,
+        is_sensitive=sensitive,
+        synonyms=synonyms,
+        config_type=TYPES[kind],
+        documentation=sentence if request.include_documentation else None,
+    )

@@ -1,0 +1,130 @@
+"""Record batches to a consumer.
+
+Answered by the leader of each partition, or later, when there are `min_bytes` of records, an error, or `max_wait_ms` is
+over. Reads go up to the high watermark, or to the last stable offset for read_committed. Records leave as ranges of
+segment files. The first partition with records gives at least one whole batch, whatever the limits say.
+v0-v3 want the old message formats (error 35 until they are converted); v4 isolation level; v5 log start offset; v7
+sessions; v9 leader epochs (74, 75); v11 rack; v12 flexible, diverging epoch; v13 topic ids (100); v15 replica state;
+v16 where the leader is now; v17 replica directories.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafkalike.broker.dispatch import LATER
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.messages import fetch as messages
+from kafkalike.replication.replicas import READ_COMMITTED, now_ms
+
+TOPIC_IDS = 13  # the first version that names topics by id
+MESSAGES_V2 = 4  # the first version that accepts batches of magic 2
+
+_Data = messages.PartitionData
+_Topic = messages.FetchableTopicResponse
+
+
+def fetch(broker: Any, call: Any) -> Any:
+    """Reads now, and again whenever records arrive, until there is enough to answer."""
+    request = call.request
+    fetching = broker.fetch_sessions.begin(request, call.version >= TOPIC_IDS, now_ms())
+    attempt = _Attempt(broker, call, fetching)
+    if attempt.try_finish():
+        return LATER
+    if request.max_wait_ms <= 0 or not attempt.keys:
+        attempt.expire()
+    else:
+        broker.replicas.wait(attempt, attempt.keys, request.max_wait_ms)
+    return LATER
+
+
+class _Attempt:
+    """A fetch that looks whether it can be answered."""
+
+    __slots__ = ("_broker", "_call", "_fetching", "_results", "keys")
+
+    def __init__(self, broker: Any, call: Any, fetching: Any) -> None:
+        self._broker = broker
+        self._call = call
+        self._fetching = fetching
+        self._results: list[tuple[Any, Any]] = []
+        self.keys: list[tuple[str, int]] = []
+
+    def try_finish(self) -> bool:
+        enough = self._read()
+        if enough:
+            self._respond()
+        return enough
+
+    def expire(self) -> None:
+        self._read()
+        self._respond()
+
+    def _read(self) -> bool:
+        """Reads every partition; True when the answer need not wait any longer."""
+        broker, call = self._broker, self._call
+        request = call.request
+        names = broker.metadata.image.names
+        by_id = call.version >= TOPIC_IDS
+        isolation = request.isolation_level
+        room = min(request.max_bytes, broker.fetch_max_bytes)
+        read = broker.replicas.read
+        aborted: list[Any] | None = [] if isolation == READ_COMMITTED else None
+        self._results = results = []
+        self.keys = keys = []
+        total = 0
+        urgent = False
+        for fetched in self._fetching.partitions:
+            topic = fetched.topic
+            try:
+                if by_id:
+                    topic = names.get(fetched.topic_id)
+                    if topic is None:
+                        raise KafkaError(Error.UNKNOWN_TOPIC_ID)
+                if call.version < MESSAGES_V2:
+                    raise KafkaError(Error.UNSUPPORTED_VERSION)
+                found = read(
+                    topic,
+                    fetched.index,
+                    fetched.offset,
+                    min(fetched.max_bytes, room - total) if total else fetched.max_bytes,
+                    fetched.current_leader_epoch,
+                    isolation,
+                    not total,
+                )
+            except KafkaError as problem:
+                urgent = True
+                results.append((fetched, _error(fetched.index, problem.error)))
+                continue
+            keys.append((topic, fetched.index))
+            records = found.records
+            if records is None:
+                records = b""
+            else:
+                total += records.size
+            data = _Data(
+                partition_index=fetched.index,
+                high_watermark=found.high_watermark,
+                last_stable_offset=found.last_stable_offset,
+                log_start_offset=found.log_start_offset,
+                aborted_transactions=aborted,
+                records=records,
+            )
+            results.append((fetched, data))
+        return urgent or total >= max(request.min_bytes, 0) or not keys
+
+    def _respond(self) -> None:
+        topics: list[Any] = []
+        last = None
+        for fetched, data in self._fetching.answer(self._results):
+            key = (fetched.topic, fetched.topic_id)
+            if key != last:
+                partitions: list[Any] = []
+                topics.append(_Topic(topic=fetched.topic, topic_id=fetched.topic_id, partitions=partitions))
+                last = key
+            partitions.append(data)
+        self._call.respond(messages.Response(session_id=self._fetching.session_id, responses=topics))
+
+
+def _error(index: int, error: Error) -> Any:
+    return _Data(partition_index=index, error_code=error, high_watermark=-1, log_start_offset=-1, records=b"")

@@ -1,0 +1,72 @@
+"""Offsets of a partition by time.
+
+Answered by the leader. Timestamps: -1 the end (high watermark, or last stable offset for read_committed), -2 the start,
+-3 the record with the largest timestamp, -4 the start on this broker, -5 the end in remote storage (there is none: -1);
+any other: the first record at or after it, -1 when there is none.
+v0 returns several segment boundaries; v1 one offset and its timestamp; v2 isolation level; v4 leader epochs (74, 75);
+v6 flexible; v7 -3; v8 -4; v9 -5.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafkalike.errors import KafkaError
+from kafkalike.protocol.messages import list_offsets as messages
+from kafkalike.replication.replicas import READ_COMMITTED
+
+LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED = -1, -2, -3, -4, -5
+UNKNOWN = (-1, -1, -1)
+
+
+def list_offsets(broker: Any, call: Any) -> Any:
+    """Looks every partition up."""
+    request = call.request
+    topics = []
+    for topic in request.topics:
+        partitions = []
+        for asked in topic.partitions:
+            answer = messages.ListOffsetsPartitionResponse(partition_index=asked.partition_index)
+            try:
+                hosted = broker.replicas.leader(topic.name, asked.partition_index, asked.current_leader_epoch)
+                if call.version == 0:
+                    limit = max(asked.max_num_offsets, 0)
+                    answer.old_style_offsets = _boundaries(hosted, asked.timestamp)[:limit]
+                else:
+                    found = _look_up(hosted, asked.timestamp, request.isolation_level)
+                    answer.timestamp, answer.offset, answer.leader_epoch = found
+            except KafkaError as problem:
+                answer.error_code = problem.error
+            partitions.append(answer)
+        topics.append(messages.ListOffsetsTopicResponse(name=topic.name, partitions=partitions))
+    return messages.Response(topics=topics)
+
+
+def _look_up(hosted: Any, timestamp: int, isolation_level: int) -> tuple[int, int, int]:
+    """(timestamp, offset, leader epoch); UNKNOWN when there is no such record."""
+    log = hosted.log
+    mark = hosted.partition.high_watermark
+    end = log.last_stable_offset(mark) if isolation_level == READ_COMMITTED else mark
+    if timestamp == LATEST:
+        return -1, end, hosted.partition.leader_epoch
+    if timestamp in (EARLIEST, EARLIEST_LOCAL):
+        return -1, log.log_start_offset, log.epoch_for_offset(log.log_start_offset)
+    if timestamp == LATEST_TIERED:
+        return UNKNOWN
+    found = log.max_timestamp() if timestamp == MAX_TIMESTAMP else log.offset_for_timestamp(timestamp)
+    if found is None or found[1] >= end:
+        return UNKNOWN
+    return found  # type: ignore[no-any-return]
+
+
+def _boundaries(hosted: Any, timestamp: int) -> list[int]:
+    """Version 0: where segments begin, and the end, newest first, as far as they are not newer than `timestamp`."""
+    log, mark = hosted.log, hosted.partition.high_watermark
+    starts = log.segment_starts()  # (base offset, time of the last change in milliseconds), oldest first
+    if timestamp == EARLIEST:
+        return [log.log_start_offset]
+    if timestamp == LATEST:
+        offsets = [base for base, _ in starts] + [mark]
+    else:
+        offsets = [base for base, changed_ms in starts if changed_ms <= timestamp]
+    return sorted({max(min(o, mark), log.log_start_offset) for o in offsets}, reverse=True)

@@ -1,0 +1,130 @@
+"""Record batches from a producer.
+
+Answered by the leader of each partition. Checks in order: acks is -1, 0 or 1 (21); topic not internal (17); the
+partition is here and led here (3, 6); enough replicas in sync for acks=-1 (19); then the log's: magic (43), CRC (2),
+size (10), timestamps (32), producer state (45, 47). The append wakes fetches. acks=0 has no answer, and an error
+closes the connection; acks=1 is answered after the append; acks=-1 when the high watermark has passed the batch (7).
+v0-v2 carry the old message formats; v3 transactional id and batches of magic 2; v5 log start offset; v7 zstd; v8 errors
+of single records and error message; v9 flexible; v10 where the leader is now (KIP-951); v11 transactions' errors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafkalike.broker.dispatch import LATER
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.messages import produce as messages
+
+INTERNAL_TOPICS = frozenset(("__consumer_offsets", "__transaction_state"))
+ADMIN_CLIENT_ID = "__admin_client"  # the one client id that may write to internal topics, as in Kafka
+MESSAGES_V2 = 3  # the first version whose batches have magic 2
+
+_Partition = messages.PartitionProduceResponse
+_Topic = messages.TopicProduceResponse
+
+
+def produce(broker: Any, call: Any) -> Any:
+    """Appends every partition's batches, then answers as `acks` says."""
+    request = call.request
+    acks = request.acks
+    if acks not in (-1, 0, 1):
+        return _refuse_all(call, KafkaError(Error.INVALID_REQUIRED_ACKS))
+    if request.transactional_id is not None:
+        return _refuse_all(call, KafkaError(Error.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
+    replicas = broker.replicas
+    answers = []
+    waiting = []
+    refused = False
+    for topic in request.topic_data:
+        name = topic.name
+        partitions = []
+        for data in topic.partition_data:
+            index = data.index
+            try:
+                if name in INTERNAL_TOPICS and call.client_id != ADMIN_CLIENT_ID:
+                    raise KafkaError(Error.INVALID_TOPIC_EXCEPTION)
+                if call.version < MESSAGES_V2:
+                    raise KafkaError(Error.UNSUPPORTED_FOR_MESSAGE_FORMAT)
+                if data.records is None:
+                    raise KafkaError(Error.INVALID_RECORD)
+                appended = replicas.append_as_leader(name, index, data.records, acks)
+            except KafkaError as problem:
+                refused = True
+                partitions.append(_refusal(broker, name, index, problem))
+                continue
+            answer = _Partition(
+                index=index,
+                error_code=0,
+                base_offset=appended.base_offset,
+                log_append_time_ms=appended.log_append_time_ms,
+                log_start_offset=appended.log_start_offset,
+            )
+            partitions.append(answer)
+            if acks == -1 and not replicas.replicated(name, index, appended.last_offset):
+                waiting.append((name, index, appended.last_offset, answer))
+        answers.append(_Topic(name=name, partition_responses=partitions))
+    if acks == 0:
+        if refused:
+            call.connection.close()
+        return None
+    response = messages.Response(responses=answers)
+    if not waiting:
+        return response
+    replicas.wait(_AwaitReplicas(replicas, call, response, waiting), [w[:2] for w in waiting], request.timeout_ms)
+    return LATER
+
+
+def _refusal(broker: Any, topic: str, index: int, problem: KafkaError) -> Any:
+    return _Partition(
+        index=index, error_code=problem.error, base_offset=-1, log_start_offset=-1, error_message=problem.message
+    )
+
+
+def failed(call: Any, error: KafkaError) -> Any:
+    """The same error for every partition of the request."""
+    return messages.Response(
+        responses=[
+            _Topic(
+                name=topic.name,
+                partition_responses=[_refusal(call.broker, topic.name, d.index, error) for d in topic.partition_data],
+            )
+            for topic in call.request.topic_data
+        ]
+    )
+
+
+def _refuse_all(call: Any, error: KafkaError) -> Any:
+    if call.request.acks == 0:
+        call.connection.close()
+        return None
+    return failed(call, error)
+
+
+class _AwaitReplicas:
+    """A request with acks=-1 whose batches are appended and not yet on every in-sync replica."""
+
+    def __init__(self, replicas: Any, call: Any, response: Any, waiting: list[tuple[str, int, int, Any]]) -> None:
+        self._replicas = replicas
+        self._call = call
+        self._response = response
+        self._waiting = waiting
+
+    def try_finish(self) -> bool:
+        still = []
+        for item in self._waiting:
+            topic, index, last_offset, answer = item
+            hosted = self._replicas.hosted.get((topic, index))
+            if hosted is None or not hosted.partition.leading:
+                answer.error_code = Error.NOT_LEADER_OR_FOLLOWER
+            elif hosted.partition.high_watermark <= last_offset:
+                still.append(item)
+        self._waiting = still
+        if not still:
+            self._call.respond(self._response)
+        return not still
+
+    def expire(self) -> None:
+        for _, _, _, answer in self._waiting:
+            answer.error_code = Error.REQUEST_TIMED_OUT
+        self._call.respond(self._response)

@@ -1,0 +1,90 @@
+"""Requests that wait: for acknowledgements, for bytes, for a deadline.
+
+A waiter is offered its chance when one of its keys is woken and when its deadline has passed; whichever comes first
+takes it out. Deadlines are kept in buckets of TICK_MS, so that adding and forgetting a waiter costs a dictionary entry.
+`Replicas` wakes keys after appends and high watermark changes, and calls `expire` when `next_deadline_ms` is reached.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Hashable, Iterable
+from typing import Protocol
+
+TICK_MS = 5
+
+
+class Waiter(Protocol):
+    """Something that waits."""
+
+    def try_finish(self) -> bool:
+        """Answers if it can; True when it has."""
+
+    def expire(self) -> None:
+        """Its time is over: it must answer with what there is."""
+
+
+class Purgatory:
+    """Waiters by key and by deadline."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[Hashable, dict[Waiter, None]] = {}
+        self._places: dict[Waiter, tuple[tuple[Hashable, ...], int]] = {}
+        self._buckets: dict[int, dict[Waiter, None]] = {}
+        self._order: list[int] = []  # heap of bucket numbers
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def watch(self, waiter: Waiter, keys: Iterable[Hashable], deadline_ms: int) -> None:
+        """Keeps `waiter` until one of `keys` is woken and it finishes, or until its deadline."""
+        keys = tuple(keys)
+        for key in keys:
+            self._by_key.setdefault(key, {})[waiter] = None
+        number = -(-deadline_ms // TICK_MS)
+        bucket = self._buckets.get(number)
+        if bucket is None:
+            bucket = self._buckets[number] = {}
+            heapq.heappush(self._order, number)
+        bucket[waiter] = None
+        self._places[waiter] = (keys, number)
+
+    def forget(self, waiter: Waiter) -> None:
+        """Takes a waiter out, if it is here."""
+        place = self._places.pop(waiter, None)
+        if place is None:
+            return
+        self._leave_keys(waiter, place[0])
+        self._buckets[place[1]].pop(waiter, None)
+
+    def _leave_keys(self, waiter: Waiter, keys: tuple[Hashable, ...]) -> None:
+        for key in keys:
+            waiting = self._by_key.get(key)
+            if waiting is not None:
+                waiting.pop(waiter, None)
+                if not waiting:
+                    del self._by_key[key]
+
+    def wake(self, key: Hashable) -> None:
+        """Offers every waiter of `key` its chance, oldest first."""
+        waiting = self._by_key.get(key)
+        if waiting:
+            for waiter in list(waiting):
+                if waiter in self._places and waiter.try_finish():
+                    self.forget(waiter)
+
+    @property
+    def next_deadline_ms(self) -> int | None:
+        """When `expire` should be called next."""
+        while self._order and not self._buckets[self._order[0]]:
+            del self._buckets[heapq.heappop(self._order)]
+        return self._order[0] * TICK_MS if self._order else None
+
+    def expire(self, now_ms: int) -> None:
+        """Ends the waiting of everybody whose deadline has passed."""
+        while self._order and self._order[0] * TICK_MS <= now_ms:
+            bucket = self._buckets.pop(heapq.heappop(self._order))
+            for waiter in list(bucket):
+                if waiter in self._places:
+                    self._leave_keys(waiter, self._places.pop(waiter)[0])
+                    waiter.expire()

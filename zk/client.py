@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
 from kazoo.client import KazooClient
@@ -63,7 +63,7 @@ from kazoo.protocol.states import WatchedEvent as Event
 from kazoo.protocol.states import ZnodeStat as Stat
 from kazoo.retry import KazooRetry
 from kazoo.security import OPEN_ACL_UNSAFE
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
 
 from zk import ensemble
 
@@ -85,6 +85,7 @@ __all__ = [
     "Stat",
     "ZkClient",
     "ZooKeeperError",
+    "gather",
 ]
 
 log = logging.getLogger(__name__)
@@ -324,14 +325,10 @@ class ZkClient:
             failure.trap(NodeExists)
             return None
 
-        answers = [
-            self._send(jute.Create(path, None, OPEN_ACL_UNSAFE, 0)).addErrback(exists_already, path) for path in paths
-        ]
-        done: Deferred[None] = Deferred()
-        done.callback(None)
-        for answer in answers:
-            done.addCallback(lambda _, answer=answer: answer)
-        return done.addCallback(lambda _: None)
+        creates = [self._send(jute.Create(path, None, OPEN_ACL_UNSAFE, 0)) for path in paths]
+        return gather(
+            answer.addErrback(exists_already, path) for answer, path in zip(creates, paths, strict=True)
+        ).addCallback(lambda _: None)
 
     def _kazoo_state(self, state: str) -> None:
         # On kazoo's thread: the session is read here, where it is the one that the state is about.
@@ -366,6 +363,19 @@ class ZkClient:
         except Exception as error:
             log.warning("closing the ZooKeeper session: %s", error)
         self._mailbox.put(cast("Deferred[None]", self._stopping).callback, None)
+
+
+def gather(answers: Iterable[Awaitable[Any]]) -> Deferred[list[Any]]:
+    """All results in order once every one is there; else the first error, likewise after all have ended."""
+
+    def results(outcomes: list[tuple[bool, Any]]) -> Any:
+        for succeeded, outcome in outcomes:
+            if not succeeded:
+                return outcome
+        return [outcome for _, outcome in outcomes]
+
+    deferreds = [answer if isinstance(answer, Deferred) else ensureDeferred(answer) for answer in answers]  # type: ignore[arg-type]
+    return DeferredList(deferreds, consumeErrors=True).addCallback(results)
 
 
 class _Mailbox:

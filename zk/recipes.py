@@ -6,6 +6,7 @@ where doing it twice is harmless, or after reading back who did it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
@@ -164,7 +165,7 @@ async def elect(
         results = await zk.multi([Create(path, data, ephemeral=True), Set(counter_path, b"%d" % term.epoch, version)])
         return term._replace(version=results[1].version)
     except (NodeExists, BadVersion, ConnectionLoss):
-        # The lost answer of a multi that was done, by this try or by the one before a reconnection, looks like a defeat.
+        # A multi that was done but whose answer was lost, now or before a reconnection, looks like a defeat.
         owner = await zk.exists(path)
         if owner is None or owner.ephemeralOwner == 0 or owner.ephemeralOwner != zk.session_id:
             return None
@@ -174,10 +175,8 @@ async def elect(
 
 async def resign(zk: ZkClient, path: str, term: Term) -> None:
     """Gives the ephemeral of a won election back, unless another one was elected since."""
-    try:
+    with contextlib.suppress(NoNode, BadVersion):
         await insist(lambda: zk.multi(term.guarded(Delete(path))))
-    except (NoNode, BadVersion):
-        pass
 
 
 async def _counter(zk: ZkClient, path: str, read: Callable[[bytes | None], int]) -> tuple[int, int]:

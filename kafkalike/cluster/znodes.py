@@ -1,0 +1,470 @@
+"""What this project writes to ZooKeeper and reads from it: one class per znode, with its path, encode and decode.
+
+The form is Apache Kafka 3.9's in ZooKeeper mode, key for key, so that either can read the other's. Rules that are
+easily broken: parents carry null data, never empty bytes; the version in /cluster/id is a string; time stamps are
+strings in /controller and /brokers/ids, and so are block_start and block_end in /latest_producer_id_block.
+
+`decode` raises `Garbage` for anything that cannot be meant. Whoever reads a znode logs that in one line and goes on as
+if the node had said nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+NO_LEADER = -1
+NO_TOPIC_ID = bytes(16)
+
+# Made by every broker at start, in this order, each with its parents and null data.
+TOP_LEVEL = (
+    "/consumers",
+    "/brokers/ids",
+    "/brokers/topics",
+    "/config/changes",
+    "/admin/delete_topics",
+    "/brokers/seqid",
+    "/isr_change_notification",
+    "/latest_producer_id_block",
+    "/log_dir_event_notification",
+    "/config/topics",
+    "/config/clients",
+    "/config/users",
+    "/config/brokers",
+    "/config/ips",
+)
+
+BROKER_IDS = "/brokers/ids"
+BROKER_SEQUENCE = "/brokers/seqid"
+TOPICS = "/brokers/topics"
+DELETE_TOPICS = "/admin/delete_topics"
+ISR_CHANGES = "/isr_change_notification"
+LOG_DIR_EVENTS = "/log_dir_event_notification"
+
+
+class Garbage(ValueError):
+    """A znode holds what its format does not allow."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"znode {path} is ignored: {why}")
+
+
+def encode_uuid(uuid: bytes) -> str:
+    """16 bytes as Kafka prints them: 22 characters of URL-safe base64."""
+    return base64.urlsafe_b64encode(uuid).decode().rstrip("=")
+
+
+def decode_uuid(text: str) -> bytes:
+    """The opposite; ValueError when it is no UUID."""
+    uuid = base64.urlsafe_b64decode(text + "==")
+    if len(uuid) != 16 or not text.isascii():
+        raise ValueError(f"not a UUID: {text!r}")
+    return uuid
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One advertised listener of a broker."""
+
+    listener: str
+    security_protocol: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.listener}://{host}:{self.port}"
+
+
+class ClusterId:
+    """The cluster's name, made by the first broker."""
+
+    path = "/cluster/id"
+
+    @staticmethod
+    def encode(cluster_id: str) -> bytes:
+        """`{"version":"1","id":...}`"""
+        return _json({"version": "1", "id": cluster_id})
+
+    @classmethod
+    def decode(cls, data: bytes | None) -> str:
+        """The id."""
+        cluster_id: str = _get(_object(cls.path, data), cls.path, "id", str)
+        return cluster_id
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerNode:
+    """A live broker. `extra` are keys of ours, which Apache Kafka does not look at."""
+
+    endpoints: tuple[Endpoint, ...]
+    rack: str | None = None
+    timestamp_ms: int = 0
+    jmx_port: int = -1
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    # fmt: off
+    KNOWN = frozenset((
+        "features", "listener_security_protocol_map", "endpoints", "rack", "jmx_port", "port", "host", "version",
+        "timestamp",
+    ))
+    # fmt: on
+
+    @staticmethod
+    def path(broker_id: int) -> str:
+        """/brokers/ids/N"""
+        return f"{BROKER_IDS}/{broker_id}"
+
+    def encode(self) -> bytes:
+        """Version 5; `host` and `port` are those of the first PLAINTEXT endpoint, for readers of 0.8."""
+        plain = next((e for e in self.endpoints if e.security_protocol == "PLAINTEXT"), None)
+        node: dict[str, Any] = {
+            "features": {},
+            "listener_security_protocol_map": {e.listener: e.security_protocol for e in self.endpoints},
+            "endpoints": [str(e) for e in self.endpoints],
+        }
+        if self.rack is not None:
+            node["rack"] = self.rack
+        node |= {
+            "jmx_port": self.jmx_port,
+            "port": plain.port if plain else -1,
+            "host": plain.host if plain else None,
+            "version": 5,
+            "timestamp": str(self.timestamp_ms),
+        }
+        return _json(node | dict(self.extra))
+
+    @classmethod
+    def decode(cls, broker_id: int, data: bytes | None) -> BrokerNode:
+        """Any version; version 1 knows host and port only, and without a map a listener's name is its protocol."""
+        path = cls.path(broker_id)
+        node = _object(path, data)
+        version = _get(node, path, "version", int)
+        if version < 1:
+            raise Garbage(path, f"version {version}")
+        if version == 1:
+            host, port = _get(node, path, "host", str), _get(node, path, "port", int)
+            endpoints = [Endpoint("PLAINTEXT", "PLAINTEXT", host, port)]
+        else:
+            protocols = node.get("listener_security_protocol_map") or {}
+            texts = _get(node, path, "endpoints", list)
+            if not isinstance(protocols, dict):
+                raise Garbage(path, "listener_security_protocol_map is no object")
+            endpoints = [_endpoint(path, text, protocols) for text in texts]
+        rack = node.get("rack")
+        stamp = node.get("timestamp", "")
+        return cls(
+            endpoints=tuple(endpoints),
+            rack=rack if isinstance(rack, str) else None,
+            timestamp_ms=int(stamp) if isinstance(stamp, str) and stamp.isascii() and stamp.isdigit() else 0,
+            jmx_port=node["jmx_port"] if isinstance(node.get("jmx_port"), int) else -1,
+            extra={key: value for key, value in node.items() if key not in cls.KNOWN},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerNode:
+    """Who the controller is. A positive `kraft_epoch` means that a migration to KRaft owns the cluster."""
+
+    broker_id: int
+    timestamp_ms: int = 0
+    kraft_epoch: int = -1
+
+    PATH = "/controller"
+
+    def encode(self) -> bytes:
+        """Version 2."""
+        return _json(
+            {
+                "version": 2,
+                "brokerid": self.broker_id,
+                "timestamp": str(self.timestamp_ms),
+                "kraftControllerEpoch": self.kraft_epoch,
+            }
+        )
+
+    @classmethod
+    def decode(cls, data: bytes | None) -> ControllerNode:
+        """Version 1 has no kraftControllerEpoch."""
+        node = _object(cls.PATH, data)
+        kraft = node.get("kraftControllerEpoch", -1)
+        return cls(_get(node, cls.PATH, "brokerid", int), 0, kraft if isinstance(kraft, int) else -1)
+
+
+class ControllerEpoch:
+    """How many controllers there have been. Its znode's version is what fences them."""
+
+    path = "/controller_epoch"
+
+    @staticmethod
+    def encode(epoch: int) -> bytes:
+        """Plain decimal text."""
+        return b"%d" % epoch
+
+    @classmethod
+    def decode(cls, data: bytes | None) -> int:
+        """The number."""
+        text = (data or b"").strip()
+        if not text.isdigit():
+            raise Garbage(cls.path, f"not a number: {_short(data)}")
+        return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The replicas of one partition, the preferred leader first; `adding` and `removing` during a reassignment."""
+
+    replicas: tuple[int, ...]
+    adding: tuple[int, ...] = ()
+    removing: tuple[int, ...] = ()
+
+    @property
+    def being_reassigned(self) -> bool:
+        """Whether replicas are on their way in or out."""
+        return bool(self.adding or self.removing)
+
+    def without(self, replica: int) -> Assignment:
+        """The assignment less one replica."""
+        kept = [tuple(i for i in ids if i != replica) for ids in (self.replicas, self.adding, self.removing)]
+        return Assignment(*kept)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicNode:
+    """A topic: its id (all zero when it has none yet) and the assignment of each partition."""
+
+    partitions: Mapping[int, Assignment]
+    topic_id: bytes = NO_TOPIC_ID
+
+    @staticmethod
+    def path(topic: str) -> str:
+        """/brokers/topics/T"""
+        return f"{TOPICS}/{topic}"
+
+    @staticmethod
+    def partitions_path(topic: str) -> str:
+        """The parent of the partitions' nodes."""
+        return f"{TOPICS}/{topic}/partitions"
+
+    def encode(self) -> bytes:
+        """Version 3."""
+        node: dict[str, Any] = {"partitions": {str(p): list(a.replicas) for p, a in self.partitions.items()}}
+        if self.topic_id != NO_TOPIC_ID:
+            node["topic_id"] = encode_uuid(self.topic_id)
+        node["adding_replicas"] = {str(p): list(a.adding) for p, a in self.partitions.items() if a.adding}
+        node["removing_replicas"] = {str(p): list(a.removing) for p, a in self.partitions.items() if a.removing}
+        node["version"] = 3
+        return _json(node)
+
+    @classmethod
+    def decode(cls, topic: str, data: bytes | None) -> TopicNode:
+        """Versions 1 to 3."""
+        path = cls.path(topic)
+        node = _object(path, data)
+        replicas = _replica_map(path, _get(node, path, "partitions", dict))
+        adding = _replica_map(path, node.get("adding_replicas") or {})
+        removing = _replica_map(path, node.get("removing_replicas") or {})
+        topic_id = NO_TOPIC_ID
+        if node.get("topic_id") is not None:
+            try:
+                topic_id = decode_uuid(_get(node, path, "topic_id", str))
+            except ValueError as error:
+                raise Garbage(path, str(error)) from None
+        return cls(
+            {p: Assignment(ids, adding.get(p, ()), removing.get(p, ())) for p, ids in sorted(replicas.items())},
+            topic_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionNode:
+    """The state of one partition. The version of this znode is the partition epoch."""
+
+    leader: int
+    leader_epoch: int
+    isr: tuple[int, ...]
+    controller_epoch: int
+    recovering: bool = False
+
+    @staticmethod
+    def parent(topic: str, partition: int) -> str:
+        """/brokers/topics/T/partitions/P"""
+        return f"{TOPICS}/{topic}/partitions/{partition}"
+
+    @staticmethod
+    def path(topic: str, partition: int) -> str:
+        """/brokers/topics/T/partitions/P/state"""
+        return f"{TOPICS}/{topic}/partitions/{partition}/state"
+
+    def encode(self) -> bytes:
+        """Version 1; `leader_recovery_state` only while it is not recovered."""
+        node: dict[str, Any] = {
+            "controller_epoch": self.controller_epoch,
+            "leader": self.leader,
+            "version": 1,
+            "leader_epoch": self.leader_epoch,
+            "isr": list(self.isr),
+        }
+        if self.recovering:
+            node["leader_recovery_state"] = 1
+        return _json(node)
+
+    @classmethod
+    def decode(cls, topic: str, partition: int, data: bytes | None) -> PartitionNode:
+        """All keys are needed but the recovery state."""
+        path = cls.path(topic, partition)
+        node = _object(path, data)
+        return cls(
+            leader=_get(node, path, "leader", int),
+            leader_epoch=_get(node, path, "leader_epoch", int),
+            isr=_ids(path, node.get("isr")),
+            controller_epoch=_get(node, path, "controller_epoch", int),
+            recovering=node.get("leader_recovery_state", 0) == 1,
+        )
+
+
+class EntityConfig:
+    """The dynamic configuration of a topic, broker, client, user or address."""
+
+    @staticmethod
+    def path(kind: str, name: str) -> str:
+        """/config/<topics|brokers|clients|users|ips>/<name>"""
+        return f"/config/{kind}/{name}"
+
+    @staticmethod
+    def encode(config: Mapping[str, str]) -> bytes:
+        """Values are strings, whatever they mean."""
+        return _json({"version": 1, "config": dict(config)})
+
+    @classmethod
+    def decode(cls, kind: str, name: str, data: bytes | None) -> dict[str, str]:
+        """No node and no data mean an empty configuration."""
+        if data is None:
+            return {}
+        path = cls.path(kind, name)
+        config: dict[str, str] = _get(_object(path, data), path, "config", dict)
+        if not all(isinstance(value, str) for value in config.values()):
+            raise Garbage(path, "a value is no string")
+        return config
+
+
+class DeleteTopicNode:
+    """The order to delete a topic: it has no data."""
+
+    @staticmethod
+    def path(topic: str) -> str:
+        """/admin/delete_topics/T"""
+        return f"{DELETE_TOPICS}/{topic}"
+
+
+class FeatureNode:
+    """Finalized features: none in ZooKeeper mode, but brokers of Apache Kafka wait for the node."""
+
+    path = "/feature"
+
+    @staticmethod
+    def encode() -> bytes:
+        """Version 2, enabled, nothing finalized."""
+        return _json({"features": {}, "version": 2, "status": 1})
+
+    @classmethod
+    def is_current(cls, data: bytes | None) -> bool:
+        """Whether the node needs no rewriting."""
+        try:
+            node = _object(cls.path, data)
+        except Garbage:
+            return False
+        return node.get("version") == 2 and node.get("status") == 1 and isinstance(node.get("features"), dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerIdBlock:
+    """The newest block of producer ids and the broker that has it; `last` belongs to the block."""
+
+    broker_id: int
+    first: int
+    last: int
+
+    PATH = "/latest_producer_id_block"
+    SIZE = 1000
+
+    def encode(self) -> bytes:
+        """The bounds are strings."""
+        return _json(
+            {"version": 1, "broker": self.broker_id, "block_start": str(self.first), "block_end": str(self.last)}
+        )
+
+    @classmethod
+    def decode(cls, data: bytes | None) -> ProducerIdBlock | None:
+        """None for null data: no block was given out yet. Empty bytes are garbage, as to Apache Kafka."""
+        if data is None:
+            return None
+        node = _object(cls.PATH, data)
+        first, last = (_get(node, cls.PATH, key, str) for key in ("block_start", "block_end"))
+        if not (first.isdigit() and last.isdigit() and first.isascii() and last.isascii()):
+            raise Garbage(cls.PATH, "a bound is no number")
+        return cls(_get(node, cls.PATH, "broker", int), int(first), int(last))
+
+    @classmethod
+    def after(cls, block: ProducerIdBlock | None, broker_id: int) -> ProducerIdBlock:
+        """The block that follows."""
+        first = block.last + 1 if block else 0
+        return cls(broker_id, first, first + cls.SIZE - 1)
+
+
+def _json(node: Mapping[str, Any]) -> bytes:
+    return json.dumps(node, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _object(path: str, data: bytes | None) -> dict[str, Any]:
+    try:
+        node = json.loads(data or b"")
+    except (ValueError, RecursionError):
+        raise Garbage(path, f"no JSON: {_short(data)}") from None
+    if not isinstance(node, dict):
+        raise Garbage(path, f"no JSON object: {_short(data)}")
+    return node
+
+
+def _get(node: Mapping[str, Any], path: str, key: str, kind: type) -> Any:
+    value = node.get(key)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise Garbage(path, f"{key} is {_short(value)}")
+    return value
+
+
+def _ids(path: str, value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(isinstance(i, int) and not isinstance(i, bool) for i in value):
+        raise Garbage(path, f"no list of broker ids: {_short(value)}")
+    return tuple(value)
+
+
+def _replica_map(path: str, value: Any) -> dict[int, tuple[int, ...]]:
+    if not isinstance(value, dict):
+        raise Garbage(path, f"no map of replicas: {_short(value)}")
+    if not all(key.isascii() and key.isdigit() and int(key) < 2**31 for key in value):
+        raise Garbage(path, f"a partition is no number: {_short(value)}")
+    return {int(key): _ids(path, ids) for key, ids in value.items()}
+
+
+def _endpoint(path: str, text: Any, protocols: Mapping[str, Any]) -> Endpoint:
+    if isinstance(text, str):
+        listener, separator, address = text.partition("://")
+        host, colon, port = address.rpartition(":")
+        if separator and colon and port.isascii() and port.isdigit() and int(port) < 65536:
+            protocol = protocols.get(listener, listener)
+            return Endpoint(listener, str(protocol), host.removeprefix("[").removesuffix("]"), int(port))
+    raise Garbage(path, f"no endpoint: {_short(text)}")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def sequence_of(names: Iterable[str]) -> list[str]:
+    """Children of a notification directory, oldest first."""
+    return sorted(names, key=lambda name: name[-10:])

@@ -352,7 +352,7 @@ class Kafka:
 
     @cached_property
     def admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.bootstrap})
+        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
     def offsets(self, group: str, topic: str) -> dict[int, int]:
         """What the group's znodes say, read by kazoo."""

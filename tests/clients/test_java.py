@@ -123,7 +123,7 @@ def test_consumer_group_command_shows_members_and_state_of_a_live_group(
         row = rf"^{name}\s+console-consumer-\S+\s+/127\.0\.0\.1\s+console-consumer\s+2\s+\(0,1\)\s*$"
         assert re.search(row, members, re.M), members
         state = java(GROUPS, kafka, "--describe", "--group", name, "--state")
-        assert re.search(rf"^{name}\s+127\.0\.0\.1:{kafka.broker.port} \(0\)\s+range\s+Stable\s+1\s*$", state, re.M), (
+        assert re.search(rf"^{name}\s+127\.0\.0\.1:{kafka.broker.port}\s+\(0\)\s+range\s+Stable\s+1\s*$", state, re.M), (
             state
         )
     finally:

@@ -1,0 +1,191 @@
+"""The shape of the tree, as assertions: which way imports point, what is free of I/O, which test belongs to which file.
+
+7                            cli
+6  broker                                              web
+5  coordinator, controller                             streams, connect
+4  replication                                         client
+3  storage, cluster (-> zk)  net
+2                            protocol, security
+1                            errors, config, metrics
+"""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+ROWS = {
+    "cli": 7,
+    "broker": 6,
+    "web": 6,
+    "coordinator": 5,
+    "controller": 5,
+    "streams": 5,
+    "connect": 5,
+    "replication": 4,
+    "client": 4,
+    "storage": 3,
+    "cluster": 3,
+    "net": 3,
+    "protocol": 2,
+    "security": 2,
+    "errors": 1,
+    "config": 1,
+    "metrics": 1,
+}
+LEFT = {"broker", "coordinator", "controller", "replication", "storage", "cluster"}
+RIGHT = {"web", "streams", "connect", "client"}
+
+# These decide: plain values in, plain values out. They are what simulation can run and what mypy checks strictly.
+PURE = [
+    "kafkalike.errors",
+    "kafkalike.config",
+    "kafkalike.metrics",
+    "kafkalike.protocol.*",
+    "kafkalike.storage.producers",
+    "kafkalike.storage.epochs",
+    "kafkalike.cluster.znodes",
+    "kafkalike.cluster.metadata",
+    "kafkalike.replication.partition",
+    "kafkalike.replication.purgatory",
+    "kafkalike.controller.context",
+    "kafkalike.controller.transitions",
+    "kafkalike.controller.elections",
+    "kafkalike.controller.changes",
+    "kafkalike.coordinator.group",
+    "kafkalike.coordinator.records",
+    "kafkalike.client.accumulator",
+    "kafkalike.client.positions",
+    "kafkalike.client.membership",
+    "kafkalike.client.assignors",
+    "kafkalike.client.subscription",
+    "zk.ensemble",
+    "zk.server.wire",
+    "zk.server.entries",
+    "zk.server.tree",
+    "zk.server.sessions",
+    "zk.server.standalone",
+]
+# fmt: off
+IMPURE = {
+    "asyncio", "kazoo", "multiprocessing", "os", "pathlib", "random", "secrets", "select", "selectors", "shutil",
+    "signal", "socket", "subprocess", "tempfile", "threading", "time", "twisted", "uuid",
+}
+# fmt: on
+
+
+def modules() -> dict[str, Path]:
+    """Every source file by its module's name."""
+    files = sorted([*ROOT.glob("kafkalike/**/*.py"), *ROOT.glob("zk/**/*.py")])
+    names = {f: ".".join(f.relative_to(ROOT).with_suffix("").parts) for f in files}
+    return {name.removesuffix(".__init__"): f for f, name in names.items()}
+
+
+MODULES = modules()
+
+
+def imported(name: str) -> Iterator[str]:
+    """What a module imports, each as the longest module name that it is known by."""
+    package = name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, base] if base else above)
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                yield full if full in MODULES else base
+
+
+def is_pure(name: str) -> bool:
+    return any(fnmatch(name, pattern) or name == pattern.removesuffix(".*") for pattern in PURE)
+
+
+def part(name: str) -> str:
+    """kafkalike.storage.log -> storage."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def complaint(importer: str, target: str) -> str | None:
+    """Why this import goes the wrong way."""
+    if importer.startswith("zk"):
+        return "zk knows nothing of Kafka" if target.startswith("kafkalike") else None
+    here, there = part(importer), part(target)
+    if target.split(".")[0] == "zk":
+        return None if here in LEFT | {"cli"} else "only what is on the side of the brokers knows ZooKeeper"
+    if not target.startswith("kafkalike") or here == there or not there:
+        return None
+    if ROWS[there] >= ROWS[here]:
+        return "not from a lower row"
+    if (here in LEFT and there in RIGHT) or (here in RIGHT and there in LEFT):
+        return "across the columns"
+    return None
+
+
+def test_imports_point_downward() -> None:
+    unknown = {part(name) for name in MODULES if name.startswith("kafkalike.")} - set(ROWS)
+    assert set() == unknown, "say in which row they are"
+    wrong = [
+        f"{name} imports {target}: {why}"
+        for name in MODULES
+        for target in sorted(set(imported(name)))
+        if (why := complaint(name, target))
+    ]
+    assert [] == wrong
+
+
+def test_kazoo_is_in_one_file() -> None:
+    users = [name for name in MODULES if any(t.split(".")[0] == "kazoo" for t in imported(name))]
+    assert ["zk.client"] == users
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if is_pure(name)])
+def test_what_decides_does_no_io(name: str) -> None:
+    for target in imported(name):
+        assert target.split(".")[0] not in IMPURE, f"{name} imports {target}"
+        if target.split(".")[0] in ("kafkalike", "zk") and "." in target:
+            assert is_pure(target), f"{name} imports {target}, which does I/O"
+    calls = [n.func for n in ast.walk(ast.parse(MODULES[name].read_text())) if isinstance(n, ast.Call)]
+    assert not any(isinstance(f, ast.Name) and f.id in ("open", "print", "input") for f in calls)
+
+
+def test_what_decides_is_type_checked_strictly() -> None:
+    tables = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["overrides"]
+    assert PURE == next(t["module"] for t in tables if t.get("disallow_untyped_defs"))
+
+
+# Declarations without behaviour of their own; a test that goes over all of them is named instead.
+TESTED_TOGETHER = {
+    "kafkalike/protocol/messages/*.py": "tests/protocol/test_messages.py",
+    "kafkalike/broker/apis/*.py": "tests/clients",
+    "kafkalike/cli/*.py": "tests/cli",
+}
+
+
+def test_each_source_file_has_its_test_file() -> None:
+    missing = []
+    for file in MODULES.values():
+        source = file.relative_to(ROOT)
+        together = next((t for pattern, t in TESTED_TOGETHER.items() if fnmatch(str(source), pattern)), None)
+        parts = source.parts[1:] if source.parts[0] == "kafkalike" else source.parts
+        test = Path(together) if together else Path("tests", *parts[:-1], f"test_{source.name}")
+        if source.name not in ("__init__.py", "__main__.py") and not (ROOT / test).exists():
+            missing.append(f"{source}: {test}")
+    assert [] == missing
+
+
+def test_each_command_has_its_script() -> None:
+    """bin/kafka-x-y.sh runs kafkalike/cli/x_y.py."""
+    scripts = {p.stem for p in ROOT.glob("bin/*.sh")}
+    commands = {p.stem.replace("_", "-") for p in ROOT.glob("kafkalike/cli/*.py")} - {"--init--", "options"}
+    assert set() == {c for c in commands if not {f"kafka-{c}", c} & scripts}

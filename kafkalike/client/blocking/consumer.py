@@ -16,13 +16,11 @@ from typing import Any
 from kafkalike.client import membership
 from kafkalike.client.blocking.admin import EARLIEST, LATEST, Admin, Partition
 from kafkalike.client.blocking.network import Connection, Disconnected, Network, TimedOut, wait_readable
+from kafkalike.client.fetched import read_records
 from kafkalike.client.membership import Membership, State
 from kafkalike.client.positions import ConsumerRecord, Positions
 from kafkalike.errors import Error, KafkaError
-from kafkalike.protocol import batch as batches
 from kafkalike.protocol.messages import fetch, heartbeat, join_group, leave_group, sync_group
-
-_TIMESTAMP_TYPES = ("CreateTime", "LogAppendTime")
 
 
 class NoOffset(Exception):
@@ -274,9 +272,7 @@ class Consumer:
                     self._effects += member.joined(response, self._partition_counts)
                 else:
                     self._effects += member.synced(response)
-                if member.state is State.OUT and member.member_id and response.error_code != Error.MEMBER_ID_REQUIRED:
-                    self._pause_until = time.monotonic() + self.network.retry_backoff_ms / 1000
-                elif member.state is State.OUT and not member.member_id:
+                if member.state is State.OUT and response.error_code != Error.MEMBER_ID_REQUIRED:
                     self._pause_until = time.monotonic() + self.network.retry_backoff_ms / 1000
 
     def _send_to_group(self, member: Membership) -> Connection | None:
@@ -569,71 +565,3 @@ class _Heart(threading.Thread):
             with consumer._lock:
                 assert consumer._member is not None
                 consumer._effects += consumer._member.heard(error, request.generation_id)
-
-
-def read_records(
-    partition: Partition, data: Any, aborted: Iterable[Any] | None = None
-) -> tuple[list[ConsumerRecord], int]:
-    """The messages in fetched bytes, and the offset behind the last whole batch. Control batches are not for us;
-    with `aborted` (read_committed), nor are the messages of those transactions."""
-    view = memoryview(data)
-    topic, number = partition
-    records: list[ConsumerRecord] = []
-    waiting = sorted(((a.first_offset, a.producer_id) for a in aborted or ()), reverse=True)
-    cancelled: set[int] = set()
-    position, behind = 0, -1
-    while position + batches.HEADER_SIZE <= len(view):
-        header = batches.read_header(view, position)
-        end = position + header.length + 12
-        if end > len(view):
-            break
-        whole = view[position:end]
-        position, behind = end, header.last_offset + 1
-        while waiting and waiting[-1][0] <= header.last_offset:
-            cancelled.add(waiting.pop()[1])
-        if header.is_control:
-            for record in batches.records(whole):
-                if bytes(record.key or b"")[2:4] == b"\0\0":
-                    cancelled.discard(header.producer_id)
-            continue
-        if aborted is not None and header.is_transactional and header.producer_id in cancelled:
-            continue
-        kind = _TIMESTAMP_TYPES[header.attributes >> 3 & 1]
-        for r in batches.records(whole):
-            timestamp = header.max_timestamp if kind == "LogAppendTime" else r.timestamp
-            key = None if r.key is None else bytes(r.key)
-            value = None if r.value is None else bytes(r.value)
-            records.append(ConsumerRecord(topic, number, r.offset, timestamp, kind, key, value, tuple(r.headers)))
-    return records, behind
-
-
-def consumer_options(properties: Mapping[str, str]) -> dict[str, Any]:
-    """Java's property names as this consumer's keyword arguments; properties that do not concern it are left out."""
-    numbers = {
-        "session.timeout.ms": "session_timeout_ms",
-        "heartbeat.interval.ms": "heartbeat_interval_ms",
-        "max.poll.interval.ms": "max_poll_interval_ms",
-        "max.poll.records": "max_poll_records",
-        "fetch.max.wait.ms": "fetch_max_wait_ms",
-        "fetch.min.bytes": "fetch_min_bytes",
-        "fetch.max.bytes": "fetch_max_bytes",
-        "max.partition.fetch.bytes": "max_partition_fetch_bytes",
-        "auto.commit.interval.ms": "auto_commit_interval_ms",
-        "metadata.max.age.ms": "metadata_max_age_ms",
-        "request.timeout.ms": "request_timeout_ms",
-    }
-    texts = {
-        "group.id": "group_id",
-        "client.id": "client_id",
-        "auto.offset.reset": "auto_offset_reset",
-        "group.instance.id": "group_instance_id",
-        "isolation.level": "isolation_level",
-    }
-    switches = {"enable.auto.commit": "enable_auto_commit", "allow.auto.create.topics": "allow_auto_create_topics"}
-    options: dict[str, Any] = {name: int(properties[key]) for key, name in numbers.items() if key in properties}
-    options |= {name: properties[key] for key, name in texts.items() if key in properties}
-    options |= {n: properties[key].strip().lower() == "true" for key, n in switches.items() if key in properties}
-    strategy = properties.get("partition.assignment.strategy", "")
-    if strategy:
-        options["strategies"] = ["roundrobin"] if "RoundRobin" in strategy.split(",")[0] else ["range"]
-    return options

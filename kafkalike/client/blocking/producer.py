@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from kafkalike.client.accumulator import Accumulator, Batch, record_size
@@ -227,7 +227,10 @@ class Producer:
                 taken.remove(batch)
                 topic, partition = batch.partition
                 self._renew_after(batch)
-                text = f"Expiring {len(batch.records)} record(s) for {topic}-{partition}:{waited} ms has passed since batch creation"
+                text = (
+                    f"Expiring {len(batch.records)} record(s) for {topic}-{partition}:"
+                    f"{waited} ms has passed since batch creation"
+                )
                 self._finish(batch, -1, TimedOut(text))
 
     def _send(self, taken: list[Batch]) -> None:
@@ -350,31 +353,3 @@ class Producer:
 
 def _now_ms() -> int:
     return int(time.monotonic() * 1000)
-
-
-def producer_options(properties: Mapping[str, str]) -> dict[str, Any]:
-    """Java's property names as this producer's keyword arguments; properties that do not concern it are left out."""
-    numbers = {
-        "batch.size": "batch_size",
-        "linger.ms": "linger_ms",
-        "buffer.memory": "buffer_memory",
-        "max.request.size": "max_request_size",
-        "max.block.ms": "max_block_ms",
-        "delivery.timeout.ms": "delivery_timeout_ms",
-        "request.timeout.ms": "request_timeout_ms",
-        "retry.backoff.ms": "retry_backoff_ms",
-        "retries": "retries",
-    }
-    options: dict[str, Any] = {name: int(properties[key]) for key, name in numbers.items() if key in properties}
-    if "acks" in properties:
-        options["acks"] = -1 if properties["acks"] == "all" else int(properties["acks"])
-    if "enable.idempotence" in properties:
-        options["enable_idempotence"] = properties["enable.idempotence"].strip().lower() == "true"
-    if "compression.type" in properties:
-        options["compression_type"] = properties["compression.type"]
-    if "client.id" in properties:
-        options["client_id"] = properties["client.id"]
-    partitioner = properties.get("partitioner.class", "")
-    if partitioner:
-        options["keyless"] = "roundrobin" if "RoundRobin" in partitioner else "sticky"
-    return options

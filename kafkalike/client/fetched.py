@@ -1,0 +1,50 @@
+"""The messages inside the bytes that Fetch brought. Pure.
+
+A broker sends batches as they lie in its files: the first may begin before the offset asked for, the last may be cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from kafkalike.client.positions import ConsumerRecord, Partition
+from kafkalike.protocol import batch as batches
+
+_TIMESTAMP_TYPES = ("CreateTime", "LogAppendTime")
+
+
+def read_records(
+    partition: Partition, data: Any, aborted: Iterable[Any] | None = None
+) -> tuple[list[ConsumerRecord], int]:
+    """The messages in fetched bytes, and the offset behind the last whole batch. Control batches are not for us;
+    with `aborted` (read_committed), nor are the messages of those transactions."""
+    view = memoryview(data)
+    topic, number = partition
+    records: list[ConsumerRecord] = []
+    waiting = sorted(((a.first_offset, a.producer_id) for a in aborted or ()), reverse=True)
+    cancelled: set[int] = set()
+    position, behind = 0, -1
+    while position + batches.HEADER_SIZE <= len(view):
+        header = batches.read_header(view, position)
+        end = position + header.length + 12
+        if end > len(view):
+            break
+        whole = view[position:end]
+        position, behind = end, header.last_offset + 1
+        while waiting and waiting[-1][0] <= header.last_offset:
+            cancelled.add(waiting.pop()[1])
+        if header.is_control:
+            for record in batches.records(whole):
+                if bytes(record.key or b"")[2:4] == b"\0\0":
+                    cancelled.discard(header.producer_id)
+            continue
+        if aborted is not None and header.is_transactional and header.producer_id in cancelled:
+            continue
+        kind = _TIMESTAMP_TYPES[header.attributes >> 3 & 1]
+        for r in batches.records(whole):
+            timestamp = header.max_timestamp if kind == "LogAppendTime" else r.timestamp
+            key = None if r.key is None else bytes(r.key)
+            value = None if r.value is None else bytes(r.value)
+            records.append(ConsumerRecord(topic, number, r.offset, timestamp, kind, key, value, tuple(r.headers)))
+    return records, behind

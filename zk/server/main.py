@@ -1,0 +1,117 @@
+"""The command behind bin/zookeeper-server-start.sh: read the properties, recover, listen, until SIGTERM.
+
+Whatever an operator can get wrong ends with one line on standard error and exit code 1.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from zk.server.config import Config, ConfigError, override, parse, read
+from zk.server.journal import JournalError
+
+USAGE = "USAGE: zookeeper-server-start.sh [-daemon] zookeeper.properties [--override property=value]*"
+
+log = logging.getLogger("zk.server")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until a signal; the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stdout, format="[%(asctime)s] %(levelname)s %(message)s (%(name)s)"
+    )
+    try:
+        config = configure(arguments)
+    except ConfigError as error:
+        return _refuse(str(error))
+    for key in config.unknown:
+        log.warning("Unknown configuration key %s", key)
+    return _serve(config)
+
+
+def configure(arguments: Sequence[str]) -> Config:
+    """The configuration that the arguments name."""
+    files, overrides = [], []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--override":
+            overrides.append(next(rest, ""))
+        elif argument.startswith("-"):
+            raise ConfigError(USAGE)
+        else:
+            files.append(argument)
+    if len(files) != 1:
+        raise ConfigError(USAGE)
+    try:
+        with open(files[0], encoding="utf-8", errors="replace") as file:
+            text = file.read()
+    except OSError as error:
+        raise ConfigError(f"Cannot read {files[0]}: {error.strerror}") from None
+    return read(override(parse(text), overrides))
+
+
+def _serve(config: Config) -> int:
+    # Late, so that a mistake in the arguments is told at once.
+    from twisted.internet import reactor
+    from twisted.internet.error import CannotListenError
+
+    from zk.server.listener import Server
+
+    failures: list[str] = []
+
+    def fail(line: str) -> None:
+        failures.append(line)
+        reactor.stop()
+
+    server = Server(reactor, config, fail)
+    try:
+        server.recover()
+    except JournalError as error:
+        return _refuse(str(error))
+    except OSError as error:
+        return _refuse(f"Cannot use the data directory {config.data_dir}: {error.strerror}")
+    if server.journal.cut:
+        log.warning("%s", server.journal.cut)
+    try:
+        backlog = config.backlog if config.backlog > 0 else 50
+        port = reactor.listenTCP(config.port, server, backlog, config.address)
+    except (CannotListenError, OSError) as error:
+        reason = getattr(error, "socketError", error)
+        return _refuse(f"Cannot listen on {config.address}:{config.port}: {getattr(reason, 'strerror', reason)}")
+    server.start()
+    address = port.getHost()
+    log.info(
+        "Recovered %d znodes at zxid 0x%x from %s",
+        len(server.standalone.tree.nodes), server.standalone.zxid, config.data_dir,
+    )  # fmt: skip
+    log.info("Listening on %s:%d", address.host, address.port)
+    sys.stdout.flush()
+
+    from twisted.internet.defer import Deferred
+
+    def stop() -> "Deferred[None]":
+        stopped: Deferred[None] = Deferred()
+        port.stopListening()
+        if failures:
+            stopped.callback(None)
+        else:
+            server.stop(lambda: stopped.callback(None))
+        return stopped
+
+    reactor.addSystemEventTrigger("before", "shutdown", stop)
+    reactor.run()
+    if failures:
+        return _refuse(failures[0])
+    log.info("Stopped")
+    return 0
+
+
+def _refuse(line: str) -> int:
+    sys.stdout.flush()
+    print(line, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -172,6 +172,15 @@ class Call:
         self.connection.abort()
 
 
+class Local:
+    """The connection of a broker with itself."""
+
+    peer = "127.0.0.1"
+
+    def __init__(self, broker: Any) -> None:
+        self.listener = broker.config.inter_broker_listener
+
+
 class Unsupported:
     """An ApiVersions request of a version that we do not have: answered as version 0 with error 35 (KIP-511)."""
 
@@ -205,6 +214,15 @@ class Dispatch:
             raise ProtocolError(f"{api.name} version {version} is not supported")
         request = api.request.decode(version, frame, position)
         return Call(self._broker, connection, api, version, correlation_id, client_id or "", request)
+
+    def call_locally(self, request: Any) -> Any:
+        """The response to a request object that this broker sends to itself, without a socket between."""
+        for api in self.apis.values():
+            if isinstance(request, api.request):
+                call = Call(self._broker, Local(self._broker), api, api.newest, 0, "", request)
+                result = api.handler(self._broker, call)
+                return Deferred.fromCoroutine(result) if inspect.iscoroutine(result) else result
+        raise KafkaError(Error.UNSUPPORTED_VERSION, f"{type(request).__name__} is not served here")
 
     def _unsupported_version(self) -> Any:
         response = self._broker.api_versions()

@@ -10,9 +10,9 @@ import click
 
 
 @click.command(context_settings={"help_option_names": ["--help"]})
-@click.option("-daemon", "daemon", is_flag=True, help="Run in the background; log to logs/server.log.")
+@click.option("-daemon", "daemon", is_flag=True, help="Run in the background; log to server.log beside the logs.")
 @click.argument("properties", metavar="server.properties", type=click.Path(dir_okay=False))
-@click.option("--override", "overrides", multiple=True, metavar="property=value", help="Override a property of the file.")
+@click.option("--override", "overrides", multiple=True, metavar="property=value", help="Replace a property.")
 def main(daemon: bool, properties: str, overrides: tuple[str, ...]) -> None:
     """Start a Kafka broker with the given configuration."""
     from kafkalike.config import ConfigException, broker_config, read_properties

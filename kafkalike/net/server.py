@@ -34,6 +34,7 @@ log = logging.getLogger("kafka.network.SocketServer")
 
 PRODUCE = b"\0\0"  # API key 0, the first two bytes of a frame
 MAX_OVERLAP = 1000  # Produce requests of one connection under way at once
+MAX_QUEUED = 1 << 20  # bytes of answers that one turn may make for a connection before they must be sent
 MAX_WAITING = 100  # frames of one connection that wait before reading pauses
 SENDFILE_MAX = 1 << 20  # bytes handed to one sendfile, so that one fast reader does not hold the reactor
 _WOULD_BLOCK = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS)
@@ -69,6 +70,7 @@ class Connection(protocol.Protocol):
         self._paused = False
         self._out: deque[Any] = deque()  # bytes and file ranges to send
         self._sent = 0  # bytes of the first of them that are out
+        self._queued = 0  # bytes put there since the last send
         self._stuck = False  # registered with the transport, which calls resumeProducing when there is room
         self._draining = False
         self._dirty = False
@@ -117,7 +119,7 @@ class Connection(protocol.Protocol):
         self._starting = True
         waiting, open_calls = self._waiting, self._open
         try:
-            while waiting and not self._stuck and not self._closing:
+            while waiting and not self._stuck and not self._closing and self._queued < MAX_QUEUED:
                 frame = waiting[0]
                 produce = frame[:2] == PRODUCE
                 if open_calls and not (produce and self._open_is_produce and len(open_calls) < MAX_OVERLAP):
@@ -145,7 +147,10 @@ class Connection(protocol.Protocol):
             return
         while open_calls and open_calls[0].answer is not None:
             for item in open_calls.popleft().answer:  # type: ignore[union-attr]
-                if not isinstance(item, bytes):
+                if isinstance(item, bytes):
+                    self._queued += len(item)
+                else:
+                    self._queued += item.size
                     item.retain()
                 out.append(item)
         if out and not self._dirty and not self._stuck:
@@ -205,6 +210,7 @@ class Connection(protocol.Protocol):
 
     def _drain(self) -> None:
         self._draining = True
+        self._queued = 0
         try:
             done = self._send_all()
         except OSError as problem:

@@ -1,0 +1,223 @@
+"""The composition root: builds one broker from its parts, starts and stops it.
+
+The order of a start is Kafka's (KafkaServer.startup): ZooKeeper and the cluster's id, the log directories, sockets
+bound, registration, controller, coordinators, and only then are sockets served. A stop goes the other way round.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+from typing import Any
+
+from twisted.internet import defer
+from twisted.internet.defer import Deferred
+
+from kafkalike.broker.dispatch import Dispatch
+from kafkalike.broker.sessions import FetchSessions
+from kafkalike.cluster import znodes
+from kafkalike.cluster.cache import MetadataCache
+from kafkalike.cluster.membership import Membership, MembershipError
+from kafkalike.config import Config, ConfigException, Endpoint
+from kafkalike.controller import topics
+from kafkalike.controller.controller import Controller
+from kafkalike.coordinator.producer_ids import ProducerIds
+from kafkalike.coordinator.shards import Groups
+from kafkalike.net.server import Limits, Listener, Server
+from kafkalike.protocol.messages import api_versions
+from kafkalike.replication.replicas import Replicas
+from kafkalike.storage.directory import DirectoryError, read_broker_id
+from zk.client import ConnectTimeout, NoNode, ZkClient
+
+log = logging.getLogger("kafka.server.KafkaServer")
+
+SESSION_FILE = ".zookeeper-session"  # beside the logs of the first directory
+
+
+class StartupError(Exception):
+    """The broker cannot start. The text is one line for the operator."""
+
+
+class Broker:
+    """One broker. `start` and `stop` once each; attributes are set in the order of a start."""
+
+    def __init__(self, config: Config, reactor: Any) -> None:
+        self.config = config
+        self.reactor = reactor
+        self.broker_id: int = config["broker.id"]
+        self.cluster_id = ""
+        self.fetch_max_bytes: int = config["fetch.max.bytes"]
+        self.fetch_sessions = FetchSessions(
+            config["max.incremental.fetch.session.cache.slots"], random.randrange(1, 2**31 - 1)
+        )
+        self.zk = ZkClient(config["zookeeper.connect"], config["zookeeper.session.timeout.ms"], reactor)
+        self.metadata: MetadataCache = MetadataCache(reactor=reactor)
+        self.membership: Any = None
+        self.replicas: Any = None
+        self.controller: Any = None
+        self.groups: Any = None
+        self.producer_ids: Any = None
+        self.listeners: list[Listener] = []
+        self._dispatch = Dispatch(self)
+        self._loaded = False
+
+    # Starting
+
+    async def start(self) -> None:
+        """Starts everything; StartupError says in one line why it could not."""
+        try:
+            await self._start()
+        except (ConnectTimeout, MembershipError, DirectoryError, ConfigException, OSError) as problem:
+            raise StartupError(str(problem)) from problem
+
+    async def _start(self) -> None:
+        config = self.config
+        log.info("starting")
+        log.info("Connecting to zookeeper on %s", config["zookeeper.connect"])
+        await self.zk.start(config["zookeeper.connection.timeout.ms"])
+        for path in config.log_dirs:
+            os.makedirs(path, exist_ok=True)
+        session_file = os.path.join(config.log_dirs[0], SESSION_FILE)
+        self.membership = Membership(self.zk, config, session_file=session_file, reactor=self.reactor)
+        self.cluster_id = await self.membership.prepare()
+        log.info("Cluster ID = %s", self.cluster_id)
+        self.metadata = MetadataCache(self.cluster_id, self.reactor)
+        await self._find_broker_id()
+        self.replicas = Replicas(self.broker_id, config, self.reactor, self.topic_overrides)
+        self.replicas.known = lambda topic, index: self.metadata.image.partition(topic, index) is not None
+        await self.replicas.load(self.cluster_id, await self._all_overrides())
+        self._loaded = True
+        self._bind()
+        self.membership.endpoints = self._advertised()
+        self.membership.on_registered(self._registered)
+        self.controller = Controller(self.zk, self.broker_id, config, self.send, self.reactor)
+        self.producer_ids = ProducerIds(self.zk, self.broker_id)
+        self.groups = Groups(self)
+        await self.membership.register(self.broker_id)
+        self.replicas.start()
+        await self.controller.start()
+        await defer.maybeDeferred(self.groups.start)
+        for listener in self.listeners:
+            listener.accept()
+            log.info("Awaiting socket connections on %s:%d.", listener.host or "0.0.0.0", listener.port)
+        log.info("[KafkaServer id=%d] started", self.broker_id)
+
+    async def _find_broker_id(self) -> None:
+        """The configured id, else the one in the log directories, else a new one from ZooKeeper."""
+        stored = {found for path in self.config.log_dirs if (found := read_broker_id(path)) is not None}
+        if self.broker_id < 0:
+            self.broker_id = stored.pop() if len(stored) == 1 else await self.membership.generate_broker_id()
+            log.info("broker.id is %d", self.broker_id)
+
+    async def _all_overrides(self) -> dict[str, dict[str, str]]:
+        names = await self.zk.children("/config/topics")
+        found = await defer.gatherResults([self.topic_overrides(name) for name in names], consumeErrors=True)
+        return dict(zip(names, found, strict=True))
+
+    def topic_overrides(self, topic: str) -> Deferred[dict[str, str]]:
+        """A topic's own configuration, from its znode; garbage there is logged and counts as none."""
+
+        async def read() -> dict[str, str]:
+            try:
+                data, _ = await self.zk.get(znodes.EntityConfig.path("topics", topic))
+                return znodes.EntityConfig.decode("topics", topic, data)
+            except NoNode:
+                return {}
+            except znodes.Garbage as problem:
+                log.error("%s", problem)
+                return {}
+
+        return Deferred.fromCoroutine(read())
+
+    def _bind(self) -> None:
+        config = self.config
+        overrides = {}
+        for part in config["max.connections.per.ip.overrides"].split(","):
+            host, colon, count = part.strip().rpartition(":")
+            if colon:
+                overrides[host] = int(count)
+        limits = Limits(config["max.connections"], config["max.connections.per.ip"], overrides)
+        buffers = (config["socket.send.buffer.bytes"], config["socket.receive.buffer.bytes"])
+        for endpoint in config.listeners:
+            if endpoint.security_protocol != "PLAINTEXT":
+                raise ConfigException(
+                    f"Listener {endpoint.listener} needs {endpoint.security_protocol}, which is not supported yet: "
+                    "use PLAINTEXT"
+                )
+            server = Server(
+                endpoint.listener, self._dispatch.begin, config["socket.request.max.bytes"], limits, buffers
+            )
+            self.listeners.append(
+                Listener(
+                    self.reactor,
+                    server,
+                    endpoint.host,
+                    endpoint.port,
+                    config["socket.listen.backlog.size"],
+                    config["connections.max.idle.ms"],
+                )
+            )
+
+    def _advertised(self) -> list[Endpoint]:
+        """The advertised endpoints, with the ports that were bound and this machine's name for wildcards."""
+        bound = {listener.server.listener: listener.port for listener in self.listeners}
+        return [
+            endpoint._replace(host=endpoint.host or _own_name(), port=endpoint.port or bound[endpoint.listener])
+            for endpoint in self.config.advertised_listeners
+        ]
+
+    def _registered(self, broker_epoch: int) -> None:
+        self.replicas.broker_epoch = broker_epoch
+
+    # Stopping
+
+    async def stop(self) -> None:
+        """Stops everything; what was acknowledged is on disk and the logs are marked as cleanly closed."""
+        log.info("shutting down")
+        for listener in self.listeners:
+            await defer.maybeDeferred(listener.close)
+            listener.server.abort_all()
+        if self.groups is not None:
+            await defer.maybeDeferred(self.groups.stop)
+        if self._loaded:
+            await self.replicas.stop()
+        if self.controller is not None:
+            await defer.maybeDeferred(self.controller.stop)
+        if self.membership is not None:
+            self.membership.stop()
+        await self.zk.stop()
+        log.info("shut down completed")
+
+    # What APIs ask for
+
+    def send(self, broker_id: int, request: Any) -> Deferred[Any]:
+        """Sends a control request to a broker: to this one by a call of what its API calls."""
+        if broker_id != self.broker_id:
+            return defer.fail(ConnectionError(f"broker {broker_id} cannot be reached"))
+        return defer.maybeDeferred(self._dispatch.call_locally, request)
+
+    def api_versions(self) -> Any:
+        """What this broker serves, as the answer to ApiVersions."""
+        served = [
+            api_versions.ApiVersion(api_key=api.key, min_version=api.oldest, max_version=api.newest)
+            for api in sorted(self._dispatch.apis.values())
+        ]
+        return api_versions.Response(api_keys=served)
+
+    def create_topic(
+        self, name: str, partitions: int, replication_factor: int, configs: dict[str, str] | None = None
+    ) -> Deferred[None]:
+        """Creates a topic that was not asked for by CreateTopics: an internal or an automatic one."""
+        return topics.create(self, name, partitions, replication_factor, configs or {})
+
+
+def _own_name() -> str:
+    """The name of this machine if clients here can resolve it, else the loopback address."""
+    name = socket.gethostname()
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:
+        return "127.0.0.1"
+    return name

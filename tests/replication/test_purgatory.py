@@ -1,0 +1,84 @@
+"""Waiting requests: woken by key, ended by deadline, never both."""
+
+from kafkalike.replication.purgatory import TICK_MS, Purgatory
+
+
+class Waiter:
+    def __init__(self, ready=False):
+        self.ready = ready
+        self.log = []
+
+    def try_finish(self):
+        self.log.append("asked")
+        return self.ready
+
+    def expire(self):
+        self.log.append("expired")
+
+
+def test_a_woken_waiter_that_finishes_is_gone():
+    purgatory, waiter = Purgatory(), Waiter(ready=True)
+    purgatory.watch(waiter, ["a", "b"], 1000)
+    purgatory.wake("b")
+    purgatory.wake("a")
+    purgatory.expire(2000)
+    assert waiter.log == ["asked"]
+    assert len(purgatory) == 0
+    assert purgatory.next_deadline_ms is None
+
+
+def test_a_woken_waiter_that_cannot_finish_stays():
+    purgatory, waiter = Purgatory(), Waiter()
+    purgatory.watch(waiter, ["a"], 1000)
+    purgatory.wake("a")
+    purgatory.wake("other")
+    purgatory.expire(1000 + TICK_MS)
+    assert waiter.log == ["asked", "expired"]
+    purgatory.wake("a")
+    assert waiter.log == ["asked", "expired"]
+
+
+def test_nobody_expires_before_the_deadline_and_nobody_later_than_a_tick():
+    purgatory, early, late = Purgatory(), Waiter(), Waiter()
+    purgatory.watch(late, ["a"], 203)
+    purgatory.watch(early, ["a"], 101)
+    assert 101 <= purgatory.next_deadline_ms <= 101 + TICK_MS
+    purgatory.expire(100)
+    assert (early.log, late.log) == ([], [])
+    purgatory.expire(101 + TICK_MS)
+    assert (early.log, late.log) == (["expired"], [])
+    assert 203 <= purgatory.next_deadline_ms <= 203 + TICK_MS
+
+
+def test_a_waiter_may_finish_another_while_it_is_woken():
+    purgatory = Purgatory()
+    second = Waiter(ready=True)
+
+    class First(Waiter):
+        def try_finish(self):
+            purgatory.forget(second)
+            return True
+
+    purgatory.watch(First(), ["a"], 1000)
+    purgatory.watch(second, ["a"], 1000)
+    purgatory.wake("a")
+    assert second.log == []
+    assert len(purgatory) == 0
+
+
+def test_waiters_of_a_key_are_asked_in_the_order_in_which_they_came():
+    purgatory, order = Purgatory(), []
+
+    class Ordered(Waiter):
+        def __init__(self, name):
+            super().__init__(ready=True)
+            self.name = name
+
+        def try_finish(self):
+            order.append(self.name)
+            return True
+
+    for name in "abc":
+        purgatory.watch(Ordered(name), ["k"], 1000)
+    purgatory.wake("k")
+    assert order == ["a", "b", "c"]

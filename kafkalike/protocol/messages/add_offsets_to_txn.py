@@ -1,4 +1,9 @@
-"""AddOffsetsToTxn: TODO."""
+"""AddOffsetsToTxn: a producer tells its coordinator that it will commit offsets of a group.
+
+v2   PRODUCER_FENCED may be answered
+v3   flexible
+v4   TRANSACTION_ABORTABLE may be answered
+"""
 
 from kafkalike.protocol.schema import Message, int16, int32, int64, string
 

@@ -1,4 +1,12 @@
-"""AddPartitionsToTxn: TODO."""
+"""AddPartitionsToTxn: a producer tells its coordinator which partitions it is about to write to.
+
+Clients send versions up to 3. Brokers send later ones, for their producers, to ask whether a transaction is under way.
+
+    v2   PRODUCER_FENCED may be answered
+    v3   flexible
+    v4   several transactions at once, and verify_only (KIP-890)
+    v5   TRANSACTION_ABORTABLE may be answered
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int16, int32, int64, string
 

@@ -1,4 +1,4 @@
-"""AllocateProducerIds: TODO."""
+"""AllocateProducerIds: a broker asks the controller for a block of producer ids to give out (KIP-730)."""
 
 from kafkalike.protocol.schema import Message, int16, int32, int64
 

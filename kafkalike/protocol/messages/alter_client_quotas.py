@@ -1,4 +1,7 @@
-"""AlterClientQuotas: TODO."""
+"""AlterClientQuotas: an admin sets or removes quotas of users, client ids and addresses.
+
+v1   flexible
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, float64, int16, int32, string
 

@@ -1,4 +1,7 @@
-"""AlterConfigs: TODO."""
+"""AlterConfigs: an admin replaces the whole configuration of a resource; what is not named returns to its default.
+
+v2   flexible
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int8, int16, int32, string
 
@@ -11,7 +14,7 @@ class AlterableConfig(Struct):
 
 
 class AlterConfigsResource(Struct):
-    resource_type = int8()
+    resource_type = int8()  # 2: topic, 4: broker, 8: broker logger
     resource_name = string()
     configs = array(AlterableConfig)
 

@@ -1,4 +1,9 @@
-"""AlterPartition: TODO."""
+"""AlterPartition: a leader asks the controller to change the ISR of its partitions (KIP-497).
+
+v1   leader_recovery_state (KIP-704)
+v2   topic ids in place of names; INELIGIBLE_REPLICA and NEW_LEADER_ELECTED may be answered (KIP-841)
+v3   each member of the new ISR comes with its broker epoch (KIP-903)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int8, int16, int32, int64, string, uuid
 
@@ -16,7 +21,7 @@ class PartitionData(Struct):
     new_isr = array(int32, "0-2")
     new_isr_with_epochs = array(BrokerState, "3+")
     leader_recovery_state = int8("1+")
-    partition_epoch = int32()
+    partition_epoch = int32()  # the version of the partition's znode
 
 
 class TopicData(Struct):

@@ -1,4 +1,4 @@
-"""AlterPartitionReassignments: TODO."""
+"""AlterPartitionReassignments: an admin moves partitions to other replicas, or calls a move off (KIP-455)."""
 
 from kafkalike.protocol.schema import Message, Struct, array, int16, int32, string
 
@@ -7,7 +7,7 @@ API_KEY, NAME, VERSIONS, FLEXIBLE = 45, "AlterPartitionReassignments", (0, 0), 0
 
 class ReassignablePartition(Struct):
     partition_index = int32()
-    replicas = array(int32, nullable="0+", default=None)
+    replicas = array(int32, nullable="0+", default=None)  # null: call the move off
 
 
 class ReassignableTopic(Struct):

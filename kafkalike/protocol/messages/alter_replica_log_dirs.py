@@ -1,4 +1,7 @@
-"""AlterReplicaLogDirs: TODO."""
+"""AlterReplicaLogDirs: an admin moves replicas between the log directories of this broker.
+
+v2   flexible
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int16, int32, string
 

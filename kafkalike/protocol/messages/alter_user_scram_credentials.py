@@ -1,4 +1,4 @@
-"""AlterUserScramCredentials: TODO."""
+"""AlterUserScramCredentials: an admin sets or deletes SCRAM credentials; the password comes salted (KIP-554)."""
 
 from kafkalike.protocol.schema import Message, Struct, array, binary, int8, int16, int32, string
 
@@ -12,7 +12,7 @@ class ScramCredentialDeletion(Struct):
 
 class ScramCredentialUpsertion(Struct):
     name = string()
-    mechanism = int8()
+    mechanism = int8()  # 1: SCRAM-SHA-256, 2: SCRAM-SHA-512
     iterations = int32()
     salt = binary()
     salted_password = binary()

@@ -1,4 +1,4 @@
-"""ConsumerGroupDescribe: TODO."""
+"""ConsumerGroupDescribe: an admin asks for groups of the newer group protocol (KIP-848)."""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int16, int32, nested, string, uuid
 

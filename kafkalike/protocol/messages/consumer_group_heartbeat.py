@@ -1,4 +1,4 @@
-"""ConsumerGroupHeartbeat: TODO."""
+"""ConsumerGroupHeartbeat: joining, living and leaving in the newer group protocol, in one request (KIP-848)."""
 
 from kafkalike.protocol.schema import Message, Struct, array, int16, int32, nested, string, uuid
 
@@ -13,7 +13,7 @@ class TopicPartitions(Struct):
 class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
     group_id = string()
     member_id = string()
-    member_epoch = int32()
+    member_epoch = int32()  # 0: joins, -1: leaves, -2: leaves for a while
     instance_id = string(nullable="0+", default=None)
     rack_id = string(nullable="0+", default=None)
     rebalance_timeout_ms = int32(default=-1)

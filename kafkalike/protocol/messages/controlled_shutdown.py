@@ -1,4 +1,10 @@
-"""ControlledShutdown: TODO."""
+"""ControlledShutdown: a broker that is about to stop asks the controller to move its leaderships away.
+
+The answer lists the partitions that it still leads. The header of version 0 has no client id.
+
+    v2   broker_epoch
+    v3   flexible
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int16, int32, int64, string
 

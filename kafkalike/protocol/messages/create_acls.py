@@ -1,4 +1,9 @@
-"""CreateAcls: TODO."""
+"""CreateAcls: an admin adds rules about who may do what.
+
+v1   pattern types: literal and prefixed (KIP-290)
+v2   flexible
+v3   resources of type user
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int8, int16, int32, string
 

@@ -1,4 +1,8 @@
-"""CreateDelegationToken: TODO."""
+"""CreateDelegationToken: an authenticated client asks for a secret that others may use in its name.
+
+v2   flexible
+v3   an owner other than the requester (KIP-373)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, binary, int16, int32, int64, string
 

@@ -1,4 +1,8 @@
-"""CreatePartitions: TODO."""
+"""CreatePartitions: an admin gives topics more partitions.
+
+v2   flexible
+v3   THROTTLING_QUOTA_EXCEEDED may be answered (KIP-599)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int16, int32, string
 
@@ -11,7 +15,7 @@ class CreatePartitionsAssignment(Struct):
 
 class CreatePartitionsTopic(Struct):
     name = string()
-    count = int32()
+    count = int32()  # the new total
     assignments = array(CreatePartitionsAssignment, nullable="0+")
 
 

@@ -1,4 +1,12 @@
-"""CreateTopics: TODO."""
+"""CreateTopics: an admin creates topics, with a number of partitions or with assigned replicas.
+
+v1   validate_only; a message with each error
+v2   throttle time in the answer
+v4   -1 partitions and -1 replicas mean the broker's defaults (KIP-464)
+v5   flexible; the answer has partitions, replicas and configuration of what was created (KIP-525)
+v6   THROTTLING_QUOTA_EXCEEDED may be answered (KIP-599)
+v7   topic ids in the answer
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int8, int16, int32, string, uuid
 
@@ -17,8 +25,8 @@ class CreatableTopicConfig(Struct):
 
 class CreatableTopic(Struct):
     name = string()
-    num_partitions = int32()
-    replication_factor = int16()
+    num_partitions = int32()  # -1: from the assignments, or the default
+    replication_factor = int16()  # -1: from the assignments, or the default
     assignments = array(CreatableReplicaAssignment)
     configs = array(CreatableTopicConfig)
 

@@ -1,4 +1,9 @@
-"""DeleteAcls: TODO."""
+"""DeleteAcls: an admin removes every rule that matches one of the filters.
+
+v1   pattern types: literal and prefixed (KIP-290)
+v2   flexible
+v3   resources of type user
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int8, int16, int32, string
 

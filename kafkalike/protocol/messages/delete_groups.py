@@ -1,4 +1,7 @@
-"""DeleteGroups: TODO."""
+"""DeleteGroups: an admin deletes groups that have no members, with their offsets.
+
+v2   flexible
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int16, int32, string
 

@@ -1,4 +1,8 @@
-"""DeleteRecords: TODO."""
+"""DeleteRecords: an admin moves the start of partitions forward; what lies before is gone.
+
+v1   the throttle time applies after the answer
+v2   flexible
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int16, int32, int64, string
 
@@ -7,7 +11,7 @@ API_KEY, NAME, VERSIONS, FLEXIBLE = 21, "DeleteRecords", (0, 2), 2
 
 class DeleteRecordsPartition(Struct):
     partition_index = int32()
-    offset = int64()
+    offset = int64()  # -1: the high watermark
 
 
 class DeleteRecordsTopic(Struct):

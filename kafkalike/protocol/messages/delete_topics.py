@@ -1,4 +1,11 @@
-"""DeleteTopics: TODO."""
+"""DeleteTopics: an admin deletes topics, by name or by id.
+
+v1   throttle time in the answer
+v3   TOPIC_DELETION_DISABLED may be answered
+v4   flexible
+v5   a message with each error; THROTTLING_QUOTA_EXCEEDED may be answered (KIP-599)
+v6   topics by id: each is named by one of name and topic_id
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int16, int32, string, uuid
 
@@ -6,7 +13,7 @@ API_KEY, NAME, VERSIONS, FLEXIBLE = 20, "DeleteTopics", (0, 6), 4
 
 
 class DeleteTopicState(Struct):
-    name = string("6+", nullable="6+", default=None)
+    name = string("6+", nullable="6+", default=None)  # null: by topic_id
     topic_id = uuid("6+")
 
 

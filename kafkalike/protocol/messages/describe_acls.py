@@ -1,4 +1,9 @@
-"""DescribeAcls: TODO."""
+"""DescribeAcls: an admin asks for the rules that match a filter.
+
+v1   pattern types: literal and prefixed (KIP-290)
+v2   flexible
+v3   resources of type user
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int8, int16, int32, string
 

@@ -1,4 +1,7 @@
-"""DescribeClientQuotas: TODO."""
+"""DescribeClientQuotas: an admin asks for the quotas that match a filter of users, client ids and addresses.
+
+v1   flexible
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, float64, int8, int16, int32, string
 

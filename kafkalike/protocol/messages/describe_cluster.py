@@ -1,4 +1,7 @@
-"""DescribeCluster: TODO."""
+"""DescribeCluster: an admin asks for the brokers, the controller and the cluster id (KIP-700).
+
+v1   endpoint_type: 1 brokers, 2 controllers (KIP-919)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int8, int16, int32, string
 
@@ -7,7 +10,7 @@ API_KEY, NAME, VERSIONS, FLEXIBLE = 60, "DescribeCluster", (0, 1), 0
 
 class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
     include_cluster_authorized_operations = boolean()
-    endpoint_type = int8("1+", default=1)
+    endpoint_type = int8("1+", default=1)  # 1: brokers, 2: controllers
 
 
 class DescribeClusterBroker(Struct):

@@ -1,4 +1,9 @@
-"""DescribeConfigs: TODO."""
+"""DescribeConfigs: an admin asks for the configuration of topics, brokers and loggers.
+
+v1   synonyms: where else a value could come from, in order; the source of each value
+v3   types and documentation of keys (KIP-569)
+v4   flexible
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int8, int16, int32, string
 
@@ -6,9 +11,9 @@ API_KEY, NAME, VERSIONS, FLEXIBLE = 32, "DescribeConfigs", (0, 4), 4
 
 
 class DescribeConfigsResource(Struct):
-    resource_type = int8()
+    resource_type = int8()  # 2: topic, 4: broker, 8: broker logger
     resource_name = string()
-    configuration_keys = array(string, nullable="0+")
+    configuration_keys = array(string, nullable="0+")  # null: all
 
 
 class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):

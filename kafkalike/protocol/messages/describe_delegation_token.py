@@ -1,4 +1,8 @@
-"""DescribeDelegationToken: TODO."""
+"""DescribeDelegationToken: an admin asks for the delegation tokens of some owners, or all that it may see.
+
+v2   flexible
+v3   who asked for the token (KIP-373)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, binary, int16, int32, int64, string
 

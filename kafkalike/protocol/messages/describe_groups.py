@@ -1,4 +1,10 @@
-"""DescribeGroups: TODO."""
+"""DescribeGroups: an admin asks for the state and members of groups that this broker coordinates.
+
+v1   throttle time in the answer
+v3   authorized operations may be asked for
+v4   group_instance_id of members
+v5   flexible
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, binary, boolean, int16, int32, string
 

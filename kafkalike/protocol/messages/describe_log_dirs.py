@@ -1,4 +1,9 @@
-"""DescribeLogDirs: TODO."""
+"""DescribeLogDirs: an admin asks for this broker's log directories and the replicas in them.
+
+v2   flexible
+v3   an error for the whole answer
+v4   size of the volume and what is left of it
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int16, int32, int64, string
 
@@ -11,7 +16,7 @@ class DescribableLogDirTopic(Struct):
 
 
 class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
-    topics = array(DescribableLogDirTopic, nullable="0+")
+    topics = array(DescribableLogDirTopic, nullable="0+")  # null: all
 
 
 class DescribeLogDirsPartition(Struct):

@@ -1,4 +1,4 @@
-"""DescribeProducers: TODO."""
+"""DescribeProducers: an admin asks a leader which producers wrote to its partitions lately (KIP-664)."""
 
 from kafkalike.protocol.schema import Message, Struct, array, int16, int32, int64, string
 

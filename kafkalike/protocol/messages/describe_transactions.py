@@ -1,4 +1,4 @@
-"""DescribeTransactions: TODO."""
+"""DescribeTransactions: an admin asks a coordinator for the state of transactional ids (KIP-664)."""
 
 from kafkalike.protocol.schema import Message, Struct, array, int16, int32, int64, string
 

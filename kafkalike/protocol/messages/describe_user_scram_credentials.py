@@ -1,4 +1,4 @@
-"""DescribeUserScramCredentials: TODO."""
+"""DescribeUserScramCredentials: an admin asks which users have SCRAM credentials, of which mechanisms (KIP-554)."""
 
 from kafkalike.protocol.schema import Message, Struct, array, int8, int16, int32, string
 

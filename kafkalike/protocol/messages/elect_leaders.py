@@ -1,4 +1,8 @@
-"""ElectLeaders: TODO."""
+"""ElectLeaders: an admin asks the controller to elect leaders: the preferred ones, or any replica at all.
+
+v1   election_type; an error for the whole answer (KIP-460)
+v2   flexible
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int8, int16, int32, string
 
@@ -11,8 +15,8 @@ class TopicPartitions(Struct):
 
 
 class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
-    election_type = int8("1+")
-    topic_partitions = array(TopicPartitions, nullable="0+")
+    election_type = int8("1+")  # 0: preferred, 1: unclean
+    topic_partitions = array(TopicPartitions, nullable="0+")  # null: all
     timeout_ms = int32(default=60000)
 
 

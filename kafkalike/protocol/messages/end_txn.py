@@ -1,4 +1,9 @@
-"""EndTxn: TODO."""
+"""EndTxn: a producer commits or aborts its transaction.
+
+v2   PRODUCER_FENCED may be answered
+v3   flexible
+v4   TRANSACTION_ABORTABLE may be answered
+"""
 
 from kafkalike.protocol.schema import Message, boolean, int16, int32, int64, string
 

@@ -1,4 +1,4 @@
-"""Envelope: TODO."""
+"""Envelope: a broker hands a client's request on to the controller, with the principal that sent it (KIP-590)."""
 
 from kafkalike.protocol.schema import Message, binary, int16
 

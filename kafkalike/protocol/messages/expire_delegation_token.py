@@ -1,4 +1,7 @@
-"""ExpireDelegationToken: TODO."""
+"""ExpireDelegationToken: a delegation token is to expire at a given time, or at once.
+
+v2   flexible
+"""
 
 from kafkalike.protocol.schema import Message, binary, int16, int32, int64
 

@@ -1,4 +1,22 @@
-"""Fetch: TODO."""
+"""Fetch: a consumer or a follower asks for batches from given offsets on, and may wait until there are enough.
+
+Within a session (KIP-227) a request names only partitions that changed, and the answer only those with news.
+
+    v2   batches may have format 1
+    v3   max_bytes for the whole answer; partitions are served in the order asked
+    v4   isolation_level, last stable offset and aborted transactions; batches may have format 2
+    v5   log_start_offset both ways
+    v7   fetch sessions
+    v9   current_leader_epoch fences both sides (KIP-320)
+    v10  batches may be compressed with zstd
+    v11  rack_id, answered with a preferred replica (KIP-392)
+    v12  flexible; last_fetched_epoch, answered with where the logs diverge; current leader in the answer
+    v13  topic ids in place of names (KIP-516)
+    v14  OFFSET_MOVED_TO_TIERED_STORAGE may be answered
+    v15  replica_state replaces replica_id and adds the follower's broker epoch (KIP-903)
+    v16  the answer names the address of a new leader (KIP-951)
+    v17  the follower names its log directory
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int8, int16, int32, int64, nested, records, string, uuid
 
@@ -14,8 +32,8 @@ class FetchPartition(Struct):
     partition = int32()
     current_leader_epoch = int32("9+", default=-1, ignorable=True)
     fetch_offset = int64()
-    last_fetched_epoch = int32("12+", default=-1)
-    log_start_offset = int64("5+", default=-1, ignorable=True)
+    last_fetched_epoch = int32("12+", default=-1)  # of the last record the sender has; -1 if unknown
+    log_start_offset = int64("5+", default=-1, ignorable=True)  # the follower's; -1 from consumers
     partition_max_bytes = int32()
     replica_directory_id = uuid("17+", ignorable=True, tag=0)
 
@@ -34,14 +52,14 @@ class ForgottenTopic(Struct):
 
 class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
     cluster_id = string("12+", nullable="12+", default=None, ignorable=True, tag=0)
-    replica_id = int32("0-14", default=-1)
+    replica_id = int32("0-14", default=-1)  # -1: a consumer; from version 15 in replica_state
     replica_state = nested(ReplicaState, "15+", tag=1)
     max_wait_ms = int32()
     min_bytes = int32()
     max_bytes = int32("3+", default=2147483647, ignorable=True)
-    isolation_level = int8("4+", ignorable=True)
-    session_id = int32("7+", ignorable=True)
-    session_epoch = int32("7+", default=-1, ignorable=True)
+    isolation_level = int8("4+", ignorable=True)  # 0: read uncommitted, 1: read committed
+    session_id = int32("7+", ignorable=True)  # 0: none, or a new one
+    session_epoch = int32("7+", default=-1, ignorable=True)  # 0: starts a session, -1: ends it or has none
     topics = array(FetchTopic)
     forgotten_topics_data = array(ForgottenTopic, "7+")
     rack_id = string("11+", ignorable=True)
@@ -77,7 +95,7 @@ class PartitionData(Struct):
     current_leader = nested(LeaderIdAndEpoch, "12+", tag=1)
     snapshot_id = nested(SnapshotId, "12+", tag=2)
     aborted_transactions = array(AbortedTransaction, "4+", nullable="4+", ignorable=True)
-    preferred_read_replica = int32("11+", default=-1)
+    preferred_read_replica = int32("11+", default=-1)  # -1: this one
     records = records(nullable="0+")
 
 

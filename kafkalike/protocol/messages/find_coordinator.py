@@ -1,4 +1,11 @@
-"""FindCoordinator: TODO."""
+"""FindCoordinator: a client asks which broker coordinates a group or a transactional id.
+
+v1   key_type: 0 group, 1 transaction; error message and throttle time in the answer
+v3   flexible
+v4   several keys at once (KIP-699)
+v5   TRANSACTION_ABORTABLE may be answered
+v6   key_type 2: share groups (KIP-932)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int8, int16, int32, string
 
@@ -7,7 +14,7 @@ API_KEY, NAME, VERSIONS, FLEXIBLE = 10, "FindCoordinator", (0, 6), 3
 
 class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
     key = string("0-3")
-    key_type = int8("1+")
+    key_type = int8("1+")  # 0: group, 1: transaction, 2: share group
     coordinator_keys = array(string, "4+")
 
 

@@ -1,4 +1,9 @@
-"""Heartbeat: TODO."""
+"""Heartbeat: a member says that it lives, and learns whether the group rebalances.
+
+v1   throttle time in the answer
+v3   group_instance_id (KIP-345)
+v4   flexible
+"""
 
 from kafkalike.protocol.schema import Message, int16, int32, string
 

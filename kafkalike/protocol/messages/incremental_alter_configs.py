@@ -1,4 +1,7 @@
-"""IncrementalAlterConfigs: TODO."""
+"""IncrementalAlterConfigs: an admin sets, deletes, extends or shortens single values of a configuration.
+
+v1   flexible
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int8, int16, int32, string
 
@@ -7,12 +10,12 @@ API_KEY, NAME, VERSIONS, FLEXIBLE = 44, "IncrementalAlterConfigs", (0, 1), 1
 
 class AlterableConfig(Struct):
     name = string()
-    config_operation = int8()
+    config_operation = int8()  # 0: set, 1: delete, 2: append, 3: subtract
     value = string(nullable="0+")
 
 
 class AlterConfigsResource(Struct):
-    resource_type = int8()
+    resource_type = int8()  # 2: topic, 4: broker, 8: broker logger
     resource_name = string()
     configs = array(AlterableConfig)
 

@@ -1,4 +1,10 @@
-"""InitProducerId: TODO."""
+"""InitProducerId: a producer asks for its id and epoch; with a transactional id, older producers are fenced by it.
+
+v2   flexible
+v3   producer_id and producer_epoch: a producer may ask for its own next epoch (KIP-360)
+v4   PRODUCER_FENCED may be answered
+v5   TRANSACTION_ABORTABLE may be answered
+"""
 
 from kafkalike.protocol.schema import Message, int16, int32, int64, string
 

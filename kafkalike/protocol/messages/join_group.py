@@ -1,4 +1,16 @@
-"""JoinGroup: TODO."""
+"""JoinGroup: a consumer asks to be a member; the answer comes when the whole group has joined, or given up waiting.
+
+The leader alone gets the list of members, computes who consumes what, and sends it in SyncGroup.
+
+    v1   rebalance_timeout_ms; before, the session timeout served for both
+    v2   throttle time in the answer
+    v4   a new member is sent back with MEMBER_ID_REQUIRED and an id to join with (KIP-394)
+    v5   group_instance_id: members that keep their place over a restart (KIP-345)
+    v6   flexible
+    v7   protocol type in the answer (KIP-559)
+    v8   reason (KIP-800)
+    v9   skip_assignment: the leader need not compute anything (KIP-814)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, binary, boolean, int16, int32, string
 

@@ -1,4 +1,13 @@
-"""LeaderAndIsr: TODO."""
+"""LeaderAndIsr: the controller tells a broker what it leads and what it follows.
+
+v1   is_new
+v2   broker_epoch; partitions are listed by topic, once per name
+v3   adding and removing replicas (KIP-455)
+v4   flexible
+v5   type (1: only changes, 2: everything) and topic ids (KIP-516); the answer goes by topic id
+v6   leader_recovery_state (KIP-704)
+v7   is_kraft_controller (KIP-866)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int8, int16, int32, int64, string, uuid
 
@@ -12,12 +21,12 @@ class LeaderAndIsrPartitionState(Struct):
     leader = int32()
     leader_epoch = int32()
     isr = array(int32)
-    partition_epoch = int32()
+    partition_epoch = int32()  # the version of the partition's znode
     replicas = array(int32)
     adding_replicas = array(int32, "3+", ignorable=True)
     removing_replicas = array(int32, "3+", ignorable=True)
     is_new = boolean("1+", ignorable=True)
-    leader_recovery_state = int8("6+")
+    leader_recovery_state = int8("6+")  # 0: recovered, 1: recovering after an unclean election
 
 
 class LeaderAndIsrTopicState(Struct):
@@ -37,7 +46,7 @@ class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
     is_kraft_controller = boolean("7+")
     controller_epoch = int32()
     broker_epoch = int64("2+", default=-1, ignorable=True)
-    type = int8("5+")
+    type = int8("5+")  # 1: only changes, 2: everything
     ungrouped_partition_states = array(LeaderAndIsrPartitionState, "0-1")
     topic_states = array(LeaderAndIsrTopicState, "2+")
     live_leaders = array(LeaderAndIsrLiveLeader)

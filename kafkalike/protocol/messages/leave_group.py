@@ -1,4 +1,10 @@
-"""LeaveGroup: TODO."""
+"""LeaveGroup: a member leaves its group, or an admin removes members from it.
+
+v1   throttle time in the answer
+v3   several members at once, also by group_instance_id (KIP-345)
+v4   flexible
+v5   reason (KIP-800)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int16, int32, string
 

@@ -1,4 +1,10 @@
-"""ListGroups: TODO."""
+"""ListGroups: an admin asks which groups this broker coordinates.
+
+v1   throttle time in the answer
+v3   flexible
+v4   states_filter, and the state of each group (KIP-518)
+v5   types_filter, and the type of each group (KIP-848)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int16, int32, string
 

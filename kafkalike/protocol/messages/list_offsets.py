@@ -1,4 +1,15 @@
-"""ListOffsets: TODO."""
+"""ListOffsets: a client or a follower asks which offset belongs to a time, or to the log's start or end.
+
+v0   answers a list of segment boundaries, at most max_num_offsets
+v1   answers one offset with its timestamp
+v2   isolation_level: the end is then the last stable offset
+v4   current_leader_epoch, and the epoch of the offset in the answer
+v5   OFFSET_NOT_AVAILABLE may be answered after an election
+v6   flexible
+v7   timestamp -3: the record with the greatest timestamp (KIP-734)
+v8   timestamp -4: the start of what is local (KIP-405)
+v9   timestamp -5: the end of what is remote (KIP-1005)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int8, int16, int32, int64, string
 
@@ -8,7 +19,7 @@ API_KEY, NAME, VERSIONS, FLEXIBLE = 2, "ListOffsets", (0, 9), 6
 class ListOffsetsPartition(Struct):
     partition_index = int32()
     current_leader_epoch = int32("4+", default=-1, ignorable=True)
-    timestamp = int64()
+    timestamp = int64()  # -1: end, -2: start, -3: greatest timestamp, -4, -5: tiers
     max_num_offsets = int32("0", default=1)
 
 
@@ -18,8 +29,8 @@ class ListOffsetsTopic(Struct):
 
 
 class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
-    replica_id = int32()
-    isolation_level = int8("2+")
+    replica_id = int32()  # -1: a consumer, -2: a debugging consumer
+    isolation_level = int8("2+")  # 0: read uncommitted, 1: read committed
     topics = array(ListOffsetsTopic)
 
 

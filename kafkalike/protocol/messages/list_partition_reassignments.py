@@ -1,4 +1,4 @@
-"""ListPartitionReassignments: TODO."""
+"""ListPartitionReassignments: an admin asks which partitions are being moved (KIP-455)."""
 
 from kafkalike.protocol.schema import Message, Struct, array, int16, int32, string
 
@@ -12,7 +12,7 @@ class ListPartitionReassignmentsTopics(Struct):
 
 class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
     timeout_ms = int32(default=60000)
-    topics = array(ListPartitionReassignmentsTopics, nullable="0+", default=None)
+    topics = array(ListPartitionReassignmentsTopics, nullable="0+", default=None)  # null: all
 
 
 class OngoingPartitionReassignment(Struct):

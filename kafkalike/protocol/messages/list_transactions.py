@@ -1,4 +1,7 @@
-"""ListTransactions: TODO."""
+"""ListTransactions: an admin asks a coordinator which transactions it knows (KIP-664).
+
+v1   duration_filter: only those that have run at least so many milliseconds (KIP-994)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int16, int32, int64, string
 

@@ -1,4 +1,17 @@
-"""Metadata: TODO."""
+"""Metadata: a client asks which brokers there are and who leads the partitions of some or all topics.
+
+v0   an empty list of topics means all
+v1   null means all, empty means none; the answer has racks, the controller, and which topics are internal
+v2   the answer has the cluster id
+v4   allow_auto_topic_creation
+v5   the answer has offline replicas
+v7   the answer has leader epochs
+v8   authorized operations may be asked for
+v9   flexible
+v10  topic ids in the answer; asking by id was declared too, but brokers never served it
+v11  the cluster's authorized operations moved to DescribeCluster
+v12  topics may be asked for by id, with a null name
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int16, int32, string, uuid
 
@@ -11,7 +24,7 @@ class MetadataRequestTopic(Struct):
 
 
 class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
-    topics = array(MetadataRequestTopic, nullable="1+")
+    topics = array(MetadataRequestTopic, nullable="1+")  # null: all; in version 0 empty means all
     allow_auto_topic_creation = boolean("4+", default=True)
     include_cluster_authorized_operations = boolean("8-10")
     include_topic_authorized_operations = boolean("8+")
@@ -40,7 +53,7 @@ class MetadataResponseTopic(Struct):
     topic_id = uuid("10+", ignorable=True)
     is_internal = boolean("1+", ignorable=True)
     partitions = array(MetadataResponsePartition)
-    topic_authorized_operations = int32("8+", default=-2147483648)
+    topic_authorized_operations = int32("8+", default=-2147483648)  # bits; the least number: not asked
 
 
 class Response(Message, versions=VERSIONS, flexible=FLEXIBLE):

@@ -1,4 +1,16 @@
-"""OffsetCommit: TODO."""
+"""OffsetCommit: a consumer says how far its group has come.
+
+Which store a commit goes to once depended on the version: 0 meant ZooKeeper, later ones the offsets topic.
+
+    v1   member and generation, and a timestamp for each commit
+    v2   retention_time_ms replaces the timestamps
+    v3   throttle time in the answer
+    v5   no retention time any more
+    v6   the leader epoch of the committed offset (KIP-320)
+    v7   group_instance_id (KIP-345)
+    v8   flexible
+    v9   members of the newer group protocol commit too: the generation is their member epoch (KIP-848)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int16, int32, int64, string
 

@@ -1,4 +1,4 @@
-"""OffsetDelete: TODO."""
+"""OffsetDelete: an admin deletes committed offsets of a group for topics that it no longer consumes (KIP-496)."""
 
 from kafkalike.protocol.schema import NEVER, Message, Struct, array, int16, int32, string
 

@@ -1,4 +1,15 @@
-"""OffsetFetch: TODO."""
+"""OffsetFetch: a consumer or an admin asks for the committed offsets of a group.
+
+As with OffsetCommit, version 0 once meant ZooKeeper and later versions the offsets topic.
+
+    v2   null means every topic; errors of the whole group have their own field
+    v3   throttle time in the answer
+    v5   the leader epoch of the committed offset
+    v6   flexible
+    v7   require_stable: UNSTABLE_OFFSET_COMMIT while a transaction is pending (KIP-447)
+    v8   several groups at once (KIP-709)
+    v9   member id and epoch, for the newer group protocol (KIP-848)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int16, int32, int64, string
 
@@ -24,7 +35,7 @@ class OffsetFetchRequestGroup(Struct):
 
 class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
     group_id = string("0-7")
-    topics = array(OffsetFetchRequestTopic, "0-7", nullable="2-7")
+    topics = array(OffsetFetchRequestTopic, "0-7", nullable="2-7")  # null: all
     groups = array(OffsetFetchRequestGroup, "8+")
     require_stable = boolean("7+")
 

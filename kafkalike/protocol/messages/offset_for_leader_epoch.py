@@ -1,4 +1,10 @@
-"""OffsetForLeaderEpoch: TODO."""
+"""OffsetForLeaderEpoch: where does a leader epoch end? Followers and consumers find out where their log diverges.
+
+v1   the epoch found is in the answer
+v2   current_leader_epoch fences both sides (KIP-320); throttle time in the answer
+v3   replica_id
+v4   flexible
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int16, int32, int64, string
 

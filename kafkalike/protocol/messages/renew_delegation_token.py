@@ -1,4 +1,7 @@
-"""RenewDelegationToken: TODO."""
+"""RenewDelegationToken: a delegation token is to expire later.
+
+v2   flexible
+"""
 
 from kafkalike.protocol.schema import Message, binary, int16, int32, int64
 

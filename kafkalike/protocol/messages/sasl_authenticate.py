@@ -1,4 +1,8 @@
-"""SaslAuthenticate: TODO."""
+"""SaslAuthenticate: one token of the mechanism that SaslHandshake agreed on, and the broker's reply to it.
+
+v1   how long the session lasts before the client must authenticate again (KIP-368)
+v2   flexible
+"""
 
 from kafkalike.protocol.schema import Message, binary, int16, int64, string
 

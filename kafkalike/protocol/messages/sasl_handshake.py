@@ -1,4 +1,8 @@
-"""SaslHandshake: TODO."""
+"""SaslHandshake: the first step of authentication; the client names the mechanism it will use.
+
+v0   the mechanism's tokens follow bare, without Kafka's headers
+v1   they follow in SaslAuthenticate requests
+"""
 
 from kafkalike.protocol.schema import NEVER, Message, array, int16, string
 

@@ -1,4 +1,11 @@
-"""StopReplica: TODO."""
+"""StopReplica: the controller tells a broker to stop following or leading partitions, and perhaps to delete them.
+
+v0   one flag for all partitions
+v1   broker_epoch; partitions are listed by topic
+v2   flexible
+v3   leader epoch and deletion per partition (KIP-570); FENCED_LEADER_EPOCH may be answered
+v4   is_kraft_controller (KIP-866)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int16, int32, int64, string
 

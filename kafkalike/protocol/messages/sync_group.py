@@ -1,4 +1,10 @@
-"""SyncGroup: TODO."""
+"""SyncGroup: the second half of joining. The leader hands in everybody's assignment, each member gets its own.
+
+v1   throttle time in the answer
+v3   group_instance_id (KIP-345)
+v4   flexible
+v5   protocol type and name, checked against the group's (KIP-559)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, binary, int16, int32, string
 

@@ -1,4 +1,9 @@
-"""TxnOffsetCommit: TODO."""
+"""TxnOffsetCommit: a producer hands in offsets that become a group's when its transaction commits.
+
+v2   the leader epoch of the committed offset
+v3   flexible; member, instance and generation, so that fenced consumers cannot commit (KIP-447)
+v4   TRANSACTION_ABORTABLE may be answered
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, int16, int32, int64, string
 

@@ -1,4 +1,7 @@
-"""UpdateFeatures: TODO."""
+"""UpdateFeatures: an admin raises or lowers the finalized versions of features (KIP-584).
+
+v1   upgrade_type in place of allow_downgrade; validate_only
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int8, int16, int32, string
 
@@ -9,7 +12,7 @@ class FeatureUpdateKey(Struct):
     feature = string()
     max_version_level = int16()
     allow_downgrade = boolean("0")
-    upgrade_type = int8("1+", default=1)
+    upgrade_type = int8("1+", default=1)  # 1: upgrade, 2: safe downgrade, 3: unsafe downgrade
 
 
 class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):

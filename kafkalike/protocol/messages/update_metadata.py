@@ -1,4 +1,15 @@
-"""UpdateMetadata: TODO."""
+"""UpdateMetadata: the controller tells every broker who is alive and who leads what; Metadata is answered from it.
+
+v0   one address per broker
+v1   several endpoints per broker
+v2   racks
+v3   listener names
+v4   offline replicas
+v5   broker_epoch; partitions are listed by topic
+v6   flexible
+v7   topic ids (KIP-516)
+v8   is_kraft_controller (KIP-866)
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int8, int16, int32, int64, string, uuid
 
@@ -12,7 +23,7 @@ class UpdateMetadataPartitionState(Struct):
     leader = int32()
     leader_epoch = int32()
     isr = array(int32)
-    zk_version = int32()
+    zk_version = int32()  # the version of the partition's znode
     replicas = array(int32)
     offline_replicas = array(int32, "4+", ignorable=True)
 
@@ -27,7 +38,7 @@ class UpdateMetadataEndpoint(Struct):
     port = int32("1+")
     host = string("1+")
     listener = string("3+", ignorable=True)
-    security_protocol = int16("1+")
+    security_protocol = int16("1+")  # 0: PLAINTEXT, 1: SSL, 2: SASL_PLAINTEXT, 3: SASL_SSL
 
 
 class UpdateMetadataBroker(Struct):

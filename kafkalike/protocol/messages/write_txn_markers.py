@@ -1,4 +1,7 @@
-"""WriteTxnMarkers: TODO."""
+"""WriteTxnMarkers: a transaction coordinator has the outcome written to every partition of the transaction.
+
+v1   flexible
+"""
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int16, int32, int64, string
 

@@ -131,13 +131,14 @@ class Server:
         """Starts the process and returns when it answers."""
         self.launch()
         try:
-            wait_until(self._answers, timeout, f"{type(self).__name__} to answer")
+            wait_until(self.answers, timeout, f"{type(self).__name__} to answer")
         except AssertionError as error:
             self.kill()
             raise AssertionError(f"{error}\n{self.output()[-3000:]}") from None
         return self
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it is ready; an assertion fails when the process has ended."""
         assert self.process is not None
         assert self.process.poll() is None, f"{type(self).__name__} ended with {self.process.returncode}"
         try:

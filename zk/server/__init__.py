@@ -1,4 +1,4 @@
-"""A single-node server that speaks the ZooKeeper protocol: the development default, so that one command shows everything.
+"""A single-node server that speaks the ZooKeeper protocol: the development default, one command without Java.
 
     main.py          the command: config file, start-up, signals
     config.py     =  zoo.cfg: one line per key
@@ -11,5 +11,6 @@
     listener.py   T  sockets to standalone and back
     words.py      =  the four-letter words' answers
 
-Nothing here imports kafkalike. The pure part (tree, sessions, watches, standalone) is also the ZooKeeper of simulations.
+Nothing here imports kafkalike. The pure part (tree, sessions, watches, standalone) is also what simulations run
+against.
 """

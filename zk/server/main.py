@@ -52,7 +52,9 @@ def configure(arguments: Sequence[str]) -> Config:
 
 
 def _serve(config: Config) -> int:
-    # Late, so that a mistake in the arguments is told at once.
+    # Late, so that a mistake in the arguments is told at once. Twisted and asyncio load OpenSSL when they can; this
+    # server has no use for it, and idles with 5 MB less without it.
+    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
     from twisted.internet import reactor
     from twisted.internet.error import CannotListenError
 

@@ -24,10 +24,8 @@ from zk.server.tree import (
     DATA_CHANGED,
     DELETED,
     Tree,
-    check_path,
     permit,
     permitted,
-    resolve_acl,
 )
 from zk.server.watches import Kind, Mode, Watches
 from zk.server.wire import ADMIN, READ, Acl, Code, Marshalling, Op, ZkError

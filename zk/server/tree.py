@@ -12,9 +12,25 @@ as it was when the snapshot began.
 import re
 from collections.abc import Iterator, Sequence
 
-from zk.server.wire import ADMIN, CREATE, DELETE, OPEN_ACL, READ, STAT, WRITE, Acl, Code, Marshalling, ZkError
+from zk.server.wire import (
+    ADMIN,
+    CREATE,
+    DELETE,
+    OPEN_ACL,
+    READ,
+    STAT,
+    WRITE,
+    Acl,
+    Code,
+    Marshalling,
+    ZkError,
+    buffer,
+    read_acls,
+    read_buffer,
+    read_string,
+    string,
+)
 from zk.server.wire import acls as acls_record
-from zk.server.wire import buffer, read_acls, read_buffer, read_string, string
 
 Ids = Sequence[tuple[str, str]]
 
@@ -99,7 +115,7 @@ def permitted(acl: Sequence[Acl], perms: int, ids: Ids) -> bool:
 
 
 def resolve_acl(entries: Sequence[Acl], ids: Ids) -> tuple[Acl, ...]:
-    """The list as it is stored: duplicates dropped, "auth" replaced by the caller's identities; INVALID_ACL if unfit."""
+    """The list as it is stored: no duplicates, "auth" replaced by the caller's identities; INVALID_ACL if unfit."""
     resolved: list[Acl] = []
     for entry in dict.fromkeys(entries):
         if entry.scheme == "auth":
@@ -161,9 +177,9 @@ class Tree:
         self._writing = False
         self._old: dict[str, bytes] = {}
         root.children = {"zookeeper": None}
-        for path, children in (("/zookeeper", ("config", "quota")), ("/zookeeper/quota", ()), ("/zookeeper/config", ())):
+        for path in ("/zookeeper", "/zookeeper/quota", "/zookeeper/config"):
             self.nodes[path] = node = Node(b"", OPEN_ACL, 0, 0, 0)
-            node.children = dict.fromkeys(children) if children else None
+        self.nodes["/zookeeper"].children = {"config": None, "quota": None}
         node.acl = (Acl(READ, "world", "anyone"),)
         node.aversion = -1
 

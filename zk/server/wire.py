@@ -1,4 +1,4 @@
-"""Jute, the record format of ZooKeeper's protocol: reading requests, building replies, the codes of operations and errors.
+"""Jute, the record format of ZooKeeper's protocol: reading requests, building replies, codes of operations and errors.
 
 Every read_ function takes (buffer, position) and returns (value, next position); a record that is cut short, or whose
 lengths do not fit its frame, raises Marshalling and nothing is allocated on a claimed length.

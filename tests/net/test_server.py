@@ -212,7 +212,11 @@ def test_too_many_connections_from_one_address_are_closed(calls, connect):
     for each in (connect(), connect()):
         each.sendall(frame(OTHER))
     calls.wait_for(2)
-    assert closed(connect())
+    try:
+        third = connect()
+    except ConnectionResetError:
+        return
+    assert closed(third)
 
 
 def test_a_closed_connection_makes_room_for_another():

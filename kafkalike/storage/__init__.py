@@ -1,1 +1,20 @@
 """Record batches in files: one partition's log in Kafka's formats; blocking, one caller, no sockets."""
+
+from kafkalike.storage.config import LogConfig
+from kafkalike.storage.directory import LogDirectory, StorageError
+from kafkalike.storage.files import DirectoryOffline
+from kafkalike.storage.log import CLIENT, COORDINATOR, Appended, Flush, Log
+from kafkalike.storage.segment import FileRange
+
+__all__ = [
+    "CLIENT",
+    "COORDINATOR",
+    "Appended",
+    "DirectoryOffline",
+    "FileRange",
+    "Flush",
+    "Log",
+    "LogConfig",
+    "LogDirectory",
+    "StorageError",
+]

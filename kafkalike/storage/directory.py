@@ -1,0 +1,361 @@
+"""One log directory: its lock, its identity, every log in it, and the checkpoints that tell how far each is.
+
+    .lock                              held while a broker, ours or Apache's, uses the directory
+    meta.properties                    version=0, broker.id, cluster.id
+    .kafka_cleanshutdown               last thing written at a clean stop, first thing removed at a start
+    recovery-point-offset-checkpoint   all below is flushed
+    log-start-offset-checkpoint        where logs begin that begin inside their first segment
+    replication-offset-checkpoint      high watermarks
+    <topic>-<partition>/               log.py
+    <topic>-<partition>.<32 hex>-delete/   deleted, removed after file.delete.delay.ms
+
+    checkpoints: "0\\n", the number of entries, then "topic partition offset" a line
+
+A checkpoint that is missing or garbled counts as absent: nothing flushed, nothing known, and the logs are read
+instead. Blocking; `replicas` calls it, in a thread where it takes long.
+"""
+
+import fcntl
+import logging
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from kafkalike.errors import Error, KafkaError
+from kafkalike.storage.config import LogConfig
+from kafkalike.storage.files import DISK, PASSING, DirectoryOffline, Files
+from kafkalike.storage.log import Log
+
+log = logging.getLogger(__name__)
+
+Partition = tuple[str, int]
+
+LOCK: Final = ".lock"
+META: Final = "meta.properties"
+CLEAN: Final = ".kafka_cleanshutdown"
+RECOVERY_POINTS: Final = "recovery-point-offset-checkpoint"
+LOG_STARTS: Final = "log-start-offset-checkpoint"
+HIGH_WATERMARKS: Final = "replication-offset-checkpoint"
+
+# Below this much free space nothing is appended, so that checkpoints and deletions still work.
+RESERVE_BYTES: Final = 16 << 20
+
+_NAME = re.compile(r"^(.+)-(\d+)$")
+_DELETED = re.compile(r"^.*\.[0-9a-f]{32}-delete$")
+_MOVED = re.compile(r"^.*\.[0-9a-f]{32}-(future|stray)$")
+
+# POSIX locks do not keep a process from itself.
+_locked: set[str] = set()
+
+
+class StorageError(Exception):
+    """The directory cannot be used. The text is one line for the operator."""
+
+
+class LogDirectory:
+    """See the module."""
+
+    def __init__(self, path: str, files: Files = DISK) -> None:
+        self.path = os.path.abspath(path)
+        self.files = files
+        self.logs: dict[Partition, Log] = {}
+        self.high_watermarks: dict[Partition, int] = {}
+        self.clean = False  # whether the last stop was
+        self.offline: DirectoryOffline | None = None
+        self.full = False
+        self.on_offline: Callable[[DirectoryOffline], None] | None = None
+        self._lock = -1
+        self._loaded = False
+        self._condemned: list[tuple[str, int]] = []
+
+    # Opening
+
+    def open(
+        self, broker_id: int, cluster_id: str, config_for: Callable[[str], LogConfig], now_ms: int
+    ) -> "LogDirectory":
+        """Locks the directory, makes sure that it is this broker's, and opens every log in it."""
+        try:
+            os.makedirs(self.path, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"Failed to create data directory {self.path}: {error.strerror}") from error
+        self._acquire()
+        try:
+            self._identify(broker_id, cluster_id)
+            marker = os.path.join(self.path, CLEAN)
+            self.clean = os.path.exists(marker)
+            if self.clean:
+                self.files.unlink(marker)
+                self.files.sync_path(self.path)
+            self._load(config_for, now_ms)
+        except BaseException:
+            for each in self.logs.values():
+                each.abandon()
+            self.logs.clear()
+            self._release()
+            raise
+        self._loaded = True
+        return self
+
+    def _acquire(self) -> None:
+        path = os.path.join(os.path.realpath(self.path), LOCK)
+        taken = StorageError(
+            f"Failed to acquire lock on file .lock in {self.path}. "
+            "A Kafka instance in another process or thread is using this directory."
+        )
+        if path in _locked:
+            raise taken
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            # Java's file locks are these.
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(fd)
+            raise taken from error
+        self._lock = fd
+        _locked.add(path)
+
+    def _release(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+            _locked.discard(os.path.join(os.path.realpath(self.path), LOCK))
+
+    def _identify(self, broker_id: int, cluster_id: str) -> None:
+        path = os.path.join(self.path, META)
+        data = self.files.read(path)
+        properties = _properties(data) if data is not None else {}
+        version = properties.get("version", "0")
+        if version != "0":
+            raise StorageError(
+                f"Found unexpected version in {path}. ZK-based brokers that are not migrating only support version 0 "
+                "(which is implicit when the `version` field is missing)."
+            )
+        stored = properties.get("cluster.id")
+        if stored is not None and stored != cluster_id:
+            raise StorageError(f"Invalid cluster.id in: {path}. Expected {cluster_id}, but read {stored}")
+        number = properties.get("broker.id")
+        if number is not None and number != str(broker_id):
+            raise StorageError(
+                f"Stored node id {number} doesn't match previous node id {broker_id} in {path}. If you moved your "
+                "data, make sure your configured node id matches. If you intend to create a new node, you should "
+                "remove all data in your data directories."
+            )
+        if stored is None or number is None:
+            properties |= {"version": "0", "broker.id": str(broker_id), "cluster.id": cluster_id}
+            stamp = time.strftime("#%a %b %d %H:%M:%S UTC %Y", time.gmtime())
+            lines = ["#", stamp, *(f"{key}={value}" for key, value in properties.items())]
+            self.files.write_atomically(path, ("\n".join(lines) + "\n").encode())
+
+    def _load(self, config_for: Callable[[str], LogConfig], now_ms: int) -> None:
+        recovery_points = self._read(RECOVERY_POINTS)
+        starts = self._read(LOG_STARTS)
+        self.high_watermarks = self._read(HIGH_WATERMARKS)
+        for entry in self.files.names(self.path):
+            path = os.path.join(self.path, entry)
+            if not os.path.isdir(path):
+                continue
+            if _DELETED.match(entry):
+                self._condemned.append((path, now_ms))
+                continue
+            match = _NAME.match(entry)
+            if match is None or _MOVED.match(entry):
+                log.warning("%s is not a partition's directory; leaving it alone", path)
+                continue
+            partition = match[1], int(match[2])
+            opened = Log.open(
+                path,
+                *partition,
+                config_for(partition[0]),
+                recovery_points.get(partition, 0),
+                starts.get(partition, 0),
+                self.clean,
+                now_ms,
+                self.files,
+            )
+            self._adopt(opened)
+        self.high_watermarks = {
+            partition: min(max(offset, self.logs[partition].log_start_offset), self.logs[partition].log_end_offset)
+            for partition, offset in self.high_watermarks.items()
+            if partition in self.logs
+        }
+
+    def _adopt(self, opened: Log) -> None:
+        opened.on_offline = self.fail
+        opened.on_cut = self.checkpoint_recovery_points
+        self.logs[opened.topic, opened.partition] = opened
+
+    # Logs come and go
+
+    def create(
+        self, topic: str, partition: int, topic_id: bytes | None, config: LogConfig, now_ms: int = 0
+    ) -> Log:
+        """A new, empty log."""
+        if self.offline is not None:
+            raise self.offline
+        path = os.path.join(self.path, f"{topic}-{partition}")
+        try:
+            created = Log.create(path, topic, partition, topic_id, config, now_ms, self.files)
+        except OSError as error:
+            shutil.rmtree(path, ignore_errors=True)
+            raise self.failure(error) from error
+        self._adopt(created)
+        return created
+
+    def delete(self, doomed: Log, now_ms: int = 0) -> None:
+        """Takes the log away at once; its files go with purge() after file.delete.delay.ms."""
+        del self.logs[doomed.topic, doomed.partition]
+        self.high_watermarks.pop((doomed.topic, doomed.partition), None)
+        doomed.abandon()
+        tail = f"-{doomed.partition}.{uuid.uuid4().hex}-delete"
+        target = os.path.join(self.path, doomed.topic[: 255 - len(tail)] + tail)
+        try:
+            self.files.rename(doomed.path, target)
+            self.files.sync_path(self.path)
+        except OSError as error:
+            raise self.failure(error) from error
+        self._condemned.append((target, now_ms + doomed.config.file_delete_delay_ms))
+
+    def purge(self, now_ms: int) -> int:
+        """Removes the files of logs that were deleted long enough ago; how many logs."""
+        due = [path for path, when in self._condemned if when <= now_ms]
+        self._condemned = [(path, when) for path, when in self._condemned if when > now_ms]
+        for path in due:
+            shutil.rmtree(path, ignore_errors=True)
+        return len(due)
+
+    # Checkpoints
+
+    def checkpoint(self, high_watermarks: Mapping[Partition, int]) -> None:
+        """Writes high watermarks. Those of logs not mentioned stay as they were (KAFKA-1647)."""
+        self.high_watermarks.update(high_watermarks)
+        self._write(HIGH_WATERMARKS, self.high_watermarks)
+
+    def checkpoint_recovery_points(self) -> None:
+        """Writes how far every log is flushed."""
+        self._write(RECOVERY_POINTS, {partition: each.recovery_point for partition, each in self.logs.items()})
+
+    def checkpoint_log_starts(self) -> None:
+        """Writes where logs begin that do not begin at a segment's base."""
+        self._write(
+            LOG_STARTS,
+            {
+                partition: each.log_start_offset
+                for partition, each in self.logs.items()
+                if each.log_start_offset > each.first_base_offset
+            },
+        )
+
+    def _write(self, file: str, offsets: Mapping[Partition, int]) -> None:
+        if self.offline is not None:
+            return
+        try:
+            self.files.write_atomically(os.path.join(self.path, file), encode_checkpoint(offsets))
+        except OSError as error:
+            raise self.failure(error) from error
+
+    def _read(self, file: str) -> dict[Partition, int]:
+        path = os.path.join(self.path, file)
+        data = self.files.read(path)
+        offsets = decode_checkpoint(data) if data is not None else {}
+        if offsets is None:
+            log.warning("%s cannot be believed; going on without it", path)
+            return {}
+        return offsets
+
+    # Closing
+
+    def close(self) -> None:
+        """Flushes and closes every log; the clean marker comes last, and only if all went well."""
+        if self._lock < 0:
+            return
+        try:
+            if self._loaded and self.offline is None:
+                for each in self.logs.values():
+                    each.close()
+                self.checkpoint_recovery_points()
+                self.checkpoint_log_starts()
+                self._write(HIGH_WATERMARKS, self.high_watermarks)
+                marker = os.path.join(self.path, CLEAN)
+                self.files.write_new(marker, b'{"version":0,"brokerEpoch":-1}', sync=True)
+                self.files.sync_path(self.path)
+        finally:
+            for each in self.logs.values():
+                each.abandon()
+            self._release()
+
+    def abandon(self) -> None:
+        """Lets go of everything as it is, as a crash would."""
+        for each in self.logs.values():
+            each.abandon()
+        self._release()
+
+    # When the disk fails
+
+    def watch_space(self, reserve_bytes: int = RESERVE_BYTES) -> bool:
+        """Whether appends are taken: not while less than the reserve is free. To be called now and then."""
+        if self.offline is not None:
+            return False
+        state = os.statvfs(self.path)
+        full = state.f_bavail * state.f_frsize < reserve_bytes
+        if full != self.full:
+            log.log(
+                logging.ERROR if full else logging.INFO,
+                "%s has %s %d MiB free: appends are %s",
+                self.path,
+                "less than" if full else "again",
+                reserve_bytes >> 20,
+                "refused" if full else "taken",
+            )
+            self.full = full
+            for each in self.logs.values():
+                each.full = full
+        return not full
+
+    def failure(self, error: OSError) -> Exception:
+        """What an error of the disk means here: one refused operation, or the end of the directory."""
+        if error.errno in PASSING:
+            return KafkaError(Error.KAFKA_STORAGE_ERROR, f"{self.path}: {error.strerror}")
+        offline = DirectoryOffline(self.path, error)
+        self.fail(offline)
+        return offline
+
+    def fail(self, offline: DirectoryOffline) -> None:
+        """The disk failed: no log in this directory is read or written any more."""
+        if self.offline is None:
+            self.offline = offline
+            for each in self.logs.values():
+                each.offline = each.offline or offline
+            if self.on_offline is not None:
+                self.on_offline(offline)
+
+
+def encode_checkpoint(offsets: Mapping[Partition, int]) -> bytes:
+    """A checkpoint file."""
+    lines = [f"{topic} {partition} {offset}\n" for (topic, partition), offset in sorted(offsets.items())]
+    return f"0\n{len(lines)}\n{''.join(lines)}".encode()
+
+
+def decode_checkpoint(data: bytes) -> dict[Partition, int] | None:
+    """From a checkpoint file; None for one that cannot be believed. An empty one has no entries."""
+    if not data:
+        return {}
+    try:
+        lines = data.decode().split("\n")
+        if lines[0] != "0" or int(lines[1]) != len(lines) - 3 or lines[-1] != "":
+            return None
+        fields = [line.split() for line in lines[2:-1]]
+        offsets = {(topic, int(partition)): int(offset) for topic, partition, offset in fields}
+    except (ValueError, IndexError):
+        return None
+    return offsets if all(partition >= 0 and offset >= 0 for (_, partition), offset in offsets.items()) else None
+
+
+def _properties(data: bytes) -> dict[str, str]:
+    """Java properties, as far as meta.properties uses them."""
+    lines = (line.strip() for line in data.decode("utf-8", "replace").splitlines())
+    pairs = (line.partition("=") for line in lines if line and line[0] not in "#!" and "=" in line)
+    return {key.strip(): value.strip().replace("\\", "") for key, _, value in pairs}

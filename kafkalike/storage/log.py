@@ -1,0 +1,961 @@
+"""One partition's log: segments in order, and what is derived from them (leader epochs, producer state).
+
+    <topic>-<partition>/
+        <base offset>.log .index .timeindex     segment.py
+        <offset>.snapshot                       producers.py: at each segment's base, and at the end when closed
+        leader-epoch-checkpoint                 epochs.py
+        partition.metadata                      "version: 0", "topic_id: <22 characters>"
+
+Blocking, one caller; only Flush.run may be in a thread. A produced batch stays the memoryview it came in: its header
+is read once, its checksum verified, and one writev puts a new base offset and leader epoch in front of the untouched
+rest. State in memory (end offset, producers) changes only after the bytes are in the file.
+
+A violation by the client is a KafkaError and nothing is written. Of the disk's errors a full disk refuses the one
+operation (KAFKA_STORAGE_ERROR) and leaves the log as it was; any other takes the directory offline.
+"""
+
+import base64
+import contextlib
+import logging
+import os
+import struct
+import zlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from crc32c import crc32c
+
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol import batch
+from kafkalike.storage import recovery
+from kafkalike.storage.config import LogConfig
+from kafkalike.storage.epochs import Epochs
+from kafkalike.storage.files import DISK, PASSING, DirectoryOffline, Files
+from kafkalike.storage.producers import Producers
+from kafkalike.storage.recovery import EPOCHS_FILE, SNAPSHOT, Loaded
+from kafkalike.storage.segment import (
+    CONTINUED,
+    HEADER,
+    HEADER_SIZE,
+    MAX_POSITION,
+    RECENT,
+    Damaged,
+    FileRange,
+    Found,
+    Header,
+    Segment,
+    name,
+)
+from kafkalike.storage.validation import APPEND_TIME, CONTROL, TRANSACTIONAL, inspect, plain_attributes
+
+log = logging.getLogger(__name__)
+
+METADATA_FILE: Final = "partition.metadata"
+OPEN_SEGMENTS: Final = 8  # inactive segments of one log whose files stay open for readers
+
+# Who appends. A client's batches are checked for everything a client could get wrong; a coordinator's own may be
+# control batches, carry no sequences, and are as large as they need to be.
+CLIENT, COORDINATOR = 0, 1
+
+_HEAD = struct.Struct(">qii")
+_unpack_header = HEADER.unpack_from
+_pack_head = _HEAD.pack
+
+
+class Appended(NamedTuple):
+    """Where a batch is. log_append_time_ms is -1 when the records keep their own timestamps."""
+
+    base_offset: int
+    last_offset: int
+    log_append_time_ms: int
+    log_start_offset: int
+    duplicate: bool
+
+
+class Flush:
+    """What a flush has to do, taken down at one moment: run() may be called in a thread, finish() not."""
+
+    __slots__ = ("_log", "_end_offset", "_segments", "_paths", "_cuts")
+
+    def __init__(self, log: "Log", end_offset: int, segments: list[Segment], paths: list[str], cuts: int) -> None:
+        self._log = log
+        self._end_offset = end_offset
+        self._segments = segments
+        self._paths = paths
+        self._cuts = cuts
+        for segment in segments:
+            segment.open()
+            segment.users += 1
+
+    def run(self) -> None:
+        """fsync of everything; an OSError here means that the directory is lost."""
+        files = self._log.files
+        for segment in self._segments:
+            if not segment.deleted:
+                files.fdatasync(segment.fd)
+                files.sync_path(segment.offsets.path)
+                files.sync_path(segment.times.path)
+        for path in self._paths:
+            files.sync_path(path)
+
+    def finish(self, error: OSError | None = None) -> None:
+        """Back on the log's own thread: the recovery point moves, or the directory goes offline."""
+        for segment in self._segments:
+            FileRange(segment, segment.fd, 0, 0).release()
+        owner = self._log
+        if error is not None:
+            raise owner.lost(error) from error
+        if self._cuts == owner.cuts and self._end_offset > owner.recovery_point:
+            owner.recovery_point = self._end_offset
+        owner.close_idle()
+
+
+class Log:
+    """See the module."""
+
+    __slots__ = (
+        "topic",
+        "partition",
+        "topic_id",
+        "path",
+        "files",
+        "log_start_offset",
+        "log_end_offset",
+        "recovery_point",
+        "producers",
+        "epochs",
+        "offline",
+        "full",
+        "cuts",
+        "damage",
+        "recovered",
+        "on_offline",
+        "on_cut",
+        "last_flush_ms",
+        "_config",
+        "_segments",
+        "_bases",
+        "_active",
+        "_closed_bytes",
+        "_latest_epoch",
+        "_plain",
+        "_max_message_bytes",
+        "_flush_messages",
+        "_index_interval",
+        "_unflushed",
+        "_unsynced",
+        "_opened",
+        "_pwritev",
+        "_closed",
+    )
+
+    def __init__(
+        self,
+        path: str,
+        topic: str,
+        partition: int,
+        topic_id: bytes | None,
+        config: LogConfig,
+        loaded: Loaded,
+        now_ms: int = 0,
+        files: Files = DISK,
+    ) -> None:
+        self.path = path
+        self.topic = topic
+        self.partition = partition
+        self.topic_id = topic_id
+        self.files = files
+        self.log_start_offset = loaded.start_offset
+        self.log_end_offset = loaded.end_offset
+        self.recovery_point = loaded.recovery_point
+        self.producers = loaded.producers
+        self.epochs = loaded.epochs
+        self.damage = loaded.damage
+        self.recovered = loaded.recovered
+        # Set when the disk failed; nothing is read or written any more.
+        self.offline: DirectoryOffline | None = None
+        # Set while the disk is so full that only checkpoints and deletions may write (LogDirectory.watch_space).
+        self.full = False
+        # How often the log was cut: a flush that began before a cut says nothing about what is there now.
+        self.cuts = 0
+        self.on_offline: Callable[[DirectoryOffline], None] | None = None
+        self.on_cut: Callable[[], None] | None = None
+        self.last_flush_ms = now_ms
+        self._segments = loaded.segments
+        self._bases = [segment.base_offset for segment in loaded.segments]
+        self._active = loaded.segments[-1]
+        self._closed_bytes = sum(segment.size for segment in loaded.segments[:-1])
+        self._latest_epoch = self.epochs.latest
+        self._unflushed = 0
+        self._unsynced: list[str] = []
+        self._opened: list[Segment] = []
+        self._pwritev = files.pwritev
+        self._closed = False
+        self.config = config
+        self._activate(self._active, now_ms)
+
+    # Opening and closing
+
+    @classmethod
+    def create(
+        cls,
+        path: str,
+        topic: str,
+        partition: int,
+        topic_id: bytes | None,
+        config: LogConfig,
+        now_ms: int = 0,
+        files: Files = DISK,
+    ) -> "Log":
+        """A new, empty log."""
+        os.mkdir(path)
+        if topic_id is not None:
+            files.write_atomically(os.path.join(path, METADATA_FILE), _metadata(topic_id))
+        segment = Segment(path, 0, files)
+        segment.create()
+        loaded = Loaded([segment], 0, 0, 0, Epochs(), Producers())
+        created = cls(path, topic, partition, topic_id, config, loaded, now_ms, files)
+        created._unsynced += [path, os.path.dirname(path)]
+        return created
+
+    @classmethod
+    def open(
+        cls,
+        path: str,
+        topic: str,
+        partition: int,
+        config: LogConfig,
+        recovery_point: int = 0,
+        log_start_offset: int = 0,
+        clean: bool = False,
+        now_ms: int = 0,
+        files: Files = DISK,
+    ) -> "Log":
+        """A log that is on the disk; `clean` if it was closed and nothing happened since."""
+        loaded = recovery.load(path, recovery_point, log_start_offset, clean, config.index_interval_bytes, files)
+        topic_id = _topic_id(files.read(os.path.join(path, METADATA_FILE)))
+        opened = cls(path, topic, partition, topic_id, config, loaded, now_ms, files)
+        opened.producers.expire(now_ms, config.producer_id_expiration_ms)
+        data = files.read(os.path.join(path, EPOCHS_FILE))
+        if data != opened.epochs.encode() and (data is not None or opened.epochs):
+            opened._write_epochs()
+        opened._prune_snapshots()
+        return opened
+
+    def close(self) -> None:
+        """Everything to the disk, then lets go of the files. On an error the log must count as not closed."""
+        if self._closed:
+            return
+        if self.offline is None:
+            with self._disk():
+                self._active.finish()
+                for segment in self._segments:
+                    segment.write_indexes()
+                self._take_snapshot(self.log_end_offset, needed=True)
+                if self.recovery_point < self.log_end_offset or self._unsynced:
+                    self.flush()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Lets go of the files as they are."""
+        self._closed = True
+        for segment in self._segments:
+            segment.deleted = True  # a range still being sent closes the file when it is released
+            segment.close_file()
+
+    def assign_topic_id(self, topic_id: bytes) -> None:
+        """Gives the log the id of its topic, for good."""
+        assert self.topic_id in (None, topic_id), "a log never changes its topic"
+        if self.topic_id is None:
+            with self._disk():
+                self.files.write_atomically(os.path.join(self.path, METADATA_FILE), _metadata(topic_id))
+            self.topic_id = topic_id
+
+    # Configuration
+
+    @property
+    def config(self) -> LogConfig:
+        """The log's settings; may be replaced at any time."""
+        return self._config
+
+    @config.setter
+    def config(self, config: LogConfig) -> None:
+        self._config = config
+        self._max_message_bytes = config.max_message_bytes
+        self._flush_messages = config.flush_messages
+        self._index_interval = config.index_interval_bytes
+        # Batches with other attributes go through validation.inspect.
+        self._plain = plain_attributes(config)
+        for segment in self._segments:
+            segment.index_interval = config.index_interval_bytes
+        self._set_roll(self._active)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of records."""
+        return self._closed_bytes + self._active.size
+
+    @property
+    def first_base_offset(self) -> int:
+        """The base offset of the oldest segment."""
+        return self._bases[0]
+
+    # Appending
+
+    def append(self, records: memoryview, leader_epoch: int, now_ms: int, origin: int = CLIENT) -> Appended:
+        """One batch from a client, as leader: gets the next offsets. KafkaError, and nothing written, if it may not.
+
+        This is the path of every produced batch; what needs thought is in validation.py and _roll.
+        """
+        if self.offline is not None or self.full:
+            raise self._refused()
+        size = len(records)
+        if size < HEADER_SIZE:
+            inspect(records, self._config, now_ms, True)
+        header = _unpack_header(records)
+        base, length, _, magic, crc, attributes, delta, _, timestamp, producer_id, epoch, sequence, count = header
+        if (
+            attributes not in self._plain
+            or length + 12 != size
+            or magic != 2
+            or size > self._max_message_bytes
+            or delta + 1 != count
+            or delta < 0
+            or base
+            or crc32c(records[21:]) != crc
+        ):
+            records = inspect(records, self._config, now_ms, origin == CLIENT)
+            size = len(records)
+            header = _unpack_header(records)
+            _, length, _, _, _, attributes, delta, _, timestamp, producer_id, epoch, sequence, count = header
+        if producer_id >= 0:
+            sent = self._check_producer(records, header, origin)
+            if sent is not None:
+                return sent
+        base = self.log_end_offset
+        last = base + delta
+        segment = self._active
+        position = segment.size
+        if position + size > segment.roll_size or timestamp > segment.roll_timestamp or last > segment.max_offset:
+            segment = self._roll(size, last, now_ms)
+            position = segment.size
+        if leader_epoch != self._latest_epoch:
+            self.assign_epoch(leader_epoch, base)
+        try:
+            written = self._pwritev(segment.fd, (_pack_head(base, length, leader_epoch), records[16:]), position)
+        except OSError as error:
+            raise self._write_failed(segment, position, error) from error
+        if written != size:
+            self._write_rest(segment, position, records, _pack_head(base, length, leader_epoch), written)
+        segment.size = position + size
+        self.log_end_offset = last + 1
+        recent = segment.recent_offsets
+        recent.append(base)
+        segment.recent_positions.append(position)
+        if len(recent) > 2 * RECENT:
+            del recent[:RECENT], segment.recent_positions[:RECENT]
+        if timestamp > segment.max_timestamp:
+            segment.max_timestamp = timestamp
+            segment.max_timestamp_offset = last
+        since_index = segment.since_index
+        if since_index > self._index_interval:
+            if segment.add_index_entry(position, last):
+                self._write_indexes(segment)
+            since_index = 0
+        segment.since_index = since_index + size
+        if not position:
+            self._begun(segment, timestamp, now_ms)
+        if producer_id >= 0:
+            self._note_producer(records, header, base)
+        self._unflushed += count
+        if self._unflushed >= self._flush_messages:
+            self.flush()
+        return Appended(base, last, timestamp if attributes & APPEND_TIME else -1, self.log_start_offset, False)
+
+    def append_as_follower(self, records: memoryview, now_ms: int) -> Appended | None:
+        """Batches from the leader, offsets and epochs as they are; a cut-off last batch is left out. None if there
+        was no whole batch."""
+        if self.offline is not None or self.full:
+            raise self._refused()
+        batches = self._followed(records)
+        if not batches:
+            return None
+        size = batches[-1].position + batches[-1].size
+        if size > self._config.segment_bytes and len(batches) > 1:
+            for found in batches:
+                self.append_as_follower(records[found.position : found.position + found.size], now_ms)
+            return Appended(batches[0].base_offset, self.log_end_offset - 1, -1, self.log_start_offset, False)
+        last, timestamp = batches[-1].last_offset, max(found.max_timestamp for found in batches)
+        segment = self._active
+        if segment.size and (
+            segment.size + size > segment.roll_size or timestamp > segment.roll_timestamp or last > segment.max_offset
+        ):
+            segment = self._roll(0, last, now_ms)
+        start = segment.size
+        try:
+            self.files.write_all(segment.fd, (records[:size],), start)
+        except OSError as error:
+            raise self._write_failed(segment, start, error) from error
+        self.log_end_offset = last + 1
+        for found in batches:
+            position = start + found.position
+            segment.account(position, found.size, found.base_offset, found.last_offset, found.max_timestamp)
+            if segment.since_index > self._index_interval:
+                if segment.add_index_entry(position, found.last_offset):
+                    self._write_indexes(segment)
+                segment.since_index = 0
+            segment.since_index += found.size
+            if found.header[2] > self._latest_epoch:
+                self.assign_epoch(found.header[2], found.base_offset)
+            if found.header[9] >= 0:
+                recovery.note(self.producers, segment, found._replace(position=position))
+            self._unflushed += found.header[12]
+        if not start:
+            self._begun(segment, batches[0].max_timestamp, now_ms)
+        if self._unflushed >= self._flush_messages:
+            self.flush()
+        return Appended(batches[0].base_offset, last, -1, self.log_start_offset, False)
+
+    def _followed(self, records: memoryview) -> list[Found]:
+        """The whole batches in what the leader sent, checked; positions count from its first byte."""
+        batches: list[Found] = []
+        end, offset = 0, self.log_end_offset
+        while len(records) - end >= HEADER_SIZE:
+            header: Header = _unpack_header(records, end)
+            size = header[1] + 12
+            if size < HEADER_SIZE or header[3] != 2 or header[6] < 0:
+                raise KafkaError(Error.CORRUPT_MESSAGE, f"No record batch at offset {offset} of what the leader sent.")
+            if end + size > len(records):
+                break
+            if header[0] < offset:
+                raise KafkaError(
+                    Error.UNKNOWN_SERVER_ERROR, f"The leader sent offset {header[0]}, this log goes on at {offset}."
+                )
+            if crc32c(records[end + 21 : end + size]) != header[4]:
+                raise KafkaError(Error.CORRUPT_MESSAGE, f"The batch at offset {header[0]} fails its checksum.")
+            batches.append(Found(end, size, header))
+            end += size
+            offset = batches[-1].last_offset + 1
+        return batches
+
+    def _check_producer(self, records: memoryview, header: Header, origin: int) -> Appended | None:
+        """May this producer write this batch? The place of the first copy if it is a repeat."""
+        attributes, delta, producer_id, epoch, sequence = header[5], header[6], header[9], header[10], header[11]
+        if attributes & CONTROL:
+            marker = recovery.read_marker(records)
+            if marker is not None:
+                self.producers.check_marker(producer_id, epoch, marker[1])
+            return None
+        client = origin == CLIENT
+        if client and sequence < 0:
+            raise KafkaError(Error.INVALID_RECORD, f"Producer {producer_id} sent a batch with sequence {sequence}.")
+        sent = self.producers.check(producer_id, epoch, sequence, delta, bool(attributes & TRANSACTIONAL), client)
+        if sent is None:
+            return None
+        return Appended(sent.base_offset, sent.last_offset, sent.timestamp, self.log_start_offset, True)
+
+    def _note_producer(self, records: memoryview, header: Header, base: int) -> None:
+        attributes, delta, timestamp, producer_id, epoch = header[5], header[6], header[8], header[9], header[10]
+        if not attributes & CONTROL:
+            transactional = bool(attributes & TRANSACTIONAL)
+            self.producers.update(producer_id, epoch, header[11], base, delta, timestamp, transactional)
+            return
+        marker = recovery.read_marker(records)
+        if marker is not None:
+            self.producers.end_transaction(producer_id, epoch, marker[1], base, timestamp)
+
+    def _begun(self, segment: Segment, timestamp: int, now_ms: int) -> None:
+        """The first batch of a segment: its time decides when the segment is old enough to roll."""
+        segment.created_ms = now_ms
+        segment.roll_base_timestamp = timestamp
+        self._set_roll(segment)
+
+    def _set_roll(self, segment: Segment) -> None:
+        config = self._config
+        segment.roll_size = min(config.segment_bytes, MAX_POSITION)
+        segment.index_room = min(config.segment_index_bytes // 12, MAX_POSITION) - len(segment.offsets)
+        base = segment.roll_base_timestamp
+        segment.roll_timestamp = float("inf") if base is None or base < 0 else base + self._segment_ms()
+
+    def _segment_ms(self) -> int:
+        jitter = self._config.segment_jitter_ms
+        # Spread over partitions, and the same after a restart.
+        return self._config.segment_ms - (zlib.crc32(self.path.encode()) % jitter if jitter else 0)
+
+    def _activate(self, segment: Segment, now_ms: int) -> None:
+        """Makes a segment the one that is appended to."""
+        self._active = segment
+        segment.open()
+        segment.index_interval = self._config.index_interval_bytes
+        segment.created_ms = now_ms
+        first = segment.batch_at(0) if segment.size else None
+        segment.roll_base_timestamp = first.max_timestamp if first else None
+        segment.load_times()
+        self._set_roll(segment)
+
+    def _write_indexes(self, segment: Segment) -> None:
+        """Entries that cannot be written go on waiting: the batches they are for are in the log."""
+        try:
+            segment.write_indexes()
+        except OSError as error:
+            if error.errno not in PASSING:
+                raise self.lost(error) from error
+
+    def _write_failed(self, segment: Segment, position: int, error: OSError) -> KafkaError:
+        """Cuts the file back to where the batch began. The log is as it was before."""
+        if error.errno not in PASSING:
+            return self.lost(error)
+        try:
+            self.files.ftruncate(segment.fd, position)
+        except OSError as second:
+            return self.lost(second)
+        return KafkaError(Error.KAFKA_STORAGE_ERROR, f"{self} cannot be appended to: {error.strerror}")
+
+    def _write_rest(self, segment: Segment, position: int, records: memoryview, head: bytes, written: int) -> None:
+        """After a short write: the rest, or the reason why not."""
+        rest = memoryview(head + bytes(records[16:]))[written:]
+        try:
+            self.files.write_all(segment.fd, (rest,), position + written)
+        except OSError as error:
+            raise self._write_failed(segment, position, error) from error
+
+    # Rolling
+
+    def roll(self, now_ms: int) -> int:
+        """Begins a new segment, unless the newest is empty; its base offset."""
+        if self._active.size:
+            self._roll(0, self.log_end_offset, now_ms)
+        return self._active.base_offset
+
+    def _roll(self, size: int, last_offset: int, now_ms: int) -> Segment:
+        """The segment to append to when the active one takes no more: usually a new one."""
+        if size > self._config.segment_bytes:
+            raise KafkaError(Error.RECORD_LIST_TOO_LARGE, f"The batch of {size} bytes does not fit into a segment.")
+        old = self._active
+        if not old.size and last_offset <= old.max_offset:
+            return old
+        with self._disk():
+            if old.base_offset == self.log_end_offset:
+                raise KafkaError(Error.INVALID_RECORD, "The batch spans more offsets than a segment may have.")
+            segment = Segment(self.path, self.log_end_offset, self.files)
+            segment.create()
+            old.load_times()
+        with contextlib.suppress(KafkaError), self._disk():
+            # On a full disk entries wait in memory, and the state is read from the log if it is needed.
+            old.finish()
+            self._take_snapshot(self.log_end_offset)
+        if self.offline is not None:
+            raise self.offline
+        self._unsynced.append(self.path)
+        self._segments.append(segment)
+        self._bases.append(segment.base_offset)
+        self._closed_bytes += old.size
+        self._opened.append(old)
+        old.forget()
+        self._activate(segment, now_ms)
+        return segment
+
+    def _take_snapshot(self, offset: int, needed: bool = False) -> None:
+        """Producer state at the end of the log. Not forced to the disk here: the next flush does that, and the file
+        carries a checksum."""
+        path = os.path.join(self.path, name(offset) + SNAPSHOT)
+        self.files.write_new(path, self.producers.encode())
+        self._unsynced.append(path)
+        self._prune_snapshots()
+
+    def _prune_snapshots(self) -> None:
+        """Keeps the snapshots at segments' bases, and the newest."""
+        offsets = recovery.numbered(self.files.names(self.path), SNAPSHOT)
+        keep = {*self._bases, *offsets[-1:]}
+        for offset in offsets:
+            if offset not in keep:
+                self.files.unlink(os.path.join(self.path, name(offset) + SNAPSHOT))
+
+    # Reading
+
+    def read(self, offset: int, max_bytes: int, limit_offset: int, min_one_batch: bool = True) -> FileRange | None:
+        """Whole batches from the one that holds `offset`, below `limit_offset`, at most `max_bytes` long or, with
+        `min_one_batch`, at least one batch. None when there is nothing to give."""
+        segment = self._active
+        recent = segment.recent_offsets
+        # The consumer at the end of the log: it wants all from a batch that was just appended.
+        if limit_offset == self.log_end_offset and recent and recent[0] <= offset < limit_offset:
+            place = bisect_right(recent, offset) - 1
+            if recent[place] == offset and offset >= self.log_start_offset and self.offline is None:
+                position = segment.recent_positions[place]
+                end = segment.size
+                if end - position <= max_bytes:
+                    continued = segment.continued
+                    continued[limit_offset] = end
+                    if len(continued) > CONTINUED:
+                        del continued[next(iter(continued))]
+                    return FileRange(segment, segment.fd, position, end - position)
+        if self.offline is not None:
+            raise self._refused()
+        if not self.log_start_offset <= offset <= self.log_end_offset:
+            raise KafkaError(
+                Error.OFFSET_OUT_OF_RANGE,
+                f"Offset {offset} is not within [{self.log_start_offset}, {self.log_end_offset}] of {self}.",
+            )
+        if offset >= limit_offset:
+            return None
+        with self._disk():
+            return self._read(offset, max_bytes, min(limit_offset, self.log_end_offset), min_one_batch)
+
+    def _read(self, offset: int, max_bytes: int, limit_offset: int, min_one_batch: bool) -> FileRange | None:
+        for place in range(max(0, bisect_right(self._bases, offset) - 1), len(self._segments)):
+            segment = self._segments[place]
+            if not segment.size or segment.base_offset >= limit_offset:
+                continue
+            fd = self._open(segment)
+            position = segment.locate(offset) if offset > segment.base_offset else 0
+            if position is None or position >= segment.size:
+                continue
+            following = self._bases[place + 1] if place + 1 < len(self._bases) else self.log_end_offset
+            end, end_offset = segment.size, following
+            if limit_offset < following:
+                end_offset = limit_offset
+                found = segment.locate(limit_offset)
+                end = segment.size if found is None else found
+            if end <= position:
+                return None
+            if end - position > max_bytes:
+                cut = segment.cut(position, max_bytes)
+                if cut is None:
+                    first = segment.batch_at(position)
+                    if not min_one_batch:
+                        return None
+                    if first is None:
+                        raise Damaged(segment.path, position)
+                    cut = position + first.size, first.last_offset + 1
+                end, end_offset = cut
+            segment.remember(end_offset, end)
+            return FileRange(segment, fd, position, end - position)
+        return None
+
+    def _open(self, segment: Segment) -> int:
+        """The descriptor of a segment; of the inactive ones only some stay open."""
+        if segment.fd < 0:
+            segment.open()
+            self._opened.append(segment)
+            if len(self._opened) > OPEN_SEGMENTS:
+                self.close_idle(OPEN_SEGMENTS)
+        return segment.fd
+
+    def close_idle(self, keep: int = 0) -> None:
+        """Closes inactive segments that nobody sends from, but for the `keep` last opened."""
+        idle = [segment for segment in self._opened if segment is not self._active and segment.fd >= 0]
+        newest = idle[len(idle) - keep :] if keep else []
+        for segment in idle[: len(idle) - len(newest)]:
+            segment.close_file()
+        self._opened = [segment for segment in idle if segment.fd >= 0]
+
+    def offset_for_timestamp(self, timestamp: int) -> tuple[int, int, int] | None:
+        """The first record with this timestamp or a later one: (its timestamp, offset, leader epoch)."""
+        with self._disk():
+            for segment in self._segments:
+                segment.load_times()
+                if not segment.size or segment.max_timestamp < timestamp:
+                    continue
+                for found in segment.find_timestamp(timestamp, max(self.log_start_offset, segment.base_offset)):
+                    for record_timestamp, offset in self._times(segment, found):
+                        if record_timestamp >= timestamp and offset >= self.log_start_offset:
+                            return record_timestamp, offset, found.header[2]
+        return None
+
+    def max_timestamp(self) -> tuple[int, int, int] | None:
+        """The first record with the largest timestamp in the log: (its timestamp, offset, leader epoch)."""
+        with self._disk():
+            for segment in self._segments:
+                segment.load_times()
+            segment = max(self._segments, key=lambda each: each.max_timestamp)
+            if segment.max_timestamp < 0:
+                return None
+            found = segment.find(segment.max_timestamp_offset)
+            if found is None:
+                return None
+            for timestamp, offset in self._times(segment, found):
+                if timestamp == found.max_timestamp:
+                    return timestamp, offset, found.header[2]
+        return None
+
+    @staticmethod
+    def _times(segment: Segment, found: Found) -> Iterator[tuple[int, int]]:
+        """(timestamp, offset) of the records in a batch."""
+        if found.header[5] & APPEND_TIME:
+            yield found.max_timestamp, found.base_offset
+            yield found.max_timestamp, found.last_offset
+            return
+        for record in batch.records(memoryview(segment.read_batch(found))):
+            yield record.timestamp, record.offset
+
+    def last_stable_offset(self, high_watermark: int) -> int:
+        """How far readers of committed data may read."""
+        producers = self.producers
+        if not producers.open and not producers.undecided:
+            return high_watermark
+        first = producers.first_unstable_offset(high_watermark)
+        return high_watermark if first is None else min(first, high_watermark)
+
+    # Leader epochs
+
+    def latest_epoch(self) -> int:
+        """The newest leader epoch, -1 if none is known."""
+        return self._latest_epoch
+
+    def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
+        """The largest epoch not above the one asked for, and where it ended; (-1, -1) if not known here."""
+        return self.epochs.end_offset(epoch, self.log_end_offset)
+
+    def assign_epoch(self, epoch: int, start_offset: int) -> None:
+        """From `start_offset` on the log belongs to `epoch`. A leader does this at its election, data or not."""
+        if 0 <= epoch < self._latest_epoch:
+            raise KafkaError(
+                Error.FENCED_LEADER_EPOCH, f"{self} has data of epoch {self._latest_epoch}, after {epoch}."
+            )
+        before = list(self.epochs.entries)
+        if self.epochs.assign(epoch, start_offset):
+            try:
+                self._write_epochs()
+            except KafkaError:
+                self.epochs.entries = before
+                raise
+        self._latest_epoch = self.epochs.latest
+
+    def _write_epochs(self) -> None:
+        with self._disk():
+            self.files.write_atomically(os.path.join(self.path, EPOCHS_FILE), self.epochs.encode())
+
+    # Cutting
+
+    def truncate(self, offset: int) -> None:
+        """Drops everything from the batch that holds `offset` on. Nothing may be under way to a reader from there."""
+        if offset < self._bases[0]:
+            self.truncate_fully(offset)
+            return
+        # The epochs go even if no records do (KAFKA-10706).
+        end = min(offset, self.log_end_offset)
+        if offset < self.log_end_offset:
+            with self._disk():
+                end = self._cut(offset)
+        if self.epochs.truncate_from_end(offset if end == self.log_end_offset else end):
+            self._latest_epoch = self.epochs.latest
+            self._write_epochs()
+
+    def _cut(self, offset: int) -> int:
+        while self._bases[-1] >= offset and len(self._segments) > 1:
+            # The newest first: after a crash the log has no hole.
+            self._drop(self._segments[-1])
+        active = self._segments[-1]
+        active.open()
+        position = active.locate(offset)
+        end = offset
+        if position is None:
+            position = active.size
+        else:
+            found = active.batch_at(position)
+            if found is None:
+                raise Damaged(active.path, position)
+            end = max(min(found.base_offset, offset), active.base_offset)
+        active.truncate(position, end)
+        self._closed_bytes = sum(segment.size for segment in self._segments[:-1])
+        self._activate(active, active.created_ms)
+        self._after_cut(end)
+        self.log_start_offset = min(self.log_start_offset, end)
+        for at in recovery.numbered(self.files.names(self.path), SNAPSHOT):
+            if at > end:
+                self.files.unlink(os.path.join(self.path, name(at) + SNAPSHOT))
+        self.producers = recovery.replay(self.path, self._segments, self.log_start_offset, end, self.files)
+        return end
+
+    def truncate_fully(self, start_offset: int) -> None:
+        """Drops everything; the log begins again, empty, at `start_offset`."""
+        with self._disk():
+            for segment in reversed(self._segments):
+                segment.delete()
+            for at in recovery.numbered(self.files.names(self.path), SNAPSHOT):
+                self.files.unlink(os.path.join(self.path, name(at) + SNAPSHOT))
+            segment = Segment(self.path, start_offset, self.files)
+            segment.create()
+        self._segments, self._bases, self._closed_bytes, self._opened = [segment], [start_offset], 0, []
+        self._activate(segment, 0)
+        self.producers = Producers()
+        self.log_start_offset = start_offset
+        self._after_cut(start_offset)
+        self.epochs.entries = []
+        self._latest_epoch = -1
+        self._write_epochs()
+
+    def _after_cut(self, end: int) -> None:
+        self.log_end_offset = end
+        self.recovery_point = min(self.recovery_point, end)
+        self.cuts += 1
+        if self.on_cut is not None:
+            # A recovery point above the end would hide what is appended next from recovery.
+            self.on_cut()
+
+    def _drop(self, segment: Segment) -> int:
+        """Removes a segment, its files and its snapshot; the bytes."""
+        place = self._segments.index(segment)
+        del self._segments[place], self._bases[place]
+        if segment is not self._active:
+            self._closed_bytes -= segment.size
+        segment.delete()
+        return segment.size
+
+    # Retention
+
+    def advance_log_start(self, offset: int) -> None:
+        """What lies below is no longer read; retain() removes the segments that are below entirely."""
+        if offset > self.log_end_offset:
+            raise KafkaError(Error.OFFSET_OUT_OF_RANGE, f"{self} ends at {self.log_end_offset}, before {offset}.")
+        if offset > self.log_start_offset:
+            self.log_start_offset = offset
+            if self.epochs.truncate_from_start(offset):
+                self._write_epochs()
+
+    def retain(self, now_ms: int, high_watermark: int) -> int:
+        """Removes segments that are below the start, too many or too old, but none that has offsets from the high
+        watermark on; the bytes freed. A segment whose turn it is although it is the newest is rolled first."""
+        if self.offline is not None:
+            return 0
+        config, freed = self._config, 0
+        with self._disk():
+
+            def below_start(segment: Segment, following: int) -> bool:
+                return following <= self.log_start_offset
+
+            freed += self._remove_oldest(below_start, high_watermark, now_ms)
+            if config.deletes and config.retention_bytes >= 0:
+                excess = self.size_bytes - config.retention_bytes
+
+                def too_many(segment: Segment, following: int) -> bool:
+                    nonlocal excess
+                    excess -= segment.size
+                    return excess >= 0
+
+                freed += self._remove_oldest(too_many, high_watermark, now_ms)
+            if config.deletes and config.retention_ms >= 0:
+
+                def too_old(segment: Segment, following: int) -> bool:
+                    return now_ms - self._newest_ms(segment) > config.retention_ms
+
+                freed += self._remove_oldest(too_old, high_watermark, now_ms)
+            active = self._active
+            untimed = active.size and active.roll_base_timestamp is not None and active.roll_base_timestamp < 0
+            if untimed and now_ms - active.created_ms > self._segment_ms():
+                self.roll(now_ms)
+        if freed:
+            self.advance_log_start(max(self.log_start_offset, self._bases[0]))
+            with self._disk():
+                self._prune_snapshots()
+        self.close_idle()
+        return freed
+
+    def _remove_oldest(self, due: Callable[[Segment, int], bool], high_watermark: int, now_ms: int) -> int:
+        doomed = []
+        for place, segment in enumerate(self._segments):
+            newest = place + 1 == len(self._segments)
+            following = self.log_end_offset if newest else self._bases[place + 1]
+            if following > high_watermark or (newest and not segment.size) or not due(segment, following):
+                break
+            doomed.append(segment)
+        if doomed and doomed[-1] is self._active:
+            self.roll(now_ms)
+        freed = 0
+        for segment in doomed:
+            freed += self._drop(segment)
+            log.info("Removed segment %d of %s by retention", segment.base_offset, self)
+        return freed
+
+    def _newest_ms(self, segment: Segment) -> int:
+        segment.load_times()
+        return segment.max_timestamp if segment.max_timestamp >= 0 else int(os.stat(segment.path).st_mtime * 1000)
+
+    def expire_producers(self, now_ms: int) -> int:
+        """Forgets idle producers; how many."""
+        return self.producers.expire(now_ms, self._config.producer_id_expiration_ms)
+
+    # Flushing
+
+    def flush_due(self, now_ms: int) -> bool:
+        """Whether flush.ms has passed with something to flush."""
+        return self._unflushed > 0 and now_ms - self.last_flush_ms >= self._config.flush_ms
+
+    def flush(self, now_ms: int | None = None) -> None:
+        """Everything appended so far is on the disk when this returns."""
+        pending = self.begin_flush(now_ms)
+        if pending is None:
+            return
+        try:
+            pending.run()
+        except OSError as error:
+            pending.finish(error)
+        pending.finish()
+
+    def begin_flush(self, now_ms: int | None = None) -> Flush | None:
+        """What is to be flushed, for Flush.run in a thread; None when there is nothing."""
+        if self.offline is not None:
+            raise self._refused()
+        if now_ms is not None:
+            self.last_flush_ms = now_ms
+        if self.recovery_point >= self.log_end_offset and not self._unsynced:
+            return None
+        with self._disk():
+            segments = []
+            for place, segment in enumerate(self._segments):
+                following = self._bases[place + 1] if place + 1 < len(self._bases) else self.log_end_offset + 1
+                if following > self.recovery_point:
+                    self._write_indexes(segment)
+                    segments.append(segment)
+            paths, self._unsynced = list(dict.fromkeys(self._unsynced)), []
+            self._unflushed = 0
+            return Flush(self, self.log_end_offset, segments, paths, self.cuts)
+
+    # When the disk fails
+
+    @contextlib.contextmanager
+    def _disk(self) -> Iterator[None]:
+        """Says what an error of the disk means, for everything but the write in append."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in PASSING:
+                raise self.lost(error) from error
+            raise KafkaError(Error.KAFKA_STORAGE_ERROR, f"{self}: {error.strerror}") from error
+        except Damaged as damaged:
+            log.error("%s", damaged)
+            raise KafkaError(Error.CORRUPT_MESSAGE, f"{self} is damaged on the disk.") from damaged
+
+    def lost(self, error: OSError) -> DirectoryOffline:
+        """The disk under this log failed: nothing more is done with it."""
+        if self.offline is None:
+            self.offline = DirectoryOffline(os.path.dirname(self.path), error)
+            log.error("%s", self.offline.message)
+            if self.on_offline is not None:
+                self.on_offline(self.offline)
+        return self.offline
+
+    def _refused(self) -> KafkaError:
+        if self.offline is not None:
+            return KafkaError(Error.KAFKA_STORAGE_ERROR, self.offline.message)
+        return KafkaError(Error.KAFKA_STORAGE_ERROR, f"{self} takes no data: the disk is nearly full.")
+
+    def __repr__(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
+
+def _metadata(topic_id: bytes) -> bytes:
+    text = base64.urlsafe_b64encode(topic_id).rstrip(b"=")
+    return b"version: 0\ntopic_id: " + text
+
+
+def _topic_id(data: bytes | None) -> bytes | None:
+    """From partition.metadata; None if it is missing or cannot be believed."""
+    try:
+        lines = dict(line.split(": ", 1) for line in (data or b"").decode("ascii").splitlines() if line.strip())
+        topic_id = base64.urlsafe_b64decode(lines["topic_id"].strip() + "==")
+    except (KeyError, ValueError):
+        return None
+    return topic_id if len(topic_id) == 16 and any(topic_id) and lines.get("version", "").strip() == "0" else None

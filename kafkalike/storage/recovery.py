@@ -1,0 +1,480 @@
+"""Opening a partition's directory: after a clean stop by believing it, after a crash by reading it.
+
+After a crash every segment from the recovery point on is read: sizes, checksums, ascending offsets. Indexes, leader
+epochs and producer state are derived again. At the first bad batch above the recovery point the log ends: a torn
+tail. What is cut off stays beside the log as `<base offset>.<position>.torn` until the next such recovery. Below the
+recovery point the data were flushed, so a bad batch there is damage, not a torn tail: nothing is cut for it, the log
+goes on behind it, and it is reported.
+
+Files that a crash leaves in the middle of a rename are finished or dropped first, as Kafka does: .deleted and
+.cleaned go, .swap replaces the segments it covers.
+"""
+
+import logging
+import os
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from crc32c import crc32c
+
+from kafkalike.protocol.batch import records
+from kafkalike.storage.epochs import Epochs
+from kafkalike.storage.files import PASSING, Files
+from kafkalike.storage.producers import Producers
+from kafkalike.storage.segment import (
+    HEADER,
+    HEADER_SIZE,
+    INDEX,
+    LOG,
+    TIME_INDEX,
+    TXN_INDEX,
+    Damaged,
+    Found,
+    Segment,
+    name,
+)
+
+log = logging.getLogger(__name__)
+
+EPOCHS_FILE: Final = "leader-epoch-checkpoint"
+SNAPSHOT: Final = ".snapshot"
+TORN: Final = ".torn"
+
+READ_BYTES: Final = 1 << 20
+_NUMBERED = re.compile(r"^(\d{20})(\.[a-z]+)$")
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What a partition's directory holds."""
+
+    segments: list[Segment]
+    end_offset: int
+    start_offset: int
+    recovery_point: int
+    epochs: Epochs
+    producers: Producers
+    recovered: bool = False
+    torn_bytes: int = 0
+    # (first, last) offsets of flushed data that cannot be read any more.
+    damage: list[tuple[int, int]] = field(default_factory=list)
+
+
+def numbered(names: list[str], suffix: str) -> list[int]:
+    """The offsets in file names with this ending, ascending."""
+    matches = (_NUMBERED.match(entry) for entry in names)
+    return sorted(int(match[1]) for match in matches if match and match[2] == suffix)
+
+
+def load(
+    path: str,
+    recovery_point: int,
+    start_offset: int,
+    clean: bool,
+    index_interval: int,
+    files: Files,
+) -> Loaded:
+    """Reads a partition's directory; see the module."""
+    names = _finish_renames(path, files)
+    segments = [Segment(path, base, files) for base in numbered(names, LOG)]
+    for segment in segments:
+        segment.index_interval = index_interval
+    _drop_orphans(path, names, files)
+    present = set(names)
+    epochs = Epochs.decode(files.read(os.path.join(path, EPOCHS_FILE)))
+    epochs_known = epochs is not None or all(segment.size == 0 for segment in segments)
+    loaded = Loaded(segments, 0, start_offset, recovery_point, epochs or Epochs(), Producers())
+    whole = clean and _check_indexes(path, segments, present)
+    if segments and not (whole and _read_end(loaded)):
+        if clean:
+            log.warning("%s was stopped cleanly, but its files do not fit; recovering it", path)
+        _recover(path, loaded, files)
+    if segments and loaded.end_offset < start_offset:
+        log.warning(
+            "%s ends at %d, below its start %d: files were removed; it begins again there, empty",
+            path,
+            loaded.end_offset,
+            start_offset,
+        )
+        for segment in reversed(segments):
+            segment.delete()
+        segments.clear()
+        loaded.epochs, epochs_known = Epochs(), True
+    if not segments:
+        first = Segment(path, start_offset, files)
+        first.create()
+        segments.append(first)
+        loaded.end_offset = start_offset
+    loaded.start_offset = max(start_offset, segments[0].base_offset)
+    if not epochs_known:
+        _derive_epochs(segments, loaded.epochs)
+    loaded.epochs.truncate_from_end(loaded.end_offset)
+    loaded.epochs.truncate_from_start(loaded.start_offset)
+    if not loaded.recovered:
+        loaded.producers = replay(path, segments, loaded.start_offset, loaded.end_offset, files)
+    loaded.recovery_point = min(recovery_point, loaded.end_offset) if loaded.recovered else loaded.end_offset
+    return loaded
+
+
+def _finish_renames(path: str, files: Files) -> list[str]:
+    names = files.names(path)
+    cleaned = [entry for entry in names if entry.endswith(".cleaned")]
+    lowest_cleaned = min((int(entry[:20]) for entry in cleaned if entry[:20].isdigit()), default=None)
+    swaps = []
+    for entry in names:
+        if entry.endswith((".deleted", ".cleaned", ".tmp")):
+            files.unlink(os.path.join(path, entry))
+        elif entry.endswith(".swap") and entry[:20].isdigit():
+            if lowest_cleaned is not None and int(entry[:20]) >= lowest_cleaned:
+                files.unlink(os.path.join(path, entry))
+            else:
+                swaps.append(entry)
+    if swaps:
+        _swap_in(path, swaps, files)
+    return files.names(path)
+
+
+def _swap_in(path: str, swaps: list[str], files: Files) -> None:
+    """Compacted segments that were ready: those they replace go, then they get their names."""
+    covered = []
+    for entry in swaps:
+        if entry.endswith(LOG + ".swap"):
+            segment = Segment(path, int(entry[:20]), files)
+            segment.path = os.path.join(path, entry)
+            segment.size = files.size(segment.path)
+            end = max((found.last_offset + 1 for found in segment.batches(0)), default=segment.base_offset)
+            segment.close_file()
+            covered += [segment.base_offset, end]
+    if covered:
+        for suffix in (LOG, INDEX, TIME_INDEX, TXN_INDEX, SNAPSHOT):
+            for base in numbered(files.names(path), suffix):
+                if min(covered) <= base < max(covered):
+                    files.unlink(os.path.join(path, name(base) + suffix))
+    for entry in swaps:
+        files.rename(os.path.join(path, entry), os.path.join(path, entry.removesuffix(".swap")))
+
+
+def _drop_orphans(path: str, names: list[str], files: Files) -> None:
+    bases = set(numbered(names, LOG))
+    for suffix in (INDEX, TIME_INDEX, TXN_INDEX):
+        for base in numbered(names, suffix):
+            if base not in bases:
+                files.unlink(os.path.join(path, name(base) + suffix))
+
+
+def _check_indexes(path: str, segments: list[Segment], present: set[str]) -> bool:
+    """Builds indexes again that are missing or cannot be right; False if a segment's records do not read."""
+    for segment in segments:
+        stem = name(segment.base_offset)
+        there = stem + INDEX in present and stem + TIME_INDEX in present
+        try:
+            if not there or not segment.offsets.sound() or not segment.times.sound():
+                segment.offsets.reset()
+                segment.times.reset()
+                segment.rescan(0)
+        except Damaged as damaged:
+            log.warning("%s", damaged)
+            return False
+    return True
+
+
+def _read_end(loaded: Loaded) -> bool:
+    """The end of a cleanly stopped log, from the last segment's headers; False if they do not add up."""
+    active = loaded.segments[-1]
+    entry = active.offsets.last()
+    position = 0
+    if entry is not None:
+        found = active.batch_at(entry[1])
+        if found is None or found.last_offset < entry[0] + active.base_offset < found.base_offset:
+            return False
+        position = entry[1]
+    loaded.end_offset = active.base_offset
+    since_index = 0
+    try:
+        for found in active.batches(position):
+            loaded.end_offset = found.last_offset + 1
+            since_index += found.size
+    except Damaged as damaged:
+        log.warning("%s", damaged)
+        return False
+    active.since_index = since_index
+    return True
+
+
+def newest_snapshot(path: str, at_most: int, files: Files) -> tuple[int, Producers] | None:
+    """The newest readable snapshot of producer state at or below an offset; unreadable ones are removed."""
+    for offset in reversed(numbered(files.names(path), SNAPSHOT)):
+        if offset > at_most:
+            continue
+        file = os.path.join(path, name(offset) + SNAPSHOT)
+        producers = Producers.decode(files.read(file))
+        if producers is not None:
+            return offset, producers
+        log.warning("%s cannot be believed; the state is read from the log", file)
+        files.unlink(file)
+    return None
+
+
+def replay(path: str, segments: list[Segment], start: int, end: int, files: Files) -> Producers:
+    """Producer state at `end`: the newest snapshot, then the batches behind it."""
+    snapshot = newest_snapshot(path, end, files)
+    offset, producers = snapshot if snapshot is not None else (start, Producers())
+    for place, segment in enumerate(segments):
+        following = segments[place + 1].base_offset if place + 1 < len(segments) else end
+        if following <= offset or segment.base_offset >= end:
+            continue
+        position = segment.locate(offset) if offset > segment.base_offset else 0
+        if position is None:
+            continue
+        for found in segment.batches(position):
+            if found.base_offset >= end:
+                break
+            note(producers, segment, found)
+    return producers
+
+
+def note(producers: Producers, segment: Segment, found: Found) -> None:
+    """Adds one batch of the log to producer state."""
+    base, _, _, _, _, attributes, delta, _, timestamp, producer_id, epoch, sequence, _ = found.header
+    if producer_id < 0:
+        return
+    if attributes & 0x20:
+        marker = read_marker(segment.read_batch(found))
+        if marker is not None:
+            producers.end_transaction(producer_id, epoch, marker[1], base, timestamp)
+        return
+    producers.update(producer_id, epoch, sequence, base, delta, timestamp, bool(attributes & 0x10))
+
+
+def read_marker(batch: bytes | memoryview) -> tuple[int, int] | None:
+    """Of a control batch: its type (0 abort, 1 commit) and the coordinator's epoch. None for another kind."""
+    for record in records(memoryview(batch)):
+        if record.key is None or record.value is None or len(record.key) < 4:
+            return None
+        kind = int(struct.unpack_from(">h", record.key, 2)[0])
+        if kind not in (0, 1) or len(record.value) < 6:
+            return None
+        return kind, int(struct.unpack_from(">i", record.value, 2)[0])
+    return None
+
+
+def _derive_epochs(segments: list[Segment], epochs: Epochs) -> None:
+    log.warning("Leader epochs of %s are missing or damaged; reading them from the log", segments[0].path)
+    derived = Epochs()
+    try:
+        for segment in segments:
+            for found in segment.batches(0):
+                if found.header[2] > derived.latest:
+                    derived.assign(found.header[2], found.base_offset)
+    except Damaged as damaged:
+        log.error("%s", damaged)
+    for epoch, start in epochs.entries:
+        if epoch > derived.latest:
+            derived.assign(epoch, start)
+    epochs.entries = derived.entries
+
+
+# After a crash
+
+
+def _recover(path: str, loaded: Loaded, files: Files) -> None:
+    """Reads the segments from the recovery point on, and cuts the log where it is torn."""
+    segments, recovery_point = loaded.segments, loaded.recovery_point
+    first = max((i for i, s in enumerate(segments) if s.base_offset <= recovery_point), default=0)
+    loaded.recovered = True
+    for entry in files.names(path):
+        if entry.endswith(TORN):
+            files.unlink(os.path.join(path, entry))
+    base = segments[first].base_offset
+    for segment in segments[:first]:
+        stem = segment.path.removesuffix(LOG)
+        if not (os.path.exists(stem + INDEX) and os.path.exists(stem + TIME_INDEX) and segment.offsets.sound()):
+            segment.rebuild()
+    loaded.producers = replay(path, segments[:first], loaded.start_offset, base, files)
+    for place in range(first, len(segments)):
+        segment = segments[place]
+        _save_snapshot(path, segment.base_offset, loaded.producers, files)
+        torn = _recover_segment(segment, loaded, path)
+        if loaded.end_offset < recovery_point:
+            _note_lost(loaded, segments[place + 1].base_offset if place + 1 < len(segments) else recovery_point)
+        elif torn:
+            for later in reversed(segments[place + 1 :]):
+                _set_aside(path, later, 0, files)
+                later.delete()
+            del segments[place + 1 :]
+            break
+    if loaded.end_offset < recovery_point:
+        # Offsets that were flushed may have been read: none is given out twice.
+        segments.append(Segment(path, recovery_point, files))
+        segments[-1].create()
+        loaded.end_offset = recovery_point
+    for offset in numbered(files.names(path), SNAPSHOT):
+        if offset > loaded.end_offset:
+            files.unlink(os.path.join(path, name(offset) + SNAPSHOT))
+    _save_snapshot(path, loaded.end_offset, loaded.producers, files)
+    log.info("Recovered %s up to offset %d, %d bytes cut", path, loaded.end_offset, loaded.torn_bytes)
+
+
+def _note_lost(loaded: Loaded, following: int) -> None:
+    """Flushed offsets between the end of a segment and what comes next are gone, if there are any."""
+    if loaded.end_offset < following:
+        loaded.damage.append((loaded.end_offset, following - 1))
+        log.error("Offsets %d to %d, which were flushed, cannot be read", loaded.end_offset, following - 1)
+
+
+def _save_snapshot(path: str, offset: int, producers: Producers, files: Files) -> None:
+    try:
+        files.write_new(os.path.join(path, name(offset) + SNAPSHOT), producers.encode())
+    except OSError as error:
+        if error.errno not in PASSING:
+            raise
+        log.warning("No snapshot of producer state at %d in %s: %s", offset, path, error)
+
+
+def _recover_segment(segment: Segment, loaded: Loaded, path: str) -> bool:
+    """Reads one segment from its first byte; True if the log was cut in it."""
+    segment.offsets.reset()
+    segment.times.reset()
+    segment.forget()
+    segment.max_timestamp, segment.max_timestamp_offset = -1, segment.base_offset
+    segment.since_index, segment.times_known = 0, True
+    position, end_offset = 0, segment.base_offset
+    epochs, producers = loaded.epochs, loaded.producers
+    latest, torn = epochs.latest, False
+    while position < segment.size:
+        for place, size, header, sound in _checked(segment, position, end_offset):
+            if not sound:
+                position = place
+                break
+            base, delta, timestamp = header[0], header[6], header[8]
+            last = base + delta
+            if header[2] > latest:
+                epochs.assign(header[2], base)
+                latest = epochs.latest
+            if header[9] >= 0:
+                note(producers, segment, Found(place, size, header))
+            if timestamp > segment.max_timestamp:
+                segment.max_timestamp, segment.max_timestamp_offset = timestamp, last
+            if segment.since_index > segment.index_interval:
+                if segment.add_index_entry(place, last):
+                    segment.write_indexes()
+                segment.since_index = 0
+            segment.since_index += size
+            position, end_offset = place + size, last + 1
+        if position >= segment.size:
+            break
+        flushed = end_offset < loaded.recovery_point
+        following = _resume(segment, position, end_offset) if flushed else None
+        if following is None:
+            cut = segment.size - position
+            if _set_aside(path, segment, position, segment.files):
+                loaded.torn_bytes += cut
+                log.warning("Cutting %s at %d: %d bytes, offset %d", segment.path, position, cut, end_offset)
+            segment.files.ftruncate(segment.open(), position)
+            segment.size = position
+            torn = True
+            break
+        loaded.damage.append((end_offset, following[1] - 1))
+        log.error(
+            "%s is damaged at %d: offsets %d to %d, which were flushed, cannot be read",
+            segment.path,
+            position,
+            end_offset,
+            following[1] - 1,
+        )
+        position, end_offset = following
+    loaded.end_offset = end_offset
+    segment.finish()
+    return torn
+
+
+def _checked(segment: Segment, position: int, floor: int) -> Iterator[tuple[int, int, tuple[int, ...], bool]]:
+    """Batches from `position` on, each with whether it is sound; ends after the first that is not."""
+    files, fd, limit = segment.files, segment.open(), segment.size
+    unpack, ceiling = HEADER.unpack_from, segment.max_offset
+    nothing = (0,) * 13
+    while position < limit:
+        block = memoryview(files.pread(fd, READ_BYTES, position))
+        place, available = 0, len(block)
+        while place < available:
+            size = HEADER_SIZE
+            if available - place >= HEADER_SIZE:
+                header = unpack(block, place)
+                size = header[1] + 12
+                last = header[0] + header[6]
+                if size < HEADER_SIZE or header[3] != 2 or header[0] < floor or header[6] < 0 or last > ceiling:
+                    yield position + place, 0, nothing, False
+                    return
+            if position + place + size > limit:
+                yield position + place, 0, nothing, False
+                return
+            if place + size > available:
+                if place:
+                    break
+                block = memoryview(files.pread(fd, size, position))
+                available = len(block)
+                if available < size:
+                    yield position, 0, nothing, False
+                    return
+                continue
+            if crc32c(block[place + 21 : place + size]) != header[4]:
+                yield position + place, size, header, False
+                return
+            yield position + place, size, header, True
+            floor = last + 1
+            place += size
+        position += place
+
+
+def _resume(segment: Segment, position: int, offset: int) -> tuple[int, int] | None:
+    """Behind a damaged place, the next sound batch: its position and base offset. Base offsets of a segment share
+    their first bytes, so those are searched for and the checksum decides."""
+    prefix = struct.pack(">q", offset)[:5]
+    files, fd = segment.files, segment.open()
+    block_bytes = READ_BYTES
+    start = position + 1
+    while start < segment.size:
+        block = files.pread(fd, block_bytes + 8, start)
+        place = block.find(prefix)
+        while 0 <= place < block_bytes:
+            found = segment.batch_at(start + place)
+            if (
+                found is not None
+                and offset <= found.base_offset <= segment.max_offset
+                and crc32c(memoryview(segment.read_batch(found))[21:]) == found.header[4]
+            ):
+                return found.position, found.base_offset
+            place = block.find(prefix, place + 1)
+        start += block_bytes
+    return None
+
+
+def _set_aside(path: str, segment: Segment, position: int, files: Files) -> bool:
+    """Copies what is about to be cut to a file beside the log; False if there was nothing but zeros."""
+    fd, size = segment.open(), segment.size
+    target = os.path.join(path, f"{name(segment.base_offset)}.{position}{TORN}")
+    copy = -1
+    start, kept = position, False
+    try:
+        while start < size:
+            block = files.pread(fd, READ_BYTES, start)
+            if not block:
+                break
+            if copy < 0 and block.count(0) == len(block):
+                start += len(block)
+                continue
+            if copy < 0:
+                copy, kept = files.open(target, create=True), True
+            files.write_all(copy, (block,), start - position)
+            start += len(block)
+    except OSError as error:
+        if error.errno not in PASSING:
+            raise
+        log.warning("What is cut from %s is not kept: %s", segment.path, error)
+    finally:
+        if copy >= 0:
+            files.close(copy)
+    return kept

@@ -1,0 +1,466 @@
+"""One stretch of a log: a file of record batches from its base offset on, with the two indexes beside it.
+
+    <base offset, 20 digits>.log      record batches, one after the other
+    <base offset, 20 digits>.index    offset -> position          (index.py)
+    <base offset, 20 digits>.timeindex  timestamp -> offset
+
+The file holds whole batches up to `size`; what may lie beyond (a write that failed and could not be cut off) is
+overwritten by the next one. Positions that reads will come back to are remembered, so that a consumer who goes on
+where it stopped costs no search: those of the newest batches, and the ends of ranges handed out. Any other offset is
+found through the index and a short scan of batch headers; an index entry is believed only if a batch that fits it
+lies where it points, otherwise the index is built again.
+
+A FileRange that is retained keeps the file open, also when the segment is deleted meanwhile.
+"""
+
+import logging
+import os
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from crc32c import crc32c
+
+from kafkalike.storage.files import DISK, Files
+from kafkalike.storage.index import OFFSETS, TIMES, Index
+
+log = logging.getLogger(__name__)
+
+# The header of a record batch, as unpacked everywhere in storage: base offset, length, leader epoch, magic, crc,
+# attributes, last offset delta, base timestamp, max timestamp, producer id, producer epoch, base sequence, count.
+HEADER: Final = struct.Struct(">qiibIhiqqqhii")
+HEADER_SIZE: Final = 61
+Header = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int]
+
+MAX_RELATIVE_OFFSET: Final = 2**31 - 1
+MAX_POSITION: Final = 2**31 - 1
+RECENT: Final = 256  # positions of the newest batches that are kept; twice as many at times
+CONTINUED: Final = 128  # ends of ranges that are kept
+SCAN_BYTES: Final = 16384
+
+LOG, INDEX, TIME_INDEX, TXN_INDEX = ".log", ".index", ".timeindex", ".txnindex"
+
+
+class Damaged(Exception):
+    """The bytes at a position are no record batch."""
+
+    def __init__(self, path: str, position: int) -> None:
+        super().__init__(f"No record batch at position {position} of {path}")
+        self.position = position
+
+
+class Found(NamedTuple):
+    """A batch in the file."""
+
+    position: int
+    size: int
+    header: Header
+
+    @property
+    def base_offset(self) -> int:
+        return self.header[0]
+
+    @property
+    def last_offset(self) -> int:
+        return self.header[0] + self.header[6]
+
+    @property
+    def max_timestamp(self) -> int:
+        return self.header[8]
+
+
+class FileRange:
+    """Whole record batches in a segment's file, to be sent as they are.
+
+    Whoever keeps a range beyond the call that gave it holds it with retain() and gives it back with release().
+    """
+
+    __slots__ = ("segment", "fd", "position", "size")
+
+    def __init__(self, segment: "Segment", fd: int, position: int, size: int) -> None:
+        self.segment = segment
+        self.fd = fd
+        self.position = position
+        self.size = size
+
+    def retain(self) -> None:
+        """The file stays open until release()."""
+        self.segment.users += 1
+
+    def release(self) -> None:
+        """Gives the file back; the last one out closes a deleted segment."""
+        segment = self.segment
+        segment.users -= 1
+        if segment.deleted and segment.users == 0:
+            segment.close_file()
+
+    def read(self) -> bytes:
+        """The bytes, for whoever cannot send from the file."""
+        files = self.segment.files
+        data = files.pread(self.fd, self.size, self.position)
+        while len(data) < self.size:
+            more = files.pread(self.fd, self.size - len(data), self.position + len(data))
+            if not more:
+                raise Damaged(self.segment.path, self.position + len(data))
+            data += more
+        return data
+
+    def __repr__(self) -> str:
+        return f"FileRange({self.segment.path}, {self.position}, {self.size})"
+
+
+def name(offset: int) -> str:
+    """The file name of a segment or snapshot, without its ending."""
+    return f"{offset:020d}"
+
+
+class Segment:
+    """See the module."""
+
+    __slots__ = (
+        "files",
+        "path",
+        "base_offset",
+        "fd",
+        "size",
+        "users",
+        "deleted",
+        "offsets",
+        "times",
+        "max_timestamp",
+        "max_timestamp_offset",
+        "times_known",
+        "since_index",
+        "index_interval",
+        "roll_base_timestamp",
+        "created_ms",
+        "roll_size",
+        "roll_timestamp",
+        "max_offset",
+        "index_room",
+        "recent_offsets",
+        "recent_positions",
+        "continued",
+    )
+
+    def __init__(self, directory: str, base_offset: int, files: Files = DISK) -> None:
+        stem = os.path.join(directory, name(base_offset))
+        self.files = files
+        self.path = stem + LOG
+        self.base_offset = base_offset
+        self.fd = -1
+        self.size = files.size(self.path)
+        self.users = 0
+        self.deleted = False
+        self.offsets = Index(stem + INDEX, OFFSETS, files)
+        self.times = Index(stem + TIME_INDEX, TIMES, files)
+        # The largest timestamp and the last offset of the first batch that has it. Until times_known these are to be
+        # had from the time index.
+        self.max_timestamp = -1
+        self.max_timestamp_offset = base_offset
+        self.times_known = self.size == 0
+        self.since_index = 0
+        self.index_interval = 4096
+        # When to roll: the log fills these in for its active segment.
+        self.roll_base_timestamp: int | None = None
+        self.created_ms = 0
+        self.roll_size = MAX_POSITION
+        self.roll_timestamp: float = float("inf")
+        self.max_offset = base_offset + MAX_RELATIVE_OFFSET
+        self.index_room = MAX_POSITION
+        # Positions of the newest batches, and ends of ranges handed out.
+        self.recent_offsets: list[int] = []
+        self.recent_positions: list[int] = []
+        self.continued: dict[int, int] = {}
+
+    def __repr__(self) -> str:
+        return f"Segment({self.path}, {self.size})"
+
+    # The file
+
+    def open(self, create: bool = False) -> int:
+        """The descriptor of the records file."""
+        if self.fd < 0:
+            self.fd = self.files.open(self.path, create=create)
+        return self.fd
+
+    def create(self) -> None:
+        """Makes the three files, empty."""
+        fd = self.open(create=True)
+        self.files.ftruncate(fd, 0)
+        self.size = 0
+        self.offsets.reset()
+        self.times.reset()
+
+    def close_file(self) -> None:
+        """Lets go of the descriptor, unless somebody still sends from it."""
+        if self.fd >= 0 and self.users == 0:
+            fd, self.fd = self.fd, -1
+            self.files.close(fd)
+
+    def delete(self) -> None:
+        """Removes the files, the records first: an index alone is dropped at the next start. Readers keep theirs."""
+        stem = self.path.removesuffix(LOG)
+        self.deleted = True
+        for suffix in (LOG, INDEX, TIME_INDEX, TXN_INDEX):
+            self.files.unlink(stem + suffix)
+        self.close_file()
+
+    def sync(self) -> None:
+        """Everything written so far is on the disk."""
+        self.write_indexes()
+        self.files.fdatasync(self.open())
+        self.files.sync_path(self.offsets.path)
+        self.files.sync_path(self.times.path)
+
+    # After an append
+
+    def account(self, position: int, size: int, base_offset: int, last_offset: int, max_timestamp: int) -> None:
+        """A batch was written at `position`: memory of its place, largest timestamp, index entries.
+
+        The log's append does the same in line for the common case.
+        """
+        self.size = position + size
+        self.recent_offsets.append(base_offset)
+        self.recent_positions.append(position)
+        if len(self.recent_offsets) > 2 * RECENT:
+            del self.recent_offsets[:RECENT], self.recent_positions[:RECENT]
+        if max_timestamp > self.max_timestamp:
+            self.max_timestamp = max_timestamp
+            self.max_timestamp_offset = last_offset
+
+    def add_index_entry(self, position: int, last_offset: int) -> bool:
+        """An entry for the batch at `position` that ends with `last_offset`; True when entries should be written."""
+        due = self.offsets.add(last_offset - self.base_offset, position)
+        self.index_room -= 1
+        if self.index_room <= 0:
+            # Kafka's index files have a largest size: the next batch begins another segment.
+            self.roll_size = 0
+        return self._add_time() or due
+
+    def _add_time(self) -> bool:
+        entry = self.times.last()
+        if self.max_timestamp >= 0 and (entry is None or self.max_timestamp > entry[0]):
+            return self.times.add(self.max_timestamp, self.max_timestamp_offset - self.base_offset)
+        return False
+
+    def write_indexes(self) -> None:
+        """Puts the waiting index entries into their files."""
+        self.offsets.write()
+        self.times.write()
+
+    def finish(self) -> None:
+        """The last entry of the time index: from now on it tells the segment's largest timestamp."""
+        if self.size:
+            self.load_times()
+            self._add_time()
+        self.write_indexes()
+
+    # Looking things up
+
+    def batches(self, position: int, end: int | None = None) -> Iterator[Found]:
+        """The batches from `position` on, headers only. Damaged where there should be one and is none."""
+        files, fd = self.files, self.open()
+        end = self.size if end is None else end
+        floor = self.base_offset
+        block, start = b"", 0
+        while position < end:
+            place = position - start
+            if place < 0 or place + HEADER_SIZE > len(block):
+                block, start, place = files.pread(fd, SCAN_BYTES, position), position, 0
+                if len(block) < HEADER_SIZE:
+                    raise Damaged(self.path, position)
+            header: Header = HEADER.unpack_from(block, place)
+            size = header[1] + 12
+            whole = header[3] == 2 and size >= HEADER_SIZE and position + size <= self.size
+            if not whole or header[0] < floor or header[6] < 0:
+                raise Damaged(self.path, position)
+            yield Found(position, size, header)
+            floor = header[0] + header[6] + 1
+            position += size
+
+    def batch_at(self, position: int) -> Found | None:
+        """The batch that begins at `position`, None if none does."""
+        if not 0 <= position <= self.size - HEADER_SIZE:
+            return None
+        data = self.files.pread(self.open(), HEADER_SIZE, position)
+        if len(data) < HEADER_SIZE:
+            return None
+        header: Header = HEADER.unpack(data)
+        size = header[1] + 12
+        if header[3] != 2 or size < HEADER_SIZE or position + size > self.size or header[6] < 0:
+            return None
+        return Found(position, size, header)
+
+    def read_batch(self, found: Found) -> bytes:
+        """All bytes of a batch."""
+        return FileRange(self, self.open(), found.position, found.size).read()
+
+    def _start(self, offset: int) -> int:
+        """A batch boundary at or before the batch that holds `offset`, from the index."""
+        if offset <= self.base_offset:
+            return 0
+        entry = self.offsets.floor(0, offset - self.base_offset)
+        if entry is None:
+            return 0
+        if self._fits(entry[0] + self.base_offset, entry[1], offset) is not None:
+            return entry[1]
+        self.rebuild()
+        entry = self.offsets.floor(0, offset - self.base_offset)
+        return entry[1] if entry else 0
+
+    def _fits(self, entry_offset: int, position: int, offset: int) -> Found | None:
+        """The batch an index entry points to, if it really is one. Ours end with the entry's offset; Java indexes
+        sets of batches by the last one's, so there the checksum has to speak for the place."""
+        found = self.batch_at(position)
+        if found is None or not self.base_offset <= found.base_offset <= offset:
+            return None
+        if found.last_offset == entry_offset:
+            return found
+        data = memoryview(self.read_batch(found))
+        return found if crc32c(data[21:]) == found.header[4] else None
+
+    def locate(self, offset: int) -> int | None:
+        """The position of the first batch that ends at `offset` or above; None if all of them end before."""
+        recent = self.recent_offsets
+        if recent and recent[0] <= offset:
+            place = bisect_right(recent, offset) - 1
+            position = self.recent_positions[place]
+            if recent[place] == offset:
+                return position
+            # Within the batch, or in a gap after it that compaction left.
+            inside = self.batch_at(position)
+            if inside is not None and inside.last_offset >= offset:
+                return position
+            return self.recent_positions[place + 1] if place + 1 < len(recent) else None
+        if offset in self.continued:
+            return self.continued[offset]
+        found = self.find(offset)
+        return found.position if found else None
+
+    def find(self, offset: int) -> Found | None:
+        """The first batch that ends at `offset` or above."""
+        for found in self.batches(self._start(offset)):
+            if found.last_offset >= offset:
+                return found
+        return None
+
+    def remember(self, offset: int, position: int) -> None:
+        """A reader will come back for `offset`, which is at `position`."""
+        continued = self.continued
+        continued[offset] = position
+        if len(continued) > CONTINUED:
+            del continued[next(iter(continued))]
+
+    def cut(self, position: int, max_bytes: int) -> tuple[int, int] | None:
+        """Where a range from `position` ends so that it has whole batches and at most `max_bytes`, and the offset
+        there. None if the first batch alone is larger."""
+        limit = position + max_bytes
+        recent = self.recent_positions
+        if recent and recent[0] <= limit:
+            place = bisect_right(recent, limit) - 1
+            if recent[place] > position:
+                return recent[place], self.recent_offsets[place]
+        entry = self.offsets.floor(1, limit)
+        if entry is not None and entry[1] > position:
+            found = self._fits(entry[0] + self.base_offset, entry[1], entry[0] + self.base_offset)
+            if found is not None:
+                return entry[1], found.base_offset
+        end = None
+        for found in self.batches(position):
+            if found.position + found.size > limit:
+                break
+            end = found.position + found.size, found.last_offset + 1
+        return end
+
+    # Timestamps
+
+    def load_times(self) -> None:
+        """Takes the largest timestamp from the time index, if it is not known yet and the index is right."""
+        if self.times_known:
+            return
+        entry = self.times.last()
+        if entry is None and self.size:
+            self.rebuild()
+            return
+        if entry is not None:
+            timestamp, offset = entry[0], entry[1] + self.base_offset
+            found = self.find(offset)
+            if found is None or found.max_timestamp != timestamp:
+                self.rebuild()
+                return
+            self.max_timestamp, self.max_timestamp_offset = timestamp, offset
+        self.times_known = True
+
+    def find_timestamp(self, timestamp: int, offset: int) -> Iterator[Found]:
+        """Batches at `offset` or above that may hold a record of `timestamp` or later, in order."""
+        self.load_times()
+        start = offset
+        entry = self.times.floor(0, timestamp - 1)
+        if entry is not None:
+            indexed = self.find(entry[1] + self.base_offset)
+            if indexed is None or indexed.max_timestamp != entry[0]:
+                self.rebuild()
+            else:
+                start = max(start, indexed.base_offset)
+        for found in self.batches(self._start(start)):
+            if found.max_timestamp >= timestamp and found.last_offset >= offset:
+                yield found
+
+    # Mending and cutting
+
+    def rebuild(self) -> None:
+        """Builds both indexes again from the records."""
+        log.warning("The indexes of %s are missing or damaged; building them again", self.path)
+        self.offsets.reset()
+        self.times.reset()
+        try:
+            self.rescan(0)
+        except Damaged as damaged:
+            log.error("%s; what lies behind cannot be found", damaged)
+            self.times_known = True
+            self.finish()
+
+    def rescan(self, position: int) -> int:
+        """Indexes and largest timestamp again from the records at `position` on; the offset after the last one."""
+        end_offset = self.base_offset
+        if position == 0:
+            self.max_timestamp, self.max_timestamp_offset, self.since_index = -1, self.base_offset, 0
+        for found in self.batches(position):
+            if found.max_timestamp > self.max_timestamp:
+                self.max_timestamp, self.max_timestamp_offset = found.max_timestamp, found.last_offset
+            if self.since_index > self.index_interval:
+                if self.add_index_entry(found.position, found.last_offset):
+                    self.write_indexes()
+                self.since_index = 0
+            self.since_index += found.size
+            end_offset = found.last_offset + 1
+        self.times_known = True
+        self.finish()
+        return end_offset
+
+    def truncate(self, position: int, offset: int) -> None:
+        """Keeps the batches before `position`; the one there began with `offset`."""
+        self.files.ftruncate(self.open(), position)
+        self.size = position
+        relative = offset - self.base_offset
+        self.offsets.truncate(0, relative)
+        self.times.truncate(1, relative)
+        self.forget()
+        self.max_timestamp, self.max_timestamp_offset, self.times_known = -1, self.base_offset, True
+        entry = self.times.last()
+        if entry is not None:
+            self.max_timestamp, self.max_timestamp_offset = entry[0], entry[1] + self.base_offset
+        indexed = self.offsets.last()
+        self.since_index = 0
+        for found in self.batches(indexed[1] if indexed else 0):
+            self.since_index += found.size
+            if found.max_timestamp > self.max_timestamp:
+                self.max_timestamp, self.max_timestamp_offset = found.max_timestamp, found.last_offset
+
+    def forget(self) -> None:
+        """Drops remembered positions: the file is about to change below them."""
+        self.recent_offsets.clear()
+        self.recent_positions.clear()
+        self.continued.clear()

@@ -1,0 +1,125 @@
+"""The tree under /consumers, where offsets live: paths, names, what stands in the nodes. Pure.
+
+    /consumers/G/offsets/T/P         the next offset to read, ASCII decimal; its mtime is the time of the commit
+    /consumers/G/offsets-extra/T/P   JSON: metadata string and leader epoch, and the offset they were committed with
+    /consumers/G/ids                 parent of the ephemerals of classic consumers; a modern group has it too
+    /consumers/G/owners/T            parent of the owners of T's partitions; old tools find a group's topics here
+
+Any program may write the first kind of node, so the second is believed only as far as its offset agrees.
+
+Names of groups and topics stand for themselves, except for what ZooKeeper does not take. "/", control and other
+refused characters are percent-encoded, and so is "%" before two hex digits, so that each name has one path and each
+path one name. "." and ".." become "%2E" and "%2E%2E"; the empty name is "%", and the name "%" therefore "%25".
+"""
+
+import json
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+ROOT = "/consumers"
+
+# The characters ZooKeeper's PathUtils refuses (surrogates cannot come out of UTF-8), "/", and an ambiguous "%".
+_ENCODED = re.compile(r"[\x00-\x1f/\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]|%(?=[0-9A-Fa-f]{2})")
+_ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_SPECIAL = {"": "%", "%": "%25", ".": "%2E", "..": "%2E%2E"}
+_DECIMAL = re.compile(rb"\s*-?[0-9]{1,19}\s*")
+
+
+class Garbage(ValueError):
+    """A node holds something that is not what belongs there."""
+
+
+class Extra(NamedTuple):
+    """What a commit says besides the offset, and the offset that it belongs to."""
+
+    offset: int
+    leader_epoch: int = -1
+    metadata: str = ""
+
+    def encode(self) -> bytes:
+        """JSON."""
+        fields: dict[str, object] = {"version": 1, "offset": self.offset}
+        if self.leader_epoch >= 0:
+            fields["leader_epoch"] = self.leader_epoch
+        if self.metadata:
+            fields["metadata"] = self.metadata
+        return json.dumps(fields, separators=(",", ":")).encode()
+
+    @classmethod
+    def decode(cls, data: bytes | None) -> "Extra | None":
+        """None if it cannot be understood: it is an addition, never a reason to refuse the offset."""
+        try:
+            fields = json.loads(data or b"")
+            extra = cls(fields["offset"], fields.get("leader_epoch", -1), fields.get("metadata", ""))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None
+        types = type(extra.offset), type(extra.leader_epoch), type(extra.metadata)
+        return extra if types == (int, int, str) else None
+
+
+def decode_offset(data: bytes | None) -> int:
+    """The offset in a node; Garbage when it is not a decimal number of 64 bits."""
+    if data is None or not _DECIMAL.fullmatch(data):
+        raise Garbage(f"not an offset: {data[:40] if data else data!r}")
+    offset = int(data)
+    if not -(2**63) <= offset < 2**63:
+        raise Garbage(f"not an offset: {offset}")
+    return offset
+
+
+@lru_cache(maxsize=10_000)
+def encode_name(name: str) -> str:
+    """The name as one element of a path."""
+    special = _SPECIAL.get(name)
+    if special is not None:
+        return special
+    return _ENCODED.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode(errors="replace")), name)
+
+
+def decode_name(element: str) -> str:
+    """The name that an element of a path stands for; an element that we would not have written stands for itself."""
+    if element == "%":
+        return ""
+    try:
+        return _ESCAPES.sub(lambda match: bytes.fromhex(match[0].replace("%", "")).decode(), element)
+    except UnicodeDecodeError:
+        return element
+
+
+def group_path(group: str) -> str:
+    """Everything about a group."""
+    return f"{ROOT}/{encode_name(group)}"
+
+
+def ids_path(group: str) -> str:
+    """Parent of the classic consumers that are alive."""
+    return f"{ROOT}/{encode_name(group)}/ids"
+
+
+def owners_path(group: str, topic: str | None = None) -> str:
+    """Parent of a topic's owners, or of the topics."""
+    above = f"{ROOT}/{encode_name(group)}/owners"
+    return above if topic is None else f"{above}/{encode_name(topic)}"
+
+
+def offsets_path(group: str, topic: str | None = None) -> str:
+    """Parent of a topic's offsets, or of the topics."""
+    above = f"{ROOT}/{encode_name(group)}/offsets"
+    return above if topic is None else f"{above}/{encode_name(topic)}"
+
+
+def extras_path(group: str, topic: str | None = None) -> str:
+    """Parent of a topic's additions, or of the topics."""
+    above = f"{ROOT}/{encode_name(group)}/offsets-extra"
+    return above if topic is None else f"{above}/{encode_name(topic)}"
+
+
+def offset_path(group: str, topic: str, partition: int) -> str:
+    """The node of one committed offset."""
+    return f"{ROOT}/{encode_name(group)}/offsets/{encode_name(topic)}/{partition}"
+
+
+def extra_path(group: str, topic: str, partition: int) -> str:
+    """The node of what was committed with it."""
+    return f"{ROOT}/{encode_name(group)}/offsets-extra/{encode_name(topic)}/{partition}"

@@ -28,7 +28,7 @@ from kafkalike.coordinator.shards import Groups
 from kafkalike.net.server import Limits, Listener, Server
 from kafkalike.protocol.messages import api_versions
 from kafkalike.replication.replicas import Replicas
-from kafkalike.storage.directory import DirectoryError, read_broker_id
+from kafkalike.storage.directory import StorageError, read_broker_id
 from zk.client import ConnectTimeout, NoNode, ZkClient
 
 log = logging.getLogger("kafka.server.KafkaServer")
@@ -69,7 +69,7 @@ class Broker:
         """Starts everything; StartupError says in one line why it could not."""
         try:
             await self._start()
-        except (ConnectTimeout, MembershipError, DirectoryError, ConfigException, OSError) as problem:
+        except (ConnectTimeout, MembershipError, StorageError, ConfigException, OSError) as problem:
             raise StartupError(str(problem)) from problem
 
     async def _start(self) -> None:

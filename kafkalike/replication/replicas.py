@@ -21,7 +21,8 @@ from kafkalike.protocol.messages import leader_and_isr, stop_replica
 from kafkalike.replication.partition import Partition
 from kafkalike.replication.purgatory import Purgatory, Waiter
 from kafkalike.storage.directory import LogDirectory
-from kafkalike.storage.log import Appended, Log, LogConfig
+from kafkalike.storage.config import LogConfig
+from kafkalike.storage.log import Appended, Flush, Log
 
 log = logging.getLogger("kafka.server.ReplicaManager")
 
@@ -99,7 +100,7 @@ class Replicas:
         self._every(config["log.retention.check.interval.ms"], self._retain)
         self._every(config["producer.id.expiration.check.interval.ms"], self._expire_producers)
         self._every(config["log.flush.scheduler.interval.ms"], self._flush_old)
-        self._every(1000, self._purge)
+        self._every(1000, self._housekeep)
 
     def stop(self) -> Deferred[None]:
         """Stops the periodic work, writes everything and closes the logs, in a thread."""
@@ -161,11 +162,30 @@ class Replicas:
         return self._in_thread(lambda: [d.checkpoint(marks[d.path]) for d in self.directories])
 
     def _checkpoint_recovery_points(self) -> Deferred[Any]:
-        return self._in_thread(lambda: [d.checkpoint_recovery_points() for d in self.directories])
+        def write() -> None:
+            for directory in self.directories:
+                directory.checkpoint_recovery_points()
+                directory.checkpoint_log_starts()
 
-    def _flush_old(self) -> Deferred[Any]:
-        logs = [hosted.log for hosted in self.hosted.values() if hosted.config["flush.ms"] < 2**62]
-        return self._in_thread(lambda: [each.flush() for each in logs])
+        return self._in_thread(write)
+
+    def _flush_old(self) -> None:
+        now = now_ms()
+        for hosted in self.hosted.values():
+            if hosted.log.flush_due(now):
+                flush = hosted.log.begin_flush(now)
+                if flush is not None:
+                    self._flush(flush)
+
+    def _flush(self, flush: Flush) -> None:
+        """The fsyncs in a thread, the outcome here."""
+
+        def failed(failure: Any) -> None:
+            flush.finish(failure.value)
+
+        deferred = threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), flush.run)
+        deferred.addCallbacks(lambda _: flush.finish(), failed)
+        deferred.addErrback(lambda failure: log.error("Flush failed: %s", failure.value))
 
     def _retain(self) -> Deferred[Any]:
         def steps() -> Iterator[None]:
@@ -177,11 +197,17 @@ class Replicas:
 
     def _expire_producers(self) -> None:
         for hosted in self.hosted.values():
-            hosted.log.producers.expire(now_ms())
+            hosted.log.expire_producers(now_ms())
 
-    def _purge(self) -> None:
-        for directory in self.directories:
-            directory.purge(now_ms())
+    def _housekeep(self) -> Deferred[Any]:
+        """Looks at the free space and removes what was deleted a while ago."""
+
+        def work() -> None:
+            for directory in self.directories:
+                directory.watch_space()
+                directory.purge(now_ms())
+
+        return self._in_thread(work)
 
     # Finding partitions
 
@@ -391,7 +417,7 @@ class Replicas:
         home = next((d for d in self.directories if key in d.logs), None)
         if home is None:
             home = min(self.directories, key=lambda d: len(d.logs))
-            opened = home.create(topic, index, topic_id, self._log_config(topic))
+            opened = home.create(topic, index, topic_id, self._log_config(topic), now_ms())
             log.info("Created log for partition %s-%d in %s", topic, index, home.path)
         else:
             opened = home.logs[key]
@@ -432,7 +458,7 @@ class Replicas:
                 found = directory.logs.get(key)
                 if found is not None:
                     try:
-                        directory.delete(found)
+                        directory.delete(found, now_ms())
                     except OSError as problem:
                         log.error("Replica of %s-%d cannot be deleted: %s", topic, index, problem)
                         return Error.KAFKA_STORAGE_ERROR

@@ -354,6 +354,13 @@ def decode_checkpoint(data: bytes) -> dict[Partition, int] | None:
     return offsets if all(partition >= 0 and offset >= 0 for (_, partition), offset in offsets.items()) else None
 
 
+def read_broker_id(path: str, files: Files = DISK) -> int | None:
+    """The broker that a directory belongs to; None for a new one. For a broker that was not given a number."""
+    data = files.read(os.path.join(path, META))
+    number = _properties(data).get("broker.id", "") if data is not None else ""
+    return int(number) if number.isascii() and number.isdigit() else None
+
+
 def _properties(data: bytes) -> dict[str, str]:
     """Java properties, as far as meta.properties uses them."""
     lines = (line.strip() for line in data.decode("utf-8", "replace").splitlines())

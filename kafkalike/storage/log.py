@@ -698,7 +698,16 @@ class Log:
         first = producers.first_unstable_offset(high_watermark)
         return high_watermark if first is None else min(first, high_watermark)
 
+    def segment_starts(self) -> list[tuple[int, int]]:
+        """(base offset, time of the last change in milliseconds) of every segment, oldest first."""
+        with self._disk():
+            return [(each.base_offset, int(os.stat(each.path).st_mtime * 1000)) for each in self._segments]
+
     # Leader epochs
+
+    def epoch_at(self, offset: int) -> int:
+        """The leader epoch that an offset belongs to, -1 if none is known."""
+        return self.epochs.epoch_for(offset)
 
     def latest_epoch(self) -> int:
         """The newest leader epoch, -1 if none is known."""

@@ -50,7 +50,7 @@ def _look_up(hosted: Any, timestamp: int, isolation_level: int) -> tuple[int, in
     if timestamp == LATEST:
         return -1, end, hosted.partition.leader_epoch
     if timestamp in (EARLIEST, EARLIEST_LOCAL):
-        return -1, log.log_start_offset, log.epoch_for_offset(log.log_start_offset)
+        return -1, log.log_start_offset, log.epoch_at(log.log_start_offset)
     if timestamp == LATEST_TIERED:
         return UNKNOWN
     found = log.max_timestamp() if timestamp == MAX_TIMESTAMP else log.offset_for_timestamp(timestamp)

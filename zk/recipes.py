@@ -302,7 +302,45 @@ class ChildrenWatch(_Watch):
         return True
 
 
+class Bell:
+    """Rings when a node's children, or its data or existence, may be others: at each event and each reconnection.
+
+    It carries no news. Whoever hears it reads; the watch is armed again before it rings, so what that read finds is
+    never older than the next ring would be about.
+    """
+
+    def __init__(self, zk: ZkClient, path: str, ring: Callable[[], Any], children: bool = False) -> None:
+        self._zk = zk
+        self._path = path
+        self._ring = ring
+        self._children = children
+        self._stopped = False
+        zk.add_listener(self._state)
+        self._arm()
+
+    def stop(self) -> None:
+        """It never rings again."""
+        self._stopped = True
+        self._zk.remove_listener(self._state)
+
+    def _arm(self) -> None:
+        verb: Callable[..., Deferred[Any]] = self._zk.children if self._children else self._zk.exists
+        # An expired session is followed by CONNECTED; a directory that is not there is nobody's to watch.
+        verb(self._path, self._event).addErrback(lambda failure: failure.trap(ZooKeeperError))
+
+    def _event(self, event: Event) -> None:
+        if not self._stopped:
+            self._arm()
+            self._ring()
+
+    def _state(self, state: str) -> None:
+        if state == CONNECTED and not self._stopped:
+            self._arm()
+            self._ring()
+
+
 __all__ = [
+    "Bell",
     "ChildrenWatch",
     "DataWatch",
     "Fenced",

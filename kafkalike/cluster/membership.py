@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -157,7 +158,7 @@ class Membership:
 
     async def _claim(self) -> int:
         node = BrokerNode(
-            endpoints=tuple(Endpoint(e.listener, e.security_protocol, e.host, e.port) for e in self.endpoints),
+            endpoints=self._advertised(),
             rack=self._config["broker.rack"],
             timestamp_ms=int(time.time() * 1000),
             extra=self.extra,
@@ -172,7 +173,7 @@ class Membership:
         self._session = session
         self.broker_epoch = stat.czxid
         self._remember_session()
-        log.info("registered broker %d at %s: epoch %d", self.broker_id, _join(self.endpoints), self.broker_epoch)
+        log.info("registered broker %d at %s: epoch %d", self.broker_id, _join(node.endpoints), self.broker_epoch)
         waiting, self._waiting = self._waiting, []
         for callback in list(self._callbacks):
             try:
@@ -182,6 +183,12 @@ class Membership:
         for answer in waiting:
             answer.callback(self.broker_epoch)
         return self.broker_epoch
+
+    def _advertised(self) -> tuple[Endpoint, ...]:
+        """The endpoints as others see them: an empty host is this machine's name."""
+        return tuple(
+            Endpoint(e.listener, e.security_protocol, e.host or socket.getfqdn(), e.port) for e in self.endpoints
+        )
 
     def _state_changed(self, state: str) -> None:
         if state == LOST and not self._stopped:
@@ -213,7 +220,7 @@ class Membership:
             self._register_again()
 
     async def _refuse_taken_addresses(self) -> None:
-        ours = {(e.host, e.port): e for e in self.endpoints}
+        ours = {(e.host, e.port) for e in self._advertised()}
         for broker_id, node in (await live_brokers(self._zk)).items():
             taken = [f"{e.host}:{e.port}" for e in node.endpoints if (e.host, e.port) in ours]
             if broker_id != self.broker_id and taken:
@@ -227,7 +234,7 @@ class Membership:
             node = BrokerNode.decode(self.broker_id, data)
         except Garbage:
             return True
-        ours = {(e.host, e.port) for e in self.endpoints}
+        ours = {(e.host, e.port) for e in self._advertised()}
         return any((e.host, e.port) in ours for e in node.endpoints)
 
     async def _gone(self, path: str) -> None:

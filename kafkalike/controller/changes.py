@@ -1,0 +1,235 @@
+"""What happens to topics, as steps: created, expanded, deleted. Each may be interrupted anywhere: the next controller
+finds in the znodes how far it got, and goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from kafkalike.cluster.znodes import (
+    DELETE_TOPICS,
+    NO_TOPIC_ID,
+    TOPICS,
+    DeleteTopicNode,
+    EntityConfig,
+    Garbage,
+    TopicNode,
+)
+from kafkalike.controller.context import Context, Partition, PartitionState, Replica, ReplicaState
+from kafkalike.controller.effects import (
+    Children,
+    DeleteNode,
+    Ignore,
+    Listen,
+    Read,
+    SetNode,
+    Steps,
+    Write,
+)
+from kafkalike.controller.requests import Batch
+from kafkalike.controller.transitions import bring_online, move_partitions, move_replicas
+
+log = logging.getLogger(__name__)
+
+P, R = PartitionState, ReplicaState
+NewId = Callable[[], bytes]
+
+
+# Creation.
+
+
+def topics_changed(context: Context, new_id: NewId) -> Steps[None]:
+    """The children of /brokers/topics are others: new topics get leaders, vanished ones are forgotten."""
+    (names,) = yield Children([TOPICS])
+    found = set(names)
+    for topic in sorted(context.assignments.keys() - found):
+        yield Ignore((TopicNode.path(topic),))
+        context.forget_topic(topic)
+    new = sorted(found - context.assignments.keys())
+    if new:
+        partitions = yield from load_topics(context, new, new_id)
+        yield from create_partitions(context, partitions)
+
+
+def load_topics(context: Context, topics: list[str], new_id: NewId) -> Steps[list[Partition]]:
+    """Reads topics into the context and listens to them; a topic without an id is given one. Gives the partitions."""
+    yield Listen(nodes=tuple(TopicNode.path(topic) for topic in topics))
+    nodes = yield Read([TopicNode.path(topic) for topic in topics])
+    writes = []
+    loaded = []
+    for topic, found in zip(topics, nodes, strict=True):
+        if found is None:
+            continue
+        try:
+            node = TopicNode.decode(topic, found.data)
+        except Garbage as error:
+            log.warning("%s", error)
+            continue
+        if node.topic_id == NO_TOPIC_ID:
+            node = TopicNode(node.partitions, new_id())
+            writes.append(SetNode(TopicNode.path(topic), node.encode()))
+        context.topic_ids[topic] = node.topic_id
+        context.assignments[topic] = {}
+        for partition, assignment in node.partitions.items():
+            context.set_assignment((topic, partition), assignment)
+            loaded.append((topic, partition))
+    if writes:
+        yield Write(list(writes))
+    return loaded
+
+
+def create_partitions(context: Context, partitions: list[Partition]) -> Steps[None]:
+    """Assigned, not yet led: the first live replica leads, all live ones are in sync."""
+    if not partitions:
+        return
+    log.info("new partitions: %s", _names(partitions))
+    replicas = [(*partition, r) for partition in partitions for r in context.replicas_of(partition)]
+    move_partitions(context, partitions, P.NEW)
+    yield from moved(context, replicas, R.NEW)
+    batch = Batch(context)
+    yield from bring_online(context, batch, partitions)
+    yield batch.send()
+    yield from moved(context, replicas, R.ONLINE)
+
+
+def topic_changed(context: Context, topic: str) -> Steps[None]:
+    """A topic's znode is another: partitions that it has and we have not are new."""
+    (found,) = yield Read([TopicNode.path(topic)])
+    if found is None:
+        return
+    try:
+        node = TopicNode.decode(topic, found.data)
+    except Garbage as error:
+        log.warning("%s", error)
+        return
+    if topic not in context.assignments:
+        # It was garbage when it was first looked at.
+        context.topic_ids[topic] = node.topic_id
+        context.assignments[topic] = {}
+    known = context.assignments[topic]
+    added = {p: assignment for p, assignment in node.partitions.items() if p not in known}
+    if not added:
+        return
+    if context.is_being_deleted(topic):
+        log.warning("topic %s is being deleted: its new partitions are taken back", topic)
+        old = TopicNode(known, context.topic_id(topic))
+        yield Write([SetNode(TopicNode.path(topic), old.encode())])
+        return
+    for partition, assignment in added.items():
+        context.set_assignment((topic, partition), assignment)
+    yield from create_partitions(context, [(topic, partition) for partition in sorted(added)])
+
+
+# Deletion.
+
+
+def deletions_changed(context: Context) -> Steps[None]:
+    """The children of /admin/delete_topics are others."""
+    (names,) = yield Children([DELETE_TOPICS])
+    unknown = {name for name in names if name not in context.assignments}
+    refused = unknown if context.deletion_enabled else set(names)
+    if refused:
+        yield Write([DeleteNode(DeleteTopicNode.path(name)) for name in sorted(refused)])
+    wanted = set(names) - refused
+    if wanted:
+        context.topics_to_delete |= wanted
+        context.deletion_ineligible |= {topic for topic in wanted if context.being_reassigned(topic)}
+        yield from resume_deletions(context)
+
+
+def resume_deletions(context: Context) -> Steps[None]:
+    """Takes every queued topic as far as it can go now."""
+    retry: list[str] = []
+    eligible: list[str] = []
+    for topic in sorted(context.topics_to_delete):
+        states = {context.replica_state(replica) for replica in context.replicas_of_topic(topic)}
+        if states <= {R.DELETION_SUCCESSFUL}:
+            yield from _complete_deletion(context, topic)
+            continue
+        if R.DELETION_STARTED in states:
+            continue
+        if R.DELETION_INELIGIBLE in states:
+            retry.append(topic)
+        if topic not in context.deletion_ineligible:
+            eligible.append(topic)
+    for topic in retry:
+        yield from moved(context, context.replicas_in(topic, R.DELETION_INELIGIBLE), R.OFFLINE)
+    if eligible:
+        yield from _start_deletion(context, eligible)
+
+
+def _start_deletion(context: Context, topics: list[str]) -> Steps[None]:
+    unseen = [topic for topic in topics if topic not in context.deletion_started]
+    partitions = context.partitions_of(unseen)
+    log.info("deleting topics %s", ", ".join(topics))
+    move_partitions(context, partitions, P.OFFLINE)
+    move_partitions(context, partitions, P.NONEXISTENT)
+    context.deletion_started |= set(unseen)
+    # Every broker drops the topic from what it tells clients; the answer to DeleteTopics waits for that.
+    batch = Batch(context)
+    batch.update_metadata(context.live_or_shutting_down, context.partitions_of(topics))
+    yield batch.send()
+    dead: list[Replica] = []
+    alive: list[Replica] = []
+    for topic in topics:
+        for replica in context.replicas_of_topic(topic):
+            if not context.is_online(replica[2], replica[:2]):
+                dead.append(replica)
+                context.deletion_ineligible.add(topic)
+            elif context.replica_state(replica) is not R.DELETION_SUCCESSFUL:
+                alive.append(replica)
+    yield from moved(
+        context, [r for r in dead if context.replica_state(r) is not R.DELETION_INELIGIBLE], R.DELETION_INELIGIBLE
+    )
+    yield from moved(context, alive, R.OFFLINE)
+    yield from moved(context, alive, R.DELETION_STARTED)
+
+
+def replicas_deleted(context: Context, deleted: Iterable[Replica], failed: Iterable[Replica]) -> Steps[None]:
+    """A broker has answered an order to delete replicas."""
+    queued = context.topics_to_delete
+    failed = [replica for replica in failed if replica[0] in queued]
+    deleted = [replica for replica in deleted if replica[0] in queued]
+    if failed:
+        log.warning("replicas could not be deleted: %s", ", ".join(f"{t}-{p} on {b}" for t, p, b in failed))
+        yield from moved(context, failed, R.DELETION_INELIGIBLE)
+        context.deletion_ineligible |= {replica[0] for replica in failed}
+    if deleted:
+        yield from moved(context, deleted, R.DELETION_SUCCESSFUL)
+    if failed or deleted:
+        yield from resume_deletions(context)
+
+
+def _complete_deletion(context: Context, topic: str) -> Steps[None]:
+    yield Ignore((TopicNode.path(topic),))
+    yield from moved(context, context.replicas_in(topic, R.DELETION_SUCCESSFUL), R.NONEXISTENT)
+    yield from _delete_tree(TopicNode.path(topic))
+    yield Write([DeleteNode(EntityConfig.path("topics", topic)), DeleteNode(DeleteTopicNode.path(topic))])
+    context.forget_topic(topic)
+    log.info("topic %s is deleted", topic)
+
+
+def _delete_tree(path: str) -> Steps[None]:
+    levels = [[path]]
+    while levels[-1]:
+        names = yield Children(levels[-1])
+        levels.append([f"{parent}/{name}" for parent, below in zip(levels[-1], names, strict=True) for name in below])
+    yield Write([DeleteNode(node) for level in reversed(levels) for node in level])
+
+
+# Both.
+
+
+def moved(context: Context, replicas: Iterable[Replica], target: ReplicaState) -> Steps[None]:
+    """Moves replicas and sends what that asks for."""
+    replicas = list(replicas)
+    if replicas:
+        batch = Batch(context)
+        yield from move_replicas(context, batch, replicas, target)
+        yield batch.send()
+
+
+def _names(partitions: list[Partition]) -> str:
+    shown = ", ".join(f"{topic}-{p}" for topic, p in partitions[:10])
+    return shown if len(partitions) <= 10 else f"{shown} and {len(partitions) - 10} more"

@@ -1,0 +1,421 @@
+"""The controller's shell: wins /controller, turns watches into events and the steps' effects into writes and letters.
+
+Events are attended to one at a time, in the order in which they came; nothing else ever changes the context. Every
+write checks the version of /controller_epoch that this controller was elected with. When that check fails, a newer
+controller's mark is found, or the session is lost, this one is over: it forgets everything, and stands again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, ensureDeferred
+
+from kafkalike.cluster import znodes
+from kafkalike.cluster.membership import Membership, random_uuid
+from kafkalike.cluster.znodes import BrokerNode, ControllerEpoch, ControllerNode, Garbage
+from kafkalike.controller import changes, effects, failover
+from kafkalike.controller.context import Context, Partition, Replica
+from kafkalike.controller.effects import CreateNode, DeleteNode, Node, SetNode, Steps, Superseded, Written
+from kafkalike.controller.outbox import Outbox
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.messages import leader_and_isr, stop_replica
+from zk import recipes
+from zk.client import (
+    CONNECTED,
+    LOST,
+    BadVersion,
+    Check,
+    ConnectionLoss,
+    Create,
+    Delete,
+    NodeExists,
+    NoNode,
+    NotEmpty,
+    SessionExpired,
+    Set,
+    ZkClient,
+    gather,
+)
+
+log = logging.getLogger(__name__)
+
+# Fenced operations that travel in one multi; each is sent by itself when one of them cannot be done.
+GROUP = 32
+RETRY_SECONDS = 5.0
+
+ERRORS: dict[type[Exception], str] = {
+    NoNode: effects.NO_NODE,
+    NodeExists: effects.NODE_EXISTS,
+    BadVersion: effects.BAD_VERSION,
+    NotEmpty: effects.NOT_EMPTY,
+}
+
+
+class Controller:
+    """One broker's candidacy, and its term when it is elected."""
+
+    def __init__(
+        self,
+        zk: ZkClient,
+        broker_id: int,
+        config: Mapping[str, Any],
+        send: Callable[[int, Any], Any],
+        reactor: Any = None,
+        membership: Membership | None = None,
+    ) -> None:
+        """`send(broker_id, request)` gives a Deferred of the response. With a membership it stands for election only
+        while this broker is registered."""
+        if reactor is None:
+            from twisted.internet import reactor
+        self._zk = zk
+        self._broker_id = broker_id
+        self._config = config
+        self._send = send
+        self._reactor = reactor
+        self._membership = membership
+        self._term: recipes.Term | None = None
+        self._context: Context | None = None
+        self._outbox: Outbox | None = None
+        self._bells: dict[str, recipes.Bell] = {}
+        self._events: deque[tuple[Any, Callable[[], Awaitable[None]]]] = deque()
+        self._queued: set[Any] = set()
+        self._busy = False
+        self._stopped = False
+        self._watch = recipes.DataWatch(zk, ControllerNode.PATH, self._controller_changed)
+        self.controller_id = -1
+
+    @property
+    def active(self) -> bool:
+        """Whether this broker is the controller."""
+        return self._term is not None
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the present term; 0 when this broker is not the controller."""
+        return self._term.epoch if self._term else 0
+
+    @property
+    def context(self) -> Context | None:
+        """What the controller believes, to look at; None when this broker is not the controller."""
+        return self._context
+
+    def start(self) -> Deferred[None]:
+        """Stands for election; fires when it is known whether somebody is the controller."""
+        self._zk.add_listener(self._state_changed)
+        return self._watch.start()
+
+    def stop(self) -> None:
+        """Stops attending to anything. /controller goes with the session."""
+        self._stopped = True
+        self._watch.stop()
+        self._zk.remove_listener(self._state_changed)
+        self._resign("stopping")
+
+    def submit(self, steps: Callable[[Context], Steps[Any]]) -> Deferred[Any]:
+        """Runs steps as an event of its own and gives their result; NOT_CONTROLLER when this broker is not it."""
+        answer: Deferred[Any] = Deferred()
+
+        async def event() -> None:
+            term, context = self._term, self._context
+            if term is None or context is None:
+                answer.errback(KafkaError(Error.NOT_CONTROLLER))
+                return
+            try:
+                result = await self._perform(term, steps(context))
+            except Superseded:
+                answer.errback(KafkaError(Error.NOT_CONTROLLER))
+                raise
+            except Exception as error:
+                answer.errback(error)
+            else:
+                answer.callback(result)
+
+        self._enqueue(object(), event)
+        return answer
+
+    # Events.
+
+    def _enqueue(self, key: Any, event: Callable[[], Awaitable[None]]) -> None:
+        """Queues an event, unless one with this key waits already: events say that something changed, not what."""
+        if self._stopped or key in self._queued:
+            return
+        self._queued.add(key)
+        self._events.append((key, event))
+        if not self._busy:
+            self._busy = True
+            ensureDeferred(self._attend()).addErrback(lambda failure: log.critical("controller: %s", failure))
+
+    async def _attend(self) -> None:
+        while self._events:
+            key, event = self._events.popleft()
+            self._queued.discard(key)
+            try:
+                await event()
+            except Superseded as error:
+                self._resign(str(error))
+                self._enqueue("elect", self._elect)
+            except (SessionExpired, ConnectionLoss) as error:
+                log.info("%s is interrupted: %s", key, type(error).__name__)
+            except Exception:
+                log.exception("controller event %s", key)
+        self._busy = False
+
+    def _ring(self, key: tuple[Any, ...], steps: Callable[[Context], Steps[Any]]) -> None:
+        async def event() -> None:
+            if self._term is not None and self._context is not None:
+                await self._perform(self._term, steps(self._context))
+
+        self._enqueue(key, event)
+
+    def _state_changed(self, state: str) -> None:
+        if state == LOST:
+            self.controller_id = -1
+            self._resign("the ZooKeeper session is lost")
+        elif state == CONNECTED:
+            self._enqueue("elect", self._elect)
+
+    def _controller_changed(self, data: bytes | None, stat: Any) -> None:
+        self.controller_id = -1
+        if stat is not None:
+            try:
+                self.controller_id = ControllerNode.decode(data).broker_id
+            except Garbage as error:
+                log.warning("%s", error)
+        if self._term is not None and (stat is None or stat.ephemeralOwner != self._zk.session_id):
+            self._resign(f"the controller is now {self.controller_id}")
+        if stat is None or stat.ephemeralOwner == self._zk.session_id:
+            self._enqueue("elect", self._elect)
+
+    # Terms.
+
+    async def _elect(self) -> None:
+        if self._membership is not None:
+            await self._membership.registered()
+        while not self._stopped and self._term is None and self._zk.state == CONNECTED:
+            found = await recipes.get_or_none(self._zk, ControllerNode.PATH)
+            if found is not None and found[1].ephemeralOwner != self._zk.session_id:
+                if found[1].ephemeralOwner == 0:
+                    log.error("/controller is not an ephemeral: a migration to KRaft owns this cluster")
+                return
+            data = ControllerNode(self._broker_id, int(time.time() * 1000)).encode()
+            try:
+                term = await recipes.elect(
+                    self._zk, ControllerNode.PATH, data, ControllerEpoch.path, ControllerEpoch.decode
+                )
+            except Garbage as error:
+                log.error("%s; nobody can be elected", error)
+                self._reactor.callLater(RETRY_SECONDS, self._enqueue, "elect", self._elect)
+                return
+            if term is not None:
+                await self._begin(term)
+                return
+
+    async def _begin(self, term: recipes.Term) -> None:
+        log.info("broker %d is the controller: epoch %d", self._broker_id, term.epoch)
+        self._term = term
+        self.controller_id = self._broker_id
+        self._context = context = Context(
+            self._broker_id,
+            term.epoch,
+            unclean_by_default=self._config["unclean.leader.election.enable"],
+            deletion_enabled=self._config["delete.topic.enable"],
+        )
+        self._outbox = Outbox(self._send, self._answered, self._reactor)
+        try:
+            # Another server of the ensemble may not have heard yet what the predecessor wrote.
+            await self._zk.sync()
+            await self._perform(term, failover.take_over(context, random_uuid))
+        except (Superseded, SessionExpired, ConnectionLoss):
+            raise
+        except Exception:
+            log.exception("the controller cannot begin its term; another one may")
+            self._resign("it could not begin")
+            await recipes.resign(self._zk, ControllerNode.PATH, term)
+            self._reactor.callLater(RETRY_SECONDS, self._enqueue, "elect", self._elect)
+
+    def _resign(self, why: str) -> None:
+        if self._term is None:
+            return
+        log.info("broker %d is no longer the controller: %s", self._broker_id, why)
+        self._term = None
+        self._context = None
+        for bell in self._bells.values():
+            bell.stop()
+        self._bells.clear()
+        if self._outbox is not None:
+            self._outbox.close()
+            self._outbox = None
+
+    # Effects.
+
+    async def _perform(self, term: recipes.Term, steps: Steps[Any]) -> Any:
+        outcome: Any = None
+        try:
+            while True:
+                if self._term is not term:
+                    raise Superseded("the term has ended")
+                try:
+                    effect = steps.send(outcome)
+                except StopIteration as end:
+                    return end.value
+                outcome = await self._effect(term, effect)
+        finally:
+            steps.close()
+
+    async def _effect(self, term: recipes.Term, effect: effects.Effect) -> Any:
+        zk = self._zk
+        match effect:
+            case effects.Read(paths):
+                return await gather([zk.get(path).addCallbacks(_node, _absent) for path in paths])
+            case effects.Children(paths):
+                return await gather([zk.children(path).addErrback(_childless) for path in paths])
+            case effects.Write(operations):
+                groups = [operations[at : at + GROUP] for at in range(0, len(operations), GROUP)]
+                return [written for group in await gather(self._group(term, g) for g in groups) for written in group]
+            case effects.PutFeatures(data):
+                await recipes.put(zk, znodes.FeatureNode.path, data)
+            case effects.Listen(directories, nodes):
+                for path in (*directories, *nodes):
+                    self._listen(path)
+            case effects.Ignore(paths):
+                for path in paths:
+                    bell = self._bells.pop(path, None)
+                    if bell is not None:
+                        bell.stop()
+            case effects.Connect(broker_id):
+                if self._outbox is not None:
+                    self._outbox.connect(broker_id)
+            case effects.Disconnect(broker_id):
+                if self._outbox is not None:
+                    self._outbox.disconnect(broker_id)
+            case effects.Send(requests):
+                for broker_id, request in requests:
+                    if self._outbox is not None:
+                        self._outbox.put(broker_id, request)
+        return None
+
+    async def _group(self, term: recipes.Term, operations: Sequence[Any]) -> list[Written]:
+        """Several operations in one fenced multi; one that fails would fail them all, so then each is sent alone."""
+        try:
+            results = await self._zk.multi(term.guarded(*map(_operation, operations)))
+            return [Written(version=getattr(result, "version", 0)) for result in results[1:]]
+        except (ConnectionLoss, *ERRORS) as error:
+            if not isinstance(error, ConnectionLoss) and getattr(error, "index", 0) == 0:
+                raise Superseded("another controller was elected") from None
+            if len(operations) == 1 and not isinstance(error, ConnectionLoss):
+                return [Written(ERRORS[type(error)])]
+        return await gather(self._alone(term, operation) for operation in operations)
+
+    async def _alone(self, term: recipes.Term, operation: Any) -> Written:
+        try:
+            results = await recipes.insist(lambda: self._zk.multi(term.guarded(_operation(operation))))
+            return Written(version=getattr(results[1], "version", 0))
+        except tuple(ERRORS) as error:
+            if getattr(error, "index", 0) == 0:
+                raise Superseded("another controller was elected") from None
+            return Written(ERRORS[type(error)])
+
+    def _listen(self, path: str) -> None:
+        if path in self._bells:
+            return
+        directory, _, name = path.rpartition("/")
+        steps: Callable[[Context], Steps[Any]]
+        if path in DIRECTORIES:
+            steps = DIRECTORIES[path]
+        elif directory == znodes.TOPICS:
+            steps = lambda context: changes.topic_changed(context, name)  # noqa: E731
+        else:
+            assert path == BrokerNode.path(int(name)), f"nobody attends to {path}"
+            steps = lambda context: failover.broker_modified(context, int(name))  # noqa: E731
+        self._bells[path] = recipes.Bell(
+            self._zk, path, lambda: self._ring(("changed", path), steps), children=path in DIRECTORIES
+        )
+
+    # Answers.
+
+    def _answered(self, broker_id: int, request: Any, response: Any) -> None:
+        if response is None:
+            return
+        if response.error_code:
+            error = Error(response.error_code)
+            log.warning(
+                "broker %d answers %s to %s", broker_id, error.name, type(request).__module__.rpartition(".")[2]
+            )
+        if isinstance(request, stop_replica.Request):
+            self._replicas_stopped(broker_id, request, response)
+        elif isinstance(request, leader_and_isr.Request):
+            self._leader_and_isr_answered(broker_id, response)
+
+    def _replicas_stopped(self, broker_id: int, request: Any, response: Any) -> None:
+        errors = {(e.topic_name, e.partition_index): e.error_code for e in response.partition_errors}
+        deleted: list[Replica] = []
+        failed: list[Replica] = []
+        for topic in request.topic_states:
+            for state in topic.partition_states:
+                if state.delete_partition:
+                    error = response.error_code or errors.get((topic.topic_name, state.partition_index), 0)
+                    replica = (topic.topic_name, state.partition_index, broker_id)
+                    (failed if error else deleted).append(replica)
+        if deleted or failed:
+            self._ring(("deleted", object()), lambda context: changes.replicas_deleted(context, deleted, failed))
+
+    def _leader_and_isr_answered(self, broker_id: int, response: Any) -> None:
+        context = self._context
+        if context is None:
+            return
+        names = {topic_id: topic for topic, topic_id in context.topic_ids.items()} if response.topics else {}
+        errors: dict[Partition, int] = {}
+        for error in response.partition_errors:
+            errors[error.topic_name, error.partition_index] = error.error_code
+        for topic in response.topics:
+            for error in topic.partition_errors:
+                if topic.topic_id in names:
+                    errors[names[topic.topic_id], error.partition_index] = error.error_code
+        failed = [partition for partition, error in errors.items() if error == Error.KAFKA_STORAGE_ERROR]
+        fine = [partition for partition, error in errors.items() if error == Error.NONE]
+        if failed or context.offline_replicas.get(broker_id):
+            self._ring(
+                ("log dirs", object()), lambda context: failover.log_dir_answered(context, broker_id, failed, fine)
+            )
+
+
+def _topics_changed(context: Context) -> Steps[None]:
+    return changes.topics_changed(context, random_uuid)
+
+
+DIRECTORIES: dict[str, Callable[[Context], Steps[Any]]] = {
+    znodes.BROKER_IDS: failover.brokers_changed,
+    znodes.TOPICS: _topics_changed,
+    znodes.DELETE_TOPICS: changes.deletions_changed,
+    znodes.LOG_DIR_EVENTS: failover.log_dirs_failed,
+    znodes.ISR_CHANGES: failover.isr_changed,
+}
+
+
+def _operation(operation: CreateNode | SetNode | DeleteNode) -> Create | Set | Delete | Check:
+    match operation:
+        case CreateNode(path, data):
+            return Create(path, data)
+        case SetNode(path, data, version):
+            return Set(path, data, version)
+        case DeleteNode(path):
+            return Delete(path)
+
+
+def _node(found: Any) -> Node:
+    data, stat = found
+    return Node(data, stat.version, stat.czxid, stat.mzxid)
+
+
+def _absent(failure: Any) -> None:
+    failure.trap(NoNode)
+
+
+def _childless(failure: Any) -> list[str]:
+    failure.trap(NoNode)
+    return []

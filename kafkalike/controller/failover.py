@@ -1,0 +1,369 @@
+"""How a controller begins its term, and what it does when brokers come and go.
+
+The order of `take_over` matters: listen before reading, tell every broker who is alive before telling anybody who
+leads, replicas before partitions. All that the predecessor left half done is found in the znodes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from kafkalike.cluster.znodes import (
+    BROKER_IDS,
+    DELETE_TOPICS,
+    ISR_CHANGES,
+    LOG_DIR_EVENTS,
+    TOPICS,
+    BrokerNode,
+    DeleteTopicNode,
+    FeatureNode,
+    Garbage,
+    PartitionNode,
+)
+from kafkalike.controller.changes import NewId, load_topics, moved, resume_deletions
+from kafkalike.controller.context import Context, Leadership, LiveBroker, Partition, PartitionState, ReplicaState
+from kafkalike.controller.effects import (
+    Children,
+    Connect,
+    DeleteNode,
+    Disconnect,
+    Ignore,
+    Listen,
+    PutFeatures,
+    Read,
+    Steps,
+    Superseded,
+    Write,
+)
+from kafkalike.controller.requests import Batch
+from kafkalike.controller.transitions import bring_online, move_partitions, move_replicas, shutdown_strategy
+
+log = logging.getLogger(__name__)
+
+P, R = PartitionState, ReplicaState
+
+DIRECTORIES = (BROKER_IDS, TOPICS, DELETE_TOPICS, LOG_DIR_EVENTS, ISR_CHANGES)
+
+
+# The term begins.
+
+
+def take_over(context: Context, new_id: NewId) -> Steps[None]:
+    """Everything a new controller does before it attends to events."""
+    (features,) = yield Read([FeatureNode.path])
+    if features is None or not FeatureNode.is_current(features.data):
+        yield PutFeatures(FeatureNode.encode())
+    yield Listen(children=DIRECTORIES)
+    yield from _forget_notifications(LOG_DIR_EVENTS)
+    yield from _forget_notifications(ISR_CHANGES)
+
+    for broker_id, broker in (yield from _read_brokers()).items():
+        context.brokers[broker_id] = broker
+    (topics,) = yield Children([TOPICS])
+    partitions = yield from load_topics(context, sorted(topics), new_id)
+    yield Listen(nodes=tuple(BrokerNode.path(broker_id) for broker_id in sorted(context.brokers)))
+    yield from _read_leaderships(context, partitions)
+    for broker_id in sorted(context.brokers):
+        yield Connect(broker_id)
+
+    yield from _read_deletions(context)
+    batch = Batch(context)
+    batch.update_metadata(context.live_or_shutting_down, [])
+    yield batch.send()
+    yield from _start_replicas(context)
+    yield from _start_partitions(context)
+    yield from resume_deletions(context)
+
+
+def _forget_notifications(directory: str) -> Steps[None]:
+    (names,) = yield Children([directory])
+    if names:
+        yield Write([DeleteNode(f"{directory}/{name}") for name in sorted(names)])
+
+
+def _read_brokers() -> Steps[dict[int, LiveBroker]]:
+    (names,) = yield Children([BROKER_IDS])
+    ids = sorted(int(name) for name in names if name.isascii() and name.isdigit())
+    nodes = (yield Read([BrokerNode.path(broker_id) for broker_id in ids])) if ids else []
+    brokers = {}
+    for broker_id, found in zip(ids, nodes, strict=True):
+        if found is None:
+            continue
+        try:
+            node = BrokerNode.decode(broker_id, found.data)
+            if not node.endpoints:
+                raise Garbage(BrokerNode.path(broker_id), "no endpoints")
+        except Garbage as error:
+            log.warning("%s", error)
+            continue
+        brokers[broker_id] = LiveBroker(broker_id, found.czxid, node)
+    return brokers
+
+
+def _read_leaderships(context: Context, partitions: Sequence[Partition]) -> Steps[None]:
+    nodes = (yield Read([PartitionNode.path(*partition) for partition in partitions])) if partitions else []
+    for partition, found in zip(partitions, nodes, strict=True):
+        if found is None:
+            continue
+        try:
+            node = PartitionNode.decode(*partition, found.data)
+        except Garbage as error:
+            log.warning("%s", error)
+            continue
+        if node.controller_epoch > context.epoch:
+            raise Superseded(
+                f"{PartitionNode.path(*partition)} was written in controller epoch {node.controller_epoch}"
+            )
+        context.leaderships[partition] = Leadership(
+            node.leader, node.leader_epoch, node.isr, node.controller_epoch, found.version, node.recovering
+        )
+
+
+def _read_deletions(context: Context) -> Steps[None]:
+    (names,) = yield Children([DELETE_TOPICS])
+    if not context.deletion_enabled:
+        if names:
+            yield Write([DeleteNode(DeleteTopicNode.path(name)) for name in sorted(names)])
+        return
+    unknown = [name for name in sorted(names) if name not in context.assignments]
+    if unknown:
+        yield Write([DeleteNode(DeleteTopicNode.path(name)) for name in unknown])
+    context.topics_to_delete = {name for name in names if name in context.assignments}
+    for topic in context.topics_to_delete:
+        replicas = context.replicas_of_topic(topic)
+        offline = any(not context.is_online(replica[2], replica[:2]) for replica in replicas)
+        if offline or context.being_reassigned(topic):
+            context.deletion_ineligible.add(topic)
+
+
+def _start_replicas(context: Context) -> Steps[None]:
+    online, offline = [], []
+    for topic, p in context.all_partitions():
+        for broker_id in context.replicas_of((topic, p)):
+            replica = (topic, p, broker_id)
+            if context.is_online(broker_id, (topic, p)):
+                context.replica_states[replica] = R.ONLINE
+                online.append(replica)
+            else:
+                # Not only of topics that are being deleted: from here it may become offline or online.
+                context.replica_states[replica] = R.DELETION_INELIGIBLE
+                offline.append(replica)
+    yield from moved(context, online, R.ONLINE)
+    yield from moved(context, offline, R.OFFLINE)
+
+
+def _start_partitions(context: Context) -> Steps[None]:
+    for partition in context.all_partitions():
+        leadership = context.leaderships.get(partition)
+        if leadership is None:
+            context.partition_states[partition] = P.NEW
+        elif context.is_online(leadership.leader, partition):
+            context.partition_states[partition] = P.ONLINE
+        else:
+            context.partition_states[partition] = P.OFFLINE
+    yield from elect_where_needed(context)
+
+
+def elect_where_needed(context: Context) -> Steps[None]:
+    """Tries to find a leader for every new or offline partition of a topic that stays."""
+    wanting = [p for p in context.partitions_in(P.NEW, P.OFFLINE) if not context.is_being_deleted(p[0])]
+    if wanting:
+        batch = Batch(context)
+        yield from bring_online(context, batch, wanting)
+        yield batch.send()
+
+
+# Brokers.
+
+
+def brokers_changed(context: Context) -> Steps[None]:
+    """The children of /brokers/ids are others. A broker that is there with a newer czxid was away in between."""
+    found = yield from _read_brokers()
+    new = sorted(found.keys() - context.brokers.keys())
+    dead = sorted(context.brokers.keys() - found.keys())
+    bounced = sorted(i for i in found.keys() & context.brokers.keys() if found[i].epoch > context.brokers[i].epoch)
+    if not (new or dead or bounced):
+        return
+    log.info("brokers: new %s, gone %s, back %s", new, dead, bounced)
+    for broker_id in bounced + dead:
+        yield Disconnect(broker_id)
+    for broker_id in new + bounced:
+        yield Connect(broker_id)
+    context.brokers.update({broker_id: found[broker_id] for broker_id in new})
+    if new:
+        yield from _brokers_started(context, new)
+    if bounced:
+        for broker_id in bounced:
+            del context.brokers[broker_id]
+        yield from _brokers_failed(context, bounced)
+        context.brokers.update({broker_id: found[broker_id] for broker_id in bounced})
+        yield from _brokers_started(context, bounced)
+    if dead:
+        for broker_id in dead:
+            del context.brokers[broker_id]
+        yield from _brokers_failed(context, dead)
+
+
+def _brokers_started(context: Context, broker_ids: Sequence[int]) -> Steps[None]:
+    started = set(broker_ids)
+    for broker_id in started:
+        context.offline_replicas.pop(broker_id, None)
+    batch = Batch(context)
+    batch.update_metadata(context.live_or_shutting_down - started, [])
+    yield batch.send()
+    batch = Batch(context)
+    batch.update_metadata(started, sorted(context.leaderships))
+    yield batch.send()
+    yield Listen(nodes=tuple(BrokerNode.path(broker_id) for broker_id in broker_ids))
+    replicas = context.replicas_on(started)
+    for replica in replicas:
+        # A topic can have been created with a replica on a broker that was never seen.
+        context.replica_states.setdefault(replica, R.NEW)
+    yield from moved(context, replicas, R.ONLINE)
+    yield from elect_where_needed(context)
+    resumable = {replica[0] for replica in replicas if context.is_being_deleted(replica[0])}
+    if resumable:
+        context.deletion_ineligible -= resumable
+        yield from resume_deletions(context)
+
+
+def _brokers_failed(context: Context, broker_ids: Sequence[int]) -> Steps[None]:
+    for broker_id in broker_ids:
+        context.offline_replicas.pop(broker_id, None)
+        context.shutting_down.discard(broker_id)
+    yield Ignore(tuple(BrokerNode.path(broker_id) for broker_id in broker_ids))
+    changed = yield from _replicas_failed(context, context.replicas_on(broker_ids))
+    if not changed:
+        batch = Batch(context)
+        batch.update_metadata(context.live_or_shutting_down, [])
+        yield batch.send()
+
+
+def _replicas_failed(context: Context, replicas: Sequence[tuple[str, int, int]]) -> Steps[bool]:
+    """Replicas are gone: their partitions get other leaders, then the ISRs shrink."""
+    deleted = [replica for replica in replicas if context.is_being_deleted(replica[0])]
+    kept = [replica for replica in replicas if not context.is_being_deleted(replica[0])]
+    leaderless = []
+    for topic, p, broker_id in kept:
+        leadership = context.leaderships.get((topic, p))
+        if leadership is not None and leadership.leader == broker_id:
+            leaderless.append((topic, p))
+    move_partitions(context, leaderless, P.OFFLINE)
+    yield from elect_where_needed(context)
+    yield from moved(context, kept, R.OFFLINE)
+    stuck = {
+        state: [replica for replica in deleted if context.replica_state(replica) is state]
+        for state in (R.OFFLINE, R.DELETION_STARTED)
+    }
+    for replicas_in_state in stuck.values():
+        yield from moved(context, replicas_in_state, R.DELETION_INELIGIBLE)
+    context.deletion_ineligible |= {replica[0] for replica in deleted}
+    return bool(leaderless or kept)
+
+
+def broker_modified(context: Context, broker_id: int) -> Steps[None]:
+    """A registration was rewritten: new endpoints are told to everybody. A new czxid is not this, but a new start."""
+    known = context.brokers.get(broker_id)
+    found = (yield from _read_brokers()).get(broker_id)
+    if known is None or found is None or found.epoch != known.epoch or found.node.endpoints == known.node.endpoints:
+        return
+    context.brokers[broker_id] = found
+    batch = Batch(context)
+    batch.update_metadata(context.live_or_shutting_down, [])
+    yield batch.send()
+
+
+def shut_down(context: Context, broker_id: int) -> Steps[list[Partition]]:
+    """A broker asks to leave: its leaderships go elsewhere, its replicas leave the ISRs. Gives what it still leads."""
+    context.shutting_down.add(broker_id)
+    concerned = []
+    for topic, p, _ in context.replicas_on([broker_id]):
+        several = len(context.replicas_of((topic, p))) > 1
+        if several and (topic, p) in context.leaderships and not context.is_being_deleted(topic):
+            concerned.append((topic, p))
+    led = [partition for partition in concerned if context.leaderships[partition].leader == broker_id]
+    followed = [partition for partition in concerned if context.leaderships[partition].leader != broker_id]
+    if led:
+        batch = Batch(context)
+        yield from bring_online(context, batch, led, shutdown_strategy(context))
+        yield batch.send()
+    if followed:
+        batch = Batch(context)
+        for partition in followed:
+            batch.stop_replica([broker_id], partition, delete=False)
+        yield batch.send()
+        yield from moved(context, [(*partition, broker_id) for partition in followed], R.OFFLINE)
+    return [partition for partition in led if context.leaderships[partition].leader == broker_id]
+
+
+# Notifications and answers.
+
+
+def log_dir_answered(
+    context: Context, broker_id: int, failed: Iterable[Partition], fine: Iterable[Partition]
+) -> Steps[None]:
+    """A broker's answer to LeaderAndIsr says which replicas lie on a log directory that has failed."""
+    offline = context.offline_replicas.setdefault(broker_id, set())
+    before = set(offline)
+    offline.difference_update(fine)
+    offline.update(failed)
+    newly = sorted(offline - before)
+    if newly:
+        log.warning("broker %d has lost the directories of %d replicas", broker_id, len(newly))
+        yield from _replicas_failed(context, [(*partition, broker_id) for partition in newly])
+
+
+def log_dirs_failed(context: Context) -> Steps[None]:
+    """Brokers say that they lost a directory: asking all their replicas is how to learn which."""
+    (names,) = yield Children([LOG_DIR_EVENTS])
+    paths = [f"{LOG_DIR_EVENTS}/{name}" for name in sorted(names)]
+    nodes = (yield Read(paths)) if paths else []
+    broker_ids = {_broker_of(node.data) for node in nodes if node is not None}
+    replicas = context.replicas_on(i for i in broker_ids if i in context.brokers)
+    batch = Batch(context)
+    yield from move_replicas(context, batch, [r for r in replicas if context.replica_state(r) is R.ONLINE], R.ONLINE)
+    yield batch.send()
+    if paths:
+        yield Write([DeleteNode(path) for path in paths])
+
+
+def isr_changed(context: Context) -> Steps[None]:
+    """Leaders of brokers before 2.7 write their ISR themselves and say so here."""
+    (names,) = yield Children([ISR_CHANGES])
+    paths = [f"{ISR_CHANGES}/{name}" for name in sorted(names)]
+    if not paths:
+        return
+    nodes = yield Read(paths)
+    changed = sorted({p for node in nodes if node is not None for p in _partitions_of(node.data)})
+    known = [partition for partition in changed if partition in context.leaderships]
+    yield from _read_leaderships(context, known)
+    batch = Batch(context)
+    batch.update_metadata(context.live_or_shutting_down, known)
+    yield batch.send()
+    yield Write([DeleteNode(path) for path in paths])
+
+
+def _broker_of(data: bytes | None) -> int:
+    value = _json(data).get("broker")
+    return value if isinstance(value, int) else -1
+
+
+def _partitions_of(data: bytes | None) -> list[Partition]:
+    entries = _json(data).get("partitions")
+    return [
+        (entry["topic"], entry["partition"])
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict) and isinstance(entry.get("topic"), str) and isinstance(entry.get("partition"), int)
+    ]
+
+
+def _json(data: bytes | None) -> dict[str, Any]:
+    try:
+        value = json.loads(data or b"{}")
+    except ValueError:
+        log.warning("a notification that is no JSON is dropped: %.80r", data)
+        return {}
+    return value if isinstance(value, dict) else {}

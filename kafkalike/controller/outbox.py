@@ -1,0 +1,112 @@
+"""The controller's letters: to each broker one queue, one request under way, in order.
+
+A request that gets no answer is sent again, for ever, until the broker is disconnected: it may have been done, but
+every control request carries epochs that make the second time harmless. Answers go to the controller; an answer with an
+error in it is an answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.python.failure import Failure
+
+log = logging.getLogger(__name__)
+
+Answered = Callable[[int, Any, Any], Any]
+Post = Callable[[int, Any], Any]
+
+
+class Outbox:
+    """All queues of one term."""
+
+    def __init__(self, send: Post, answered: Answered, reactor: Any) -> None:
+        """`send(broker_id, request)` gives a Deferred of the response; `answered(broker_id, request, response)`."""
+        self._send = send
+        self._answered = answered
+        self._reactor = reactor
+        self._queues: dict[int, _Queue] = {}
+
+    def connect(self, broker_id: int) -> None:
+        """Requests may be put from now on."""
+        self.disconnect(broker_id)
+        self._queues[broker_id] = _Queue(broker_id, self._send, self._answered, self._reactor)
+
+    def disconnect(self, broker_id: int) -> None:
+        """Drops what waits; the answer to what is under way is not heard any more."""
+        queue = self._queues.pop(broker_id, None)
+        if queue is not None:
+            queue.close()
+
+    def put(self, broker_id: int, request: Any) -> None:
+        """Queues a request; to a broker that is not connected it is lost."""
+        queue = self._queues.get(broker_id)
+        if queue is not None:
+            queue.put(request)
+
+    def close(self) -> None:
+        """Disconnects everybody."""
+        for broker_id in list(self._queues):
+            self.disconnect(broker_id)
+
+
+class _Queue:
+    RETRY_SECONDS = 0.1
+
+    def __init__(self, broker_id: int, send: Post, answered: Answered, reactor: Any) -> None:
+        self._broker_id = broker_id
+        self._send = send
+        self._answered = answered
+        self._reactor = reactor
+        self._waiting: deque[Any] = deque()
+        self._busy = False
+        self._closed = False
+        self._failures = 0
+
+    def put(self, request: Any) -> None:
+        self._waiting.append(request)
+        if not self._busy:
+            self._busy = True
+            self._next()
+
+    def close(self) -> None:
+        self._closed = True
+        self._waiting.clear()
+
+    def _next(self) -> None:
+        # A loop and not a callback that calls itself: our own broker answers before `send` returns.
+        while self._waiting and not self._closed:
+            request = self._waiting[0]
+            outcome: list[Any] = []
+            answer: Deferred[Any] = maybeDeferred(self._send, self._broker_id, request)
+            answer.addBoth(outcome.append)
+            if not outcome:
+                answer.addBoth(self._later, request, outcome)
+                return
+            if not self._settled(request, outcome[0]):
+                return
+        self._busy = False
+
+    def _later(self, _: Any, request: Any, outcome: list[Any]) -> None:
+        if self._settled(request, outcome[0]):
+            self._next()
+
+    def _settled(self, request: Any, outcome: Any) -> bool:
+        """Whether the next request may go now."""
+        if self._closed:
+            return False
+        if isinstance(outcome, Failure):
+            if self._failures % 100 == 0:
+                name = type(request).__module__.rpartition(".")[2]
+                log.warning("%s to broker %d: %s; trying again", name, self._broker_id, outcome.getErrorMessage())
+            self._failures += 1
+            self._reactor.callLater(self.RETRY_SECONDS, self._next)
+            return False
+        self._failures = 0
+        self._waiting.popleft()
+        self._answered(self._broker_id, request, outcome)
+        return True

@@ -1,0 +1,195 @@
+"""The control requests of one batch: what the transitions of one step ask to be told, merged per broker.
+
+The order to each broker is LeaderAndIsr, UpdateMetadata, StopReplica. Only registered brokers get anything. Everything
+that becomes known of a partition goes to every broker as UpdateMetadata, so that each can answer any client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from kafkalike.cluster.metadata import LEADER_DURING_DELETE, SECURITY_PROTOCOL_IDS
+from kafkalike.controller.context import Context, Partition
+from kafkalike.controller.effects import Send
+from kafkalike.protocol.messages import leader_and_isr, stop_replica, update_metadata
+
+# Stands for a leader epoch in StopReplica: whatever the receiver's epoch is, the topic goes.
+EPOCH_DURING_DELETE = -2
+NO_EPOCH = -1
+
+
+class Batch:
+    """Collects, then makes the requests."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._leader_and_isr: dict[int, dict[Partition, bool]] = {}
+        self._metadata_to: set[int] = set()
+        self._metadata: dict[Partition, None] = {}
+        self._stop: dict[int, dict[Partition, bool]] = {}
+
+    def leader_and_isr(self, broker_ids: Iterable[int], partition: Partition, is_new: bool) -> None:
+        """Tells these who leads and who is in sync, and everybody the same as metadata."""
+        for broker_id in broker_ids:
+            partitions = self._leader_and_isr.setdefault(broker_id, {})
+            partitions[partition] = is_new or partitions.get(partition, False)
+        self.update_metadata(self._context.live_or_shutting_down, [partition])
+
+    def update_metadata(self, broker_ids: Iterable[int], partitions: Iterable[Partition]) -> None:
+        """Tells these of the partitions and of the live brokers; no partitions: of the live brokers only."""
+        self._metadata_to.update(broker_ids)
+        self._metadata.update(dict.fromkeys(partitions))
+
+    def stop_replica(self, broker_ids: Iterable[int], partition: Partition, delete: bool) -> None:
+        """Tells these to stop following the partition, or to delete it."""
+        for broker_id in broker_ids:
+            partitions = self._stop.setdefault(broker_id, {})
+            partitions[partition] = delete or partitions.get(partition, False)
+
+    def send(self) -> Send:
+        """The effect that sends all of it."""
+        context = self._context
+        known = context.live_or_shutting_down
+        requests: list[tuple[int, Any]] = []
+        requests += [
+            (broker_id, self._leader_and_isr_request(broker_id, partitions))
+            for broker_id, partitions in sorted(self._leader_and_isr.items())
+            if broker_id in known
+        ]
+        topics = self._metadata_topics()
+        brokers = self._live_brokers() if self._metadata_to else []
+        requests += [
+            (
+                broker_id,
+                update_metadata.Request(
+                    controller_id=context.controller_id,
+                    controller_epoch=context.epoch,
+                    broker_epoch=context.brokers[broker_id].epoch,
+                    topic_states=topics,
+                    live_brokers=brokers,
+                ),
+            )
+            for broker_id in sorted(self._metadata_to & known)
+        ]
+        requests += [
+            (broker_id, self._stop_request(broker_id, partitions))
+            for broker_id, partitions in sorted(self._stop.items())
+            if broker_id in known
+        ]
+        return Send(requests)
+
+    def _leader_and_isr_request(self, broker_id: int, partitions: dict[Partition, bool]) -> Any:
+        context = self._context
+        states: dict[str, list[Any]] = {}
+        leaders = set()
+        for partition, is_new in partitions.items():
+            leadership = context.leaderships[partition]
+            assignment = context.assignment(partition)
+            leaders.add(leadership.leader)
+            states.setdefault(partition[0], []).append(
+                leader_and_isr.LeaderAndIsrPartitionState(
+                    topic_name=partition[0],
+                    partition_index=partition[1],
+                    controller_epoch=leadership.controller_epoch,
+                    leader=leadership.leader,
+                    leader_epoch=leadership.leader_epoch,
+                    isr=list(leadership.isr),
+                    partition_epoch=leadership.partition_epoch,
+                    replicas=list(assignment.replicas),
+                    adding_replicas=list(assignment.adding),
+                    removing_replicas=list(assignment.removing),
+                    is_new=is_new,
+                    leader_recovery_state=1 if leadership.recovering else 0,
+                )
+            )
+        live = []
+        for leader in sorted(leaders & context.brokers.keys()):
+            # Kafka's brokers do not look at these addresses: they take the leader's from UpdateMetadata.
+            endpoint = context.brokers[leader].node.endpoints[0]
+            live.append(
+                leader_and_isr.LeaderAndIsrLiveLeader(broker_id=leader, host_name=endpoint.host, port=endpoint.port)
+            )
+        return leader_and_isr.Request(
+            controller_id=context.controller_id,
+            controller_epoch=context.epoch,
+            broker_epoch=context.brokers[broker_id].epoch,
+            type=0,
+            topic_states=[
+                leader_and_isr.LeaderAndIsrTopicState(
+                    topic_name=topic, topic_id=context.topic_id(topic), partition_states=topic_states
+                )
+                for topic, topic_states in states.items()
+            ],
+            live_leaders=live,
+        )
+
+    def _metadata_topics(self) -> list[Any]:
+        context = self._context
+        states: dict[str, list[Any]] = {}
+        for partition in self._metadata:
+            leadership = context.leaderships.get(partition)
+            if leadership is None:
+                continue
+            replicas = context.replicas_of(partition)
+            leader = LEADER_DURING_DELETE if context.is_being_deleted(partition[0]) else leadership.leader
+            states.setdefault(partition[0], []).append(
+                update_metadata.UpdateMetadataPartitionState(
+                    topic_name=partition[0],
+                    partition_index=partition[1],
+                    controller_epoch=leadership.controller_epoch,
+                    leader=leader,
+                    leader_epoch=leadership.leader_epoch,
+                    isr=list(leadership.isr),
+                    zk_version=leadership.partition_epoch,
+                    replicas=list(replicas),
+                    offline_replicas=[r for r in replicas if not context.is_online(r, partition, True)],
+                )
+            )
+        return [
+            update_metadata.UpdateMetadataTopicState(
+                topic_name=topic, topic_id=context.topic_id(topic), partition_states=topic_states
+            )
+            for topic, topic_states in states.items()
+        ]
+
+    def _live_brokers(self) -> list[Any]:
+        return [
+            update_metadata.UpdateMetadataBroker(
+                id=broker.id,
+                rack=broker.node.rack,
+                endpoints=[
+                    update_metadata.UpdateMetadataEndpoint(
+                        port=endpoint.port,
+                        host=endpoint.host,
+                        listener=endpoint.listener,
+                        security_protocol=SECURITY_PROTOCOL_IDS.get(endpoint.security_protocol, 0),
+                    )
+                    for endpoint in broker.node.endpoints
+                ],
+            )
+            for _, broker in sorted(self._context.brokers.items())
+        ]
+
+    def _stop_request(self, broker_id: int, partitions: dict[Partition, bool]) -> Any:
+        context = self._context
+        states: dict[str, list[Any]] = {}
+        for partition, delete in partitions.items():
+            leadership = context.leaderships.get(partition)
+            epoch = leadership.leader_epoch if leadership else NO_EPOCH
+            states.setdefault(partition[0], []).append(
+                stop_replica.StopReplicaPartitionState(
+                    partition_index=partition[1],
+                    leader_epoch=EPOCH_DURING_DELETE if context.is_being_deleted(partition[0]) else epoch,
+                    delete_partition=delete,
+                )
+            )
+        return stop_replica.Request(
+            controller_id=context.controller_id,
+            controller_epoch=context.epoch,
+            broker_epoch=context.brokers[broker_id].epoch,
+            topic_states=[
+                stop_replica.StopReplicaTopicState(topic_name=topic, partition_states=topic_states)
+                for topic, topic_states in states.items()
+            ],
+        )

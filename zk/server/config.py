@@ -7,8 +7,6 @@ a typing error is likelier than a purpose.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from zk.server.standalone import Limits
-
 
 class ConfigError(Exception):
     """The text is one line for the operator."""
@@ -48,9 +46,21 @@ PASSED_OVER = ("admin.", "autopurge.", "metricsProvider.", "initLimit", "syncLim
                "globalOutstandingLimit", "skipACL", "extendedTypesEnabled")  # fmt: skip
 
 
+@dataclass(slots=True, frozen=True)
+class Limits:
+    """What the state machine needs to know."""
+
+    tick_ms: int = 3000
+    min_session_timeout_ms: int = -1
+    max_session_timeout_ms: int = -1
+    max_frame: int = 0xFFFFF
+    super_digest: str = ""
+    container_check_ms: int = 60_000
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the server needs to know."""
+    """All that an operator sets."""
 
     data_dir: str
     log_dir: str

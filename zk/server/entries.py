@@ -36,10 +36,16 @@ def set_acl(path: str, acl: tuple[Acl, ...]) -> bytes:
     return wire.string(path) + wire.acls(acl)
 
 
-def replay(entry: bytes, tree: Tree, sessions: Sessions) -> int:
-    """Do again what the entry says; its zxid. Marshalling if it makes no sense."""
+def zxid_of(entry: bytes) -> int:
+    """An entry's zxid."""
     if len(entry) < HEADER.size:
         raise Marshalling
+    zxid: int = HEADER.unpack_from(entry)[1]
+    return zxid
+
+
+def replay(entry: bytes, tree: Tree, sessions: Sessions) -> None:
+    """Do again what the entry says. Marshalling if it makes no sense."""
     kind, zxid, time_ms, session_id = HEADER.unpack_from(entry)
     pos = HEADER.size
     if kind == Op.CREATE_SESSION:
@@ -56,7 +62,6 @@ def replay(entry: bytes, tree: Tree, sessions: Sessions) -> int:
     tree.events.clear()
     if pos != len(entry):
         raise Marshalling
-    return zxid
 
 
 def close_session(tree: Tree, sessions: Sessions, session_id: int, zxid: int) -> None:

@@ -16,6 +16,7 @@ from hashlib import sha1
 from typing import NamedTuple
 
 from zk.server import entries, wire
+from zk.server.config import Limits
 from zk.server.sessions import PASSWORD_SIZE, Session, Sessions
 from zk.server.tree import (
     CHILDREN_CHANGED,
@@ -52,18 +53,6 @@ class Close(NamedTuple):
 
 Effect = Append | Send | Close
 Effects = list[Effect]
-
-
-@dataclass(slots=True, frozen=True)
-class Limits:
-    """What an operator sets."""
-
-    tick_ms: int = 3000
-    min_session_timeout_ms: int = -1
-    max_session_timeout_ms: int = -1
-    max_frame: int = 0xFFFFF
-    super_digest: str = ""
-    container_check_ms: int = 60_000
 
 
 @dataclass(slots=True)
@@ -110,10 +99,14 @@ class Standalone:
             raise Marshalling
 
     def replay(self, entry: bytes) -> None:
-        """One entry of the journal; those that the snapshot has already are passed over."""
-        if len(entry) >= entries.HEADER.size and entries.HEADER.unpack_from(entry)[1] <= self.zxid:
+        """One entry of the journal; those that the snapshot has already are passed over, none may be missing."""
+        zxid = entries.zxid_of(entry)
+        if zxid <= self.zxid:
             return
-        self.zxid = entries.replay(entry, self.tree, self.sessions)
+        if zxid != self.zxid + 1:
+            raise ValueError(f"zxid 0x{zxid:x} follows 0x{self.zxid:x}")
+        entries.replay(entry, self.tree, self.sessions)
+        self.zxid = zxid
 
     def started(self, now_ms: int) -> None:
         """The server begins to answer."""

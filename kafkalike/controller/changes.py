@@ -14,10 +14,12 @@ from kafkalike.cluster.znodes import (
     DeleteTopicNode,
     EntityConfig,
     Garbage,
+    PartitionNode,
     TopicNode,
 )
 from kafkalike.controller.context import Context, Partition, PartitionState, Replica, ReplicaState
 from kafkalike.controller.effects import (
+    NOT_EMPTY,
     Children,
     DeleteNode,
     Ignore,
@@ -203,8 +205,16 @@ def replicas_deleted(context: Context, deleted: Iterable[Replica], failed: Itera
 
 def _complete_deletion(context: Context, topic: str) -> Steps[None]:
     yield Ignore((TopicNode.path(topic),))
+    partitions = context.partitions_of([topic])
     yield from moved(context, context.replicas_in(topic, R.DELETION_SUCCESSFUL), R.NONEXISTENT)
-    yield from _delete_tree(TopicNode.path(topic))
+    nodes = [PartitionNode.path(*partition) for partition in partitions]
+    nodes += [PartitionNode.parent(*partition) for partition in partitions]
+    results = yield Write(
+        [DeleteNode(path) for path in [*nodes, TopicNode.partitions_path(topic), TopicNode.path(topic)]]
+    )
+    if results[-1].error == NOT_EMPTY:
+        # Somebody else's nodes are below it.
+        yield from _delete_tree(TopicNode.path(topic))
     yield Write([DeleteNode(EntityConfig.path("topics", topic)), DeleteNode(DeleteTopicNode.path(topic))])
     context.forget_topic(topic)
     log.info("topic %s is deleted", topic)

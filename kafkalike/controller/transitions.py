@@ -176,21 +176,21 @@ def _first_leaders(context: Context, batch: Batch, partitions: list[Partition]) 
 def _elect(context: Context, batch: Batch, partitions: list[Partition], choose: Strategy) -> Steps[set[Partition]]:
     done: set[Partition] = set()
     remaining = partitions
+    stale: set[Partition] = set()
     while remaining:
-        nodes = yield Read([PartitionNode.path(*partition) for partition in remaining])
+        current = yield from _current_states(context, remaining, stale)
         chosen: dict[Partition, tuple[PartitionNode, Elected, int]] = {}
-        for partition, found in zip(remaining, nodes, strict=True):
-            state = _decode(partition, found)
-            if state is None or found is None:
+        for partition in remaining:
+            if partition not in current:
                 log.error("no election for partition %s-%d: it has no state", *partition)
                 continue
-            _check_epoch(context, partition, state)
+            state, version = current[partition]
             elected = choose(partition, state)
             if elected is None:
                 log.warning("partition %s-%d has no replica that may lead: %s", *partition, state)
                 continue
             new = PartitionNode(elected.leader, state.leader_epoch + 1, elected.isr, context.epoch, elected.recovering)
-            chosen[partition] = (new, elected, found.version)
+            chosen[partition] = (new, elected, version)
         results = yield Write(
             [
                 SetNode(PartitionNode.path(*partition), new.encode(), version)
@@ -204,6 +204,7 @@ def _elect(context: Context, batch: Batch, partitions: list[Partition], choose: 
                 done.add(partition)
             elif written.error == BAD_VERSION:
                 remaining.append(partition)
+                stale.add(partition)
             else:
                 log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
     return done
@@ -317,22 +318,19 @@ def _remove_from_isr(context: Context, broker_id: int, partitions: list[Partitio
     known. The leader epoch grows where anything was written."""
     done: set[Partition] = set()
     remaining = partitions
+    stale: set[Partition] = set()
     while remaining:
-        nodes = yield Read([PartitionNode.path(*partition) for partition in remaining])
+        current = yield from _current_states(context, remaining, stale)
         writes: dict[Partition, tuple[PartitionNode, int]] = {}
-        for partition, found in zip(remaining, nodes, strict=True):
-            state = _decode(partition, found)
-            if state is None or found is None:
-                continue
-            _check_epoch(context, partition, state)
+        for partition, (state, version) in current.items():
             if broker_id not in state.isr:
-                context.leaderships[partition] = _leadership(state, found.version)
+                context.leaderships[partition] = _leadership(state, version)
                 done.add(partition)
                 continue
             leader = NO_LEADER if state.leader == broker_id else state.leader
             isr = state.isr if len(state.isr) == 1 else tuple(r for r in state.isr if r != broker_id)
             new = PartitionNode(leader, state.leader_epoch + 1, isr, context.epoch, state.recovering)
-            writes[partition] = (new, found.version)
+            writes[partition] = (new, version)
         results = yield Write(
             [
                 SetNode(PartitionNode.path(*partition), new.encode(), version)
@@ -346,12 +344,39 @@ def _remove_from_isr(context: Context, broker_id: int, partitions: list[Partitio
                 done.add(partition)
             elif written.error == BAD_VERSION:
                 remaining.append(partition)
+                stale.add(partition)
             else:
                 log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
     return done
 
 
 # Both.
+
+
+def _current_states(
+    context: Context, partitions: list[Partition], stale: set[Partition]
+) -> Steps[dict[Partition, tuple[PartitionNode, int]]]:
+    """The states to decide on and the versions to write under: what is believed, and read only where nothing is
+    believed or the belief was found stale. A wrong belief does no harm, for the write's version check refuses it."""
+    current: dict[Partition, tuple[PartitionNode, int]] = {}
+    unknown = []
+    for partition in partitions:
+        known = context.leaderships.get(partition)
+        if known is None or partition in stale:
+            unknown.append(partition)
+        else:
+            node = PartitionNode(known.leader, known.leader_epoch, known.isr, known.controller_epoch, known.recovering)
+            current[partition] = (node, known.partition_epoch)
+    nodes = (yield Read([PartitionNode.path(*partition) for partition in unknown])) if unknown else []
+    for partition, found in zip(unknown, nodes, strict=True):
+        state = _decode(partition, found)
+        if state is None:
+            continue
+        if state.controller_epoch > context.epoch:
+            path = PartitionNode.path(*partition)
+            raise Superseded(f"{path} was written in controller epoch {state.controller_epoch}")
+        current[partition] = (state, found.version)
+    return current
 
 
 def _leadership(node: PartitionNode, partition_epoch: int) -> Leadership:
@@ -366,8 +391,3 @@ def _decode(partition: Partition, found: Node | None) -> PartitionNode | None:
     except Garbage as error:
         log.warning("%s", error)
         return None
-
-
-def _check_epoch(context: Context, partition: Partition, state: PartitionNode) -> None:
-    if state.controller_epoch > context.epoch:
-        raise Superseded(f"{PartitionNode.path(*partition)} was written in controller epoch {state.controller_epoch}")

@@ -292,7 +292,7 @@ def _write(
         now = time.monotonic()
         if not records:
             if patience is not None and (now - last) * 1000 >= patience:
-                print("Error processing message, terminating consumer process: TimeoutException", file=sys.stderr)
+                print("Error processing message, terminating consumer process: org.apache.kafka.common.errors.TimeoutException", file=sys.stderr)
                 return
             continue
         last = now

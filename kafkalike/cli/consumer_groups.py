@@ -50,7 +50,7 @@ ANY = "*"  # --state and --type without a value.
 @click.command(
     "kafka-consumer-groups.sh",
     cls=Command,
-    help="List all consumer groups, describe a consumer group, delete consumer group info, or reset consumer group offsets.",
+    help="List all consumer groups, describe a group, delete group info, or reset a group's offsets.",
 )
 @bootstrap_server(required=False)
 @command_config()
@@ -193,7 +193,7 @@ def list_(admin: Admin, options: Options) -> None:
             print(group.group_id)
         return
     width = max([15, *(len(group.group_id) for group in groups)]) + 10
-    rows = [("GROUP", "TYPE", "STATE"), *((g.group_id, g.type or "Unknown", g.state or "Unknown") for g in groups)]
+    rows = [("GROUP", "TYPE", "STATE"), *((g.group_id, g.type.capitalize() or "Unknown", g.state or "Unknown") for g in groups)]
     for name, kind, state in rows:
         line = f"{name:<{width}}"
         if options["type"] is not None:

@@ -91,6 +91,8 @@ def _bare_snappy(data: Buffer, max_size: int) -> bytes:
 def _snappy(data: Buffer, max_size: int) -> bytes:
     if bytes(data[: len(XERIAL_MAGIC)]) != XERIAL_MAGIC:
         return _bare_snappy(data, max_size)
+    if len(data) < len(_XERIAL_HEADER):
+        raise ValueError("header cut off")
     out = []
     total = 0
     pos = len(_XERIAL_HEADER)

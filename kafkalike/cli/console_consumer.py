@@ -292,7 +292,8 @@ def _write(
         now = time.monotonic()
         if not records:
             if patience is not None and (now - last) * 1000 >= patience:
-                print("Error processing message, terminating consumer process: org.apache.kafka.common.errors.TimeoutException", file=sys.stderr)
+                reason = "org.apache.kafka.common.errors.TimeoutException"
+                print(f"Error processing message, terminating consumer process: {reason}", file=sys.stderr)
                 return
             continue
         last = now

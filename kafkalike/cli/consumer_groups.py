@@ -193,7 +193,8 @@ def list_(admin: Admin, options: Options) -> None:
             print(group.group_id)
         return
     width = max([15, *(len(group.group_id) for group in groups)]) + 10
-    rows = [("GROUP", "TYPE", "STATE"), *((g.group_id, g.type.capitalize() or "Unknown", g.state or "Unknown") for g in groups)]
+    rows = [("GROUP", "TYPE", "STATE")]
+    rows += [(g.group_id, g.type.capitalize() or "Unknown", g.state or "Unknown") for g in groups]
     for name, kind, state in rows:
         line = f"{name:<{width}}"
         if options["type"] is not None:
@@ -439,7 +440,7 @@ def _print_csv(plans: Plans, with_group: bool) -> None:
 
 def _plan(admin: Admin, options: Options, group_id: str) -> dict[Partition, int]:
     """Where the chosen scenario puts each partition of the chosen scope."""
-    from kafkalike.cli.times import parse_datetime, parse_duration
+    from kafkalike.client.times import parse_datetime, parse_duration
     from kafkalike.client.blocking.admin import EARLIEST, LATEST
 
     committed = admin.committed(group_id)

@@ -1,0 +1,185 @@
+"""Partitions of one broker: LeaderAndIsr makes them, appends move the high watermark, StopReplica takes them away."""
+
+import pytest
+from twisted.internet import defer, reactor
+
+from kafkalike.config import broker_config
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol import batch
+from kafkalike.protocol.messages import leader_and_isr, stop_replica
+from kafkalike.replication.replicas import Replicas
+from tests import reactor as shared
+
+ID = bytes(range(16))
+
+
+def records(count=1):
+    return memoryview(batch.build([(None, b"value", 1000, ()) for _ in range(count)]))
+
+
+def lead(topic="t", index=0, leader=0, epoch=0, isr=(0,), controller_epoch=1, broker_epoch=-1, topic_id=ID):
+    state = leader_and_isr.LeaderAndIsrPartitionState(
+        partition_index=index,
+        controller_epoch=controller_epoch,
+        leader=leader,
+        leader_epoch=epoch,
+        isr=list(isr),
+        partition_epoch=0,
+        replicas=list(isr),
+        is_new=True,
+    )
+    return leader_and_isr.Request(
+        controller_id=0,
+        controller_epoch=controller_epoch,
+        broker_epoch=broker_epoch,
+        topic_states=[
+            leader_and_isr.LeaderAndIsrTopicState(topic_name=topic, topic_id=topic_id, partition_states=[state])
+        ],
+    )
+
+
+def stop(topic="t", index=0, epoch=-2, delete=True, controller_epoch=1):
+    state = stop_replica.StopReplicaPartitionState(partition_index=index, leader_epoch=epoch, delete_partition=delete)
+    return stop_replica.Request(
+        controller_epoch=controller_epoch,
+        topic_states=[stop_replica.StopReplicaTopicState(topic_name=topic, partition_states=[state])],
+    )
+
+
+def errors(response):
+    return [p.error_code for topic in response.topics for p in topic.partition_errors]
+
+
+class Waiter:
+    def __init__(self):
+        self.woken = 0
+
+    def try_finish(self):
+        self.woken += 1
+        return True
+
+    def expire(self):
+        raise AssertionError("nothing may expire here")
+
+
+@pytest.fixture
+def opened(tmp_path):
+    made = []
+
+    def open_replicas(**settings):
+        settings = {"zookeeper.connect": "x:1", "log.dirs": str(tmp_path / "logs"), **settings}
+        config, _ = broker_config(settings)
+        (tmp_path / "logs").mkdir(exist_ok=True)
+        replicas = Replicas(0, config, reactor, lambda topic: defer.succeed({}))
+        shared.run(replicas.load, "cluster", {})
+        made.append(replicas)
+        return replicas
+
+    yield open_replicas
+    for replicas in made:
+        shared.run(replicas.stop)
+
+
+def test_a_led_partition_takes_records_and_gives_them_back(opened):
+    replicas = opened()
+    assert errors(shared.run(replicas.leader_and_isr, lead())) == [0]
+    sent = records(3)
+    appended = replicas.append_as_leader("t", 0, sent, -1)
+    assert (appended.base_offset, appended.last_offset) == (0, 2)
+    assert replicas.replicated("t", 0, 2)
+    read = replicas.read("t", 0, 0, 1 << 20, -1, 0, True)
+    assert (read.high_watermark, read.log_start_offset) == (3, 0)
+    assert read.records.read()[61:] == bytes(sent[61:])
+
+
+def test_an_append_wakes_who_waits_for_the_partition(opened):
+    replicas = opened()
+    shared.run(replicas.leader_and_isr, lead())
+    waiter = Waiter()
+    shared.run(replicas.wait, waiter, [("t", 0)], 60_000)
+    shared.run(replicas.append_as_leader, "t", 0, records(), 1)
+    assert waiter.woken == 1
+
+
+def test_a_restart_finds_records_and_high_watermark(opened):
+    replicas = opened()
+    shared.run(replicas.leader_and_isr, lead())
+    replicas.append_as_leader("t", 0, records(5), 1)
+    shared.run(replicas.stop)
+    again = opened()
+    assert errors(shared.run(again.leader_and_isr, lead(epoch=1))) == [0]
+    assert again.partition("t", 0).high_watermark == 5
+    assert again.log("t", 0).end_offset_for_epoch(0) == (0, 5)
+
+
+def test_unknown_followed_and_stale_partitions_are_refused(opened):
+    replicas = opened()
+    with pytest.raises(KafkaError) as refusal:
+        replicas.append_as_leader("t", 0, records(), 1)
+    assert refusal.value.error == Error.UNKNOWN_TOPIC_OR_PARTITION
+    replicas.known = lambda topic, index: True
+    with pytest.raises(KafkaError) as refusal:
+        replicas.append_as_leader("t", 0, records(), 1)
+    assert refusal.value.error == Error.NOT_LEADER_OR_FOLLOWER
+    shared.run(replicas.leader_and_isr, lead(leader=1, isr=(0, 1), epoch=4))
+    with pytest.raises(KafkaError) as refusal:
+        replicas.append_as_leader("t", 0, records(), 1)
+    assert refusal.value.error == Error.NOT_LEADER_OR_FOLLOWER
+    assert errors(shared.run(replicas.leader_and_isr, lead(epoch=4))) == [Error.STALE_CONTROLLER_EPOCH]
+
+
+def test_an_old_controller_and_a_request_for_an_earlier_life_are_refused(opened):
+    replicas = opened()
+    replicas.broker_epoch = 100
+    response = shared.run(replicas.leader_and_isr, lead(broker_epoch=99))
+    assert response.error_code == Error.STALE_BROKER_EPOCH
+    shared.run(replicas.leader_and_isr, lead(controller_epoch=5, broker_epoch=101))
+    response = shared.run(replicas.leader_and_isr, lead(controller_epoch=4, broker_epoch=100, epoch=9))
+    assert response.error_code == Error.STALE_CONTROLLER_EPOCH
+    assert shared.run(replicas.stop_replica, stop(controller_epoch=4)).error_code == Error.STALE_CONTROLLER_EPOCH
+
+
+def test_another_topics_id_is_refused(opened):
+    replicas = opened()
+    shared.run(replicas.leader_and_isr, lead())
+    other = lead(epoch=1, topic_id=bytes(15) + b"\1")
+    assert errors(shared.run(replicas.leader_and_isr, other)) == [Error.INCONSISTENT_TOPIC_ID]
+
+
+def test_a_deleted_partition_is_gone_and_can_be_made_anew(opened):
+    replicas = opened()
+    told = []
+    replicas.on_leadership("t", lambda *change: told.append(change))
+    shared.run(replicas.leader_and_isr, lead())
+    replicas.append_as_leader("t", 0, records(), 1)
+    response = shared.run(replicas.stop_replica, stop())
+    assert [p.error_code for p in response.partition_errors] == [0]
+    with pytest.raises(KafkaError):
+        replicas.log("t", 0)
+    assert errors(shared.run(replicas.leader_and_isr, lead(topic_id=bytes(15) + b"\2"))) == [0]
+    assert replicas.log("t", 0).log_end_offset == 0
+    assert told == [(0, 0, True), (0, 0, False), (0, 0, True)]
+
+
+def test_delete_records_moves_the_start_but_not_past_the_high_watermark(opened):
+    replicas = opened()
+    shared.run(replicas.leader_and_isr, lead())
+    replicas.append_as_leader("t", 0, records(10), 1)
+    assert replicas.delete_records("t", 0, 4) == 4
+    with pytest.raises(KafkaError) as refusal:
+        replicas.delete_records("t", 0, 11)
+    assert refusal.value.error == Error.OFFSET_OUT_OF_RANGE
+    assert replicas.delete_records("t", 0, -1) == 10
+    with pytest.raises(KafkaError) as refusal:
+        replicas.read("t", 0, 9, 1000, -1, 0, True)
+    assert refusal.value.error == Error.OFFSET_OUT_OF_RANGE
+
+
+def test_min_insync_replicas_of_the_topic_count(opened):
+    replicas = opened(**{"min.insync.replicas": "2"})
+    shared.run(replicas.leader_and_isr, lead(isr=(0, 1)))
+    replicas.partition("t", 0).isr = (0,)
+    replicas.append_as_leader("t", 0, records(), 1)
+    with pytest.raises(KafkaError) as refusal:
+        replicas.append_as_leader("t", 0, records(), -1)
+    assert refusal.value.error == Error.NOT_ENOUGH_REPLICAS

@@ -268,6 +268,11 @@ class Group:
         return self.state is State.EMPTY
 
     @property
+    def is_vacant(self) -> bool:
+        """Empty, and nobody is about to join."""
+        return self.state is State.EMPTY and not self._pending
+
+    @property
     def is_consumer_group(self) -> bool:
         return self.protocol_type == CONSUMER
 

@@ -1,0 +1,21 @@
+"""Removes groups: record, offsets, znodes.
+
+Answered by each group's coordinator. NON_EMPTY_GROUP while it has members, classic consumers under `ids` included;
+GROUP_ID_NOT_FOUND if there is no such group.
+v1 throttle before the answer; v2 flexible.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafkalike.protocol.messages import delete_groups as messages
+
+
+async def delete_groups(broker: Any, call: Any) -> Any:
+    """One after the other; a group named twice is removed once."""
+    results = [
+        messages.DeletableGroupResult(group_id=group_id, error_code=await broker.groups.delete(group_id))
+        for group_id in dict.fromkeys(call.request.groups_names)
+    ]
+    return messages.Response(results=results)

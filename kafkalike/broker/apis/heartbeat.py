@@ -1,0 +1,21 @@
+"""A member says that it lives, and learns whether its group rebalances.
+
+Answered by the group's coordinator. NONE, REBALANCE_IN_PROGRESS, ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID,
+FENCED_INSTANCE_ID; while the coordinator loads its groups NONE to everybody, since old clients know no better.
+v1 throttle time; v3 static members; v4 flexible.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafkalike.protocol.messages import heartbeat as messages
+
+
+def heartbeat(broker: Any, call: Any) -> Any:
+    """Asks the coordinator."""
+    request = call.request
+    error = broker.groups.heartbeat(
+        request.group_id, request.generation_id, request.member_id, request.group_instance_id
+    )
+    return messages.Response(error_code=error)

@@ -1,0 +1,64 @@
+"""Writes the offsets a group has reached into ZooKeeper, and answers when they are there.
+
+Answered by the group's coordinator, v0 by any broker. Per partition: UNKNOWN_TOPIC_OR_PARTITION, then
+OFFSET_METADATA_TOO_LARGE (offset.metadata.max.bytes); for all of them what the coordinator says of member, generation
+and instance; COORDINATOR_NOT_AVAILABLE when ZooKeeper does not answer within offsets.commit.timeout.ms.
+v0 group and offsets only; v1 generation, member, timestamp of the commit (not kept: the znode has its own); v2-4
+retention time (not kept: offsets.retention.minutes holds for all); v3 throttle time; v6 leader epoch;
+v7 static members; v8 flexible; v9 no change here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafkalike.broker.dispatch import LATER
+from kafkalike.errors import Error
+from kafkalike.protocol.messages import offset_commit as messages
+
+
+def offset_commit(broker: Any, call: Any) -> Any:
+    """Sorts out what cannot be committed and hands the rest to the coordinator."""
+    request = call.request
+    topics, longest = broker.metadata.image.topics, broker.config["offset.metadata.max.bytes"]
+    # The answer is made now; `accepted` are the places in it whose error is still to come.
+    offsets, accepted, answers = [], [], []
+    for topic in request.topics:
+        name = topic.name
+        known = topics.get(name)
+        partitions = []
+        for each in topic.partitions:
+            index, metadata = each.partition_index, each.committed_metadata or ""
+            answer = messages.OffsetCommitResponsePartition(partition_index=index)
+            partitions.append(answer)
+            if known is None or index not in known.partitions:
+                answer.error_code = Error.UNKNOWN_TOPIC_OR_PARTITION
+            elif len(metadata) > longest:
+                answer.error_code = Error.OFFSET_METADATA_TOO_LARGE
+            else:
+                offsets.append((name, index, each.committed_offset, each.committed_leader_epoch, metadata))
+                accepted.append(answer)
+        answers.append(messages.OffsetCommitResponseTopic(name=name, partitions=partitions))
+    response = messages.Response(topics=answers)
+    if not offsets:
+        return response
+
+    def done(errors: list[Error]) -> None:
+        for answer, error in zip(accepted, errors, strict=True):
+            answer.error_code = error
+        call.respond(response)
+
+    if call.version == 0:
+        # Neither metadata nor leader epoch have a place in the classic znode.
+        plain = [(name, index, offset, -1, "") for name, index, offset, _, _ in offsets]
+        broker.groups.commit_unbound(request.group_id, plain, done)
+    else:
+        broker.groups.commit(
+            request.group_id,
+            request.generation_id_or_member_epoch,
+            request.member_id,
+            request.group_instance_id,
+            offsets,
+            done,
+        )
+    return LATER

@@ -1,0 +1,37 @@
+"""Removes committed offsets of a group.
+
+Answered by the group's coordinator. UNKNOWN_TOPIC_OR_PARTITION for partitions that do not exist,
+GROUP_SUBSCRIBED_TO_TOPIC for topics that a member of a consumer group reads; for the whole group GROUP_ID_NOT_FOUND,
+and NON_EMPTY_GROUP if it has members and is no consumer group.
+v0 only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafkalike.errors import Error
+from kafkalike.protocol.messages import offset_delete as messages
+
+
+async def offset_delete(broker: Any, call: Any) -> Any:
+    """Asks the coordinator about the partitions that exist."""
+    request, image = call.request, broker.metadata.image
+    asked = [(topic.name, each.partition_index) for topic in request.topics for each in topic.partitions]
+    known = [key for key in asked if image.partition(*key) is not None]
+    errors = await broker.groups.delete_offsets(request.group_id, known)
+    return messages.Response(
+        topics=[
+            messages.OffsetDeleteResponseTopic(
+                name=topic.name,
+                partitions=[
+                    messages.OffsetDeleteResponsePartition(
+                        partition_index=each.partition_index,
+                        error_code=errors.get((topic.name, each.partition_index), Error.UNKNOWN_TOPIC_OR_PARTITION),
+                    )
+                    for each in topic.partitions
+                ],
+            )
+            for topic in request.topics
+        ]
+    )

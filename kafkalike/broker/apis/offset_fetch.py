@@ -1,0 +1,90 @@
+"""Reads the offsets of groups from ZooKeeper: whatever has been written there, by whom ever.
+
+Answered by the group's coordinator, v0 by any broker. A partition without an offset is -1 without an error, in v0
+UNKNOWN_TOPIC_OR_PARTITION, as is a partition that does not exist. Every read sees every commit that was answered;
+require_stable changes nothing as long as there are no transactional commits.
+v0 no coordinator; v1 the coordinator's errors stand at each partition; v2 error for the group, null topics are all;
+v3 throttle time; v5 leader epoch; v6 flexible; v7 require_stable; v8 several groups; v9 member id and epoch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafkalike.coordinator.offsets import Committed
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.messages import offset_fetch as messages
+
+Key = tuple[str, int]
+
+
+async def offset_fetch(broker: Any, call: Any) -> Any:
+    """Reads for each group."""
+    request, version = call.request, call.version
+    if version >= 8:
+        return messages.Response(groups=[await _group(broker, group) for group in request.groups])
+    keys = _keys(request.topics)
+    if version == 0:
+        return messages.Response(topics=_topics(await _read_unbound(broker, request.group_id, keys or [])))
+    error = Error.NONE
+    try:
+        found = await broker.groups.fetch(request.group_id, keys)
+    except KafkaError as problem:
+        error = problem.error
+        # Version 1 has no other place for it.
+        found = [(key, Committed(error=error)) for key in keys or ()] if version < 2 else []
+    return messages.Response(topics=_topics(found), error_code=error)
+
+
+async def _group(broker: Any, group: Any) -> Any:
+    answer = messages.OffsetFetchResponseGroup(group_id=group.group_id)
+    try:
+        found = await broker.groups.fetch(group.group_id, _keys(group.topics))
+    except KafkaError as problem:
+        answer.error_code = problem.error
+        return answer
+    by_topic: dict[str, list[Any]] = {}
+    for (topic, partition), committed in found:
+        by_topic.setdefault(topic, []).append(
+            _filled(messages.OffsetFetchResponsePartitions(partition_index=partition), committed)
+        )
+    answer.topics = [
+        messages.OffsetFetchResponseTopics(name=topic, partitions=partitions) for topic, partitions in by_topic.items()
+    ]
+    return answer
+
+
+async def _read_unbound(broker: Any, group_id: str, keys: list[Key]) -> list[tuple[Key, Committed]]:
+    unknown = Committed(error=Error.UNKNOWN_TOPIC_OR_PARTITION)
+    image = broker.metadata.image
+    answers = dict.fromkeys(keys, unknown)
+    known = [key for key in answers if image.partition(*key) is not None]
+    for key, committed in zip(known, await broker.groups.offsets.read(group_id, known), strict=True):
+        if committed.offset != -1 or committed.error is not Error.NONE:
+            answers[key] = committed._replace(metadata="", leader_epoch=-1)
+    return list(answers.items())
+
+
+def _keys(topics: Any) -> list[Key] | None:
+    if topics is None:
+        return None
+    return list(dict.fromkeys((topic.name, index) for topic in topics for index in topic.partition_indexes))
+
+
+def _topics(found: list[tuple[Key, Committed]]) -> list[Any]:
+    by_topic: dict[str, list[Any]] = {}
+    for (topic, partition), committed in found:
+        by_topic.setdefault(topic, []).append(
+            _filled(messages.OffsetFetchResponsePartition(partition_index=partition), committed)
+        )
+    return [
+        messages.OffsetFetchResponseTopic(name=topic, partitions=partitions) for topic, partitions in by_topic.items()
+    ]
+
+
+def _filled(answer: Any, committed: Committed) -> Any:
+    answer.committed_offset = committed.offset
+    answer.committed_leader_epoch = committed.leader_epoch
+    answer.metadata = committed.metadata
+    answer.error_code = committed.error
+    return answer

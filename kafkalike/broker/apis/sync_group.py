@@ -1,0 +1,44 @@
+"""A member asks for its assignment; the leader brings everybody's.
+
+Answered by the group's coordinator, when the leader's assignment is durable in __consumer_offsets. Errors: unknown
+member, other generation, INCONSISTENT_GROUP_PROTOCOL when the named protocol is not the group's, REBALANCE_IN_PROGRESS.
+v1 throttle time; v3 static members; v4 flexible; v5 protocol type and name, which are then mandatory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafkalike.broker.dispatch import LATER
+from kafkalike.coordinator.group import Synced
+from kafkalike.errors import Error
+from kafkalike.protocol.messages import sync_group as messages
+
+
+def sync_group(broker: Any, call: Any) -> Any:
+    """Hands the assignments to the coordinator."""
+    request = call.request
+    if call.version >= 5 and (request.protocol_type is None or request.protocol_name is None):
+        return messages.Response(error_code=Error.INCONSISTENT_GROUP_PROTOCOL, assignment=b"")
+
+    def done(synced: Synced) -> None:
+        call.respond(
+            messages.Response(
+                error_code=synced.error,
+                protocol_type=synced.protocol_type,
+                protocol_name=synced.protocol_name,
+                assignment=synced.assignment,
+            )
+        )
+
+    broker.groups.sync(
+        request.group_id,
+        request.generation_id,
+        request.member_id,
+        request.group_instance_id,
+        request.protocol_type,
+        request.protocol_name,
+        {each.member_id: bytes(each.assignment) for each in request.assignments},
+        done,
+    )
+    return LATER

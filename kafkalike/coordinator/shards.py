@@ -1,0 +1,647 @@
+"""The group coordinator's shell: one shard for each partition of __consumer_offsets that this broker leads.
+
+A shard reads its partition's log when the broker becomes its leader, owns the groups that hash to it, performs what
+the group machine asks for (answers, records with acks=all, one timer per group), and sends commits and reads of
+offsets to ZooKeeper under its fence. Losing the leadership ends all of it at once.
+
+Groups that have offsets but no members have no record in the log; they exist as znodes, and are shown as Empty.
+Called by broker/apis/.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from twisted.internet import task
+from twisted.internet.defer import Deferred
+
+from kafkalike.coordinator import records
+from kafkalike.coordinator.commits import TOPIC, Commits, Done, Fence
+from kafkalike.coordinator.group import Effect, Group, Joined, Joining, Left, Limits, Persist, State, Synced
+from kafkalike.coordinator.offsets import Committed, Key, Offsets
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol import batch
+from zk.client import ZooKeeperError, gather
+
+log = logging.getLogger("kafka.coordinator.group")
+
+# Read in one turn of the reactor while a shard is loaded.
+SLICE_BYTES = 256 * 1024
+RETRY_SECONDS = 1.0
+SOME_GROUPS = 50
+
+# What a failed append of a group's record means to the member that waits for it.
+_APPEND_ERRORS = {
+    Error.UNKNOWN_TOPIC_OR_PARTITION: Error.COORDINATOR_NOT_AVAILABLE,
+    Error.NOT_ENOUGH_REPLICAS: Error.COORDINATOR_NOT_AVAILABLE,
+    Error.NOT_ENOUGH_REPLICAS_AFTER_APPEND: Error.COORDINATOR_NOT_AVAILABLE,
+    Error.NOT_LEADER_OR_FOLLOWER: Error.NOT_COORDINATOR,
+    Error.KAFKA_STORAGE_ERROR: Error.NOT_COORDINATOR,
+    Error.REQUEST_TIMED_OUT: Error.REBALANCE_IN_PROGRESS,
+    Error.MESSAGE_TOO_LARGE: Error.UNKNOWN_SERVER_ERROR,
+    Error.RECORD_LIST_TOO_LARGE: Error.UNKNOWN_SERVER_ERROR,
+}
+
+
+class Serving(Enum):
+    """How far a shard is. The value is what calls are answered until it is ACTIVE."""
+
+    LOADING = Error.COORDINATOR_LOAD_IN_PROGRESS
+    BROKEN = Error.COORDINATOR_NOT_AVAILABLE
+    ACTIVE = Error.NONE
+
+
+class Served:
+    """A group and its timer."""
+
+    __slots__ = ("group", "timer", "due_ms", "owned")
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.timer: Any = None
+        self.due_ms: int | None = None
+        self.owned: frozenset[str] | None = None
+
+
+class Shard:
+    """One partition of __consumer_offsets, led here since `leader_epoch`."""
+
+    def __init__(self, index: int, leader_epoch: int, fence: Fence) -> None:
+        self.index = index
+        self.leader_epoch = leader_epoch
+        self.fence = fence
+        self.serving = Serving.LOADING
+        self.groups: dict[str, Served] = {}
+
+
+class Described(NamedTuple):
+    """What DescribeGroups shows: a member is (id, instance id, client id, host, metadata, assignment)."""
+
+    group_id: str
+    error: Error
+    state: str = ""
+    protocol_type: str = ""
+    protocol: str = ""
+    members: tuple[tuple[str, str | None, str, str, bytes, bytes], ...] = ()
+
+
+class Listed(NamedTuple):
+    """What ListGroups shows of one group."""
+
+    group_id: str
+    protocol_type: str
+    state: str
+
+
+@lru_cache(maxsize=10_000)
+def java_hash(text: str) -> int:
+    """String.hashCode(): over UTF-16 units, 32 bits, signed."""
+    units = text.encode("utf-16-be", "surrogatepass")
+    value = 0
+    for index in range(0, len(units), 2):
+        value = (31 * value + units[index] * 256 + units[index + 1]) & 0xFFFFFFFF
+    return value - (1 << 32) if value >> 31 else value
+
+
+def partition_of(group_id: str, count: int) -> int:
+    """The partition of __consumer_offsets that a group belongs to."""
+    value = java_hash(group_id)
+    # Java has no positive counterpart of the smallest number; Kafka takes 0.
+    return 0 if value == -(1 << 31) else abs(value) % count
+
+
+class Groups:
+    """Every group that this broker coordinates."""
+
+    def __init__(self, broker: Any) -> None:
+        config = broker.config
+        self._broker = broker
+        self._reactor = broker.reactor
+        self._replicas = broker.replicas
+        self._metadata = broker.metadata
+        self._timeout_ms: int = config["offsets.commit.timeout.ms"]
+        self._retention_ms: int = config["offsets.retention.minutes"] * 60_000
+        self._limits = Limits(
+            config["group.min.session.timeout.ms"],
+            config["group.max.session.timeout.ms"],
+            config["group.max.size"],
+            config["group.initial.rebalance.delay.ms"],
+        )
+        self.shards: dict[int, Shard] = {}
+        self.commits = Commits(broker.zk, broker.broker_id, self._timeout_ms, broker.reactor)
+        self.offsets = Offsets(broker.zk, self.commits, self._timeout_ms, broker.reactor)
+        self._cleanup = task.LoopingCall(self._expire_offsets)
+        self._cleanup.clock = self._reactor
+        self._stopped = False
+        # The controller may give us partitions before start() is called.
+        self._replicas.on_leadership(TOPIC, self._leadership)
+        self._metadata.on_change(self._metadata_changed)
+        self.commits.start()
+
+    def start(self) -> None:
+        """Begins the periodic removal of expired offsets."""
+        interval = self._broker.config["offsets.retention.check.interval.ms"] / 1000
+        self._cleanup.start(interval, now=False).addErrback(self._unexpected)
+
+    def stop(self) -> None:
+        """Ends every shard; whoever waits is sent to look for another coordinator."""
+        self._stopped = True
+        if self._cleanup.running:
+            self._cleanup.stop()
+        for shard in list(self.shards.values()):
+            self._unload(shard)
+        self.commits.stop()
+        self.offsets.stop()
+
+    # Where a group belongs.
+
+    def partition_for(self, group_id: str) -> int:
+        """The partition of __consumer_offsets whose leader coordinates the group."""
+        topic = self._metadata.image.topics.get(TOPIC)
+        count = len(topic.partitions) if topic else self._broker.config["offsets.topic.num.partitions"]
+        return partition_of(group_id, count)
+
+    def status(self, group_id: str) -> Error:
+        """NONE if the group is served here, else what to answer."""
+        shard = self.shards.get(self.partition_for(group_id))
+        return Error.NOT_COORDINATOR if shard is None else shard.serving.value
+
+    def _shard(self, group_id: str) -> Shard:
+        shard = self.shards.get(self.partition_for(group_id))
+        if shard is None:
+            raise KafkaError(Error.NOT_COORDINATOR)
+        if shard.serving is not Serving.ACTIVE:
+            raise KafkaError(shard.serving.value)
+        return shard
+
+    # Members.
+
+    def join(self, group_id: str, joining: Joining, done: Callable[[Joined], None]) -> None:
+        """JoinGroup."""
+        try:
+            shard = self._named(group_id)
+        except KafkaError as problem:
+            done(Joined(done, problem.error, joining.member_id))
+            return
+        served = shard.groups.get(group_id)
+        if not self._limits.accepts_session(joining.session_timeout_ms):
+            done(Joined(done, Error.INVALID_SESSION_TIMEOUT, joining.member_id))
+        elif served is None and joining.member_id:
+            done(Joined(done, Error.UNKNOWN_MEMBER_ID, joining.member_id))
+        else:
+            if served is None:
+                served = shard.groups[group_id] = Served(Group(group_id, self._limits, self._now_ms()))
+            self._perform(shard, served, served.group.join(done, joining, self._now_ms()))
+            if served.group.is_blank:
+                shard.groups.pop(group_id, None)
+
+    def sync(
+        self,
+        group_id: str,
+        generation: int,
+        member_id: str,
+        instance_id: str | None,
+        protocol_type: str | None,
+        protocol: str | None,
+        assignments: dict[str, bytes],
+        done: Callable[[Synced], None],
+    ) -> None:
+        """SyncGroup."""
+        try:
+            shard = self._named(group_id)
+        except KafkaError as problem:
+            # While a shard is loaded the rebalance that this call belongs to is lost. Old clients do not expect
+            # LOAD_IN_PROGRESS here; all of them join again on this one.
+            loading = problem.error is Error.COORDINATOR_LOAD_IN_PROGRESS
+            done(Synced(done, Error.REBALANCE_IN_PROGRESS if loading else problem.error))
+            return
+        served = shard.groups.get(group_id)
+        if served is None:
+            done(Synced(done, Error.UNKNOWN_MEMBER_ID))
+            return
+        effects = served.group.sync(
+            done, generation, member_id, instance_id, protocol_type, protocol, assignments, self._now_ms()
+        )
+        self._perform(shard, served, effects)
+
+    def heartbeat(self, group_id: str, generation: int, member_id: str, instance_id: str | None) -> Error:
+        """Heartbeat."""
+        try:
+            shard = self._named(group_id)
+        except KafkaError as problem:
+            return Error.NONE if problem.error is Error.COORDINATOR_LOAD_IN_PROGRESS else problem.error
+        served = shard.groups.get(group_id)
+        if served is None:
+            return Error.UNKNOWN_MEMBER_ID
+        error = served.group.heartbeat(generation, member_id, instance_id, self._now_ms())
+        if served.group.deadline_ms != served.due_ms:
+            self._arm(shard, served)
+        return error
+
+    def leave(
+        self, group_id: str, leaving: Sequence[tuple[str, str | None, str | None]], done: Callable[[Left], None]
+    ) -> None:
+        """LeaveGroup."""
+        try:
+            shard = self._named(group_id)
+        except KafkaError as problem:
+            done(Left(done, problem.error))
+            return
+        served = shard.groups.get(group_id)
+        if served is None:
+            answers = tuple((member, instance, Error.UNKNOWN_MEMBER_ID) for member, instance, _ in leaving)
+            done(Left(done, Error.NONE, answers))
+            return
+        self._perform(shard, served, served.group.leave(done, leaving, self._now_ms()))
+
+    # Offsets.
+
+    def commit(
+        self,
+        group_id: str,
+        generation: int,
+        member_id: str,
+        instance_id: str | None,
+        offsets: Sequence[tuple[str, int, int, int, str]],
+        done: Done,
+    ) -> None:
+        """OffsetCommit of (topic, partition, offset, leader epoch, metadata); `done` gets one error for each."""
+        shard = self.shards.get(self.partition_for(group_id))
+        error = Error.NOT_COORDINATOR if shard is None else shard.serving.value
+        if shard is not None and error is Error.NONE:
+            served = shard.groups.get(group_id)
+            if served is not None:
+                error = served.group.commit(generation, member_id, instance_id, self._now_ms())
+                if served.group.deadline_ms != served.due_ms:
+                    self._arm(shard, served)
+            elif generation >= 0:
+                error = Error.ILLEGAL_GENERATION
+        if shard is None or error is not Error.NONE:
+            done([error] * len(offsets))
+        else:
+            self.commits.commit(shard.fence, group_id, offsets, done)
+
+    def commit_unbound(self, group_id: str, offsets: Sequence[tuple[str, int, int, int, str]], done: Done) -> None:
+        """OffsetCommit v0: any broker writes it, for any group."""
+        self.commits.commit(None, group_id, offsets, done)
+
+    async def fetch(self, group_id: str, keys: Sequence[Key] | None) -> list[tuple[Key, Committed]]:
+        """OffsetFetch of these partitions, or of all there are; KafkaError for the whole group."""
+        self._shard(group_id)
+        wanted = await self.offsets.keys(group_id) if keys is None else keys
+        found = await self.offsets.read(group_id, wanted)
+        self._shard(group_id)
+        return [
+            (key, committed)
+            for key, committed in zip(wanted, found, strict=True)
+            if keys is not None or committed.offset != -1
+        ]
+
+    async def delete_offsets(self, group_id: str, keys: Sequence[Key]) -> dict[Key, Error]:
+        """OffsetDelete; KafkaError for the whole group."""
+        shard = self._named(group_id)
+        served = shard.groups.get(group_id)
+        errors: dict[Key, Error] = {}
+        if served is None:
+            if not await self.offsets.has_group(group_id):
+                raise KafkaError(Error.GROUP_ID_NOT_FOUND)
+        elif not served.group.is_empty:
+            if not served.group.is_consumer_group:
+                raise KafkaError(Error.NON_EMPTY_GROUP)
+            errors = {key: Error.GROUP_SUBSCRIBED_TO_TOPIC for key in keys if served.group.subscribes(key[0])}
+        free = [key for key in keys if key not in errors]
+        if free:
+            await self.offsets.remove(shard.fence, group_id, free)
+        return errors | dict.fromkeys(free, Error.NONE)
+
+    # What tools ask.
+
+    async def describe(self, group_ids: Sequence[str]) -> list[Described]:
+        """DescribeGroups."""
+        described: dict[str, Described] = {}
+        unknown = []
+        for group_id in group_ids:
+            shard = self.shards.get(self.partition_for(group_id))
+            error = self.status(group_id)
+            if shard is None or error is not Error.NONE:
+                described[group_id] = Described(group_id, error)
+            elif group_id in shard.groups:
+                described[group_id] = _describe(shard.groups[group_id].group)
+            else:
+                unknown.append(group_id)
+        try:
+            known = await self.offsets.has_offsets(unknown)
+        except KafkaError as problem:
+            described |= {group_id: Described(group_id, problem.error) for group_id in unknown}
+        else:
+            for group_id, has_offsets in zip(unknown, known, strict=True):
+                state = State.EMPTY if has_offsets else State.DEAD
+                described[group_id] = Described(group_id, Error.NONE, state.value)
+        return [described[group_id] for group_id in group_ids]
+
+    async def overview(self) -> tuple[Error, list[Listed]]:
+        """ListGroups: groups with members or a history, and those that exist as znodes only."""
+        found = {}
+        for shard in self.shards.values():
+            for group_id, served in shard.groups.items():
+                group = served.group
+                found[group_id] = Listed(group_id, group.protocol_type or "", group.state.value)
+        if self.shards:
+            others = [each for each in await self.offsets.groups() if each not in found]
+            others = [each for each in others if self.status(each) is Error.NONE]
+            known = await self.offsets.has_offsets(others)
+            found |= {
+                group_id: Listed(group_id, "", State.EMPTY.value)
+                for group_id, has_offsets in zip(others, known, strict=True)
+                if has_offsets
+            }
+        loading = any(shard.serving is Serving.LOADING for shard in self.shards.values())
+        return Error.COORDINATOR_LOAD_IN_PROGRESS if loading else Error.NONE, list(found.values())
+
+    async def delete(self, group_id: str) -> Error:
+        """DeleteGroups, one of them: its record and all of its znodes."""
+        try:
+            shard = self._shard(group_id)
+            served = shard.groups.get(group_id)
+            if served is None:
+                await self.offsets.remove_group(shard.fence, group_id)
+                return Error.NONE
+            return await self._delete(shard, served)
+        except KafkaError as problem:
+            return problem.error
+
+    async def _delete(self, shard: Shard, served: Served) -> Error:
+        # Dead at once, so that nobody joins or commits meanwhile.
+        group = served.group
+        value = group.value()
+        error = group.delete()
+        if error is not Error.NONE:
+            return error
+        try:
+            await self.offsets.remove_group(shard.fence, group.group_id)
+        except KafkaError as problem:
+            if problem.error is not Error.GROUP_ID_NOT_FOUND:
+                if shard.groups.get(group.group_id) is served:
+                    served.group = Group.restore(group.group_id, value, self._limits, self._now_ms())
+                return problem.error
+        if shard.groups.get(group.group_id) is served:
+            del shard.groups[group.group_id]
+        if group.generation > 0:
+            self._append(shard, group.group_id, None, lambda _: None)
+        log.info("Group %s is deleted", group.group_id)
+        return Error.NONE
+
+    # Effects and time.
+
+    def _perform(self, shard: Shard, served: Served, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Persist):
+                self._persist(shard, served, effect)
+            else:
+                effect.token(effect)  # type: ignore[operator]
+        if served.group.deadline_ms != served.due_ms:
+            self._arm(shard, served)
+
+    def _persist(self, shard: Shard, served: Served, persist: Persist) -> None:
+        def done(error: Error) -> None:
+            self._perform(shard, served, served.group.persisted(persist.ticket, error, self._now_ms()))
+            self._keep_parents(served)
+
+        self._append(shard, served.group.group_id, persist.value, done)
+
+    def _append(
+        self, shard: Shard, group_id: str, value: records.GroupValue | None, done: Callable[[Error], None]
+    ) -> None:
+        def appended(result: Any) -> None:
+            if not isinstance(result, KafkaError):
+                done(Error.NONE)
+                return
+            log.warning("The record of group %s was not written: %s", group_id, result)
+            done(_APPEND_ERRORS.get(result.error, result.error))
+
+        encoded = None if value is None else records.group_value(value)
+        record = batch.build([(records.group_key(group_id), encoded, self._now_ms(), ())])
+        self._replicas.append(TOPIC, shard.index, memoryview(record), -1, self._timeout_ms, appended, internal=True)
+
+    def _keep_parents(self, served: Served) -> None:
+        group = served.group
+        if group.state is State.STABLE and group.is_consumer_group and group.subscribed != served.owned:
+            served.owned = group.subscribed
+            self._background(self.offsets.keep_parents(group.group_id, group.subscribed or ()))
+
+    def _arm(self, shard: Shard, served: Served) -> None:
+        due = served.group.deadline_ms
+        if served.timer is not None and (due is None or served.due_ms is None or due < served.due_ms):
+            served.timer.cancel()
+            served.timer = None
+        served.due_ms = due
+        if due is not None and served.timer is None:
+            delay = max(due / 1000 - self._reactor.seconds(), 0)
+            served.timer = self._reactor.callLater(delay, self._ring, shard, served)
+
+    def _ring(self, shard: Shard, served: Served) -> None:
+        served.timer = served.due_ms = None
+        self._perform(shard, served, served.group.expire(self._now_ms()))
+        if served.group.is_blank and shard.groups.get(served.group.group_id) is served:
+            del shard.groups[served.group.group_id]
+
+    def _now_ms(self) -> int:
+        return int(self._reactor.seconds() * 1000)
+
+    # Leadership.
+
+    def _leadership(self, index: int, leader_epoch: int, leading: bool) -> None:
+        shard = self.shards.get(index)
+        if shard is not None and not leading:
+            self._unload(shard)
+        elif leading and not self._stopped and (shard is None or leader_epoch != shard.leader_epoch):
+            if shard is not None and leader_epoch == shard.leader_epoch + 1 and not shard.fence.lost:
+                # Nobody led between two neighbouring epochs of ours: the groups in memory are right.
+                shard.leader_epoch = shard.fence.leader_epoch = leader_epoch
+                shard.fence.version = -1
+                return
+            if shard is not None:
+                self._unload(shard)
+            shard = self.shards[index] = Shard(index, leader_epoch, self.commits.fence(index, leader_epoch))
+            self._background(self._load(shard))
+
+    async def _load(self, shard: Shard) -> None:
+        began = self._reactor.seconds()
+        self.offsets.doubt()
+        if not await self.commits.ask(shard.fence):
+            if self.shards.get(shard.index) is shard:
+                del self.shards[shard.index]
+            return
+        try:
+            values = await self._read_log(shard)
+        except Exception:
+            # Serving what could be read would make members and history disappear.
+            log.exception("%s-%d cannot be read: its groups are not served", TOPIC, shard.index)
+            shard.serving = Serving.BROKEN
+            return
+        if self.shards.get(shard.index) is not shard:
+            return
+        now_ms = self._now_ms()
+        for group_id, value in values.items():
+            shard.groups[group_id] = Served(Group.restore(group_id, value, self._limits, now_ms))
+        shard.serving = Serving.ACTIVE
+        for served in list(shard.groups.values()):
+            self._perform(shard, served, served.group.resume(now_ms))
+        log.info(
+            "Loaded %d groups of %s-%d in %d ms",
+            len(values),
+            TOPIC,
+            shard.index,
+            (self._reactor.seconds() - began) * 1000,
+        )
+
+    async def _read_log(self, shard: Shard) -> dict[str, records.GroupValue]:
+        """The newest record of each group, from all of the partition's log."""
+        values: dict[str, records.GroupValue] = {}
+        source = self._replicas.log(TOPIC, shard.index)
+        offset = source.log_start_offset
+        while offset < source.log_end_offset:
+            found = source.read(offset, SLICE_BYTES, source.log_end_offset, True)
+            if found is None:
+                break
+            for header, data in batch.split(found.read()):
+                if not batch.crc_ok(data):
+                    raise KafkaError(Error.CORRUPT_MESSAGE, f"the batch at {header.base_offset} is damaged")
+                if not header.is_control:
+                    _apply(batch.records(data), values)
+                offset = header.last_offset + 1
+            await task.deferLater(self._reactor, 0, lambda: None)
+            if self.shards.get(shard.index) is not shard:
+                break
+        return values
+
+    def _unload(self, shard: Shard) -> None:
+        if self.shards.get(shard.index) is shard:
+            del self.shards[shard.index]
+        self.commits.drop(shard.fence)
+        for served in shard.groups.values():
+            self._perform(shard, served, served.group.unload())
+        log.info("%s-%d is coordinated elsewhere", TOPIC, shard.index)
+
+    # What goes away with time and with topics.
+
+    async def _expire_offsets(self) -> None:
+        for shard in list(self.shards.values()):
+            if shard.serving is Serving.ACTIVE:
+                try:
+                    await self._expire_shard(shard)
+                except (KafkaError, ZooKeeperError) as problem:
+                    log.warning("Expired offsets of %s-%d stay for now: %s", TOPIC, shard.index, problem)
+
+    async def _expire_shard(self, shard: Shard) -> None:
+        names = {each for each in await self.offsets.groups() if self.partition_for(each) == shard.index}
+        for group_id in sorted(names | set(shard.groups)):
+            if self.shards.get(shard.index) is not shard:
+                return
+            if not await self.offsets.has_classic_consumers(group_id):
+                await self._expire_group(shard, group_id)
+
+    async def _expire_group(self, shard: Shard, group_id: str) -> None:
+        committed_ms = await self.offsets.committed_ms(group_id)
+        served = shard.groups.get(group_id)
+        group = served.group if served is not None else Group(group_id, self._limits, 0)
+        expired = group.expired_offsets(committed_ms, self._now_ms(), self._retention_ms)
+        if expired:
+            count = await self.offsets.remove(shard.fence, group_id, expired, committed_ms)
+            log.info("Removed %d expired offsets of group %s", count, group_id)
+        if len(expired) < len(committed_ms):
+            return
+        if served is not None and shard.groups.get(group_id) is served and served.group.is_vacant:
+            await self._delete(shard, served)
+        elif served is None and expired and group_id not in shard.groups:
+            await self.offsets.remove_group(shard.fence, group_id)
+
+    def _metadata_changed(self, old: Any, new: Any) -> None:
+        if old.topics is new.topics:
+            return
+        gone = [
+            name
+            for name, topic in old.topics.items()
+            if name != TOPIC and (name not in new.topics or new.topics[name].id != topic.id)
+        ]
+        if gone and not self._stopped:
+            for name in gone:
+                self.commits.hold(name)
+            self._background(self._purge(gone))
+
+    async def _purge(self, topics: Sequence[str]) -> None:
+        """Removes the offsets of deleted topics in every group; commits for topics of those names wait for it."""
+        try:
+            while not self._stopped:
+                try:
+                    groups = [each for each in await self.offsets.groups() if self._is_ours(each)]
+                    for start in range(0, len(groups), SOME_GROUPS):
+                        some = groups[start : start + SOME_GROUPS]
+                        await gather([self._forget_topic(group_id, topic) for group_id in some for topic in topics])
+                    return
+                except (KafkaError, ZooKeeperError) as problem:
+                    log.warning("Offsets of deleted topics %s: %s; trying again", ", ".join(topics), problem)
+                    await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
+        finally:
+            for topic in topics:
+                self.commits.release(topic)
+
+    def _is_ours(self, group_id: str) -> bool:
+        if TOPIC in self._metadata.image.topics:
+            return self.partition_for(group_id) in self.shards
+        # Nobody coordinates groups yet; classic consumers may have offsets all the same.
+        return bool(self._broker.controller.active)
+
+    async def _forget_topic(self, group_id: str, topic: str) -> None:
+        shard = self.shards.get(self.partition_for(group_id))
+        try:
+            removed = await self.offsets.remove_topic(shard.fence if shard else None, group_id, topic)
+        except KafkaError as problem:
+            if problem.error is not Error.NOT_COORDINATOR:
+                raise
+            return
+        if removed:
+            log.info("Removed %d offsets of group %s with topic %s", removed, group_id, topic)
+
+    # Parts.
+
+    def _named(self, group_id: str) -> Shard:
+        if not group_id:
+            raise KafkaError(Error.INVALID_GROUP_ID)
+        return self._shard(group_id)
+
+    def _background(self, work: Any) -> None:
+        Deferred.fromCoroutine(work).addErrback(self._unexpected)
+
+    def _unexpected(self, failure: Any) -> None:
+        if not self._stopped:
+            log.error("The group coordinator failed in a way not foreseen: %s", failure.getTraceback())
+
+
+def _describe(group: Group) -> Described:
+    stable = group.state is State.STABLE
+    members = tuple(
+        (
+            each.member_id,
+            each.instance_id,
+            each.client_id,
+            each.client_host,
+            each.metadata(group.protocol) if stable else b"",
+            each.assignment if stable else b"",
+        )
+        for each in group.members.values()
+    )
+    protocol = (group.protocol or "") if stable else ""
+    return Described(group.group_id, Error.NONE, group.state.value, group.protocol_type or "", protocol, members)
+
+
+def _apply(found: Iterable[batch.Record], values: dict[str, records.GroupValue]) -> None:
+    for record in found:
+        key = records.read_key(record.key or b"")
+        if isinstance(key, records.GroupKey):
+            if record.value is None:
+                values.pop(key.group, None)
+            else:
+                values[key.group] = records.read_group_value(record.value)

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from zk.server import words
 from zk.server.config import Config
 from zk.server.journal import Journal, Snapshot
-from zk.server.standalone import Append, Close, Effects, Send, Standalone
+from zk.server.standalone import Append, Close, Effect, Effects, Send, Standalone
 from zk.server.wire import INT
 
 log = logging.getLogger("zk.server")
@@ -41,6 +41,7 @@ class Client(Protocol):
     """One connection."""
 
     server: "Server"
+    transport: Any
 
     def connectionMade(self) -> None:
         """Count it, or turn it away."""
@@ -171,7 +172,8 @@ class Server(Factory):
         self._snapshotting = False
         self._stopped = False
         self._idle: Callable[[], None] | None = None
-        self.latency = (0, 0.0, 0)
+        self.latency = Latency()
+        self._began_ms = 0
         self.standalone: Standalone
         self.journal = Journal(config.data_dir, config.log_dir, config.retain)
         self._writer: Writer | None = None
@@ -277,7 +279,7 @@ class Server(Factory):
         if batch and not self._syncing:
             self._sync()
 
-    def _hold(self, effect: Send | Close) -> None:
+    def _hold(self, effect: Effect) -> None:
         if type(effect) is Send:
             self.held += len(effect.data)
 
@@ -285,6 +287,7 @@ class Server(Factory):
         batch, self._batch = self._batch, []
         self._after_sync, self._after_batch = self._after_batch, []
         self._syncing = True
+        self._began_ms = self.now_ms()
         assert self._writer is not None
         journal = self.journal
         self._writer.do(lambda: journal.append(batch), self._synced)
@@ -297,6 +300,7 @@ class Server(Factory):
             self._failed(f"Cannot write the transaction log in {self.config.data_dir}: {error}")
             return
         self._syncing = False
+        self.latency.add(self.now_ms() - self._began_ms)
         effects, self._after_sync = self._after_sync, []
         if self._batch:
             self._sync()
@@ -320,7 +324,7 @@ class Server(Factory):
                     frames[effect.connection] = [effect.data]
                 else:
                     waiting.append(effect.data)
-            else:
+            elif type(effect) is Close:
                 self._flush(effect.connection, frames.pop(effect.connection, None))
                 client = clients.get(effect.connection)
                 if client is not None:
@@ -426,7 +430,7 @@ class Server(Factory):
             received=self.received_total + sum(client.received for client in self.clients.values()),
             sent=self.sent_total + sum(client.sent for client in self.clients.values()),
             outstanding=len(self._after_batch) + len(self._after_sync),
-            latency_ms=self.latency,
+            latency_ms=self.latency.summary(),
             clients=clients,
             sessions={number: list(tree.ephemerals.get(number, ())) for number in standalone.sessions.by_id},
             settings={
@@ -450,6 +454,24 @@ class Server(Factory):
             },
             files=(*self.journal.sizes(), len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0),
         )
+
+
+class Latency:
+    """How long changes waited for the disk, batch by batch."""
+
+    def __init__(self) -> None:
+        self._count = self._total = self._low = self._high = 0
+
+    def add(self, elapsed_ms: int) -> None:
+        """One batch."""
+        self._low = min(self._low, elapsed_ms) if self._count else elapsed_ms
+        self._high = max(self._high, elapsed_ms)
+        self._count += 1
+        self._total += elapsed_ms
+
+    def summary(self) -> tuple[int, float, int]:
+        """Lowest, average, highest."""
+        return self._low, self._total / max(self._count, 1), self._high
 
 
 class Writer:

@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 from zk.server.config import Config, ConfigError, override, parse, read
 from zk.server.journal import JournalError
@@ -58,11 +59,12 @@ def configure(arguments: Sequence[str]) -> Config:
 def _serve(config: Config) -> int:
     _leave_out()
     # Late, so that a mistake in the arguments is told at once.
-    from twisted.internet import reactor
+    from twisted.internet import reactor as installed
     from twisted.internet.error import CannotListenError
 
     from zk.server.listener import Server
 
+    reactor: Any = installed
     failures: list[str] = []
 
     def fail(line: str) -> None:

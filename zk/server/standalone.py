@@ -405,7 +405,8 @@ class Standalone:
         return wire.INT.pack(len(names)) + b"".join(names)
 
     def _multi_read(self, conn: Connection, frame: bytes) -> bytes:
-        results, pos = [], 8
+        results: list[bytes] = []
+        pos = 8
         while True:
             op, done, pos = _read_multi_header(frame, pos)
             if done:
@@ -572,7 +573,7 @@ def _read_multi_header(buf: bytes, pos: int) -> tuple[int, bool, int]:
 
 
 def _read_multi(buf: bytes, pos: int) -> tuple[list, int]:
-    steps = []
+    steps: list[tuple[int, tuple]] = []
     while True:
         op, done, pos = _read_multi_header(buf, pos)
         if done:

@@ -172,7 +172,7 @@ class Tree:
         self.events: list[tuple[int, str, tuple[Acl, ...]]] = []
         self.data_size = 0
         self._acls: dict[tuple[Acl, ...], tuple[Acl, ...]] = {OPEN_ACL: OPEN_ACL}
-        self._undo: list[tuple] | None = None  # type: ignore[type-arg]
+        self._undo: list[tuple] | None = None
         self._snapshot = 0
         self._writing = False
         self._old: dict[str, bytes] = {}

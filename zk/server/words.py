@@ -55,7 +55,7 @@ def srvr(status: Status) -> str:
     """The server at a glance."""
     low, average, high = status.latency_ms
     return (
-        f"Zookeeper version: {VERSION}, built on 2024-01-01 00:00 UTC\n"
+        f"Zookeeper version: {VERSION}\n"
         f"Latency min/avg/max: {low}/{average:.4g}/{high}\n"
         f"Received: {status.received}\nSent: {status.sent}\nConnections: {len(status.clients)}\n"
         f"Outstanding: {status.outstanding}\nZxid: 0x{status.zxid:x}\nMode: standalone\nNode count: {status.nodes}\n"
@@ -98,7 +98,7 @@ def conf(status: Status) -> str:
 
 def envi(status: Status) -> str:
     """Where it runs."""
-    rows = {"zookeeper.version": f"{VERSION}, built on 2024-01-01 00:00 UTC", **status.environment}
+    rows = {"zookeeper.version": f"{VERSION}", **status.environment}
     return "Environment:\n" + "".join(f"{key}={value}\n" for key, value in rows.items())
 
 
@@ -107,7 +107,7 @@ def mntr(status: Status) -> str:
     low, average, high = status.latency_ms
     snapshots, logs, descriptors = status.files
     rows = {
-        "version": f"{VERSION}, built on 2024-01-01 00:00 UTC",
+        "version": f"{VERSION}",
         "server_state": "standalone",
         "ephemerals_count": status.ephemerals,
         "num_alive_connections": len(status.clients),

@@ -67,11 +67,14 @@ PURE = [
     "kafkalike.client.assignors",
     "kafkalike.client.subscription",
     "zk.ensemble",
+    "zk.server.config",
     "zk.server.wire",
     "zk.server.entries",
     "zk.server.tree",
     "zk.server.sessions",
+    "zk.server.watches",
     "zk.server.standalone",
+    "zk.server.words",
 ]
 # fmt: off
 IMPURE = {

@@ -1,0 +1,27 @@
+"""A block of producer ids for a broker.
+
+Answered by the controller only (41 elsewhere), to registered brokers (102) under their present epoch (77).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafkalike.coordinator.producer_ids import allocate
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.messages import allocate_producer_ids as messages
+
+
+async def allocate_producer_ids(broker: Any, call: Any) -> Any:
+    """Answers with the block."""
+    request = call.request
+    context = broker.controller.context
+    if context is None:
+        raise KafkaError(Error.NOT_CONTROLLER)
+    known = context.brokers.get(request.broker_id)
+    if known is None:
+        raise KafkaError(Error.BROKER_ID_NOT_REGISTERED)
+    if known.epoch != request.broker_epoch:
+        raise KafkaError(Error.STALE_BROKER_EPOCH)
+    block = await allocate(broker.zk, request.broker_id)
+    return messages.Response(producer_id_start=block.first, producer_id_len=block.last - block.first + 1)

@@ -1,0 +1,16 @@
+"""The controller says who leads and who follows.
+
+Sent by the controller to the replicas concerned. An older broker or controller epoch than ours is refused as a whole (77,
+11); then each partition by its leader epoch. Wakes whoever waits for a leadership to come or go.
+v0 flat list; v1 is_new; v2 broker epoch, by topic; v3 reassignments; v4 flexible; v5 topic ids, answers by id;
+v6 recovery state; v7 is_kraft_controller.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def leader_and_isr(broker: Any, call: Any) -> Any:
+    """Hands it to the replicas."""
+    return broker.replicas.leader_and_isr(call.request, call.version)

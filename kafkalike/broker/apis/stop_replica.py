@@ -1,0 +1,16 @@
+"""The controller says to stop following partitions, and which of them to delete.
+
+Sent by the controller. An older broker or controller epoch than ours is refused as a whole (77, 11), a partition whose
+leader epoch is older than ours by itself (74), unless its topic is being deleted (leader epoch -2).
+v0 one flag for all; v1 broker epoch, by topic; v2 flexible; v3 leader epoch and flag per partition;
+v4 is_kraft_controller.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def stop_replica(broker: Any, call: Any) -> Any:
+    """Hands it to the replicas."""
+    return broker.replicas.stop_replica(call.request)

@@ -1,0 +1,313 @@
+"""Orders about topics, as znodes: what the controller then finds and carries out.
+
+Used by the APIs that create, extend and delete topics and by whatever needs a topic to be there. All checks that Kafka
+makes are made here, in its order and its words. None of this is the controller's own doing, so nothing is fenced: a
+topic is created by a create that only one can win, and extended under the version of its znode.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet.defer import Deferred, ensureDeferred
+
+from kafkalike import config as configuration
+from kafkalike.cluster import topic_names, znodes
+from kafkalike.cluster.membership import random_uuid
+from kafkalike.cluster.metadata import NO_LEADER, Image
+from kafkalike.cluster.znodes import Assignment, DeleteTopicNode, EntityConfig, Garbage, TopicNode
+from kafkalike.controller.assignment import assign
+from kafkalike.errors import Error, KafkaError
+from zk import recipes
+from zk.client import BadVersion, ConnectionLoss, Create, NodeExists, Set, ZkClient, gather
+
+DEFAULT = -1
+INITIAL_WAIT_MS = 30000
+
+Replicas = Mapping[int, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class NewTopic:
+    """A topic that has passed every check."""
+
+    name: str
+    replicas: Replicas
+    configs: Mapping[str, str] = field(default_factory=dict)
+    topic_id: bytes = znodes.NO_TOPIC_ID
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The partitions that it will have."""
+        return frozenset(self.replicas)
+
+
+# Creation.
+
+
+async def check_new(
+    zk: ZkClient,
+    config: Any,
+    image: Image,
+    name: str,
+    partitions: int,
+    replication_factor: int,
+    manual: Replicas | None = None,
+    configs: Mapping[str, str | None] | None = None,
+) -> NewTopic:
+    """Whether the topic can be created, and with which assignment; -1 partitions and replicas are the defaults."""
+    if name in image.topics:
+        raise _exists(name)
+    configs = configs or {}
+    nulls = [key for key, value in configs.items() if value is None]
+    if nulls:
+        raise KafkaError(Error.INVALID_CONFIG, f"Null value not supported for topic configs: {','.join(nulls)}")
+    if manual and (partitions != DEFAULT or replication_factor != DEFAULT):
+        raise KafkaError(
+            Error.INVALID_REQUEST,
+            "Both numPartitions or replicationFactor and replicasAssignments were set. "
+            "Both cannot be used at the same time.",
+        )
+    if manual:
+        replicas: Replicas = manual
+    else:
+        count = config["num.partitions"] if partitions == DEFAULT else partitions
+        factor = config["default.replication.factor"] if replication_factor == DEFAULT else replication_factor
+        racks = {broker.id: broker.rack for broker in image.brokers.values()}
+        replicas = assign(racks, count, factor, random.randrange(1 << 16), random.randrange(1 << 16))
+    reason = topic_names.illegal(name)
+    if reason:
+        raise KafkaError(Error.INVALID_TOPIC_EXCEPTION, reason)
+    await _check_name_is_free(zk, name)
+    if manual:
+        _check_manual(manual, set(image.brokers))
+    texts = {key: value for key, value in configs.items() if value is not None}
+    try:
+        configuration.topic_config(config, texts)
+    except configuration.ConfigException as error:
+        raise KafkaError(Error.INVALID_CONFIG, str(error)) from None
+    return NewTopic(name, replicas, texts, random_uuid())
+
+
+async def _check_name_is_free(zk: ZkClient, name: str) -> None:
+    marked, there = await gather([zk.exists(DeleteTopicNode.path(name)), zk.exists(TopicNode.path(name))])
+    if marked is not None:
+        raise KafkaError(Error.TOPIC_ALREADY_EXISTS, f"Topic '{name}' is marked for deletion.")
+    if there is not None:
+        raise _exists(name)
+    if topic_names.may_collide(name):
+        others = topic_names.colliding(name, await zk.children(znodes.TOPICS))
+        if others:
+            raise KafkaError(
+                Error.INVALID_TOPIC_EXCEPTION, f"Topic '{name}' collides with existing topics: {', '.join(others)}"
+            )
+
+
+def _check_manual(manual: Replicas, brokers: set[int]) -> None:
+    def refuse(why: str) -> KafkaError:
+        return KafkaError(Error.INVALID_REPLICA_ASSIGNMENT, why)
+
+    if len({len(replicas) for replicas in manual.values()}) != 1:
+        raise refuse("All partitions should have the same number of replicas")
+    if any(len(set(replicas)) != len(replicas) for replicas in manual.values()):
+        shown = ", ".join(f"{p} -> [{', '.join(map(str, replicas))}]" for p, replicas in manual.items())
+        raise refuse(f"Duplicate replica assignment found: {shown}")
+    if sorted(manual) != list(range(len(manual))):
+        raise refuse("partitions should be a consecutive 0-based integer sequence")
+    # Kafka with ZooKeeper lets these two pass, and makes a partition that can never be led.
+    if not all(manual.values()):
+        raise refuse("Cannot have replication factor of 0 for partition id 0.")
+    unknown = sorted({r for replicas in manual.values() for r in replicas} - brokers)
+    if unknown:
+        raise refuse(f"Unknown broker(s) in replica assignment: {', '.join(map(str, unknown))}.")
+
+
+async def write_new(zk: ZkClient, topic: NewTopic) -> None:
+    """Creates the configuration and the topic at once. TOPIC_ALREADY_EXISTS when somebody else was faster."""
+    node = TopicNode({p: Assignment(tuple(replicas)) for p, replicas in topic.replicas.items()}, topic.topic_id)
+    config_path, path = EntityConfig.path("topics", topic.name), TopicNode.path(topic.name)
+    config = EntityConfig.encode(topic.configs)
+    operation: Create | Set = Create(config_path, config)
+    while True:
+        try:
+            await zk.multi([operation, Create(path, node.encode())])
+            return
+        except NodeExists as error:
+            if error.index == 1:
+                found = await recipes.get_or_none(zk, path)
+                # The topic with our id is ours: the answer to its creation was lost.
+                if found is None or found[0] != node.encode():
+                    raise _exists(topic.name) from None
+                return
+            # A configuration without a topic is left over from a deletion.
+            operation = Set(config_path, config)
+        except ConnectionLoss:
+            found = await recipes.get_or_none(zk, path)
+            if found is not None and found[0] == node.encode():
+                return
+
+
+def create(
+    broker: Any,
+    name: str,
+    partitions: int = DEFAULT,
+    replication_factor: int = DEFAULT,
+    configs: Mapping[str, str] | None = None,
+    timeout_ms: int = INITIAL_WAIT_MS,
+) -> Deferred[None]:
+    """Makes sure that a topic is there; fires when this broker's metadata show a leader for every partition.
+
+    One that exists already is as good. REQUEST_TIMED_OUT when the metadata do not show it in time.
+    """
+
+    async def make() -> None:
+        try:
+            new = await check_new(
+                broker.zk, broker.config, broker.metadata.image, name, partitions, replication_factor, None, configs
+            )
+            await write_new(broker.zk, new)
+            wanted = new.partitions
+        except KafkaError as error:
+            if error.error is not Error.TOPIC_ALREADY_EXISTS:
+                raise
+            wanted = frozenset((0,))
+        if not await broker.metadata.wait(lambda image: led(image, name, wanted), timeout_ms):
+            raise KafkaError(Error.REQUEST_TIMED_OUT, f"topic {name} has no leaders after {timeout_ms} ms")
+
+    return ensureDeferred(make())
+
+
+def create_automatically(broker: Any, name: str, timeout_ms: int = INITIAL_WAIT_MS) -> Deferred[None]:
+    """`create` with the numbers that the configuration has for a topic nobody gave numbers for."""
+    return create(broker, name, *automatic(broker.config, name), timeout_ms)
+
+
+def automatic(config: Any, name: str) -> tuple[int, int, dict[str, str]]:
+    """Partitions, replication factor and configuration of a topic that is made because it is needed."""
+    if name == topic_names.GROUP_METADATA:
+        settings = {
+            "cleanup.policy": "compact",
+            "compression.type": "producer",
+            "segment.bytes": str(config["offsets.topic.segment.bytes"]),
+        }
+        return config["offsets.topic.num.partitions"], config["offsets.topic.replication.factor"], settings
+    return DEFAULT, DEFAULT, {}
+
+
+def led(image: Image, name: str, partitions: frozenset[int]) -> bool:
+    """Whether each of these partitions has a leader."""
+    topic = image.topics.get(name)
+    if topic is None:
+        return False
+    known = topic.partitions
+    return all(p in known and known[p].leader != NO_LEADER for p in partitions)
+
+
+def effective_configs(config: Any, overrides: Mapping[str, str]) -> list[tuple[str, str | None, int]]:
+    """(key, value, source) of every topic key: 1 the topic's own, 4 from the broker's file, 5 the default."""
+    values = configuration.topic_config(config, overrides)
+    rows = []
+    for name, key in configuration.TOPIC.items():
+        from_file = any(synonym in config.originals for synonym, _ in key.synonyms)
+        source = 1 if name in overrides else 4 if from_file else 5
+        rows.append((name, configuration.text_of(values[name]), source))
+    return rows
+
+
+def _exists(name: str) -> KafkaError:
+    return KafkaError(Error.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
+
+
+# Extension.
+
+
+async def extend(
+    zk: ZkClient, image: Image, name: str, count: int, manual: list[tuple[int, ...]] | None, validate_only: bool
+) -> frozenset[int]:
+    """Gives a topic more partitions, `count` in all; the partitions it has then."""
+    while True:
+        found = await recipes.get_or_none(zk, TopicNode.path(name)) if not topic_names.illegal(name) else None
+        try:
+            node = TopicNode.decode(name, found[0]) if found else None
+        except Garbage as error:
+            raise KafkaError(Error.UNKNOWN_SERVER_ERROR, str(error)) from None
+        if node is None or found is None or not node.partitions:
+            raise KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist.")
+        added = _check_extension(name, node, image, count, manual)
+        partitions = {**node.partitions, **{p: Assignment(tuple(replicas)) for p, replicas in added.items()}}
+        if validate_only:
+            return frozenset(partitions)
+        wanted = TopicNode(partitions, node.topic_id)
+        try:
+            await zk.set(TopicNode.path(name), wanted.encode(), found[1].version)
+            return frozenset(partitions)
+        except BadVersion:
+            continue
+        except ConnectionLoss:
+            now = await recipes.get_or_none(zk, TopicNode.path(name))
+            if now is not None and now[0] == wanted.encode():
+                return frozenset(partitions)
+
+
+def _check_extension(
+    name: str, node: TopicNode, image: Image, count: int, manual: list[tuple[int, ...]] | None
+) -> Replicas:
+    def refuse(why: str) -> KafkaError:
+        return KafkaError(Error.INVALID_REPLICA_ASSIGNMENT, why)
+
+    if any(assignment.being_reassigned for assignment in node.partitions.values()):
+        raise KafkaError(
+            Error.REASSIGNMENT_IN_PROGRESS, f"A partition reassignment is in progress for the topic '{name}'."
+        )
+    old = len(node.partitions)
+    if count < old:
+        raise KafkaError(
+            Error.INVALID_PARTITIONS,
+            f"Topic currently has {old} partitions, which is higher than the requested {count}.",
+        )
+    if count == old:
+        raise KafkaError(Error.INVALID_PARTITIONS, f"Topic already has {old} partitions.")
+    if 0 not in node.partitions:
+        raise KafkaError(
+            Error.UNKNOWN_SERVER_ERROR,
+            f"Unexpected existing replica assignment for topic '{name}', partition id 0 is missing.",
+        )
+    first = node.partitions[0].replicas
+    if manual is None:
+        order = sorted(image.brokers)
+        racks = {broker.id: broker.rack for broker in image.brokers.values()}
+        start = next((at for at, broker_id in enumerate(order) if broker_id >= first[0]), 0)
+        return assign(racks, count - old, len(first), start, start, old)
+    unknown = sorted({r for replicas in manual for r in replicas} - set(image.brokers))
+    if unknown:
+        raise refuse(f"Unknown broker(s) in replica assignment: {', '.join(map(str, unknown))}.")
+    if len(manual) != count - old:
+        raise refuse(f"Increasing the number of partitions by {count - old} but {len(manual)} assignments provided.")
+    replicas = {old + at: tuple(added) for at, added in enumerate(manual)}
+    for partition, ids in replicas.items():
+        if not ids:
+            raise refuse(f"Cannot have replication factor of 0 for partition id {partition}.")
+        if len(set(ids)) != len(ids):
+            shown = ", ".join(map(str, ids))
+            raise refuse(f"Duplicate brokers not allowed in replica assignment: {shown} for partition id {partition}.")
+    bad = {partition: len(ids) for partition, ids in replicas.items() if len(ids) != len(first)}
+    if bad:
+        raise refuse(
+            f"Inconsistent replication factor between partitions, partition 0 has {len(first)} while partitions "
+            f"[{', '.join(map(str, bad))}] have replication factors [{', '.join(map(str, bad.values()))}], "
+            "respectively."
+        )
+    return replicas
+
+
+# Deletion.
+
+
+async def delete(zk: ZkClient, name: str) -> None:
+    """Orders the deletion of a topic; one that is ordered already is as good."""
+    if await zk.exists(TopicNode.path(name)) is None:
+        raise KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION, f"Topic `{name}` to delete does not exist")
+    await recipes.ensure(zk, DeleteTopicNode.path(name))

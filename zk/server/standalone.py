@@ -540,24 +540,31 @@ def _read_create_ttl(buf: bytes, pos: int) -> tuple[tuple, int]:
     return (*args, ttl), pos
 
 
+# A null path is refused as malformed where ZooKeeper takes it apart, and as no path where it only looks it up.
 def _read_versioned(buf: bytes, pos: int) -> tuple[tuple, int]:
     path, pos = wire.read_string(buf, pos)
     version, pos = wire.read_int(buf, pos)
     return (path, version), pos
 
 
+def _read_check(buf: bytes, pos: int) -> tuple[tuple, int]:
+    path, pos = wire.read_text(buf, pos)
+    version, pos = wire.read_int(buf, pos)
+    return (path or "", version), pos
+
+
 def _read_set_data(buf: bytes, pos: int) -> tuple[tuple, int]:
-    path, pos = wire.read_string(buf, pos)
+    path, pos = wire.read_text(buf, pos)
     data, pos = wire.read_buffer(buf, pos)
     version, pos = wire.read_int(buf, pos)
-    return (path, data, version), pos
+    return (path or "", data, version), pos
 
 
 def _read_set_acl(buf: bytes, pos: int) -> tuple[tuple, int]:
-    path, pos = wire.read_string(buf, pos)
+    path, pos = wire.read_text(buf, pos)
     acl, pos = wire.read_acls(buf, pos)
     version, pos = wire.read_int(buf, pos)
-    return (path, acl, version), pos
+    return (path or "", acl, version), pos
 
 
 def _read_nothing(buf: bytes, pos: int) -> tuple[tuple, int]:
@@ -599,7 +606,7 @@ _CHANGES: dict[int, tuple[Callable, Callable]] = {
     Op.CREATE_TTL: (_read_create_ttl, Standalone._refuse_ttl),
     Op.DELETE: (_read_versioned, Standalone._delete),
     Op.SET_ACL: (_read_set_acl, Standalone._set_acl),
-    Op.CHECK: (_read_versioned, Standalone._check),
+    Op.CHECK: (_read_check, Standalone._check),
     Op.MULTI: (_read_multi, Standalone._multi),
     Op.RECONFIG: (_read_nothing, Standalone._refuse_reconfig),
 }

@@ -33,7 +33,7 @@ from crc32c import crc32c
 
 from kafkalike.errors import Error, KafkaError, ProtocolError
 from kafkalike.protocol.compression import compress, decompress
-from kafkalike.protocol.primitives import Buffer, write_uvarint, write_varint, write_varlong
+from kafkalike.protocol.primitives import Buffer, write_varlong
 
 MAGIC = 2
 HEADER_SIZE = 61
@@ -134,29 +134,34 @@ def split(buf: Buffer, partial_tail: bool = False) -> list[tuple[BatchHeader, me
     batches = []
     pos = 0
     while pos < end:
-        if end - pos < _PREFIX.size:
-            if partial_tail:
-                break
-            raise KafkaError(Error.CORRUPT_MESSAGE, f"{end - pos} bytes are no batch")
-        _, length, _, magic = _PREFIX.unpack_from(view, pos)
-        if length < 0:
-            raise KafkaError(Error.CORRUPT_MESSAGE, f"batch of {length} bytes")
-        if magic != MAGIC:
-            raise _wrong_magic(magic)
-        stop = pos + LOG_OVERHEAD + length
-        if stop > end and partial_tail:
-            break
-        if stop > end or length < HEADER_SIZE - LOG_OVERHEAD:
-            raise KafkaError(Error.CORRUPT_MESSAGE, f"batch of {length} bytes, {end - pos - LOG_OVERHEAD} are there")
-        header = BatchHeader._make(_HEADER.unpack_from(view, pos))
-        if header.record_count < 0 or header.last_offset_delta < 0:
-            raise KafkaError(
-                Error.INVALID_RECORD,
-                f"batch of {header.record_count} records, last offset delta {header.last_offset_delta}",
-            )
-        batches.append((header, view[pos:stop]))
-        pos = stop
+        if end - pos >= HEADER_SIZE:
+            header = BatchHeader._make(_HEADER.unpack_from(view, pos))
+            stop = pos + LOG_OVERHEAD + header.length
+            if header.magic == MAGIC and header.length >= HEADER_SIZE - LOG_OVERHEAD and stop <= end:
+                if header.record_count < 0 or header.last_offset_delta < 0:
+                    why = f"batch of {header.record_count} records, last offset delta {header.last_offset_delta}"
+                    raise KafkaError(Error.INVALID_RECORD, why)
+                batches.append((header, view[pos:stop]))
+                pos = stop
+                continue
+        _check_partial(view[pos:])
+        if not partial_tail:
+            raise KafkaError(Error.CORRUPT_MESSAGE, f"the last {end - pos} bytes are no whole batch")
+        break
     return batches
+
+
+def _check_partial(rest: memoryview) -> None:
+    """Raises unless `rest` is, as far as it goes, the beginning of a batch."""
+    if len(rest) < _PREFIX.size:
+        return
+    _, length, _, magic = _PREFIX.unpack_from(rest)
+    if length < 0:
+        raise KafkaError(Error.CORRUPT_MESSAGE, f"batch of {length} bytes")
+    if magic != MAGIC:
+        raise _wrong_magic(magic)
+    if length < HEADER_SIZE - LOG_OVERHEAD:
+        raise KafkaError(Error.CORRUPT_MESSAGE, f"batch of {length} bytes")
 
 
 def _wrong_magic(magic: int) -> KafkaError:
@@ -191,28 +196,40 @@ def records(batch: Buffer, max_size: int = MAX_INFLATED) -> Iterator[Record]:
 def _iterate(header: BatchHeader, data: bytes) -> Iterator[Record]:
     base_offset, base_timestamp = header.base_offset, header.base_timestamp
     append_time = header.max_timestamp if header.timestamp_type else None
+    end = len(data)
     pos = 0
+    # Consumers spend their time here: every number is tried as a single byte before _varint is called.
     try:
         for _ in range(header.record_count):
-            length, pos = _varint(data, pos)
+            byte = data[pos]
+            length, pos = (byte >> 1 ^ -(byte & 1), pos + 1) if byte < 0x80 else _varint(data, pos)
             stop = pos + length
-            if stop > len(data):
-                raise ProtocolError(f"record of {length} bytes, {len(data) - pos} left")
-            # Byte 0 is the record's attributes, of which none exist.
-            delta, pos = _varint(data, pos + 1, 64)
+            if stop > end:
+                raise ProtocolError(f"record of {length} bytes, {end - pos} left")
+            # Here are the record's attributes, of which none exist.
+            pos += 1
+            byte = data[pos]
+            delta, pos = (byte >> 1 ^ -(byte & 1), pos + 1) if byte < 0x80 else _varint(data, pos, 64)
             timestamp = base_timestamp + delta if append_time is None else append_time
-            delta, pos = _varint(data, pos)
-            key, pos = _nullable(data, pos)
-            value, pos = _nullable(data, pos)
-            count, pos = _varint(data, pos)
+            byte = data[pos]
+            delta, pos = (byte >> 1 ^ -(byte & 1), pos + 1) if byte < 0x80 else _varint(data, pos)
+            offset = base_offset + delta
+            byte = data[pos]
+            length, pos = (byte >> 1 ^ -(byte & 1), pos + 1) if byte < 0x80 else _varint(data, pos)
+            key, pos = (data[pos : pos + length], pos + length) if length >= 0 else (_null(length), pos)
+            byte = data[pos]
+            length, pos = (byte >> 1 ^ -(byte & 1), pos + 1) if byte < 0x80 else _varint(data, pos)
+            value, pos = (data[pos : pos + length], pos + length) if length >= 0 else (_null(length), pos)
+            byte = data[pos]
+            count, pos = (byte >> 1 ^ -(byte & 1), pos + 1) if byte < 0x80 else _varint(data, pos)
             headers: Headers = ()
             if count:
                 headers, pos = _headers(data, pos, count)
             if pos != stop:
-                raise ProtocolError(f"record of {length} bytes ends {pos - stop} bytes off")
-            yield Record(base_offset + delta, timestamp, key, value, headers)
-        if pos != len(data):
-            raise ProtocolError(f"{len(data) - pos} bytes after the last record")
+                raise ProtocolError(f"record ends {pos - stop} bytes off")
+            yield Record(offset, timestamp, key, value, headers)
+        if pos != end:
+            raise ProtocolError(f"{end - pos} bytes after the last record")
     except (ProtocolError, IndexError, UnicodeDecodeError) as why:
         raise KafkaError(Error.INVALID_RECORD, str(why)) from why
 
@@ -236,12 +253,16 @@ def _varint(data: bytes, pos: int, bits: int = 32) -> tuple[int, int]:
     return (value >> 1) ^ -(value & 1), pos
 
 
+def _null(length: int) -> bytes | None:
+    if length != -1:
+        raise ProtocolError(f"length {length}")
+    return None
+
+
 def _nullable(data: bytes, pos: int) -> tuple[bytes | None, int]:
     length, pos = _varint(data, pos)
     if length < 0:
-        if length != -1:
-            raise ProtocolError(f"length {length}")
-        return None, pos
+        return _null(length), pos
     stop = pos + length
     if stop > len(data):
         raise ProtocolError(f"{length} bytes announced, {len(data) - pos} left")
@@ -301,21 +322,27 @@ def _encode(record: Record, base_offset: int, base_timestamp: int) -> bytes:
     offset, timestamp, key, value, headers = record
     delta = offset - base_offset
     assert delta >= 0, (offset, base_offset)
-    parts = [b"\0", write_varlong(timestamp - base_timestamp), write_varint(delta)]
+    parts = [b"\0", _signed(timestamp - base_timestamp), _signed(delta)]
     _add(parts, key)
     _add(parts, value)
-    parts.append(write_varint(len(headers)))
+    parts.append(_signed(len(headers)))
     for name, content in headers:
         _add(parts, name.encode())
         _add(parts, content)
     body = b"".join(parts)
-    return write_varint(len(body)) + body
+    return _signed(len(body)) + body
 
 
 def _add(parts: list[bytes], value: bytes | None) -> None:
     if value is None:
         parts.append(b"\1")
     else:
-        # Zigzag of a length is its double.
-        parts.append(write_uvarint(len(value) << 1))
+        parts.append(_signed(len(value)))
         parts.append(value)
+
+
+def _signed(value: int) -> bytes:
+    return _SMALL[value] if 0 <= value < 1024 else write_varlong(value)
+
+
+_SMALL = [write_varlong(value) for value in range(1024)]

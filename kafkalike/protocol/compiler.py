@@ -29,24 +29,23 @@ UNSET = object()
 
 def compile_constructor(cls: type[Struct]) -> Callable[..., None]:
     """`__init__` with one keyword argument per field."""
-    names: dict[str, Any] = {"UNSET": UNSET}
-    arguments, lines = ["self"], []
+    source = _Source(0, False)
+    source.names.update(UNSET=UNSET, new=object.__new__)
+    arguments = ["self"]
     for field in cls.fields:
-        if field.default is ... and field.many:
+        if field.default is ...:
             arguments.append(f"{field.name}=UNSET")
-            lines.append(f"    self.{field.name} = [] if {field.name} is UNSET else {field.name}")
-        elif field.default is ...:
-            names[field.of.__name__] = field.of
-            arguments.append(f"{field.name}=UNSET")
-            lines.append(f"    self.{field.name} = {field.of.__name__}() if {field.name} is UNSET else {field.name}")
+            with source.block(f"if {field.name} is UNSET:"):
+                source.default(field, f"self.{field.name}")
+            source.emit(f"else: self.{field.name} = {field.name}")
         else:
             arguments.append(f"{field.name}={field.default!r}")
-            lines.append(f"    self.{field.name} = {field.name}")
-    if len(arguments) > 1:
+            source.emit(f"self.{field.name} = {field.name}")
+    if cls.fields:
         arguments.insert(1, "*")
-    source = f"def __init__({', '.join(arguments)}):\n" + "\n".join(lines or ["    pass"])
-    exec(compile(source, f"<{cls.__module__}.{cls.__name__}>", "exec"), names)
-    return names["__init__"]  # type: ignore[no-any-return]
+    text = f"def __init__({', '.join(arguments)}):\n" + "\n".join(source.lines or ["    pass"])
+    exec(compile(text, f"<{cls.__module__}.{cls.__name__}>", "exec"), source.names)
+    return source.names["__init__"]  # type: ignore[no-any-return]
 
 
 def compile_reader(message: type[Message], version: int) -> Callable[[Any, int, int], tuple[Any, int]]:
@@ -134,6 +133,17 @@ class _Source:
         self.names[name] = value
         return name
 
+    def default(self, field: Field, target: str) -> None:
+        if field.default is not ...:
+            self.emit(f"{target} = {field.default!r}")
+        elif field.many:
+            self.emit(f"{target} = []")
+        else:
+            variable = self.fresh("o")
+            self.emit(f"{target} = {variable} = new({self.known('class', field.of, field.of.__name__)})")
+            for inner in field.of.fields:
+                self.default(inner, f"{variable}.{inner.name}")
+
     def form(self, verb: str, form: str) -> str:
         return self.known(verb, getattr(Form(">" + form), verb), form.replace("?", "o"))
 
@@ -191,17 +201,6 @@ class _Reader(_Source):
                 self.field(field, f"{variable}.{field.name}")
         if self.flexible:
             self.tags(cls, variable)
-
-    def default(self, field: Field, target: str) -> None:
-        if field.default is not ...:
-            self.emit(f"{target} = {field.default!r}")
-        elif field.many:
-            self.emit(f"{target} = []")
-        else:
-            variable = self.fresh("o")
-            self.emit(f"{target} = {variable} = new({self.known('class', field.of, field.of.__name__)})")
-            for inner in field.of.fields:
-                self.default(inner, f"{variable}.{inner.name}")
 
     def field(self, field: Field, target: str) -> None:
         nullable = field.nullable_in(self.version)

@@ -6,7 +6,6 @@ compact forms and tagged fields), the structs, and last Request and Response.
 
 import sys
 from importlib import import_module
-from pkgutil import iter_modules
 from types import ModuleType
 
 _by_key: dict[int, ModuleType] = {}
@@ -14,6 +13,9 @@ _by_key: dict[int, ModuleType] = {}
 
 def names() -> list[str]:
     """Every API in the directory, by module name."""
+    # Only a broker needs the whole list; a command shall not pay for the import.
+    from pkgutil import iter_modules
+
     return sorted(module.name for module in iter_modules(__path__))
 
 

@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 ROOT = "/consumers"
 
-# The characters ZooKeeper's PathUtils refuses (surrogates cannot come out of UTF-8), "/", and an ambiguous "%".
-_ENCODED = re.compile(r"[\x00-\x1f/\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]|%(?=[0-9A-Fa-f]{2})")
+# The characters ZooKeeper's PathUtils refuses, "/", and an ambiguous "%". Java sees what lies beyond U+FFFF as pairs of
+# surrogates, and refuses those.
+_ENCODED = re.compile(r"[\x00-\x1f/\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff\U00010000-\U0010ffff]|%(?=[0-9A-Fa-f]{2})")
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _SPECIAL = {"": "%", "%": "%25", ".": "%2E", "..": "%2E%2E"}
 _DECIMAL = re.compile(rb"\s*-?[0-9]{1,19}\s*")

@@ -26,6 +26,7 @@ from kafkalike.cluster.consumers import Extra, Garbage, decode_name, decode_offs
         ("%", "%25"),
         ("a\n", "a%0A"),
         ("\x85", "%C2%85"),
+        ("😀", "%F0%9F%98%80"),
     ],
 )
 def test_names(name: str, element: str) -> None:
@@ -38,7 +39,7 @@ def test_every_name_has_a_path_that_zookeeper_takes(name: str) -> None:
     element = encode_name(name)
     assert decode_name(element) == name
     assert element not in ("", ".", "..")
-    assert not re.search("[/\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]", element)
+    assert not re.search("[/\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff\U00010000-\U0010ffff]", element)
 
 
 @given(st.lists(st.from_regex(r"[%25Fa./]{0,5}", fullmatch=True), unique=True, min_size=2, max_size=20))

@@ -76,9 +76,9 @@ async def _create(broker: Any) -> None:
         except Exception as problem:
             # Already there, or too few brokers: the client asks again.
             log.info("Topic %s was not created: %s", TOPIC, problem)
-    await broker.metadata.wait(lambda image: _all_led(image, broker), CREATION_WAIT_MS)
+    await broker.metadata.wait(_all_led, CREATION_WAIT_MS)
 
 
-def _all_led(image: Any, broker: Any) -> bool:
+def _all_led(image: Any) -> bool:
     topic = image.topics.get(TOPIC)
     return topic is not None and all(state.leader >= 0 for state in topic.partitions.values())

@@ -1,0 +1,242 @@
+"""Commits on their way into ZooKeeper: coalescing, fencing, lost answers, time."""
+
+from __future__ import annotations
+
+from kafkalike.errors import Error
+from tests.coordinator.fakes import FakeBroker, group_in
+from zk.client import Check, Create, Delete, Set
+
+A, B = group_in(0), group_in(1)
+OK = [Error.NONE]
+
+
+def test_a_commit_is_an_ascii_number_in_the_classic_place() -> None:
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 42))
+    assert broker.zk.data("/consumers/g/offsets/t/0") == b"42"
+    broker.committed("g", ("t", 0, 43))
+    assert broker.zk.data("/consumers/g/offsets/t/0") == b"43"
+    assert broker.zk.stat("/consumers/g/offsets/t/0").version == 1
+
+
+def test_old_tools_find_the_group() -> None:
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 42))
+    assert {"/consumers/g/ids", "/consumers/g/owners/t"} <= set(broker.zk.tree.nodes)
+
+
+def test_the_rest_goes_beside_it_in_the_same_multi() -> None:
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 42, 7, "note"))
+    extra = b'{"version":1,"offset":42,"leader_epoch":7,"metadata":"note"}'
+    assert broker.zk.data("/consumers/g/offsets-extra/t/0") == extra
+    broker.committed("g", ("t", 0, 42))
+    assert broker.zk.data("/consumers/g/offsets-extra/t/0") is None
+    assert [[type(each) for each in multi] for multi in broker.zk.multis()] == [
+        [Check, Create, Create],
+        [Check, Set, Delete],
+    ]
+
+
+def test_it_is_answered_when_zookeeper_has_answered() -> None:
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 1))
+    answers = broker.commit("g", ("t", 0, 2))
+    broker.clock.advance(0)
+    assert broker.zk.data("/consumers/g/offsets/t/0") == b"2"
+    assert answers == []
+    broker.clock.advance(0.001)
+    assert answers == [OK]
+
+
+def test_waiting_values_of_a_partition_are_replaced_by_the_newest_and_all_answered() -> None:
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 0))
+    broker.zk.log.clear()
+    answers = [broker.commit("g", ("t", 0, offset)) for offset in range(1, 100)]
+    broker.clock.advance(0)
+    answers += [broker.commit("g", ("t", 0, offset)) for offset in range(100, 200)]
+    broker.settle()
+    assert answers == [[OK]] * 199
+    assert [multi[1:] for multi in broker.zk.multis()] == [
+        [Set("/consumers/g/offsets/t/0", b"99")],
+        [Set("/consumers/g/offsets/t/0", b"199")],
+    ]
+
+
+def test_partitions_of_many_groups_share_multis_and_several_are_under_way() -> None:
+    broker = FakeBroker()
+    keys = [(f"group-{number}", "t", number % 2) for number in range(1000)]
+    for group, topic, partition in keys:
+        broker.commit(group, (topic, partition, 1))
+    broker.settle(1)
+    broker.zk.log.clear()
+    answers = [broker.commit(group, (topic, partition, 2)) for group, topic, partition in keys]
+    broker.clock.advance(0)
+    assert len(broker.zk.multis()) == 4
+    assert answers == [[]] * 1000
+    broker.settle()
+    assert answers == [[OK]] * 1000
+    assert len(broker.zk.multis()) == 8
+    assert all(len(multi) <= 130 for multi in broker.zk.multis())
+
+
+def test_every_write_checks_that_this_broker_still_coordinates() -> None:
+    broker = FakeBroker()
+    broker.commit(A, ("t", 0, 1))
+    broker.commit(B, ("t", 0, 1))
+    broker.settle()
+    checks = [each.path for multi in broker.zk.multis() for each in multi if isinstance(each, Check)]
+    state = "/brokers/topics/__consumer_offsets/partitions/{}/state"
+    assert set(checks) == {state.format(0), state.format(1)}
+
+
+def test_a_changed_isr_is_read_again_and_the_commit_goes_on() -> None:
+    broker = FakeBroker()
+    broker.committed(A, ("t", 0, 1))
+    broker.state(0, leader=1, epoch=0, isr=(1, 2))
+    broker.committed(A, ("t", 0, 2))
+    assert broker.zk.data(f"/consumers/{A}/offsets/t/0") == b"2"
+
+
+def test_a_deposed_coordinator_writes_nothing() -> None:
+    broker = FakeBroker()
+    broker.committed(A, ("t", 0, 1))
+    broker.committed(B, ("t", 0, 1))
+    broker.state(0, leader=2, epoch=1)
+    deposed, other = broker.commit(A, ("t", 0, 2)), broker.commit(B, ("t", 0, 2))
+    broker.settle()
+    assert (deposed, other) == ([[Error.NOT_COORDINATOR]], [OK])
+    assert broker.zk.data(f"/consumers/{A}/offsets/t/0") == b"1"
+    assert broker.zk.data(f"/consumers/{B}/offsets/t/0") == b"2"
+
+
+def test_the_same_leader_in_a_later_epoch_is_another_coordinator_until_it_is_told() -> None:
+    broker = FakeBroker()
+    broker.committed(A, ("t", 0, 1))
+    broker.state(0, leader=1, epoch=1)
+    deposed = broker.commit(A, ("t", 0, 2))
+    broker.settle()
+    assert deposed == [[Error.NOT_COORDINATOR]]
+    broker.replicas.callback(0, 1, True)
+    broker.settle()
+    broker.committed(A, ("t", 0, 3))
+
+
+def test_a_node_that_somebody_removed_is_made_again() -> None:
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 1), ("t", 1, 1))
+    broker.zk.do_delete("/consumers/g/offsets/t/0")
+    broker.committed("g", ("t", 0, 2), ("t", 1, 2))
+    assert broker.zk.below("/consumers/g/offsets") == {
+        "/consumers/g/offsets/t/0": b"2",
+        "/consumers/g/offsets/t/1": b"2",
+    }
+
+
+def test_a_tree_that_somebody_removed_is_made_again() -> None:
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 1, 5, "x"))
+    for path in sorted((each for each in broker.zk.tree.nodes if each.startswith("/consumers/g")), reverse=True):
+        broker.zk.do_delete(path)
+    broker.committed("g", ("t", 0, 2, 5, "x"))
+    assert broker.zk.data("/consumers/g/offsets/t/0") == b"2"
+
+
+def test_a_node_that_somebody_made_meanwhile_is_written() -> None:
+    broker = FakeBroker()
+
+    def race(_: list[object]) -> None:
+        broker.zk.before_multi = None
+        broker.zk.put("/consumers/g/offsets/t/0", b"7")
+
+    broker.zk.before_multi = race
+    broker.committed("g", ("t", 0, 1))
+    assert broker.zk.data("/consumers/g/offsets/t/0") == b"1"
+
+
+def test_without_zookeeper_commits_wait_their_time_and_no_longer() -> None:
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 1))
+    broker.zk.suspend()
+    early, late = broker.commit("g", ("t", 0, 2)), []
+    broker.settle(3)
+    late = broker.commit("g", ("t", 1, 3))
+    broker.settle(1.9)
+    assert early == []
+    broker.settle(0.2)
+    assert early == [[Error.COORDINATOR_NOT_AVAILABLE]]
+    broker.zk.connect()
+    broker.settle()
+    assert late == [OK]
+    # What was answered with an error and had not been sent is not done later.
+    assert broker.zk.below("/consumers/g/offsets") == {
+        "/consumers/g/offsets/t/0": b"1",
+        "/consumers/g/offsets/t/1": b"3",
+    }
+
+
+def test_a_write_whose_answer_was_lost_is_found_to_be_done() -> None:
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 1, 3, "x"))
+    answers = broker.commit("g", ("t", 0, 2, 3, "y"))
+    broker.clock.advance(0)
+    broker.zk.suspend()
+    newer = broker.commit("g", ("t", 0, 3, 3, "z"))
+    broker.settle()
+    assert answers == []
+    broker.zk.log.clear()
+    broker.zk.connect()
+    broker.settle()
+    assert answers == newer == [OK]
+    assert broker.zk.log[0][0] == "sync"
+    assert [multi[1].data for multi in broker.zk.multis()] == [b"3"]
+    assert broker.zk.stat("/consumers/g/offsets/t/0").version == 2
+
+
+def test_a_write_that_was_lost_is_done_again() -> None:
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 1))
+    answers = broker.commit("g", ("t", 0, 2))
+    broker.clock.advance(0)
+    broker.zk.suspend()
+    broker.zk.put("/consumers/g/offsets/t/0", b"1")
+    broker.zk.connect()
+    broker.settle()
+    assert answers == [OK]
+    assert broker.zk.data("/consumers/g/offsets/t/0") == b"2"
+
+
+def test_a_lost_write_is_not_done_again_by_a_deposed_coordinator() -> None:
+    broker = FakeBroker()
+    broker.committed(A, ("t", 0, 1))
+    answers = broker.commit(A, ("t", 0, 2))
+    broker.clock.advance(0)
+    broker.zk.suspend()
+    broker.zk.put(f"/consumers/{A}/offsets/t/0", b"100")
+    broker.state(0, leader=2, epoch=1)
+    broker.zk.connect()
+    broker.settle()
+    assert answers == [[Error.NOT_COORDINATOR]]
+    assert broker.zk.data(f"/consumers/{A}/offsets/t/0") == b"100"
+
+
+def test_version_0_is_bound_to_no_coordinator() -> None:
+    broker = FakeBroker(lead=())
+    answers: list[list[Error]] = []
+    broker.groups.commit_unbound("g", [("t", 0, 5, -1, "")], answers.append)
+    broker.settle()
+    assert answers == [OK]
+    assert broker.zk.data("/consumers/g/offsets/t/0") == b"5"
+    assert [type(each) for each in broker.zk.multis()[0]] == [Create]
+
+
+def test_stopping_answers_whoever_waits() -> None:
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 1))
+    broker.zk.suspend()
+    answers = broker.commit("g", ("t", 0, 2))
+    broker.groups.stop()
+    assert answers == [[Error.COORDINATOR_NOT_AVAILABLE]]
+    broker.zk.connect()
+    assert [call for call in broker.clock.getDelayedCalls() if call.getTime() > broker.clock.seconds() + 1] == []

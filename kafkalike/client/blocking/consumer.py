@@ -179,6 +179,18 @@ class Consumer:
             if time.monotonic() >= deadline:
                 return []
 
+    def join(self, timeout_ms: float = 10_000) -> bool:
+        """Waits until this consumer has its partitions and their positions; reads nothing yet."""
+        deadline = time.monotonic() + timeout_ms / 1000
+        while True:
+            try:
+                if self._settle(deadline) and not self.positions.unknown():
+                    return True
+            except Disconnected:
+                self._outage()
+            if time.monotonic() >= deadline:
+                return False
+
     def __iter__(self) -> Iterator[ConsumerRecord]:
         while True:
             yield from self.poll(1000)

@@ -1,0 +1,232 @@
+"""The command: which steps, on which cluster, shown how."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from kafkalike.cli.options import Command, fail, version
+
+if TYPE_CHECKING:
+    from kafkalike.cli.walkthrough.stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row of the documented workflow: what happens, the function that runs it, and why it is so."""
+
+    name: str
+    title: str
+    run: str
+    why: str
+
+
+STEPS = (
+    Step(
+        "W1",
+        "Producers send messages to a topic at regular intervals.",
+        "producing.regular_intervals",
+        "The leader of a partition appends a message to its log and answers with the offset it got there. With "
+        "acks=all the answer waits until every replica in sync has it.",
+    ),
+    Step(
+        "W2",
+        "The broker stores every message in the partitions of that topic, on disk.",
+        "producing.stored_on_disk",
+        "A partition is a directory of segment files; the broker writes the batches there as they came. A real "
+        "Kafka's tools read the same files.",
+    ),
+    Step(
+        "W3",
+        "Messages are shared equally between partitions: two messages and two partitions give one in each.",
+        "producing.shared_equally",
+        "The producer chooses the partition before it batches, so neither batching nor compression nor a retry "
+        "can change it. A key always leads to the same partition, whatever client sent it.",
+    ),
+    Step(
+        "W4",
+        "A consumer subscribes to a topic.",
+        "subscribing.subscribes",
+        "The group's coordinator keeps the members of modern groups. Classic consumers register in ZooKeeper "
+        "themselves, as an ephemeral node that vanishes with them.",
+    ),
+    Step(
+        "W5",
+        "Kafka gives the consumer the topic's current offset.",
+        "subscribing.current_offset",
+        "The consumer asks for its group's committed offset. A new group has none, so it asks for the oldest or "
+        "the next offset, as its auto.offset.reset says.",
+    ),
+    Step(
+        "W6",
+        "... and saves that offset in ZooKeeper.",
+        "subscribing.saved_offset",
+        "Our consumer commits its start position at assignment, so a restart never depends on the reset policy. "
+        "The broker does not know a client's policy and never invents an offset.",
+    ),
+    Step(
+        "W7",
+        "The consumer asks for new messages at a regular interval, such as 100 ms.",
+        "receiving.asks_at_intervals",
+        "A Fetch waits at the broker until there is something, at most for fetch.max.wait.ms; then the next one is "
+        "sent.",
+    ),
+    Step(
+        "W8",
+        "When messages arrive, the broker forwards them to the consumer.",
+        "receiving.forwards_at_once",
+        "An append wakes the Fetch requests that wait for its partition, so the interval is an upper bound and not a "
+        "delay.",
+    ),
+    Step(
+        "W9",
+        "The consumer receives and processes the message.",
+        "receiving.processes_slowly",
+        "Heartbeats have a connection of their own and do not wait for the application, so long work does not look "
+        "like death.",
+    ),
+    Step(
+        "W10",
+        "The consumer acknowledges.",
+        "acknowledging.acknowledges",
+        "A committed offset says that everything before it is done, so ack() commits only the contiguous prefix.",
+    ),
+    Step(
+        "W11",
+        "The broker moves the offset on and updates it in ZooKeeper.",
+        "acknowledging.offset_moves_on",
+        "The coordinator answers an OffsetCommit only when ZooKeeper has acknowledged the write: what was answered "
+        "cannot be lost any more.",
+    ),
+    Step(
+        "W12",
+        "Because offsets live in ZooKeeper, the consumer goes on correctly through server outages.",
+        "outages.survives_outages",
+        "Messages are in the log, offsets in ZooKeeper's journal. What is started again finds both, and the old "
+        "member is given up when its session is over.",
+    ),
+    Step(
+        "W13",
+        "This repeats until the consumer stops.",
+        "outages.stops",
+        "close() says goodbye, so nobody waits for a timeout. Offsets belong to the group and not to the member.",
+    ),
+    Step(
+        "W14",
+        "The consumer can rewind or skip to any offset at any time.",
+        "rewinding.rewinds",
+        "Reading does not remove messages: an offset is only a number in a znode, and any tool may set it.",
+    ),
+)
+
+
+@click.command("walkthrough.sh", cls=Command, help="Walk through the documented publish-subscribe workflow.")
+@click.option("--bootstrap-server", metavar="HOST:PORT,...", help="Walk on this cluster, with --zookeeper.")
+@click.option("--zookeeper", metavar="HOST:PORT[/CHROOT]", help="The ZooKeeper of that cluster.")
+@click.option("--step", metavar="N", help="Only this step: 1 to 14, or W1 to W14.")
+@click.option("--pause", is_flag=True, help="Wait for Enter after each step.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each step.")
+@version
+def main(bootstrap_server: str | None, zookeeper: str | None, step: str | None, pause: bool, as_json: bool) -> None:
+    """Without addresses, on a cluster of its own."""
+    if bool(bootstrap_server) != bool(zookeeper):
+        fail("--bootstrap-server and --zookeeper belong together")
+    steps = _chosen(step)
+    if bootstrap_server and zookeeper:
+        sys.exit(_walk(bootstrap_server, zookeeper, steps, pause, as_json))
+    _walk_alone(steps, pause, as_json)
+
+
+def _chosen(step: str | None) -> tuple[Step, ...]:
+    if step is None:
+        return STEPS
+    wanted = f"W{step.upper().removeprefix('W')}"
+    chosen = tuple(s for s in STEPS if s.name == wanted)
+    if not chosen:
+        fail(f"there is no step {step}: they are 1 to {len(STEPS)}")
+    return chosen
+
+
+def _walk_alone(steps: tuple[Step, ...], pause: bool, as_json: bool) -> None:
+    from kafkalike.cli.walkthrough.cluster import OwnCluster, Trouble
+
+    own = OwnCluster()
+    code = 1
+    try:
+        seconds = own.start()
+        if not as_json:
+            print(f"A cluster of its own: ZooKeeper {own.connect}, broker {own.bootstrap}, up in {seconds:.1f} s.")
+            print(f"Files: {own.directory}\n", flush=True)
+        code = _walk(own.bootstrap, own.connect, steps, pause, as_json, own)
+    except Trouble as problem:
+        print(problem, file=sys.stderr)
+    finally:
+        own.stop(keep=code != 0)
+        if code:
+            print(f"The files stay in {own.directory}.", file=sys.stderr)
+    sys.exit(code)
+
+
+def _walk(
+    bootstrap: str, zookeeper: str, steps: tuple[Step, ...], pause: bool, as_json: bool, own: object = None
+) -> int:
+    from kafkalike.cli.walkthrough.report import show
+    from kafkalike.cli.walkthrough.stage import Stage
+
+    try:
+        stage = Stage(bootstrap, zookeeper, own)  # type: ignore[arg-type]
+    except Exception as problem:
+        print(f"{zookeeper}: {problem}", file=sys.stderr)
+        return 1
+    began = time.monotonic()
+    try:
+        for number, step in enumerate(steps):
+            report = _run(stage, step)
+            show(report, as_json)
+            if report.failure is not None:
+                return 1
+            if pause and number + 1 < len(steps):
+                input("Enter goes on. ")
+        if not as_json:
+            print(f"{len(steps)} of {len(steps)} steps hold, in {time.monotonic() - began:.0f} s.")
+        return 0
+    finally:
+        stage.close()
+
+
+def _run(stage: Stage, step: Step):  # type: ignore[no-untyped-def]
+    from kafkalike.cli.walkthrough.report import NotHeld, Report
+    from kafkalike.client.blocking.network import Disconnected, TimedOut
+    from kafkalike.errors import KafkaError
+
+    report = Report(step.name, step.title, step.why)
+    stage.begin(report)
+    began = time.monotonic()
+    try:
+        _function(step.run)(stage)
+    except NotHeld as problem:
+        report.failure = str(problem)
+    except (KafkaError, TimedOut, Disconnected) as problem:
+        report.failure = f"{type(problem).__name__}: {problem}"
+    try:
+        stage.end()
+    except (KafkaError, TimedOut, Disconnected) as problem:
+        report.failure = report.failure or f"{type(problem).__name__}: {problem}"
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _function(name: str) -> Callable[[Stage], None]:
+    from importlib import import_module
+
+    module, _, function = name.partition(".")
+    return getattr(import_module(f"kafkalike.cli.walkthrough.{module}"), function)
+
+
+if __name__ == "__main__":
+    main()

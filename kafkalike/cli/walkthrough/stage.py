@@ -1,0 +1,320 @@
+"""What the steps act on. Knows the cluster, makes topics and groups, and notices what changed in znodes and files."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from kafkalike.cli.walkthrough.cluster import OwnCluster, python_environment
+from kafkalike.cli.walkthrough.report import NotHeld, Report
+from kafkalike.client.blocking.admin import BROKER, EARLIEST, LATEST, Admin
+from kafkalike.client.blocking.consumer import Consumer
+from kafkalike.client.blocking.producer import Producer
+from kafkalike.errors import Error, KafkaError
+from zk.client import KazooClient, NodeExists, NoNode
+
+Znodes = dict[str, tuple[bytes, int]]
+
+# So much of a znode's data fits into the 80 columns, with its version.
+LONG_DATA = 54
+
+
+class Stage:
+    """A cluster, and the report of the step that is being run."""
+
+    def __init__(self, bootstrap: str, zookeeper: str, own: OwnCluster | None) -> None:
+        self.bootstrap = bootstrap
+        self.connect = zookeeper
+        self.own = own
+        self.run = "".join(random.choices("abcdefghjkmnpqrstuvwxyz", k=4))
+        self.admin = Admin(bootstrap, client_id="walkthrough")
+        self.zk = KazooClient(hosts=zookeeper, timeout=10)
+        self.zk.start(timeout=15)
+        self.log_dirs = [own.log_dir] if own is not None else self._find_log_dirs()
+        self.report = Report("", "", "")
+        self._topics: list[str] = []
+        self._groups: list[str] = []
+        self._roots: list[str] = []
+        self._znodes: Znodes = {}
+        self._sizes: dict[str, int] = {}
+        self._open: list[Any] = []
+
+    def close(self) -> None:
+        """Ends the connections; on a cluster that is not ours, removes what the walk made."""
+        self._close_open()
+        if self.own is None:
+            for group in self._groups:
+                self._try(lambda group=group: self.admin.delete_group(group))
+            if self._topics:
+                self._try(lambda: self.admin.delete_topics(self._topics))
+        self.admin.close()
+        self.zk.stop()
+        self.zk.close()
+
+    def _try(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except (KafkaError, OSError) as problem:
+            print(f"left behind: {problem}", file=sys.stderr)
+
+    def begin(self, report: Report) -> None:
+        """A step begins."""
+        self.report = report
+        self._roots, self._znodes, self._sizes = [], {}, {}
+
+    def end(self) -> None:
+        """A step ends: its clients are closed, what is left to show is noted."""
+        self.look()
+        self._close_open()
+
+    def _close_open(self) -> None:
+        for thing in reversed(self._open):
+            thing.close()
+        self._open.clear()
+
+    # What a step says.
+
+    def sent(self, text: str) -> None:
+        """What was asked of the cluster."""
+        self.report.sent.append(text)
+
+    def seen(self, text: str) -> None:
+        """What it answered."""
+        self.report.seen.append(text)
+
+    def measured(self, text: str) -> None:
+        """A figure."""
+        self.report.measured.append(text)
+
+    def holds(self, condition: object, text: str) -> None:
+        """Part of the step's "holds when". Ends the walk when it does not."""
+        if not condition:
+            raise NotHeld(text)
+        self.report.held.append(text)
+
+    def wait(self, condition: Callable[[], object], what: str, timeout_s: float = 15) -> float:
+        """Waits until something is so; the seconds it took. Not so in time: it does not hold."""
+        began = time.monotonic()
+        while not condition():
+            if time.monotonic() - began > timeout_s:
+                raise NotHeld(f"not within {timeout_s:.0f} s: {what}")
+            time.sleep(0.01)
+        return time.monotonic() - began
+
+    # What a step makes.
+
+    def topic(self, partitions: int = 2) -> str:
+        """A new topic of this step, with all its leaders."""
+        name = self._name(self._topics)
+        self._topics.append(name)
+        self.watch(f"/brokers/topics/{name}", f"/config/topics/{name}")
+        self.admin.create_topic(name, partitions, 1)
+        self.wait(lambda: self._led(name, partitions), f"every partition of {name} has a leader")
+        self._sizes = self._log_sizes()
+        return name
+
+    def group(self) -> str:
+        """The name of a new group of this step."""
+        name = self._name(self._groups, "-group")
+        self._groups.append(name)
+        self.watch(f"/consumers/{name}")
+        return name
+
+    def _name(self, taken: Iterable[str], suffix: str = "") -> str:
+        step = self.report.name.lower()
+        for extra in ("", *"23456789"):
+            name = f"{step}-{self.run}{extra}{suffix}"
+            if name not in taken:
+                return name
+        raise AssertionError("too many of a kind in one step")
+
+    def _led(self, name: str, partitions: int) -> bool:
+        try:
+            topic = self.admin.describe_topics([name])[name]
+        except KafkaError as problem:
+            if problem.error is Error.UNKNOWN_TOPIC_OR_PARTITION:
+                return False
+            raise
+        return len(topic.partitions) == partitions and all(p.leader >= 0 for p in topic.partitions)
+
+    def producer(self, **options: Any) -> Producer:
+        """A producer, closed at the end of the step."""
+        producer = Producer(self.bootstrap, client_id="walkthrough-producer", **options)
+        self._open.append(producer)
+        return producer
+
+    def consumer(self, group: str | None, **options: Any) -> Consumer:
+        """A consumer, closed at the end of the step."""
+        options = {"auto_offset_reset": "earliest", "session_timeout_ms": 6000} | options
+        consumer = Consumer(self.bootstrap, group_id=group, client_id="walkthrough-consumer", **options)
+        self._open.append(consumer)
+        return consumer
+
+    def subscribed(self, group: str, topic: str, **options: Any) -> Consumer:
+        """A consumer that has its partitions and positions."""
+        consumer = self.consumer(group, **options)
+        consumer.subscribe([topic])
+        if not consumer.join(20_000):
+            raise NotHeld(f"no partitions of {topic} were assigned within 20 s")
+        return consumer
+
+    def closing(self, thing: Any) -> Any:
+        """Closes this at the end of the step too."""
+        self._open.append(thing)
+        return thing
+
+    def produce(self, topic: str, values: Iterable[str], partition: int | None = None) -> list[Any]:
+        """Sends these messages and waits for their acknowledgements."""
+        producer = self.producer()
+        deliveries = [producer.send(topic, value.encode(), partition=partition) for value in values]
+        producer.flush()
+        return [delivery.result(10_000) for delivery in deliveries]
+
+    def tool(self, script: str, *arguments: str, show: bool = True) -> str:
+        """Runs one of the commands; what it printed."""
+        module = script.removeprefix("kafka-").removesuffix(".sh").replace("-", "_")
+        servers = [] if module == "dump_log" else ["--bootstrap-server", self.bootstrap]
+        self.sent(f"$ {script} {' '.join(arguments)}")
+        done = subprocess.run(
+            [sys.executable, "-m", f"kafkalike.cli.{module}", *servers, *arguments],
+            capture_output=True,
+            text=True,
+            env=python_environment(),
+            timeout=60,
+        )
+        if done.returncode:
+            raise NotHeld(f"{script} ended with code {done.returncode}: {done.stdout.strip()} {done.stderr.strip()}")
+        if show:
+            for line in done.stdout.splitlines():
+                if line.strip():
+                    self.seen(line)
+        return done.stdout
+
+    def ends(self, topic: str) -> dict[int, tuple[int, int]]:
+        """Oldest offset and next offset of each partition."""
+        parts = [(topic, p.partition) for p in self.admin.describe_topics([topic])[topic].partitions]
+        starts = self.admin.list_offsets(dict.fromkeys(parts, EARLIEST))
+        ends = self.admin.list_offsets(dict.fromkeys(parts, LATEST))
+        return {number: (starts[topic, number].offset, ends[topic, number].offset) for _, number in parts}
+
+    # Znodes.
+
+    def watch(self, *paths: str) -> None:
+        """What changes under these paths from now on belongs to the step."""
+        self._roots += paths
+        for path in paths:
+            self._znodes |= self._tree(path)
+
+    def look(self, when: str = "") -> None:
+        """Notes what changed since the last look: + new, ~ changed, - gone; then the bytes in the log."""
+        now: Znodes = {}
+        for root in self._roots:
+            now |= self._tree(root)
+        changes = []
+        for path in sorted(self._znodes.keys() | now.keys()):
+            before, after = self._znodes.get(path), now.get(path)
+            if before == after or self._is_only_a_parent(path, now):
+                continue
+            if before is None or after is None:
+                changes.append(f"|{'+-'[after is None]} {path}")
+                changes += [f"|    {_text(found)}" for found in (before, after) if found is not None and found[0]]
+            else:
+                changes += [f"|~ {path}", f"|    {_text(before)} -> {_text(after)}"]
+        if changes and when:
+            changes.insert(0, f"{when}:")
+        self.report.znodes += changes
+        self._znodes = now
+        self._look_at_log(when)
+
+    def _is_only_a_parent(self, path: str, now: Znodes) -> bool:
+        """Without data and with children: the children tell it all."""
+        both = self._znodes | now
+        return not both[path][0] and any(other.startswith(f"{path}/") for other in both)
+
+    def _tree(self, path: str) -> Znodes:
+        try:
+            data, stat = self.zk.get(path)
+            children = self.zk.get_children(path)
+        except NoNode:
+            return {}
+        found = {path: (data or b"", stat.version)}
+        for child in children:
+            found |= self._tree(f"{path}/{child}")
+        return found
+
+    def offset(self, group: str, topic: str, partition: int) -> tuple[int, int] | None:
+        """The committed offset in the classic znode, and the znode's version."""
+        try:
+            data, stat = self.zk.get(f"/consumers/{group}/offsets/{topic}/{partition}")
+        except NoNode:
+            return None
+        return int(data), stat.version
+
+    def set_znode(self, path: str, data: bytes) -> None:
+        """By hand, as any tool could."""
+        self.sent(f"zk: set {path} {data.decode()}")
+        try:
+            self.zk.create(path, data, makepath=True)
+        except NodeExists:
+            self.zk.set(path, data)
+
+    # Files.
+
+    def _find_log_dirs(self) -> list[Path]:
+        """The directories of a broker on this machine, recognised by their cluster id."""
+        cluster = self.admin.cluster()
+        found = []
+        for node in cluster.nodes:
+            try:
+                entries = {e.name: e.value for e in self.admin.describe_configs([str(node)], BROKER)[str(node)]}
+            except (KafkaError, KeyError):
+                continue
+            for name in (entries.get("log.dirs") or entries.get("log.dir") or "").split(","):
+                path = Path(name.strip())
+                try:
+                    ours = f"cluster.id={cluster.cluster_id}" in (path / "meta.properties").read_text()
+                except OSError:
+                    ours = False
+                if name.strip() and ours:
+                    found.append(path)
+        return found
+
+    def segments(self, topic: str, partition: int) -> list[Path]:
+        """The log files of a partition on this machine."""
+        return sorted(f for d in self.log_dirs for f in (d / f"{topic}-{partition}").glob("*.log"))
+
+    def _log_sizes(self) -> dict[str, int]:
+        step = f"{self.report.name.lower()}-{self.run}"
+        sizes: dict[str, int] = {}
+        for directory in self.log_dirs:
+            for partition in directory.glob(f"{step}*"):
+                sizes[partition.name] = sum(file.stat().st_size for file in partition.glob("*.log"))
+        return sizes
+
+    def _look_at_log(self, when: str) -> None:
+        now = self._log_sizes()
+        for name in sorted(now):
+            before = self._sizes.get(name, 0)
+            if now[name] != before:
+                note = f"{when}: " if when else ""
+                self.report.log_bytes.append(f"{note}{name}: {before} -> {now[name]} bytes")
+        self._sizes = now
+
+
+def _text(found: tuple[bytes, int]) -> str:
+    data, version = found
+    text = data.decode("utf-8", "replace")
+    if len(text) > LONG_DATA:
+        text = text[: LONG_DATA - 3] + "..."
+    return f"{text} (v{version})"
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value below which that share of the values lies."""
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]

@@ -1,7 +1,7 @@
 """Gives topics more partitions.
 
-Answered by the controller only (41 elsewhere). Each topic is checked by itself, in Kafka's words; the answer waits until
-this broker's metadata show a leader for every partition, as in CreateTopics.
+Answered by the controller only (41 elsewhere). Each topic is checked by itself, in Kafka's words; the answer waits
+until this broker's metadata show a leader for every partition, as in CreateTopics.
 v2 flexible; v3 quota errors.
 """
 

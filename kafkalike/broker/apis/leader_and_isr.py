@@ -1,7 +1,7 @@
 """The controller says who leads and who follows.
 
-Sent by the controller to the replicas concerned. An older broker or controller epoch than ours is refused as a whole (77,
-11); then each partition by its leader epoch. Wakes whoever waits for a leadership to come or go.
+Sent by the controller to the replicas concerned. An older broker or controller epoch than ours is refused as a whole
+(77, 11); then each partition by its leader epoch. Wakes whoever waits for a leadership to come or go.
 v0 flat list; v1 is_new; v2 broker epoch, by topic; v3 reassignments; v4 flexible; v5 topic ids, answers by id;
 v6 recovery state; v7 is_kraft_controller.
 """

@@ -1,7 +1,7 @@
 """The controller says who is alive and who leads what, to every broker.
 
-Sent by the controller. An older broker or controller epoch than ours is refused (77, 11). Partitions are merged into the
-image that Metadata is answered from, brokers are replaced; wakes whoever waits for a topic to come or go.
+Sent by the controller. An older broker or controller epoch than ours is refused (77, 11). Partitions are merged into
+the image that Metadata is answered from, brokers are replaced; wakes whoever waits for a topic to come or go.
 v0 one address per broker; v1 endpoints; v2 racks; v3 listener names; v4 offline replicas; v5 broker epoch, by topic;
 v6 flexible; v7 topic ids; v8 is_kraft_controller.
 """

@@ -20,8 +20,8 @@ from zk.client import KazooClient, NodeExists, NoNode
 
 Znodes = dict[str, tuple[bytes, int]]
 
-# So much of a znode's data fits into the 80 columns, with its version.
-LONG_DATA = 54
+# So much of a znode's data fits into a line.
+LINE = 62
 
 
 class Stage:
@@ -109,10 +109,11 @@ class Stage:
     # What a step makes.
 
     def topic(self, partitions: int = 2) -> str:
-        """A new topic of this step, with all its leaders."""
+        """A new topic of this step, with all its leaders. What creation does in ZooKeeper is shown the first time."""
         name = self._name(self._topics)
+        if not self._topics:
+            self.watch(f"/brokers/topics/{name}", f"/config/topics/{name}")
         self._topics.append(name)
-        self.watch(f"/brokers/topics/{name}", f"/config/topics/{name}")
         self.admin.create_topic(name, partitions, 1)
         self.wait(lambda: self._led(name, partitions), f"every partition of {name} has a leader")
         self._sizes = self._log_sizes()
@@ -222,9 +223,11 @@ class Stage:
                 continue
             if before is None or after is None:
                 changes.append(f"|{'+-'[after is None]} {path}")
-                changes += [f"|    {_text(found)}" for found in (before, after) if found is not None and found[0]]
+                changes += [
+                    line for found in (before, after) if found is not None and found[0] for line in _lines(found)
+                ]
             else:
-                changes += [f"|~ {path}", f"|    {_text(before)} -> {_text(after)}"]
+                changes += [f"|~ {path}", *_lines(before, " ->"), *_lines(after)]
         if changes and when:
             changes.insert(0, f"{when}:")
         self.report.znodes += changes
@@ -306,12 +309,12 @@ class Stage:
         self._sizes = now
 
 
-def _text(found: tuple[bytes, int]) -> str:
+def _lines(found: tuple[bytes, int], end: str = "") -> list[str]:
     data, version = found
-    text = data.decode("utf-8", "replace")
-    if len(text) > LONG_DATA:
-        text = text[: LONG_DATA - 3] + "..."
-    return f"{text} (v{version})"
+    text = f"{data.decode('utf-8', 'replace')} (v{version}){end}"
+    if len(text) > 2 * LINE:
+        text = f"{text[: 2 * LINE - 11]}... (v{version})"
+    return [f"|    {text[start : start + LINE]}" for start in range(0, len(text), LINE)]
 
 
 def percentile(values: list[float], share: float) -> float:

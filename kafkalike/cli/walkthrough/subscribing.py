@@ -20,8 +20,8 @@ def subscribes(stage: Stage) -> None:
     table = stage.tool("kafka-consumer-groups.sh", "--describe", "--members", "--group", group, show=False)
     member = next((line.split() for line in table.splitlines() if consumer.member_id in line), [])
     if member:
-        stage.seen("| CONSUMER-ID                                 HOST         #PARTITIONS")
-        stage.seen(f"| {member[1][:42]:<43} {member[2]:<12} {member[4]}")
+        stage.seen("| CONSUMER-ID                          HOST         #PARTITIONS")
+        stage.seen(f"| {member[1][:36]:<36} {member[2]:<12} {member[4]}")
     stage.holds(member and member[4] == "2", "kafka-consumer-groups.sh shows the member, with both partitions")
 
     classic = _classic_consumer(stage, group, topic)

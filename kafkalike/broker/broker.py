@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 
 from kafkalike.broker.dispatch import Dispatch
 from kafkalike.broker.sessions import FetchSessions
-from kafkalike.cluster import znodes
+from kafkalike.cluster import topic_names, znodes
 from kafkalike.cluster.cache import MetadataCache
 from kafkalike.cluster.membership import Membership, MembershipError
 from kafkalike.config import Config, ConfigException, Endpoint
@@ -25,6 +25,7 @@ from kafkalike.controller import topics
 from kafkalike.controller.controller import Controller
 from kafkalike.coordinator.producer_ids import ProducerIds
 from kafkalike.coordinator.shards import Groups
+from kafkalike.errors import Error, KafkaError
 from kafkalike.net.server import Limits, Listener, Server
 from kafkalike.protocol.messages import api_versions
 from kafkalike.replication.replicas import Replicas
@@ -92,7 +93,7 @@ class Broker:
         self._bind()
         self.membership.endpoints = self._advertised()
         self.membership.on_registered(self._registered)
-        self.controller = Controller(self.zk, self.broker_id, config, self.send, self.reactor)
+        self.controller = Controller(self.zk, self.broker_id, config, self.send, self.reactor, self.membership)
         self.producer_ids = ProducerIds(self.zk, self.broker_id)
         self.groups = Groups(self)
         await self.membership.register(self.broker_id)
@@ -211,6 +212,13 @@ class Broker:
     ) -> Deferred[None]:
         """Creates a topic that was not asked for by CreateTopics: an internal or an automatic one."""
         return topics.create(self, name, partitions, replication_factor, configs or {})
+
+    @staticmethod
+    def check_topic_name(name: str) -> None:
+        """INVALID_TOPIC_EXCEPTION for a name that no topic may have."""
+        reason = topic_names.illegal(name)
+        if reason:
+            raise KafkaError(Error.INVALID_TOPIC_EXCEPTION, reason)
 
 
 def _own_name() -> str:

@@ -17,6 +17,7 @@ from kafkalike.replication.replicas import READ_COMMITTED
 
 LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED = -1, -2, -3, -4, -5
 UNKNOWN = (-1, -1, -1)
+LEADER_EPOCHS = 4  # the first version that tells them
 
 
 def list_offsets(broker: Any, call: Any) -> Any:
@@ -33,8 +34,9 @@ def list_offsets(broker: Any, call: Any) -> Any:
                     limit = max(asked.max_num_offsets, 0)
                     answer.old_style_offsets = _boundaries(hosted, asked.timestamp)[:limit]
                 else:
-                    found = _look_up(hosted, asked.timestamp, request.isolation_level)
-                    answer.timestamp, answer.offset, answer.leader_epoch = found
+                    answer.timestamp, answer.offset, epoch = _look_up(hosted, asked.timestamp, request.isolation_level)
+                    if call.version >= LEADER_EPOCHS:
+                        answer.leader_epoch = epoch
             except KafkaError as problem:
                 answer.error_code = problem.error
             partitions.append(answer)

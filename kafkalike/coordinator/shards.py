@@ -489,13 +489,9 @@ class Groups:
         shard.serving = Serving.ACTIVE
         for served in list(shard.groups.values()):
             self._perform(shard, served, served.group.resume(now_ms))
-        log.info(
-            "Loaded %d groups of %s-%d in %d ms",
-            len(values),
-            TOPIC,
-            shard.index,
-            (self._reactor.seconds() - began) * 1000,
-        )
+        took_ms = (self._reactor.seconds() - began) * 1000
+        level = logging.INFO if values else logging.DEBUG
+        log.log(level, "Loaded %d groups of %s-%d in %d ms", len(values), TOPIC, shard.index, took_ms)
 
     async def _read_log(self, shard: Shard) -> dict[str, records.GroupValue]:
         """The newest record of each group, from all of the partition's log."""
@@ -523,7 +519,8 @@ class Groups:
         self.commits.drop(shard.fence)
         for served in shard.groups.values():
             self._perform(shard, served, served.group.unload())
-        log.info("%s-%d is coordinated elsewhere", TOPIC, shard.index)
+        if shard.groups:
+            log.info("%d groups of %s-%d are coordinated elsewhere", len(shard.groups), TOPIC, shard.index)
 
     # What goes away with time and with topics.
 

@@ -29,9 +29,14 @@ class Fail(click.ClickException):
 class Command(click.Command):
     """A click command whose errors look like those of Kafka's tools."""
 
+    def __init__(self, *args: Any, bare: bool = False, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.bare = bare
+        """It does something without any argument; else the help is shown then."""
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Writes abbreviated names in full first; without any argument, shows the help."""
-        if not args:
+        """Writes abbreviated names in full first."""
+        if not args and not self.bare:
             click.echo(self.get_help(ctx), err=True)
             ctx.exit(1)
         names = [name for p in self.get_params(ctx) for name in p.opts if name.startswith("--")]

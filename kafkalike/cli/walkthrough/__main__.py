@@ -125,7 +125,7 @@ STEPS = (
 )
 
 
-@click.command("walkthrough.sh", cls=Command, help="Walk through the documented publish-subscribe workflow.")
+@click.command("walkthrough.sh", cls=Command, bare=True, help="Walk through the documented publish-subscribe workflow.")
 @click.option("--bootstrap-server", metavar="HOST:PORT,...", help="Walk on this cluster, with --zookeeper.")
 @click.option("--zookeeper", metavar="HOST:PORT[/CHROOT]", help="The ZooKeeper of that cluster.")
 @click.option("--step", metavar="N", help="Only this step: 1 to 14, or W1 to W14.")

@@ -227,7 +227,9 @@ class Stage:
                     line for found in (before, after) if found is not None and found[0] for line in _lines(found)
                 ]
             else:
-                changes += [f"|~ {path}", *_lines(before, " ->"), *_lines(after)]
+                lines = _lines(before, " ->") + _lines(after)
+                whole = "|    " + " ".join(line.removeprefix("|").strip() for line in lines)
+                changes += [f"|~ {path}", *([whole] if len(whole) <= LINE else lines)]
         if changes and when:
             changes.insert(0, f"{when}:")
         self.report.znodes += changes

@@ -198,30 +198,64 @@ def _iterate(header: BatchHeader, data: bytes) -> Iterator[Record]:
     append_time = header.max_timestamp if header.timestamp_type else None
     end = len(data)
     pos = 0
-    # Consumers spend their time here: every number is tried as a single byte before _varint is called.
+    key: bytes | None
+    value: bytes | None
+    # Consumers spend their time here: most numbers are a single byte, the rest is left to _varint.
     try:
         for _ in range(header.record_count):
-            byte = data[pos]
-            length, pos = (byte >> 1 ^ -(byte & 1), pos + 1) if byte < 0x80 else _varint(data, pos)
+            length = data[pos]
+            if length < 0x80:
+                length = length >> 1 ^ -(length & 1)
+                pos += 1
+            else:
+                length, pos = _varint(data, pos)
             stop = pos + length
             if stop > end:
                 raise ProtocolError(f"record of {length} bytes, {end - pos} left")
             # Here are the record's attributes, of which none exist.
             pos += 1
-            byte = data[pos]
-            delta, pos = (byte >> 1 ^ -(byte & 1), pos + 1) if byte < 0x80 else _varint(data, pos, 64)
+            delta = data[pos]
+            if delta < 0x80:
+                delta = delta >> 1 ^ -(delta & 1)
+                pos += 1
+            else:
+                delta, pos = _varint(data, pos, 64)
             timestamp = base_timestamp + delta if append_time is None else append_time
-            byte = data[pos]
-            delta, pos = (byte >> 1 ^ -(byte & 1), pos + 1) if byte < 0x80 else _varint(data, pos)
+            delta = data[pos]
+            if delta < 0x80:
+                delta = delta >> 1 ^ -(delta & 1)
+                pos += 1
+            else:
+                delta, pos = _varint(data, pos)
             offset = base_offset + delta
-            byte = data[pos]
-            length, pos = (byte >> 1 ^ -(byte & 1), pos + 1) if byte < 0x80 else _varint(data, pos)
-            key, pos = (data[pos : pos + length], pos + length) if length >= 0 else (_null(length), pos)
-            byte = data[pos]
-            length, pos = (byte >> 1 ^ -(byte & 1), pos + 1) if byte < 0x80 else _varint(data, pos)
-            value, pos = (data[pos : pos + length], pos + length) if length >= 0 else (_null(length), pos)
-            byte = data[pos]
-            count, pos = (byte >> 1 ^ -(byte & 1), pos + 1) if byte < 0x80 else _varint(data, pos)
+            length = data[pos]
+            if length < 0x80:
+                length = length >> 1 ^ -(length & 1)
+                pos += 1
+            else:
+                length, pos = _varint(data, pos)
+            if length >= 0:
+                key = data[pos : pos + length]
+                pos += length
+            else:
+                key = _null(length)
+            length = data[pos]
+            if length < 0x80:
+                length = length >> 1 ^ -(length & 1)
+                pos += 1
+            else:
+                length, pos = _varint(data, pos)
+            if length >= 0:
+                value = data[pos : pos + length]
+                pos += length
+            else:
+                value = _null(length)
+            count = data[pos]
+            if count < 0x80:
+                count = count >> 1 ^ -(count & 1)
+                pos += 1
+            else:
+                count, pos = _varint(data, pos)
             headers: Headers = ()
             if count:
                 headers, pos = _headers(data, pos, count)
@@ -239,15 +273,17 @@ def _varint(data: bytes, pos: int, bits: int = 32) -> tuple[int, int]:
     value = data[pos]
     pos += 1
     if value > 0x7F:
-        value &= 0x7F
-        for shift in range(7, bits, 7):
+        byte = data[pos]
+        pos += 1
+        value = value & 0x7F | (byte & 0x7F) << 7
+        shift = 14
+        while byte > 0x7F:
+            if shift >= bits:
+                raise ProtocolError("varint too long")
             byte = data[pos]
             pos += 1
             value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                break
-        else:
-            raise ProtocolError("varint too long")
+            shift += 7
         if value >> bits:
             raise ProtocolError("varint too large")
     return (value >> 1) ^ -(value & 1), pos

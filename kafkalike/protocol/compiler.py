@@ -399,9 +399,10 @@ class _Writer(_Source):
                     self.emit(f"{count} = len({data}){more}")
                 self.emit(f"else: {count} = {null}")
             elif kind == "records":
+                self.emit("ranged = False")
                 self.emit(f"if {data} is None: {count} = {null}")
                 self.emit(f"elif isinstance({data}, (bytes, memoryview, bytearray)): {count} = len({data}){more}")
-                self.emit(f"else: {count} = {data}.size{more}")
+                self.emit(f"else: {count}, ranged = {data}.size{more}, True")
             elif nullable:
                 self.emit(f"{count} = {null} if {data} is None else len({data}){more}")
             else:
@@ -409,7 +410,7 @@ class _Writer(_Source):
         self.length(count, classic)
         if kind == "records":
             with self.block(f"if {data} is not None:"):
-                self.emit(f"if not isinstance({data}, (bytes, memoryview, bytearray)): apart.append(len(out))")
+                self.emit("if ranged: apart.append(len(out))")
                 self.emit(f"w({data})")
         elif nullable:
             self.emit(f"if {data} is not None: w({data})")

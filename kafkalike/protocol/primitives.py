@@ -79,9 +79,13 @@ def read_varlong(buf: Buffer, pos: int) -> tuple[int, int]:
 
 
 def write_uvarint(value: int) -> bytes:
-    assert value >= 0, value
-    if value < 0x80:
+    if 0 <= value < 0x80:
         return _SINGLE[value]
+    if 0 <= value < 0x4000:
+        return bytes((value & 0x7F | 0x80, value >> 7))
+    if 0 <= value < 0x200000:
+        return bytes((value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14))
+    assert value >= 0, value
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

@@ -190,9 +190,7 @@ class LogDirectory:
 
     # Logs come and go
 
-    def create(
-        self, topic: str, partition: int, topic_id: bytes | None, config: LogConfig, now_ms: int = 0
-    ) -> Log:
+    def create(self, topic: str, partition: int, topic_id: bytes | None, config: LogConfig, now_ms: int = 0) -> Log:
         """A new, empty log."""
         if self.offline is not None:
             raise self.offline

@@ -20,7 +20,7 @@ from kafkalike.storage.files import DISK, Files
 
 # At 512 entries a write costs some tens of microseconds, and a partition's unwritten entries at most 40 KB.
 PENDING: Final = 512
-# Below this many entries the rest of a binary search is done on one block.
+# So many entries are read at once and kept for the next lookup.
 BLOCK: Final = 512
 
 OFFSETS: Final = struct.Struct(">ii")
@@ -30,7 +30,7 @@ TIMES: Final = struct.Struct(">qi")
 class Index:
     """Pairs of ascending numbers in a file."""
 
-    __slots__ = ("path", "_entry", "_files", "_stored", "_first", "_second", "_last")
+    __slots__ = ("path", "_entry", "_files", "_stored", "_first", "_second", "_last", "_block")
 
     def __init__(self, path: str, entry: struct.Struct, files: Files = DISK) -> None:
         self.path = path
@@ -40,6 +40,8 @@ class Index:
         self._first: list[int] = []
         self._second: list[int] = []
         self._last: tuple[int, int] | None = None
+        # The stretch of the file that the last lookup read: the next one is often in it too.
+        self._block = b""
 
     def __len__(self) -> int:
         return self._stored + len(self._first)
@@ -65,28 +67,45 @@ class Index:
             return self._first[found], self._second[found]
         if not self._stored:
             return None
-        fd = self._files.open(self.path, write=False)
-        try:
-            return self._floor_stored(fd, column, value)
-        finally:
-            self._files.close(fd)
+        found = self._search(self._block, column, value)
+        if 0 < found < len(self._block) // self._entry.size:
+            first, second = self._entry.unpack_from(self._block, (found - 1) * self._entry.size)
+            return first, second
+        self._block = self._load(column, value)
+        found = self._search(self._block, column, value)
+        if not found:
+            return None
+        first, second = self._entry.unpack_from(self._block, (found - 1) * self._entry.size)
+        return first, second
 
-    def _floor_stored(self, fd: int, column: int, value: int) -> tuple[int, int] | None:
-        entry = self._entry
-        low, high = 0, self._stored
-        while high - low > BLOCK:
+    def _search(self, block: bytes, column: int, value: int) -> int:
+        """How many entries of the block are not above `value`."""
+        unpack, size = self._entry.unpack_from, self._entry.size
+        low, high = 0, len(block) // size
+        while low < high:
             middle = (low + high) // 2
-            data = self._files.pread(fd, entry.size, middle * entry.size)
-            if len(data) < entry.size:
-                high = middle
-            elif entry.unpack(data)[column] <= value:
-                low = middle
+            if unpack(block, middle * size)[column] <= value:
+                low = middle + 1
             else:
                 high = middle
-        data = self._files.pread(fd, (high - low) * entry.size, low * entry.size)
-        block = list(entry.iter_unpack(data[: len(data) // entry.size * entry.size]))
-        found = bisect_right(block, value, key=lambda pair: pair[column]) - 1
-        return (block[found][0], block[found][1]) if found >= 0 else None
+        return low
+
+    def _load(self, column: int, value: int) -> bytes:
+        """The stretch of the file where `value` belongs."""
+        size = self._entry.size
+        fd = self._files.open(self.path, write=False)
+        try:
+            low, high = 0, self._stored
+            while high - low > BLOCK:
+                middle = (low + high) // 2
+                data = self._files.pread(fd, size, middle * size)
+                if len(data) == size and self._entry.unpack(data)[column] <= value:
+                    low = middle
+                else:
+                    high = middle
+            return self._files.pread(fd, BLOCK * size, low * size)
+        finally:
+            self._files.close(fd)
 
     def _read(self, start: int, count: int) -> list[tuple[int, int]]:
         if not self._stored:
@@ -154,12 +173,14 @@ class Index:
                 self._files.close(fd)
         self._stored = low
         self._last = None
+        self._block = b""
 
     def reset(self) -> None:
         """Empties the index: its file too."""
         self._first.clear()
         self._second.clear()
         self._last = None
+        self._block = b""
         self._stored = 0
         fd = self._files.open(self.path, create=True)
         try:

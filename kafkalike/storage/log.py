@@ -32,7 +32,7 @@ from kafkalike.storage import recovery
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.epochs import Epochs
 from kafkalike.storage.files import DISK, PASSING, DirectoryOffline, Files
-from kafkalike.storage.producers import Producers
+from kafkalike.storage.producers import MAX_SEQUENCE, Producers
 from kafkalike.storage.recovery import EPOCHS_FILE, SNAPSHOT, Loaded
 from kafkalike.storage.segment import (
     CONTINUED,
@@ -59,6 +59,7 @@ OPEN_SEGMENTS: Final = 8  # inactive segments of one log whose files stay open f
 CLIENT, COORDINATOR = 0, 1
 
 _HEAD = struct.Struct(">qii")
+_new = tuple.__new__
 _unpack_header = HEADER.unpack_from
 _pack_head = _HEAD.pack
 
@@ -330,9 +331,18 @@ class Log:
             header = _unpack_header(records)
             _, length, _, _, _, attributes, delta, _, timestamp, producer_id, epoch, sequence, count = header
         if producer_id >= 0:
-            sent = self._check_producer(records, header, origin)
-            if sent is not None:
-                return sent
+            producer = self.producers.entries.get(producer_id)
+            if (
+                producer is None
+                or producer.epoch != epoch
+                or producer.next_sequence != sequence
+                or attributes & (TRANSACTIONAL | CONTROL)
+                or producer.txn_first_offset >= 0
+            ):
+                producer = None
+                sent = self._check_producer(records, header, origin)
+                if sent is not None:
+                    return sent
         base = self.log_end_offset
         last = base + delta
         segment = self._active
@@ -367,11 +377,16 @@ class Log:
         if not position:
             self._begun(segment, timestamp, now_ms)
         if producer_id >= 0:
-            self._note_producer(records, header, base)
+            if producer is not None:
+                producer.add((sequence + delta) & MAX_SEQUENCE, last, delta, timestamp)
+            else:
+                self._note_producer(records, header, base)
         self._unflushed += count
         if self._unflushed >= self._flush_messages:
             self.flush()
-        return Appended(base, last, timestamp if attributes & APPEND_TIME else -1, self.log_start_offset, False)
+        return _new(
+            Appended, (base, last, timestamp if attributes & APPEND_TIME else -1, self.log_start_offset, False)
+        )
 
     def append_as_follower(self, records: memoryview, now_ms: int) -> Appended | None:
         """Batches from the leader, offsets and epochs as they are; a cut-off last batch is left out. None if there
@@ -579,13 +594,18 @@ class Log:
         `min_one_batch`, at least one batch. None when there is nothing to give."""
         segment = self._active
         recent = segment.recent_offsets
-        # The consumer at the end of the log: it wants all from a batch that was just appended.
-        if limit_offset == self.log_end_offset and recent and recent[0] <= offset < limit_offset:
+        # The consumer or follower at the end of the log: it wants all from a batch that was just appended.
+        if recent and recent[0] <= offset < limit_offset and offset >= self.log_start_offset and self.offline is None:
             place = bisect_right(recent, offset) - 1
-            if recent[place] == offset and offset >= self.log_start_offset and self.offline is None:
-                position = segment.recent_positions[place]
-                end = segment.size
-                if end - position <= max_bytes:
+            if recent[place] == offset:
+                position = end = segment.recent_positions[place]
+                if limit_offset == self.log_end_offset:
+                    end = segment.size
+                else:
+                    last = bisect_right(recent, limit_offset) - 1
+                    if recent[last] == limit_offset:
+                        end = segment.recent_positions[last]
+                if 0 < end - position <= max_bytes:
                     continued = segment.continued
                     continued[limit_offset] = end
                     if len(continued) > CONTINUED:

@@ -21,6 +21,8 @@ from kafkalike.errors import Error, KafkaError
 WINDOW: Final = 5  # batches kept for duplicates, and so the most a client may have in flight
 MAX_SEQUENCE: Final = 2**31 - 1
 
+_new = tuple.__new__
+
 _HEAD = struct.Struct(">hIi")
 _ENTRY = struct.Struct(">qhiqiqiq")
 
@@ -55,14 +57,31 @@ def back(sequence: int, count: int) -> int:
 class Producer:
     """The state of one producer id."""
 
-    __slots__ = ("epoch", "coordinator_epoch", "timestamp", "txn_first_offset", "batches")
+    __slots__ = ("epoch", "next_sequence", "coordinator_epoch", "timestamp", "txn_first_offset", "batches")
 
     def __init__(self, epoch: int = -1) -> None:
         self.epoch = epoch
+        self.next_sequence = 0  # what this epoch's next batch has to begin with
         self.coordinator_epoch = -1
         self.timestamp = -1
         self.txn_first_offset = -1
         self.batches: list[Sent] = []
+
+    def add(self, last_sequence: int, last_offset: int, delta: int, timestamp: int) -> None:
+        """A batch of the current epoch is in the log."""
+        batches = self.batches
+        batches.append(_new(Sent, (last_sequence, last_offset, delta, timestamp)))
+        if len(batches) > WINDOW:
+            del batches[0]
+        self.next_sequence = (last_sequence + 1) & MAX_SEQUENCE
+        self.timestamp = timestamp
+
+    def begin(self, epoch: int) -> None:
+        """A new epoch: its sequences begin at 0."""
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self.next_sequence = 0
+            self.batches.clear()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Producer) and all(getattr(self, f) == getattr(other, f) for f in self.__slots__)
@@ -105,10 +124,9 @@ class Producers:
                 f"Producer {producer_id} has epoch {entry.epoch} here, the batch comes with the older {epoch}.",
             )
         if client:
-            if epoch != entry.epoch:
-                expected = 0 if entry.epoch != -1 else sequence
-            else:
-                expected = ahead(entry.batches[-1].last_sequence, 1) if entry.batches else 0
+            expected = entry.next_sequence if epoch == entry.epoch else 0
+            if entry.epoch == -1:
+                expected = sequence
             if sequence != expected:
                 raise KafkaError(
                     Error.OUT_OF_ORDER_SEQUENCE_NUMBER,
@@ -128,14 +146,8 @@ class Producers:
         entry = self.entries.get(producer_id)
         if entry is None:
             entry = self.entries[producer_id] = Producer(epoch)
-        elif entry.epoch != epoch:
-            entry.epoch = epoch
-            entry.batches.clear()
-        last = (sequence + delta) & MAX_SEQUENCE if sequence >= 0 else -1
-        entry.batches.append(Sent(last, base_offset + delta, delta, timestamp))
-        if len(entry.batches) > WINDOW:
-            del entry.batches[0]
-        entry.timestamp = timestamp
+        entry.begin(epoch)
+        entry.add((sequence + delta) & MAX_SEQUENCE if sequence >= 0 else -1, base_offset + delta, delta, timestamp)
         if txn and entry.txn_first_offset < 0:
             entry.txn_first_offset = base_offset
             self.open[base_offset] = producer_id
@@ -164,9 +176,7 @@ class Producers:
         entry = self.entries.get(producer_id)
         if entry is None:
             entry = self.entries[producer_id] = Producer(epoch)
-        elif entry.epoch != epoch:
-            entry.epoch = epoch
-            entry.batches.clear()
+        entry.begin(epoch)
         first = entry.txn_first_offset
         entry.txn_first_offset = -1
         entry.coordinator_epoch = coordinator_epoch
@@ -234,7 +244,7 @@ class Producers:
             entry.timestamp = timestamp
             entry.txn_first_offset = first
             if last_offset >= 0:
-                entry.batches.append(Sent(last_sequence, last_offset, delta, timestamp))
+                entry.add(last_sequence, last_offset, delta, timestamp)
             if first >= 0:
                 starts[first] = producer_id
         producers.open = dict(sorted(starts.items()))

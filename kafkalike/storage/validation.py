@@ -68,7 +68,8 @@ def _check_frame(records: memoryview, config: LogConfig) -> Header:
         raise KafkaError(Error.CORRUPT_MESSAGE, f"No record batch: magic {magic}, length {length}.")
     if length + 12 != len(records):
         raise KafkaError(
-            Error.INVALID_RECORD, f"Only one record batch is allowed; the first is {length + 12} of {len(records)} bytes."
+            Error.INVALID_RECORD,
+            f"Only one record batch is allowed; the first is {length + 12} of {len(records)} bytes.",
         )
     if len(records) > config.max_message_bytes:
         raise KafkaError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import subprocess
 import sys
@@ -33,6 +34,8 @@ class Stage:
         self.own = own
         self.run = "".join(random.choices("abcdefghjkmnpqrstuvwxyz", k=4))
         self.admin = Admin(bootstrap, client_id="walkthrough")
+        # W12 takes ZooKeeper away on purpose: its client need not tell.
+        logging.getLogger("kazoo").setLevel(logging.CRITICAL)
         self.zk = KazooClient(hosts=zookeeper, timeout=10)
         self.zk.start(timeout=15)
         self.log_dirs = [own.log_dir] if own is not None else self._find_log_dirs()

@@ -245,7 +245,7 @@ class Producer:
         waiting: dict[Any, list[Batch]] = {}
         for node, group in routes.items():
             try:
-                connection = self.network.connection(node)
+                connection = self.network.connection(node, "produce")
             except Disconnected as problem:
                 self._failed_all(group, problem)
                 continue

@@ -212,7 +212,8 @@ class Dispatch:
             if key == API_VERSIONS:
                 return Unsupported(connection, correlation_id, self._unsupported_version())
             raise ProtocolError(f"{api.name} version {version} is not supported")
-        request = api.request.decode(version, frame, position)
+        # Apache's brokers ignore what follows the last field, and librdkafka's Metadata v12 relies on that.
+        request = api.request.decode(version, frame, position, False)
         return Call(self._broker, connection, api, version, correlation_id, client_id or "", request)
 
     def call_locally(self, request: Any) -> Any:

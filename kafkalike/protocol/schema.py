@@ -217,14 +217,15 @@ class Message(Struct):
         cls._writers = _ByVersion(cls, compile_writer)
 
     @classmethod
-    def decode(cls: type[M], version: int, buf: bytes | memoryview, pos: int = 0) -> M:
-        """The message that fills `buf` from `pos` to its end; ProtocolError if it does not exactly."""
+    def decode(cls: type[M], version: int, buf: bytes | memoryview, pos: int = 0, exact: bool = True) -> M:
+        """The message that fills `buf` from `pos` to its end; ProtocolError if there is less, and, when `exact`,
+        if there is more."""
         end = len(buf)
         try:
             message, pos = cls._readers[version](buf, pos, end)
         except (ValueError, IndexError, StructError) as why:
             raise ProtocolError(f"{cls.title} v{version}: {why}") from why
-        if pos != end:
+        if exact and pos != end:
             raise ProtocolError(f"{cls.title} v{version}: {end - pos} bytes too many")
         return message  # type: ignore[no-any-return]
 

@@ -155,6 +155,11 @@ def test_unknown_apis_and_versions_break_the_protocol(dispatch, connection, key,
         dispatch.begin(connection, struct.pack(">hhih", key, version, 7, -1) + b"\0" * 20)
 
 
-def test_trailing_bytes_break_the_protocol(dispatch, connection):
+def test_trailing_bytes_are_ignored_as_apache_does_and_missing_ones_break_the_protocol(dispatch, connection):
+    handled_by(dispatch, DELETE_RECORDS, lambda broker, call: delete_records.Response())
+    sent = frame(DELETE_RECORDS, 2, delete_records.Request().encode(2))
+    call = dispatch.begin(connection, sent + b"xyz")
+    call.run()
+    assert body(call) == delete_records.Response().encode(2)
     with pytest.raises(ProtocolError):
-        dispatch.begin(connection, frame(DELETE_RECORDS, 2, delete_records.Request().encode(2) + b"x"))
+        dispatch.begin(connection, sent[:-1])

@@ -42,7 +42,7 @@ async def describe_configs(broker: Any, call: Any) -> Any:
             result.error_message = problem.message
         else:
             wanted = resource.configuration_keys
-            result.configs = [_render(e, call.request) for e in entries if wanted is None or e[0] in wanted]
+            result.configs = [_render(e, call) for e in entries if wanted is None or e[0] in wanted]
         results.append(result)
     return messages.Response(results=results)
 
@@ -98,8 +98,9 @@ def _broker_chain(config: Any, name: str, factor: int) -> list[tuple[str, str | 
     ]
 
 
-def _render(entry: tuple[Any, ...], request: Any) -> Any:
+def _render(entry: tuple[Any, ...], call: Any) -> Any:
     name, kind, sentence, read_only, chain = entry
+    request = call.request
     _, value, source = chain[0] if chain else NOTHING
     sensitive = kind == tables.PASSWORD
     synonyms = []
@@ -107,14 +108,16 @@ def _render(entry: tuple[Any, ...], request: Any) -> Any:
         synonyms = [
             messages.DescribeConfigsSynonym(name=n, value=None if sensitive else v, source=s) for n, v, s in chain if n
         ]
-    return messages.DescribeConfigsResourceResult(
+    result = messages.DescribeConfigsResourceResult(
         name=name,
         value=None if sensitive else value,
         read_only=read_only,
-        is_default=source == DEFAULT,
         config_source=source,
         is_sensitive=sensitive,
         synonyms=synonyms,
         config_type=TYPES[kind],
         documentation=sentence if request.include_documentation else None,
     )
+    if call.version == 0:
+        result.is_default = source == DEFAULT
+    return result

@@ -10,6 +10,8 @@ import pytest
 
 from tests.servers import ApacheBroker, Broker, DebianZooKeeper, EmbeddedZooKeeper, Kafka, Server, ZooKeeper
 
+pytest_plugins = ["tests.zoo"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--on", choices=["kafkalike", "apache"], default="kafkalike", help="whose broker the clients use")
@@ -36,8 +38,9 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         (ApacheBroker if request.param == "apache" else Broker)(home / "broker", zookeeper.connect) as broker,
     ):
         yield Kafka(broker, zookeeper)
-    assert "Traceback" not in broker.output(), broker.output()[-3000:]
-    assert "Traceback" not in zookeeper.output(), zookeeper.output()[-3000:]
+    for server in (broker, zookeeper):
+        at = server.output().find("Traceback")
+        assert at < 0, f"{server.log}: {server.output()[max(at - 300, 0) : at + 3000]}"
 
 
 @pytest.fixture

@@ -1,0 +1,210 @@
+"""The client on the reactor, against both servers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet import reactor
+
+from tests.reactor import on_reactor, until
+from tests.servers import free_port
+from tests.zoo import Clients
+from zk.client import (
+    BadVersion,
+    Check,
+    ConnectionClosed,
+    ConnectionLoss,
+    ConnectTimeout,
+    Create,
+    Delete,
+    NodeExists,
+    NoNode,
+    NotEmpty,
+    Set,
+    ZkClient,
+    gather,
+)
+
+
+@pytest.mark.real_zookeeper
+@on_reactor
+async def test_nodes_are_made_read_written_and_deleted(clients: Clients) -> None:
+    zk = await clients.open()
+    assert "/a" == await zk.create("/a")
+    data, stat = await zk.get("/a")
+    assert (None, 0) == (data, stat.version)
+    assert 1 == (await zk.set("/a", b"x")).version
+    assert b"x" == (await zk.get("/a"))[0]
+    assert ["a"] == await zk.children("/")
+    assert "/a/b" == await zk.create("/a/b", b"", ephemeral=True)
+    assert zk.session_id == (await zk.exists("/a/b")).ephemeralOwner
+    with pytest.raises(NotEmpty):
+        await zk.delete("/a")
+    await zk.delete("/a/b", 0)
+    await zk.delete("/a")
+    assert await zk.exists("/a") is None
+
+
+@pytest.mark.real_zookeeper
+@on_reactor
+async def test_errors_are_exceptions(clients: Clients) -> None:
+    zk = await clients.open()
+    with pytest.raises(NoNode):
+        await zk.get("/none")
+    with pytest.raises(NoNode):
+        await zk.create("/none/below")
+    await zk.create("/a")
+    with pytest.raises(NodeExists):
+        await zk.create("/a")
+    with pytest.raises(BadVersion):
+        await zk.set("/a", b"", 7)
+    with pytest.raises(BadVersion):
+        await zk.delete("/a", 7)
+
+
+@pytest.mark.real_zookeeper
+@on_reactor
+async def test_parents_and_the_chroot_are_made_with_null_data(clients: Clients) -> None:
+    zk = await clients.open()
+    assert "/a/b/c" == await zk.create("/a/b/c", b"x", makepath=True)
+    assert "/a/b/d" == await zk.create("/a/b/d", b"x", makepath=True)
+    await zk.ensure_path("/a/e/f")
+    for path in ("/", "/a", "/a/b", "/a/e", "/a/e/f"):
+        assert (await zk.get(path))[0] is None
+    with pytest.raises(NodeExists):
+        await zk.create("/a/b/c", b"y", makepath=True)
+
+
+@pytest.mark.real_zookeeper
+@on_reactor
+async def test_sequential_names_come_without_the_chroot(clients: Clients) -> None:
+    zk = await clients.open()
+    assert "/n-0000000000" == await zk.create("/n-", None, sequence=True)
+    assert "/n-0000000001" == await zk.create("/n-", None, sequence=True)
+
+
+@pytest.mark.real_zookeeper
+@on_reactor
+async def test_a_multi_is_all_or_nothing_and_says_which_part_failed(clients: Clients) -> None:
+    zk = await clients.open()
+    results = await zk.multi([Create("/e", None, True), Set("/e", b"x", 0), Check("/e", 1), Create("/p", b"")])
+    assert ("/e", 1, True, "/p") == (results[0], results[1].version, results[2], results[3])
+    with pytest.raises(BadVersion) as caught:
+        await zk.multi([Delete("/p"), Check("/e", 1), Set("/e", b"y", 7), Create("/q")])
+    assert 2 == caught.value.index  # type: ignore[attr-defined]
+    assert ["e", "p"] == sorted(await zk.children("/"))
+    assert await zk.multi([Delete("/p"), Delete("/e", 1)]) == [True, True]
+
+
+@pytest.mark.real_zookeeper
+@on_reactor
+async def test_watches_fire_once_without_the_chroot(clients: Clients) -> None:
+    zk = await clients.open()
+    seen: list[Any] = []
+    await zk.exists("/a", seen.append)
+    await zk.children("/", seen.append)
+    await zk.create("/a")
+    await zk.set("/a", b"x")
+    await zk.sync()
+    assert [("CREATED", "/a"), ("CHILD", "/")] == sorted(((e.type, e.path) for e in seen), reverse=True)
+
+
+@on_reactor
+async def test_answers_and_watch_events_come_in_the_servers_order(clients: Clients) -> None:
+    zk = await clients.open()
+    order: list[Any] = []
+    await zk.create("/a")
+    await zk.exists("/a", lambda event: order.append("event"))
+    answers = [zk.get("/a").addCallback(lambda _, i=i: order.append(i)) for i in range(300)]
+    changed = zk.set("/a", b"x").addCallback(lambda _: order.append("set"))
+    await gather([*answers, changed])
+    assert [*range(300), "event", "set"] == order
+
+
+@on_reactor
+async def test_reads_survive_a_lost_connection_and_writes_say_that_they_may_not_have(clients: Clients) -> None:
+    zk = await clients.open()
+    states: list[str] = []
+    zk.add_listener(states.append)
+    await zk.create("/a")
+    session = zk.session_id
+    zk.drop_connection()
+    assert (None, 0) == (await zk.get("/a"))[:1] + ((await zk.get("/a"))[1].version,)
+    assert ["SUSPENDED", "CONNECTED"] == states
+    assert session == zk.session_id
+    zk.drop_connection()
+    with pytest.raises(ConnectionLoss):
+        await zk.set("/a", b"x")
+
+
+@on_reactor
+async def test_an_operation_issued_while_suspended_waits(clients: Clients) -> None:
+    zk = await clients.open()
+    answers: list[Any] = []
+
+    def suspended(state: str) -> None:
+        if state == "SUSPENDED":
+            zk.create("/waited").addBoth(answers.append)
+
+    zk.add_listener(suspended)
+    zk.drop_connection()
+    await until(lambda: answers)
+    assert ["/waited"] == answers
+
+
+@pytest.mark.real_zookeeper
+@on_reactor
+async def test_an_expired_session_is_replaced(clients: Clients) -> None:
+    zk = await clients.open()
+    states: list[str] = []
+    zk.add_listener(states.append)
+    await zk.create("/mine", None, ephemeral=True)
+    old = zk.session_id
+    await clients.expire(zk)
+    await until(lambda: zk.state == "CONNECTED" and zk.session_id != old)
+    assert "LOST" in states
+    assert await zk.exists("/mine") is None
+
+
+@on_reactor
+async def test_a_session_can_be_attached_to_again(clients: Clients) -> None:
+    first = await clients.open()
+    await first.create("/mine", None, ephemeral=True)
+    second = await clients.open(session=first.session)
+    assert first.session_id == second.session_id
+    await second.stop()
+    third = await clients.open()
+    assert await third.exists("/mine") is None
+
+
+@on_reactor
+async def test_nobody_there_is_one_clear_error() -> None:
+    zk = ZkClient(f"127.0.0.1:{free_port()}", 6000, reactor)
+    with pytest.raises(ConnectTimeout, match=r"no ZooKeeper server at 127.0.0.1:\d+ answered within 200 ms"):
+        await zk.start(200)
+
+
+@on_reactor
+async def test_after_stop_operations_fail(clients: Clients) -> None:
+    zk = await clients.open()
+    await zk.stop()
+    await zk.stop()
+    with pytest.raises(ConnectionClosed):
+        await zk.get("/")
+
+
+@on_reactor
+async def test_gather_gives_the_first_error_after_all_have_ended() -> None:
+    ended: list[str] = []
+
+    async def one(name: str, error: bool) -> str:
+        ended.append(name)
+        if error:
+            raise ValueError(name)
+        return name
+
+    assert ["a", "b"] == await gather([one("a", False), one("b", False)])
+    with pytest.raises(ValueError, match="b"):
+        await gather([one("a", False), one("b", True), one("c", True)])
+    assert ["a", "b", "a", "b", "c"] == ended

@@ -1,0 +1,56 @@
+"""Connect strings and paths."""
+
+import pytest
+
+from zk.ensemble import EnsembleError, check_path, join, parents, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "servers", "chroot"),
+    [
+        ("localhost:2181", (("localhost", 2181),), ""),
+        ("localhost", (("localhost", 2181),), ""),
+        ("a:1,b:2,c", (("a", 1), ("b", 2), ("c", 2181)), ""),
+        ("a:1,b:2/kafka/prod", (("a", 1), ("b", 2)), "/kafka/prod"),
+        (" a:1 , b:2/kafka/ ", (("a", 1), ("b", 2)), "/kafka"),
+        ("a:1/", (("a", 1),), ""),
+        ("[::1]:2182,[fe80::1]/k", (("::1", 2182), ("fe80::1", 2181)), "/k"),
+    ],
+)
+def test_a_connect_string_is_read(text: str, servers: tuple[tuple[str, int], ...], chroot: str) -> None:
+    assert (servers, chroot) == tuple(parse(text))
+
+
+def test_an_ensemble_prints_as_it_is_read() -> None:
+    text = "a:1,[::1]:2/x/y"
+    assert text == str(parse(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "/chroot", ",", "a:0", "a:65536", "a:x", ":1", "::1", "[::1", "[::1]x", "a/b//c", "a/b/../c", "a/\0"]
+)
+def test_what_cannot_be_meant_is_refused(text: str) -> None:
+    with pytest.raises(EnsembleError):
+        parse(text)
+
+
+@pytest.mark.parametrize("path", ["a", "/a/", "//", "/.", "/a/..", "/\u0001", "/\ud800", "/\uffff"])
+def test_illegal_paths_are_refused(path: str) -> None:
+    with pytest.raises(EnsembleError):
+        check_path(path)
+
+
+def test_legal_paths_pass() -> None:
+    for path in ("/", "/a", "/a/b c/%2F", "/ü"):
+        check_path(path)
+
+
+def test_parents_come_from_the_top() -> None:
+    assert ["/a", "/a/b", "/a/b/c"] == parents("/a/b/c")
+    assert [] == parents("/")
+    assert [] == parents("")
+
+
+def test_join_puts_one_slash() -> None:
+    assert "/a/b/c" == join("/a/", "b", "/c")
+    assert "/" == join("", "/")

@@ -352,8 +352,8 @@ def delete(admin: Admin, options: Options) -> None:
         print(f"Deletion of requested consumer groups ('{', '.join(done)}') was successful.")
         return
     print("\nError: Deletion of some consumer groups failed:")
-    for group_id, problem in failed.items():
-        print(f"* Group '{group_id}' could not be deleted due to: {problem.error.name}: {text_of(problem)}")
+    for group_id, reason in failed.items():
+        print(f"* Group '{group_id}' could not be deleted due to: {reason.error.name}: {text_of(reason)}")
     if done:
         names = "', '".join(done)
         print(f"\nThese consumer groups were deleted successfully: '{names}'")
@@ -440,13 +440,14 @@ def _print_csv(plans: Plans, with_group: bool) -> None:
 
 def _plan(admin: Admin, options: Options, group_id: str) -> dict[Partition, int]:
     """Where the chosen scenario puts each partition of the chosen scope."""
-    from kafkalike.client.times import parse_datetime, parse_duration
     from kafkalike.client.blocking.admin import EARLIEST, LATEST
+    from kafkalike.client.times import parse_datetime, parse_duration
 
     committed = admin.committed(group_id)
     scope = _scope(admin, options, committed)
     if options["to-offset"] is not None:
-        return _within(admin, dict.fromkeys(scope, options["to-offset"]))
+        offset: int = options["to-offset"]
+        return _within(admin, dict.fromkeys(scope, offset))
     if options["shift-by"] is not None:
         return _within(admin, _shifted(scope, committed, options["shift-by"]))
     if options["to-earliest"]:

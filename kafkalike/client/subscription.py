@@ -48,7 +48,7 @@ def decode_assignment(data: bytes) -> list[tuple[str, int]]:
         return []
     reader = _Reader(data)
     reader.int16()
-    found = []
+    found: list[tuple[str, int]] = []
     for _ in range(reader.count()):
         topic = reader.string()
         found.extend((topic, reader.int32()) for _ in range(reader.count()))

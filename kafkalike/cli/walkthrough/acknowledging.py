@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from kafkalike.cli.walkthrough.stage import Stage
+from kafkalike.client.blocking.consumer import Consumer
+from kafkalike.client.positions import ConsumerRecord
 
 
 def acknowledges(stage: Stage) -> None:
@@ -10,9 +12,7 @@ def acknowledges(stage: Stage) -> None:
     topic, group = stage.topic(1), stage.group()
     stage.produce(topic, ["one", "two", "three"])
     consumer = stage.subscribed(group, topic)
-    records = []
-    while len(records) < 3:
-        records += consumer.poll(10_000)
+    records = _read(consumer, 3)
     steps = [(1, None), (0, 2), (2, 3)]
     for index, expected in steps:
         committed = consumer.ack(records[index])
@@ -46,8 +46,8 @@ def offset_moves_on(stage: Stage) -> None:
         before = after
 
 
-def _read(consumer, count):  # type: ignore[no-untyped-def]
-    records = []
+def _read(consumer: Consumer, count: int) -> list[ConsumerRecord]:
+    records: list[ConsumerRecord] = []
     while len(records) < count:
         records += consumer.poll(10_000)
     return records

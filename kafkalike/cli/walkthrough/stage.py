@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,9 @@ class Stage:
         self._close_open()
         if self.own is None:
             for group in self._groups:
-                self._try(lambda group=group: self.admin.delete_group(group))
+                self._try(partial(self.admin.delete_group, group))
             if self._topics:
-                self._try(lambda: self.admin.delete_topics(self._topics))
+                self._try(partial(self.admin.delete_topics, self._topics))
         self.admin.close()
         self.zk.stop()
         self.zk.close()
@@ -154,8 +155,8 @@ class Stage:
 
     def consumer(self, group: str | None, **options: Any) -> Consumer:
         """A consumer, closed at the end of the step."""
-        options = {"auto_offset_reset": "earliest", "session_timeout_ms": 6000} | options
-        consumer = Consumer(self.bootstrap, group_id=group, client_id="walkthrough-consumer", **options)
+        defaults: dict[str, Any] = {"auto_offset_reset": "earliest", "session_timeout_ms": 6000}
+        consumer = Consumer(self.bootstrap, group_id=group, client_id="walkthrough-consumer", **defaults | options)
         self._open.append(consumer)
         return consumer
 

@@ -86,7 +86,7 @@ class Cluster:
 
 def parse_servers(text: str) -> list[Node]:
     """`host:port,host:port` as bootstrap nodes; ValueError in Kafka's words."""
-    nodes = []
+    nodes: list[Node] = []
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         host, _, port = part.split("://")[-1].rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:

@@ -433,6 +433,11 @@ def broker_config(properties: Mapping[str, str]) -> tuple[Config, list[str]]:
 def _check_together(config: Config) -> None:
     if not config.log_dirs:
         raise ConfigException("At least one log directory must be defined via log.dirs or log.dir.")
+    if config["authorizer.class.name"]:
+        raise ConfigException(
+            f"Invalid value {config['authorizer.class.name']} for configuration authorizer.class.name: access control "
+            "is not supported yet, and a broker that ignored it would let everybody in"
+        )
     if config["broker.id"] < 0 and not config["broker.id.generation.enable"]:
         raise ConfigException(
             "broker.id must be greater than or equal to 0 while broker.id.generation.enable is false."

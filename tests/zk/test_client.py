@@ -133,9 +133,10 @@ async def test_reads_survive_a_lost_connection_and_writes_say_that_they_may_not_
     assert (None, 0) == (await zk.get("/a"))[:1] + ((await zk.get("/a"))[1].version,)
     assert ["SUSPENDED", "CONNECTED"] == states
     assert session == zk.session_id
+    writes = [zk.set("/a", b"x") for _ in range(100)]
     zk.drop_connection()
     with pytest.raises(ConnectionLoss):
-        await zk.set("/a", b"x")
+        await gather(writes)
 
 
 @on_reactor

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from queue import SimpleQueue
 from typing import Any
 
@@ -378,7 +379,7 @@ class Server(Factory):
             return
         if self._writer is None or self._idle is not None:
             return
-        step = [record for record, _ in zip(records, range(SNAPSHOT_STEP), strict=False)]
+        step = list(islice(records, SNAPSHOT_STEP))
         if step:
             self._writer.do(
                 lambda: snapshot.write(step), lambda _, error: self._snapshot_step(records, snapshot, error)

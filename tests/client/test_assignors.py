@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kafkalike.client.assignors import ASSIGNORS, assign_range, assign_round_robin
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+
 from kafkalike.client.partitioners import RoundRobin, Sticky, murmur2, partition_for_key
 
 # From the Java client's own tests, as signed numbers.

@@ -1,6 +1,7 @@
 """Dates and durations as Kafka's tools read them."""
 
 import pytest
+
 from kafkalike.client.times import parse_datetime, parse_duration
 
 

@@ -1,0 +1,155 @@
+"""Offsets read from ZooKeeper, and removed from it."""
+
+from __future__ import annotations
+
+import pytest
+
+from kafkalike.coordinator.offsets import Committed
+from kafkalike.errors import Error, KafkaError
+from tests.coordinator.fakes import FakeBroker, group_in
+
+A = group_in(0)
+
+
+def read(broker: FakeBroker, group: str, *keys: tuple[str, int]) -> list[Committed]:
+    return broker.wait(broker.groups.offsets.read(group, keys))
+
+
+def test_whatever_a_tool_wrote_is_believed() -> None:
+    broker = FakeBroker()
+    broker.zk.put("/consumers/old/offsets/t/0", b"17")
+    broker.zk.put("/consumers/old/offsets/t/1", b"x")
+    assert read(broker, "old", ("t", 0), ("t", 1), ("t", 2)) == [
+        Committed(17),
+        Committed(error=Error.UNKNOWN_SERVER_ERROR),
+        Committed(),
+    ]
+
+
+def test_what_was_said_with_an_offset_is_believed_for_that_offset_only() -> None:
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 5, 2, "note"))
+    assert read(broker, "g", ("t", 0)) == [Committed(5, 2, "note")]
+    broker.zk.put("/consumers/g/offsets/t/0", b"3")
+    assert read(broker, "g", ("t", 0)) == [Committed(3)]
+    broker.zk.put("/consumers/g/offsets-extra/t/0", b"garbage")
+    assert read(broker, "g", ("t", 0)) == [Committed(3)]
+
+
+def test_a_read_after_a_reconnect_is_synced() -> None:
+    broker = FakeBroker()
+    read(broker, "g", ("t", 0))
+    broker.zk.log.clear()
+    read(broker, "g", ("t", 0))
+    assert [request[0] for request in broker.zk.log] == ["get", "get"]
+    broker.zk.suspend()
+    broker.zk.connect()
+    broker.zk.log.clear()
+    read(broker, "g", ("t", 0))
+    assert [request[0] for request in broker.zk.log] == ["sync", "get", "get"]
+
+
+def test_a_new_coordinator_reads_synced() -> None:
+    broker = FakeBroker(lead=())
+    read(broker, "g", ("t", 0))
+    broker.lead(0)
+    broker.zk.log.clear()
+    read(broker, "g", ("t", 0))
+    assert broker.zk.log[0][0] == "sync"
+
+
+def test_without_zookeeper_reads_end_in_time() -> None:
+    broker = FakeBroker()
+    broker.zk.suspend()
+    with pytest.raises(KafkaError) as raised:
+        read(broker, "g", ("t", 0))
+    assert raised.value.error is Error.COORDINATOR_NOT_AVAILABLE
+
+
+def test_the_keys_of_a_group() -> None:
+    broker = FakeBroker()
+    broker.committed("a/b", ("u", 10, 1), ("u", 9, 1), ("t", 0, 1))
+    assert broker.wait(broker.groups.offsets.keys("a/b")) == [("t", 0), ("u", 9), ("u", 10)]
+    assert broker.wait(broker.groups.offsets.keys("nobody")) == []
+    assert broker.wait(broker.groups.offsets.groups()) == ["a/b"]
+
+
+def test_removing_offsets_removes_empty_parents_and_no_others() -> None:
+    broker = FakeBroker()
+    fence = broker.groups.shards[0].fence
+    broker.committed(A, ("t", 0, 1, 1, "x"), ("t", 1, 1), ("u", 0, 1))
+    assert broker.wait(broker.groups.offsets.remove(fence, A, [("t", 0), ("u", 0), ("u", 5)])) == 2
+    nodes = {each.removeprefix(f"/consumers/{A}/") for each in broker.zk.tree.nodes if each.startswith("/consumers/g")}
+    assert nodes >= {"offsets/t/1", "owners/t", "ids"}
+    assert not nodes & {"offsets/t/0", "offsets-extra/t/0", "offsets-extra/t", "offsets/u", "owners/u"}
+    broker.committed(A, ("u", 0, 2))
+
+
+def test_a_deposed_coordinator_removes_nothing() -> None:
+    broker = FakeBroker()
+    fence = broker.groups.shards[0].fence
+    broker.committed(A, ("t", 0, 1))
+    broker.state(0, leader=2, epoch=1)
+    with pytest.raises(KafkaError) as raised:
+        broker.wait(broker.groups.offsets.remove(fence, A, [("t", 0)]))
+    assert raised.value.error is Error.NOT_COORDINATOR
+    with pytest.raises(KafkaError):
+        broker.wait(broker.groups.offsets.remove_group(fence, A))
+    assert broker.zk.data(f"/consumers/{A}/offsets/t/0") == b"1"
+
+
+def test_a_commit_later_than_what_was_seen_is_kept() -> None:
+    broker = FakeBroker()
+    broker.committed(A, ("t", 0, 1), ("t", 1, 1))
+    seen = broker.wait(broker.groups.offsets.committed_ms(A))
+    broker.committed(A, ("t", 0, 2))
+    assert broker.wait(broker.groups.offsets.remove(None, A, list(seen), seen)) == 1
+    assert broker.zk.below(f"/consumers/{A}/offsets") == {f"/consumers/{A}/offsets/t/0": b"2"}
+
+
+def test_a_removal_whose_answer_was_lost_is_finished() -> None:
+    broker = FakeBroker()
+    fence = broker.groups.shards[0].fence
+    broker.committed(A, ("t", 0, 1))
+    results: list[int] = []
+
+    def lose(_: list[object]) -> None:
+        broker.zk.before_multi = None
+        broker.clock.callLater(0, broker.zk.suspend)
+        broker.clock.callLater(0.1, broker.zk.connect)
+
+    broker.zk.before_multi = lose
+    results.append(broker.wait(broker.groups.offsets.remove(fence, A, [("t", 0)])))
+    assert broker.zk.below(f"/consumers/{A}/offsets") == {}
+
+
+def test_removing_a_group_leaves_nothing() -> None:
+    broker = FakeBroker()
+    broker.committed(A, ("t", 0, 1, 1, "x"), ("u", 0, 1))
+    broker.wait(broker.groups.offsets.remove_group(broker.groups.shards[0].fence, A))
+    assert not [each for each in broker.zk.tree.nodes if each.startswith(f"/consumers/{A}")]
+    broker.committed(A, ("t", 0, 2))
+
+
+def test_a_group_of_living_classic_consumers_is_not_removed() -> None:
+    broker = FakeBroker()
+    broker.committed(A, ("t", 0, 1))
+    broker.zk.put(f"/consumers/{A}/ids/consumer-1", b"{}")
+    with pytest.raises(KafkaError) as raised:
+        broker.wait(broker.groups.offsets.remove_group(broker.groups.shards[0].fence, A))
+    assert raised.value.error is Error.NON_EMPTY_GROUP
+    assert broker.zk.data(f"/consumers/{A}/offsets/t/0") == b"1"
+
+
+def test_a_classic_consumer_that_comes_meanwhile_saves_its_group() -> None:
+    broker = FakeBroker()
+    broker.committed(A, ("t", 0, 1))
+
+    def race(_: list[object]) -> None:
+        broker.zk.before_multi = None
+        broker.zk.put(f"/consumers/{A}/ids/consumer-1", b"{}")
+
+    broker.zk.before_multi = race
+    with pytest.raises(KafkaError):
+        broker.wait(broker.groups.offsets.remove_group(broker.groups.shards[0].fence, A))
+    assert broker.zk.data(f"/consumers/{A}/offsets/t/0") == b"1"

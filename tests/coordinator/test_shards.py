@@ -1,0 +1,378 @@
+"""The coordinator's shell: leadership, records, timers, offsets that go away."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from kafkalike.coordinator.commits import TOPIC
+from kafkalike.coordinator.group import Joining, State
+from kafkalike.coordinator.shards import Listed, Serving, java_hash, partition_of
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol import batch
+from tests.coordinator.fakes import FakeBroker, group_in
+from tests.coordinator.test_group import subscription
+
+A, B = group_in(0), group_in(1)
+numbers = itertools.count()
+
+
+def joining(member: str = "", instance: str | None = None, topics: tuple[str, ...] = ("t",)) -> Joining:
+    protocols = (("range", subscription(*topics)),)
+    return Joining(member, instance, "c", "/h", 10_000, 60_000, "consumer", protocols, str(next(numbers)))
+
+
+def stable(broker: FakeBroker, group: str = A, topics: tuple[str, ...] = ("t",)) -> str:
+    """Brings a group of one member to Stable; its member id."""
+    joined: list[Any] = []
+    synced: list[Any] = []
+    broker.groups.join(group, joining(topics=topics), joined.append)
+    broker.settle()
+    member = joined[0].member_id
+    broker.groups.sync(group, joined[0].generation_id, member, None, None, None, {member: b"all"}, synced.append)
+    broker.settle()
+    assert (synced[0].error, synced[0].assignment) == (Error.NONE, b"all")
+    return member
+
+
+def state_of(broker: FakeBroker, group: str = A) -> str:
+    return broker.wait(broker.groups.describe([group]))[0].state
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", 0),
+        ("a", 97),
+        ("grp", 102629),
+        ("console-consumer-12345", 158455506),
+        ("é😀", 1996812),
+        ("polygenelubricants", -(2**31)),
+    ],
+)
+def test_java_hash(text: str, value: int) -> None:
+    assert java_hash(text) == value
+
+
+def test_the_smallest_hash_belongs_to_partition_0() -> None:
+    assert partition_of("polygenelubricants", 50) == 0
+
+
+def test_a_broker_that_does_not_lead_is_not_the_coordinator() -> None:
+    broker = FakeBroker(lead=(0,))
+    assert broker.groups.status(A) is Error.NONE
+    assert broker.groups.status(B) is Error.NOT_COORDINATOR
+    assert broker.groups.heartbeat(B, 1, "m", None) is Error.NOT_COORDINATOR
+    assert broker.commit(B, ("t", 0, 1)) == [[Error.NOT_COORDINATOR]]
+
+
+def test_while_it_loads_everybody_is_told_what_they_understand() -> None:
+    broker = FakeBroker(lead=())
+    broker.replicas.callback(0, 0, True)
+    answers: list[Any] = []
+    assert broker.groups.heartbeat(A, 1, "m", None) is Error.NONE
+    assert broker.commit(A, ("t", 0, 1)) == [[Error.COORDINATOR_LOAD_IN_PROGRESS]]
+    broker.groups.join(A, joining(), answers.append)
+    broker.groups.sync(A, 1, "m", None, None, None, {}, answers.append)
+    assert [each.error for each in answers] == [Error.COORDINATOR_LOAD_IN_PROGRESS, Error.REBALANCE_IN_PROGRESS]
+    broker.settle()
+    assert broker.groups.status(A) is Error.NONE
+
+
+def test_the_empty_group_id_is_no_group() -> None:
+    broker = FakeBroker()
+    answers: list[Any] = []
+    broker.groups.join("", joining(), answers.append)
+    broker.groups.leave("", [("m", None, None)], answers.append)
+    assert [each.error for each in answers] == [Error.INVALID_GROUP_ID] * 2
+
+
+def test_a_group_survives_its_coordinator() -> None:
+    broker = FakeBroker()
+    member = stable(broker)
+    broker.replicas.callback(0, 0, False)
+    assert broker.groups.heartbeat(A, 1, member, None) is Error.NOT_COORDINATOR
+    broker.lead(0, epoch=5)
+    assert broker.groups.heartbeat(A, 1, member, None) is Error.NONE
+    synced: list[Any] = []
+    broker.groups.sync(A, 1, member, None, None, None, {}, synced.append)
+    assert synced[0].assignment == b"all"
+
+
+def test_whoever_waits_is_told_when_the_coordinator_moves() -> None:
+    broker = FakeBroker()
+    stable(broker)
+    joined: list[Any] = []
+    broker.groups.join(A, joining(), joined.append)
+    broker.replicas.callback(0, 1, False)
+    assert [each.error for each in joined] == [Error.NOT_COORDINATOR]
+    assert not [each for each in broker.clock.getDelayedCalls() if each.func == broker.groups._ring]
+
+
+def test_a_neighbouring_epoch_of_our_own_changes_nothing() -> None:
+    broker = FakeBroker()
+    member = stable(broker)
+    broker.lead(0, epoch=1)
+    assert broker.groups.heartbeat(A, 1, member, None) is Error.NONE
+    broker.committed(B, ("t", 0, 1))
+    answers = broker.commit(A, ("t", 0, 1), generation=1, member=member)
+    broker.settle()
+    assert answers == [[Error.NONE]]
+
+
+def test_leadership_that_was_lost_before_it_was_taken_up_is_not_taken_up() -> None:
+    broker = FakeBroker(lead=())
+    broker.state(0, leader=2, epoch=1)
+    broker.replicas.callback(0, 0, True)
+    broker.settle()
+    assert broker.groups.status(A) is Error.NOT_COORDINATOR
+
+
+def test_a_damaged_log_is_not_served_as_if_it_were_empty() -> None:
+    broker = FakeBroker()
+    stable(broker)
+    broker.replicas.callback(0, 0, False)
+    data = bytearray(broker.replicas.logs[0].batches[-1])
+    data[-3] ^= 1
+    broker.replicas.logs[0].batches[-1] = bytes(data)
+    broker.lead(0, epoch=2)
+    assert broker.groups.shards[0].serving is Serving.BROKEN
+    assert broker.groups.status(A) is Error.COORDINATOR_NOT_AVAILABLE
+
+
+def test_records_of_other_kinds_are_passed_over() -> None:
+    broker = FakeBroker(lead=())
+    broker.replicas.log(TOPIC, 0).batches.append(batch.build([(b"\0\3\0\1g", b"", 0, ())]))
+    broker.lead(0)
+    assert broker.groups.status(A) is Error.NONE
+
+
+def test_a_failed_write_is_told_as_what_the_member_can_do_about_it() -> None:
+    broker = FakeBroker()
+    broker.replicas.answers = [Error.NOT_ENOUGH_REPLICAS]
+    joined: list[Any] = []
+    synced: list[Any] = []
+    broker.groups.join(A, joining(), joined.append)
+    broker.settle()
+    broker.groups.sync(A, 1, joined[0].member_id, None, None, None, {}, synced.append)
+    assert synced[0].error is Error.COORDINATOR_NOT_AVAILABLE
+
+
+def test_an_answer_waits_for_the_record() -> None:
+    broker = FakeBroker()
+    broker.replicas.later = []
+    joined: list[Any] = []
+    synced: list[Any] = []
+    broker.groups.join(A, joining(), joined.append)
+    broker.settle()
+    broker.groups.sync(A, 1, joined[0].member_id, None, None, None, {}, synced.append)
+    broker.settle()
+    assert synced == []
+    broker.replicas.later.pop()()
+    assert synced[0].error is Error.NONE
+
+
+def test_a_silent_member_is_removed_on_time() -> None:
+    broker = FakeBroker()
+    member = stable(broker)
+    broker.settle(9)
+    assert broker.groups.heartbeat(A, 1, member, None) is Error.NONE
+    broker.settle(9.8)
+    assert state_of(broker) == "Stable"
+    broker.settle(0.4)
+    assert state_of(broker) == "Empty"
+
+
+def test_a_heartbeat_arms_no_timer() -> None:
+    broker = FakeBroker()
+    member = stable(broker)
+    before = [id(each) for each in broker.clock.getDelayedCalls()]
+    for _ in range(100):
+        broker.groups.heartbeat(A, 1, member, None)
+    assert [id(each) for each in broker.clock.getDelayedCalls()] == before
+
+
+def test_a_group_that_came_to_nothing_is_forgotten() -> None:
+    broker = FakeBroker()
+    joined: list[Any] = []
+    request = Joining("", None, "c", "/h", 10_000, 60_000, "", (), "1")
+    broker.groups.join(A, request, joined.append)
+    pending = Joining("", None, "c", "/h", 10_000, 60_000, "consumer", (("range", b""),), "2", needs_member_id=True)
+    broker.groups.join(B, pending, joined.append)
+    assert [each.error for each in joined] == [Error.INCONSISTENT_GROUP_PROTOCOL, Error.MEMBER_ID_REQUIRED]
+    assert list(broker.groups.shards[0].groups) == []
+    assert list(broker.groups.shards[1].groups) == [B]
+    broker.settle(11)
+    assert list(broker.groups.shards[1].groups) == []
+
+
+def test_commits_of_members_are_fenced_by_generation_and_member() -> None:
+    broker = FakeBroker()
+    member = stable(broker)
+    assert broker.commit(A, ("t", 0, 1), generation=0, member=member) == [[Error.ILLEGAL_GENERATION]]
+    assert broker.commit(A, ("t", 0, 1), generation=1, member="x") == [[Error.UNKNOWN_MEMBER_ID]]
+    assert broker.commit(A, ("t", 0, 1)) == [[Error.UNKNOWN_MEMBER_ID]]
+    assert broker.commit(B, ("t", 0, 1), generation=1, member="x") == [[Error.ILLEGAL_GENERATION]]
+    answers = broker.commit(A, ("t", 0, 1), ("t", 1, 2), generation=1, member=member)
+    broker.settle()
+    assert answers == [[Error.NONE, Error.NONE]]
+
+
+def test_a_stable_group_keeps_parents_for_old_tools() -> None:
+    broker = FakeBroker()
+    stable(broker, topics=("t", "u"))
+    assert {f"/consumers/{A}/ids", f"/consumers/{A}/owners/t", f"/consumers/{A}/owners/u"} <= set(broker.zk.tree.nodes)
+
+
+def test_groups_that_exist_as_znodes_are_shown_as_empty() -> None:
+    broker = FakeBroker(lead=(0,))
+    member = stable(broker, topics=("t",))
+    assert member
+    classic = next(name for name in ("old1", "old2", "old3", "old4") if partition_of(name, 2) == 0)
+    elsewhere = next(name for name in ("old1", "old2", "old3", "old4") if partition_of(name, 2) == 1)
+    for name in (classic, elsewhere):
+        broker.zk.put(f"/consumers/{name}/offsets/t/0", b"5")
+    broker.zk.put("/consumers/no-offsets/ids", None)
+    error, listed = broker.wait(broker.groups.overview())
+    assert (error, sorted(listed)) == (
+        Error.NONE,
+        sorted([Listed(A, "consumer", "Stable"), Listed(classic, "", "Empty")]),
+    )
+    assert state_of(broker, classic) == "Empty"
+    assert broker.wait(broker.groups.describe([elsewhere]))[0].error is Error.NOT_COORDINATOR
+
+
+def test_unknown_groups_are_dead() -> None:
+    assert state_of(FakeBroker(), "nobody") == "Dead"
+
+
+def test_deleting_a_group_removes_record_and_znodes() -> None:
+    broker = FakeBroker()
+    member = stable(broker)
+    assert broker.wait(broker.groups.delete(A)) is Error.NON_EMPTY_GROUP
+    broker.groups.leave(A, [(member, None, None)], lambda _: None)
+    broker.committed(A, ("t", 0, 1))
+    assert broker.wait(broker.groups.delete(A)) is Error.NONE
+    assert broker.wait(broker.groups.delete(A)) is Error.GROUP_ID_NOT_FOUND
+    assert state_of(broker) == "Dead"
+    (record,) = batch.records(broker.replicas.logs[0].batches[-1])
+    assert record.value is None
+    broker.replicas.callback(0, 0, False)
+    broker.lead(0, epoch=3)
+    assert state_of(broker) == "Dead"
+
+
+def test_an_empty_group_of_living_classic_consumers_is_not_deleted() -> None:
+    broker = FakeBroker()
+    member = stable(broker)
+    broker.groups.leave(A, [(member, None, None)], lambda _: None)
+    broker.zk.put(f"/consumers/{A}/ids/x", b"{}")
+    assert broker.wait(broker.groups.delete(A)) is Error.NON_EMPTY_GROUP
+    assert broker.groups.shards[0].groups[A].group.state is State.EMPTY
+    joined: list[Any] = []
+    broker.groups.join(A, joining(), joined.append)
+    broker.settle()
+    assert joined[0].generation_id == 3
+
+
+def test_a_deleted_topic_takes_its_offsets_along() -> None:
+    broker = FakeBroker()
+    broker.committed(A, ("t", 0, 1, 1, "x"), ("u", 0, 1))
+    broker.committed(B, ("t", 1, 1))
+    broker.zk.put("/consumers/classic/offsets/t/0", b"3")
+    broker.metadata.topics(**{"u": 2, TOPIC: 2})
+    # The topic is made again at once, and somebody commits: that is kept.
+    broker.metadata.topics(**{"t": 2, "u": 2, TOPIC: 2})
+    answers = broker.commit(A, ("t", 0, 9))
+    broker.settle()
+    assert answers == [[Error.NONE]]
+    assert broker.zk.below("/consumers") == {
+        f"/consumers/{A}/offsets/t/0": b"9",
+        f"/consumers/{A}/offsets/u/0": b"1",
+    }
+
+
+def test_a_deleted_topic_is_cleaned_up_when_zookeeper_is_back() -> None:
+    broker = FakeBroker()
+    broker.committed(A, ("t", 0, 1), ("u", 0, 1))
+    broker.zk.suspend()
+    broker.metadata.topics(**{"u": 2, TOPIC: 2})
+    broker.settle(20)
+    broker.zk.connect()
+    broker.settle(2)
+    assert broker.zk.below(f"/consumers/{A}/offsets") == {f"/consumers/{A}/offsets/u/0": b"1"}
+
+
+def test_before_there_is_a_coordinator_the_controller_cleans_up() -> None:
+    broker = FakeBroker(lead=())
+    broker.metadata.topics(t=2, u=2)
+    broker.zk.put("/consumers/classic/offsets/t/0", b"3")
+    broker.metadata.topics(u=2)
+    broker.settle()
+    assert broker.zk.below("/consumers") == {}
+
+
+def test_offsets_of_a_simple_group_expire_and_the_group_with_the_last() -> None:
+    broker = FakeBroker()
+    broker.committed(A, ("t", 0, 1))
+    broker.settle(400)
+    broker.committed(A, ("t", 1, 1))
+    broker.settle(300)
+    assert broker.zk.below(f"/consumers/{A}/offsets") == {f"/consumers/{A}/offsets/t/1": b"1"}
+    broker.settle(400)
+    assert f"/consumers/{A}" not in broker.zk.tree.nodes
+
+
+def test_nothing_expires_while_classic_consumers_live() -> None:
+    broker = FakeBroker()
+    broker.zk.put(f"/consumers/{A}/ids/x", b"{}")
+    broker.committed(A, ("t", 0, 1))
+    broker.settle(800)
+    assert broker.zk.data(f"/consumers/{A}/offsets/t/0") == b"1"
+
+
+def test_an_empty_group_without_offsets_goes_away() -> None:
+    broker = FakeBroker()
+    member = stable(broker)
+    broker.groups.leave(A, [(member, None, None)], lambda _: None)
+    broker.settle(70)
+    assert state_of(broker) == "Dead"
+    assert f"/consumers/{A}" not in broker.zk.tree.nodes
+
+
+def test_offset_delete_spares_what_members_consume() -> None:
+    broker = FakeBroker()
+    member = stable(broker)
+    answers = broker.commit(A, ("t", 0, 1), ("u", 0, 1), generation=1, member=member)
+    broker.settle()
+    assert answers == [[Error.NONE, Error.NONE]]
+    assert broker.wait(broker.groups.delete_offsets(A, [("t", 0), ("u", 0)])) == {
+        ("t", 0): Error.GROUP_SUBSCRIBED_TO_TOPIC,
+        ("u", 0): Error.NONE,
+    }
+    with pytest.raises(KafkaError) as raised:
+        broker.wait(broker.groups.delete_offsets("nobody", [("t", 0)]))
+    assert raised.value.error is Error.GROUP_ID_NOT_FOUND
+
+
+def test_fetching_asks_only_the_coordinator() -> None:
+    broker = FakeBroker(lead=(0,))
+    broker.committed(A, ("t", 0, 4))
+    assert [(key, each.offset) for key, each in broker.wait(broker.groups.fetch(A, [("t", 0), ("t", 1)]))] == [
+        (("t", 0), 4),
+        (("t", 1), -1),
+    ]
+    assert [key for key, _ in broker.wait(broker.groups.fetch(A, None))] == [("t", 0)]
+    with pytest.raises(KafkaError) as raised:
+        broker.wait(broker.groups.fetch(B, None))
+    assert raised.value.error is Error.NOT_COORDINATOR
+
+
+def test_stopping_leaves_no_timer() -> None:
+    broker = FakeBroker()
+    stable(broker)
+    broker.groups.stop()
+    broker.settle()
+    assert broker.clock.getDelayedCalls() == []

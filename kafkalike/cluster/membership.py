@@ -27,7 +27,7 @@ from twisted.python.failure import Failure
 
 from kafkalike.cluster import znodes
 from kafkalike.cluster.znodes import BrokerNode, ClusterId, Endpoint, Garbage
-from zk import recipes
+from zk import ensemble, recipes
 from zk.client import CONNECTED, LOST, ConnectionLoss, SessionExpired, ZkClient, gather
 
 log = logging.getLogger(__name__)
@@ -75,8 +75,9 @@ class Membership:
         return ensureDeferred(self._prepare())
 
     async def _prepare(self) -> str:
-        # ZooKeeper keeps the order of one session's requests, so none waits for the one before it.
-        await gather(recipes.ensure(self._zk, path) for path in znodes.TOP_LEVEL)
+        # ZooKeeper keeps the order of one session's requests, so a child need not wait for its parent.
+        paths = dict.fromkeys(path for leaf in znodes.TOP_LEVEL for path in ensemble.parents(leaf))
+        await gather(recipes.ensure(self._zk, path) for path in paths)
         while True:
             found = await recipes.get_or_none(self._zk, ClusterId.path)
             if found is not None:

@@ -1,0 +1,64 @@
+"""Who waits for the metadata to show something."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.task import Clock
+
+from kafkalike.cluster.cache import MetadataCache
+from kafkalike.protocol.messages import update_metadata as um
+
+
+def controller(number: int) -> um.Request:
+    return um.Request(controller_id=number)
+
+
+def test_a_wait_ends_when_the_image_shows_it() -> None:
+    clock = Clock()
+    cache = MetadataCache("c", clock)
+    answers: list[Any] = []
+    cache.wait(lambda image: image.controller_id == 2, 1000).addCallback(answers.append)
+    cache.apply(controller(1))
+    assert [] == answers
+    cache.apply(controller(2))
+    assert [True] == answers
+    assert [] == clock.getDelayedCalls()
+    cache.wait(lambda image: image.controller_id == 2, 0).addCallback(answers.append)
+    assert [True, True] == answers
+
+
+def test_a_wait_ends_with_its_time() -> None:
+    clock = Clock()
+    cache = MetadataCache("c", clock)
+    answers: list[Any] = []
+    cache.wait(lambda image: False, 1000).addCallback(answers.append)
+    cache.wait(lambda image: False, 0).addCallback(answers.append)
+    assert [False] == answers
+    clock.advance(1)
+    assert [False, False] == answers
+    cache.apply(controller(1))
+
+
+def test_listeners_hear_before_those_who_wait_and_one_that_fails_harms_nobody() -> None:
+    cache = MetadataCache("c", Clock())
+    order: list[Any] = []
+    cache.on_change(lambda old, new: 1 // 0)
+    cache.on_change(lambda old, new: order.append((old.controller_id, new.controller_id)))
+    cache.wait(lambda image: image.controller_id == 1, 1000).addCallback(order.append)
+    cache.apply(controller(1))
+    assert [(-1, 1), True] == order
+
+
+def test_who_is_woken_may_wait_again() -> None:
+    cache = MetadataCache("c", Clock())
+    seen: list[Any] = []
+
+    def again(_: Any) -> None:
+        cache.wait(lambda image: image.controller_id == 2, 1000).addCallback(seen.append)
+
+    cache.wait(lambda image: image.controller_id == 1, 1000).addCallback(again)
+    cache.apply(controller(1))
+    assert [] == seen
+    cache.apply(controller(2))
+    assert [True] == seen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +124,8 @@ def test_consumer_group_command_shows_members_and_state_of_a_live_group(
         row = rf"^{name}\s+console-consumer-\S+\s+/127\.0\.0\.1\s+console-consumer\s+2\s+\(0,1\)\s*$"
         assert re.search(row, members, re.M), members
         state = java(GROUPS, kafka, "--describe", "--group", name, "--state")
-        assert re.search(rf"^{name}\s+127\.0\.0\.1:{kafka.broker.port}\s+\(0\)\s+range\s+Stable\s+1\s*$", state, re.M), (
-            state
-        )
+        row = rf"^{name}\s+127\.0\.0\.1:{kafka.broker.port}\s+\(0\)\s+range\s+Stable\s+1\s*$"
+        assert re.search(row, state, re.M), state
     finally:
         consumer.terminate()
         consumer.wait(20)
@@ -141,7 +141,7 @@ def test_verifiable_producer_and_consumer_agree(kafka: Kafka, topic: str, name: 
     got = [(e["partition"], e["offset"], e["value"]) for e in consumed if e["name"] == "record_data"]
     assert sorted((e["partition"], e["offset"], e["value"]) for e in sent) == sorted(got)
     assert all(e["success"] for e in consumed if e["name"] == "offsets_committed")
-    kafka.assert_committed(name, topic, {p: sum(e["partition"] == p for e in sent) for p in (0, 1)})
+    kafka.assert_committed(name, topic, dict(Counter(e["partition"] for e in sent)))
 
 
 def events(printed: str) -> list[dict[str, Any]]:

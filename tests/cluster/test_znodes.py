@@ -166,27 +166,6 @@ KEYS = [
     "block_start", "block_end", "rack", "timestamp",
 ]
 # fmt: on
-    "version",
-    "endpoints",
-    "host",
-    "port",
-    "listener_security_protocol_map",
-    "partitions",
-    "topic_id",
-    "adding_replicas",
-    "leader",
-    "leader_epoch",
-    "isr",
-    "controller_epoch",
-    "config",
-    "brokerid",
-    "id",
-    "broker",
-    "block_start",
-    "block_end",
-    "rack",
-    "timestamp",
-]
 SHAPED = st.dictionaries(st.sampled_from(KEYS), JSON | st.just(5) | st.just({"0": [1]}) | st.just([1]), max_size=8)
 
 

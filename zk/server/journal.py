@@ -200,14 +200,14 @@ class Journal:
         return Snapshot(self._snapshot_path(zxid))
 
     def purge(self) -> None:
-        """Remove snapshots beyond those to retain, and the logs before the oldest of them."""
+        """Remove snapshots beyond those to retain and, once there are so many, the logs before the oldest of them."""
         snapshots = self._numbers("snapshot")
         kept = snapshots[-self._retain :]
         for zxid in snapshots[: -self._retain]:
             os.unlink(self._snapshot_path(zxid))
         logs = self._numbers("log")
         for zxid, after in zip(logs, logs[1:], strict=False):
-            if kept and after <= kept[0] + 1:
+            if len(kept) == self._retain and after <= kept[0] + 1:
                 os.unlink(self._log_path(zxid))
 
     def sizes(self) -> tuple[int, int]:

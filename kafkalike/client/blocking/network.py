@@ -136,10 +136,13 @@ class Connection:
             if int.from_bytes(frame[4:6], "big", signed=True) == Error.UNSUPPORTED_VERSION and version > 0:
                 version = 0
                 continue
-            got, position = framing.read_response_header(frame, api_versions.API_KEY, version)
-            if got != correlation:
-                raise Disconnected("answer to another request")
-            response = api_versions.Response.decode(version, frame, position)
+            try:
+                got, position = framing.read_response_header(frame, api_versions.API_KEY, version)
+                if got != correlation:
+                    raise Disconnected("answer to another request")
+                response = api_versions.Response.decode(version, frame, position)
+            except ProtocolError as problem:
+                raise Disconnected(f"this is no Kafka broker: {problem}") from problem
             raise_error(response.error_code)
             self.versions = {api.api_key: (api.min_version, api.max_version) for api in response.api_keys}
             return

@@ -34,7 +34,7 @@ def test_a_topic_is_created_described_extended_and_deleted(admin: Admin, name: s
         ({"replication_factor": 9}, Error.INVALID_REPLICATION_FACTOR),
         ({"partitions": 0}, Error.INVALID_PARTITIONS),
         ({"configs": {"no.such": "1"}}, Error.INVALID_CONFIG),
-        ({"assignments": {0: [99]}}, Error.INVALID_REPLICA_ASSIGNMENT),
+        ({"assignments": {0: [0, 0]}}, Error.INVALID_REPLICA_ASSIGNMENT),
     ],
 )
 def test_what_cannot_be_created_is_refused(admin: Admin, name: str, options: dict, error: Error) -> None:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from twisted.internet import task
 from twisted.internet.defer import Deferred
 
+from kafkalike.config import ConfigException
 from kafkalike.coordinator import records
 from kafkalike.coordinator.commits import TOPIC, Commits, Done, Fence
 from kafkalike.coordinator.group import Effect, Group, Joined, Joining, Left, Limits, Persist, State, Synced
@@ -117,6 +118,8 @@ class Groups:
 
     def __init__(self, broker: Any) -> None:
         config = broker.config
+        if config.get("offsets.storage") == "kafka":
+            raise ConfigException("offsets.storage=kafka is not supported yet: offsets are kept in ZooKeeper")
         self._broker = broker
         self._reactor = broker.reactor
         self._replicas = broker.replicas

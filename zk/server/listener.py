@@ -95,7 +95,13 @@ class Client(Protocol):
                 self._need = 4 + length
                 break
             self.received += 1
-            effects += receive(self.id, buf[pos + 4 : after], now_ms, wall_ms)
+            try:
+                effects += receive(self.id, buf[pos + 4 : after], now_ms, wall_ms)
+            except Exception as error:
+                # The state in memory may be half a change ahead of the journal: what is on disk is right.
+                log.exception("Failed on a request of /%s:%d", self.address, self.port)
+                server.fail(f"Internal error, stopped before anything wrong is written: {error!r}")
+                return
             pos = after
         else:
             self._need = 4
@@ -162,7 +168,7 @@ class Server(Factory):
         self.clients: dict[int, Client] = {}
         self.held = 0
         self.sent_total = self.received_total = 0
-        self._failed = failed
+        self.fail = failed
         self._last_id = 0
         self._per_address: dict[str, int] = {}
         self._batch: list[bytes] = []
@@ -298,7 +304,7 @@ class Server(Factory):
 
     def _synced(self, result: object, error: BaseException | None) -> None:
         if error is not None:
-            self._failed(f"Cannot write the transaction log in {self.config.data_dir}: {error}")
+            self.fail(f"Cannot write the transaction log in {self.config.data_dir}: {error}")
             return
         self._syncing = False
         self.latency.add(self.now_ms() - self._began_ms)
@@ -375,7 +381,7 @@ class Server(Factory):
 
     def _snapshot_step(self, records: Iterator[bytes], snapshot: Any, error: BaseException | None) -> None:
         if error is not None:
-            self._failed(f"Cannot write a snapshot in {self.config.data_dir}: {error}")
+            self.fail(f"Cannot write a snapshot in {self.config.data_dir}: {error}")
             return
         if self._writer is None or self._idle is not None:
             return
@@ -396,7 +402,7 @@ class Server(Factory):
     def _snapshot_done(self, result: object, error: BaseException | None) -> None:
         self._snapshotting = False
         if error is not None:
-            self._failed(f"Cannot write a snapshot in {self.config.data_dir}: {error}")
+            self.fail(f"Cannot write a snapshot in {self.config.data_dir}: {error}")
 
     # Four-letter words.
 

@@ -61,6 +61,7 @@ def _serve(config: Config) -> int:
     # Late, so that a mistake in the arguments is told at once.
     from twisted.internet import reactor as installed
     from twisted.internet.error import CannotListenError
+    from twisted.python.log import PythonLoggingObserver
 
     from zk.server.listener import Server
 
@@ -69,8 +70,10 @@ def _serve(config: Config) -> int:
 
     def fail(line: str) -> None:
         failures.append(line)
-        reactor.stop()
+        if len(failures) == 1:
+            reactor.stop()
 
+    PythonLoggingObserver().start()
     server = Server(reactor, config, fail)
     try:
         server.recover()

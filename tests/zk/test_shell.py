@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
-import time
 from collections.abc import Callable
 
 import pytest
@@ -187,12 +187,15 @@ def test_a_bad_address() -> None:
 
 
 def test_it_is_quick(run: Run) -> None:
-    best = 9.0
-    for _ in range(5):
-        began = time.monotonic()
-        run("ls", "/")
-        best = min(best, time.monotonic() - began)
-    assert best < 0.4
+    """Seconds of processor: the clock also counts what else this machine does."""
+
+    def spent() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = spent()
+    run("ls", "/")
+    assert spent() - before < 0.4
 
 
 def test_words_and_options() -> None:

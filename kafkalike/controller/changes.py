@@ -19,7 +19,6 @@ from kafkalike.cluster.znodes import (
 )
 from kafkalike.controller.context import Context, Partition, PartitionState, Replica, ReplicaState
 from kafkalike.controller.effects import (
-    NOT_EMPTY,
     Children,
     DeleteNode,
     Ignore,
@@ -209,23 +208,24 @@ def _complete_deletion(context: Context, topic: str) -> Steps[None]:
     yield from moved(context, context.replicas_in(topic, R.DELETION_SUCCESSFUL), R.NONEXISTENT)
     nodes = [PartitionNode.path(*partition) for partition in partitions]
     nodes += [PartitionNode.parent(*partition) for partition in partitions]
-    results = yield Write(
-        [DeleteNode(path) for path in [*nodes, TopicNode.partitions_path(topic), TopicNode.path(topic)]]
-    )
-    if results[-1].error == NOT_EMPTY:
-        # Somebody else's nodes are below it.
-        yield from _delete_tree(TopicNode.path(topic))
-    yield Write([DeleteNode(EntityConfig.path("topics", topic)), DeleteNode(DeleteTopicNode.path(topic))])
+    yield Write([DeleteNode(path) for path in [*nodes, TopicNode.partitions_path(topic)]])
+    yield from _delete_below(TopicNode.path(topic))
+    # These three travel together: a controller that dies leaves all of them or none.
+    last = (TopicNode.path(topic), EntityConfig.path("topics", topic), DeleteTopicNode.path(topic))
+    yield Write([DeleteNode(path) for path in last])
     context.forget_topic(topic)
     log.info("topic %s is deleted", topic)
 
 
-def _delete_tree(path: str) -> Steps[None]:
+def _delete_below(path: str) -> Steps[None]:
+    """Whatever is still there: somebody else's nodes, or those of a partition that we never heard of."""
     levels = [[path]]
     while levels[-1]:
         names = yield Children(levels[-1])
         levels.append([f"{parent}/{name}" for parent, below in zip(levels[-1], names, strict=True) for name in below])
-    yield Write([DeleteNode(node) for level in reversed(levels) for node in level])
+    below = [node for level in reversed(levels[1:]) for node in level]
+    if below:
+        yield Write([DeleteNode(node) for node in below])
 
 
 # Both.

@@ -1,0 +1,120 @@
+"""What all commands have in common."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kafkalike.cli.options import key_values, load_properties
+from tests.cli.commands import BIN, run
+from tests.servers import free_port
+
+COMMANDS = [
+    "kafka-topics",
+    "kafka-console-producer",
+    "kafka-console-consumer",
+    "kafka-consumer-groups",
+    "kafka-broker-api-versions",
+    "kafka-dump-log",
+    "walkthrough",
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_comes_quickly(command: str) -> None:
+    times = []
+    for _ in range(5):
+        began = time.monotonic()
+        done = run(command, "--help")
+        times.append(time.monotonic() - began)
+        assert 0 == done.code
+        assert done.out.startswith(f"Usage: {command}.sh [OPTIONS]")
+        if times[-1] < 0.4:
+            break
+    assert min(times) < 0.4
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_unknown_option_is_one_line(command: str) -> None:
+    done = run(command, "--no-such-option")
+    assert (1, "", "no-such-option is not a recognized option\n") == (done.code, done.out, done.err)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "walkthrough"])
+def test_without_arguments_the_help_is_shown_and_nothing_done(command: str) -> None:
+    done = run(command)
+    assert 1 == done.code
+    assert "Usage:" in done.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_version(command: str) -> None:
+    done = run(command, "--version")
+    assert 0 == done.code
+    assert done.out.startswith("3.9")
+
+
+def test_scripts_work_through_links_from_anywhere(tmp_path: Path) -> None:
+    link = tmp_path / "topics"
+    link.symlink_to(BIN / "kafka-topics.sh")
+    done = subprocess.run([link, "--version"], cwd=tmp_path, capture_output=True, env={"PATH": os.environ["PATH"]})
+    assert (0, b"") == (done.returncode, done.stderr)
+
+
+def test_java_class_names_are_known() -> None:
+    done = run("kafka-run-class", "org.apache.kafka.tools.TopicCommand", "--help")
+    assert done.out.startswith("Usage: kafka-topics.sh")
+
+
+def test_options_may_be_abbreviated_as_with_jopt_simple() -> None:
+    done = run("kafka-topics", "--boot=127.0.0.1:1", "--desc", "--list")
+    assert "Command must include exactly one action" in done.err
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("kafka-topics", ["--list"]),
+        ("kafka-consumer-groups", ["--list", "--timeout", "300"]),
+        ("kafka-broker-api-versions", ["--command-config", "client.properties"]),
+        ("kafka-console-consumer", ["--topic", "t", "--consumer-property", "request.timeout.ms=300"]),
+        ("kafka-console-producer", ["--topic", "t", "--max-block-ms", "300"]),
+    ],
+)
+def test_an_unreachable_broker_is_told_without_traceback(tmp_path: Path, command: str, arguments: list[str]) -> None:
+    (tmp_path / "client.properties").write_text("default.api.timeout.ms=300\n")
+    if command == "kafka-topics":
+        arguments += ["--command-config", "client.properties"]
+    port = free_port()
+    done = run(command, "--bootstrap-server", f"127.0.0.1:{port}", *arguments, stdin="line\n", cwd=tmp_path)
+    said = done.out + done.err
+    assert 1 == done.code
+    assert f"127.0.0.1:{port}) could not be established. Node may not be available." in said
+    assert "Timed out waiting" in said or "not present in metadata" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("server", ["nonsense", "host:port", "localhost:99999"])
+def test_an_unparsable_address(server: str) -> None:
+    done = run("kafka-topics", "--bootstrap-server", server, "--list")
+    assert 1 == done.code
+    assert f"Invalid url in bootstrap.servers: {server}" in done.out
+
+
+def test_a_reader_that_goes_away_is_no_error_to_shout_about() -> None:
+    command = f"{sys.executable} -m kafkalike.cli.topics --help | head -1"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, cwd=BIN.parent)
+    assert b"" == done.stderr
+
+
+def test_properties_files(tmp_path: Path) -> None:
+    path = tmp_path / "p"
+    path.write_text("# comment\n! too\n a = b \nc:d\nempty=\nlong=one,\\\n  two\ntab=x\\ty\n")
+    assert {"a": "b", "c": "d", "empty": "", "long": "one,two", "tab": "x\ty"} == load_properties(str(path))
+
+
+def test_key_values() -> None:
+    assert {"a": "b=c", "d": "", "e": ""} == key_values(["a=b=c", "d=", "e"])

@@ -110,8 +110,8 @@ def _read_leaderships(context: Context, partitions: Sequence[Partition]) -> Step
             continue
         try:
             node = PartitionNode.decode(*partition, found.data)
-        except Garbage as error:
-            log.warning("%s", error)
+        except Garbage:
+            # Said when a leader is sought, which will be in vain.
             continue
         if node.controller_epoch > context.epoch:
             raise Superseded(

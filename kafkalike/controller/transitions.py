@@ -168,8 +168,8 @@ def _first_leaders(context: Context, batch: Batch, partitions: list[Partition]) 
         if found is not None and state == chosen[partition]:
             _lead(context, batch, partition, state, found.version, state.isr, is_new=True)
             done.add(partition)
-        else:
-            log.error("partition %s-%d has a state already", *partition)
+        elif state is not None:
+            log.error("partition %s-%d has a state already: %s", *partition, state)
     return done
 
 

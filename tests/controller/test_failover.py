@@ -1,0 +1,289 @@
+"""How a term begins, and brokers that come and go."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kafkalike.cluster.znodes import BrokerNode, Endpoint, PartitionNode
+from kafkalike.controller import failover
+from kafkalike.controller.context import PartitionState, ReplicaState
+from kafkalike.controller.effects import Children, Connect, Listen, PutFeatures, Read, Send, Superseded, Write
+from tests.controller.world import Crash, World
+from tests.oracle import znodes_golden as golden
+
+
+def world_of(*broker_ids: int) -> World:
+    world = World()
+    for broker_id in broker_ids:
+        world.broker(broker_id, 9092 + broker_id)
+    return world
+
+
+def test_the_order_of_a_take_over() -> None:
+    world = world_of(1)
+    world.topic("t", {0: (1,)})
+    world.put("/log_dir_event_notification/log_dir_event_0000000000", b"{}")
+    world.put("/isr_change_notification/isr_change_0000000000", b"{}")
+    world.controller()
+    kinds = [type(effect) for effect in world.asked]
+    assert [
+        Read, PutFeatures, Listen,  # features; listening comes before the reads
+        Children, Write, Children, Write,  # old notifications
+        Children, Read,  # brokers
+        Children, Listen, Read, Listen, Read,  # topics, their nodes, brokers' nodes, states
+        Connect, Children, Send,  # channels, deletions, and everybody hears who is alive
+        Send, Write, Send,  # replicas; then partitions
+    ] == kinds  # fmt: skip
+    assert set(failover.DIRECTORIES) | {"/brokers/topics/t", "/brokers/ids/1"} == world.listening
+    assert {"features": {}, "version": 2, "status": 1} == json.loads(world.nodes["/feature"].data or b"")
+    assert [] == world.children("/log_dir_event_notification") == world.children("/isr_change_notification")
+
+
+def test_every_broker_hears_of_the_live_brokers_before_anybody_leads() -> None:
+    world = world_of(1, 2)
+    world.topic("t", {0: (1, 2)})
+    world.controller()
+    assert ["UM>1", "UM>2", "LAI>1 t-0:1[1,2]@0 new", "LAI>2 t-0:1[1,2]@0 new"] == world.letters()[:4]
+
+
+def test_a_current_feature_node_is_left_alone() -> None:
+    world = world_of(1)
+    world.put("/feature", b'{"features":{},"version":2,"status":1}')
+    world.controller()
+    assert 0 == world.nodes["/feature"].version
+    world.put("/feature", b'{"features":{},"version":1,"status":0}')
+    world.controller(epoch=2)
+    assert 2 == world.nodes["/feature"].version
+
+
+def test_a_partition_of_the_dead_controller_takes_two_steps() -> None:
+    """Golden 47: the ISR shrinks and the leader goes to -1, then another one is elected."""
+    world = world_of(11, 12)
+    world.topic("gold-e", {0: (11, 12), 1: (12, 11)})
+    world.topic("gold-cc", {0: (11,)})
+    world.controller(11)
+    world.letters()
+    world.remove("/brokers/ids/11")
+    context = world.controller(12, epoch=2)
+    states = {
+        node["path"]: (json.loads(node["data"]), node["dataVersion"])
+        for node in golden.dump("47")["timeline"]
+        if node["event"] == "changed" and node["path"].endswith("/state")
+    }
+    assert states, "the dump has the steps"
+    assert {"leader": 12, "leader_epoch": 2, "isr": [12], "controller_epoch": 2, "zk": 2}.items() <= world.state(
+        "gold-e", 0
+    ).items()
+    assert {"leader": 12, "leader_epoch": 1, "isr": [12]}.items() <= world.state("gold-e", 1).items()
+    assert {"leader": -1, "leader_epoch": 1, "isr": [11]}.items() <= world.state("gold-cc", 0).items()
+    assert PartitionState.OFFLINE is context.partition_states["gold-cc", 0]
+    world.broker(11)
+    world.perform(failover.brokers_changed(context))
+    (node,) = [n for n in golden.dump("47")["changed"] if n["path"] == PartitionNode.path("gold-cc", 0)]
+    assert json.loads(node["data"]).items() <= world.state("gold-cc", 0).items()
+    assert node["dataVersion"] == world.state("gold-cc", 0)["zk"]
+
+
+def test_a_state_of_a_newer_controller_ends_the_term() -> None:
+    world = world_of(1)
+    world.topic("t", {0: (1,)})
+    world.put(PartitionNode.path("t", 0), PartitionNode(1, 0, (1,), 7).encode())
+    with pytest.raises(Superseded):
+        world.controller(epoch=6)
+
+
+def test_garbage_anywhere_is_one_line_and_the_rest_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    world = world_of(1)
+    world.topic("t", {0: (1,), 1: (1,)})
+    world.put(PartitionNode.path("t", 0), b"\x00\xff")
+    world.put("/brokers/ids/5", b"nonsense")
+    world.put("/brokers/ids/6", b'{"version":5,"endpoints":[]}')
+    world.put("/brokers/ids/seven", b"")
+    world.put("/brokers/topics/bad", b"[]")
+    world.put("/feature", b"][")
+    world.put("/admin/delete_topics/unknown", b"?")
+    context = world.controller()
+    assert [1] == list(context.brokers)
+    assert ["t"] == list(context.assignments)
+    assert 1 == world.state("t", 1)["leader"]
+    assert b"\x00\xff" == world.nodes[PartitionNode.path("t", 0)].data
+    lines = [record.getMessage() for record in caplog.records]
+    for path in (PartitionNode.path("t", 0), "/brokers/ids/5", "/brokers/ids/6", "/brokers/topics/bad"):
+        assert 1 == len([line for line in lines if path in line])
+
+
+def test_deletions_that_were_ordered_before_are_carried_out() -> None:
+    world = world_of(1)
+    world.topic("t", {0: (1,)})
+    world.put("/admin/delete_topics/t")
+    world.put("/admin/delete_topics/unknown")
+    context = world.controller()
+    world.attend(context)
+    assert [] == world.children("/brokers/topics") == world.children("/admin/delete_topics")
+
+
+def test_deletions_are_dropped_where_they_are_not_allowed() -> None:
+    world = world_of(1)
+    world.topic("t", {0: (1,)})
+    world.put("/admin/delete_topics/t")
+    world.controller(deletion_enabled=False)
+    assert [] == world.children("/admin/delete_topics")
+    assert 1 == world.state("t", 0)["leader"]
+
+
+# Brokers.
+
+
+def test_a_new_broker_hears_everything_and_the_others_hear_of_it() -> None:
+    world = world_of(1)
+    world.topic("t", {0: (1, 2), 1: (2,)})
+    context = world.controller()
+    world.letters()
+    world.broker(2)
+    world.perform(failover.brokers_changed(context))
+    assert [
+        "UM>1",
+        "UM>2 t-0:1[1]@0",
+        "LAI>2 t-0:1[1]@0",
+        "UM>1 t-0:1[1]@0",
+        "UM>2 t-0:1[1]@0",
+        "LAI>2 t-1:2[2]@0 new",
+        "UM>1 t-1:2[2]@0",
+        "UM>2 t-1:2[2]@0",
+    ] == world.letters()
+    assert {1, 2} == world.connected and "/brokers/ids/2" in world.listening
+
+
+def test_a_dead_brokers_partitions_get_other_leaders_then_it_leaves_the_isrs() -> None:
+    world = world_of(1, 2, 3)
+    world.topic("t", {0: (2, 1, 3), 1: (1, 2, 3), 2: (2,)})
+    context = world.controller()
+    world.letters()
+    world.remove("/brokers/ids/2")
+    world.perform(failover.brokers_changed(context))
+    assert {"leader": 1, "leader_epoch": 1, "isr": [1, 3], "zk": 1}.items() <= world.state("t", 0).items()
+    assert {"leader": 1, "leader_epoch": 1, "isr": [1, 3], "zk": 1}.items() <= world.state("t", 1).items()
+    assert {"leader": -1, "leader_epoch": 1, "isr": [2], "zk": 1}.items() <= world.state("t", 2).items()
+    letters = world.letters()
+    assert ["LAI>1 t-0:1[1,3]@1", "LAI>3 t-0:1[1,3]@1"] == letters[:2]
+    assert not any(">2" in letter for letter in letters)
+    assert {1, 3} == world.connected and "/brokers/ids/2" not in world.listening
+    assert ReplicaState.OFFLINE is context.replica_state(("t", 2, 2))
+
+
+def test_a_dead_broker_without_replicas_is_told_to_the_others() -> None:
+    world = world_of(1, 2)
+    context = world.controller()
+    world.letters()
+    world.remove("/brokers/ids/2")
+    world.perform(failover.brokers_changed(context))
+    assert ["UM>1"] == world.letters()
+
+
+def test_a_broker_that_was_away_between_two_looks_is_treated_as_dead_then_new() -> None:
+    world = world_of(1, 2)
+    world.topic("t", {0: (2, 1), 1: (2,)})
+    context = world.controller()
+    old = context.brokers[2].epoch
+    world.broker(2)
+    world.perform(failover.brokers_changed(context))
+    assert old < context.brokers[2].epoch
+    assert {"leader": 1, "leader_epoch": 1, "isr": [1]}.items() <= world.state("t", 0).items()
+    assert {"leader": 2, "leader_epoch": 2, "isr": [2]}.items() <= world.state("t", 1).items()
+    epochs = {request.broker_epoch for broker_id, request in world.sent if broker_id == 2}
+    assert context.brokers[2].epoch == max(epochs)
+    assert {1, 2} == world.connected
+    world.letters()
+    world.perform(failover.brokers_changed(context))
+    assert [] == world.letters()
+
+
+def test_an_unclean_election_happens_only_where_it_is_allowed() -> None:
+    world = world_of(1, 2)
+    world.topic("safe", {0: (2, 1)})
+    world.topic("loose", {0: (2, 1)}, {"unclean.leader.election.enable": "true"})
+    context = world.controller()
+    for topic in ("safe", "loose"):
+        world.put(PartitionNode.path(topic, 0), PartitionNode(2, 3, (2,), 1).encode())
+    context = world.controller(epoch=2)
+    world.remove("/brokers/ids/2")
+    world.perform(failover.brokers_changed(context))
+    assert {"leader": -1, "isr": [2]}.items() <= world.state("safe", 0).items()
+    assert {"leader": 1, "isr": [1], "leader_recovery_state": 1}.items() <= world.state("loose", 0).items()
+
+
+def test_new_endpoints_are_told_to_everybody() -> None:
+    world = world_of(1, 2)
+    context = world.controller()
+    world.letters()
+    world.perform(failover.broker_modified(context, 2))
+    assert [] == world.letters()
+    world.put(BrokerNode.path(2), BrokerNode((Endpoint("PLAINTEXT", "PLAINTEXT", "new", 1),)).encode())
+    world.perform(failover.broker_modified(context, 2))
+    assert "new" == context.brokers[2].node.endpoints[0].host
+    assert ["UM>1", "UM>2"] == world.letters()
+
+
+def test_a_leaving_broker_hands_over_and_leaves_the_isrs() -> None:
+    world = world_of(1, 2)
+    world.topic("t", {0: (1, 2), 1: (2, 1), 2: (1,)})
+    context = world.controller()
+    world.letters()
+    assert [] == world.perform(failover.shut_down(context, 1))
+    assert {"leader": 2, "isr": [2], "leader_epoch": 1}.items() <= world.state("t", 0).items()
+    assert {"leader": 2, "isr": [2], "leader_epoch": 1}.items() <= world.state("t", 1).items()
+    assert {"leader": 1, "isr": [1], "zk": 0}.items() <= world.state("t", 2).items()
+    assert "SR>1 t-1 @0" in world.letters()
+    assert [("t", 0), ("t", 1)] == world.perform(failover.shut_down(context, 2))
+
+
+def test_a_failed_directory_is_a_failed_replica() -> None:
+    world = world_of(1, 2)
+    world.topic("t", {0: (1, 2), 1: (1, 2)})
+    context = world.controller()
+    world.put("/log_dir_event_notification/log_dir_event_0000000000", b'{"version":1,"broker":1,"event":1}')
+    world.letters()
+    world.perform(failover.log_dirs_failed(context))
+    assert ["LAI>1 t-0:1[1,2]@0 t-1:1[1,2]@0"] == world.letters()[:1]
+    assert [] == world.children("/log_dir_event_notification")
+    world.perform(failover.log_dir_answered(context, 1, [("t", 0)], [("t", 1)]))
+    assert {"leader": 2, "isr": [2]}.items() <= world.state("t", 0).items()
+    assert {"leader": 1, "isr": [1, 2]}.items() <= world.state("t", 1).items()
+    world.perform(failover.log_dir_answered(context, 1, [], [("t", 0)]))
+    assert context.is_online(1, ("t", 0))
+
+
+def test_isr_changes_of_old_leaders_are_told_to_everybody() -> None:
+    world = world_of(1, 2)
+    world.topic("t", {0: (1, 2)})
+    context = world.controller()
+    world.put(PartitionNode.path("t", 0), PartitionNode(1, 0, (1,), 1).encode())
+    entry = b'{"version":1,"partitions":[{"topic":"t","partition":0},{"topic":"gone","partition":0},7]}'
+    world.put("/isr_change_notification/isr_change_0000000000", entry)
+    world.put("/isr_change_notification/isr_change_0000000001", b"garbage")
+    world.letters()
+    world.perform(failover.isr_changed(context))
+    assert ["UM>1 t-0:1[1]@0", "UM>2 t-0:1[1]@0"] == world.letters()
+    assert (1,) == context.leaderships["t", 0].isr
+    assert [] == world.children("/isr_change_notification")
+
+
+@pytest.mark.parametrize("step", range(45))
+def test_a_fail_over_that_is_cut_off_anywhere_is_ended_by_the_next_controller(step: int) -> None:
+    world = world_of(1, 2, 3)
+    world.topic("t", {0: (1, 2, 3), 1: (2, 3), 2: (3,)})
+    world.controller()
+    world.remove("/brokers/ids/3")
+    world.crash_after = step
+    try:
+        context = world.controller(2, epoch=2)
+        world.crash_after = None
+    except Crash:
+        world.crash_after = None
+        context = world.controller(1, epoch=3)
+    assert {1: 2, 0: 1} == {p: world.state("t", p)["leader"] for p in (1, 0)}
+    assert [[1, 2], [2]] == [world.state("t", p)["isr"] for p in (0, 1)]
+    assert -1 == world.state("t", 2)["leader"]
+    assert {("t", 2)} == set(context.partitions_in(PartitionState.OFFLINE))

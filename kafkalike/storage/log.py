@@ -384,9 +384,7 @@ class Log:
         self._unflushed += count
         if self._unflushed >= self._flush_messages:
             self.flush()
-        return _new(
-            Appended, (base, last, timestamp if attributes & APPEND_TIME else -1, self.log_start_offset, False)
-        )
+        return _new(Appended, (base, last, timestamp if attributes & APPEND_TIME else -1, self.log_start_offset, False))
 
     def append_as_follower(self, records: memoryview, now_ms: int) -> Appended | None:
         """Batches from the leader, offsets and epochs as they are; a cut-off last batch is left out. None if there

@@ -58,6 +58,7 @@ class Loaded:
     epochs: Epochs
     producers: Producers
     recovered: bool = False
+    cut: bool = False  # by recovery, because it was torn
     torn_bytes: int = 0
     # (first, last) offsets of flushed data that cannot be read any more.
     damage: list[tuple[int, int]] = field(default_factory=list)
@@ -111,7 +112,8 @@ def load(
     loaded.start_offset = max(start_offset, segments[0].base_offset)
     if not epochs_known:
         _derive_epochs(segments, loaded.epochs)
-    loaded.epochs.truncate_from_end(loaded.end_offset)
+    # An epoch that began at the end has no records yet; after a cut, it has none any more.
+    loaded.epochs.truncate_from_end(loaded.end_offset + (not loaded.cut))
     loaded.epochs.truncate_from_start(loaded.start_offset)
     if not loaded.recovered:
         loaded.producers = replay(path, segments, loaded.start_offset, loaded.end_offset, files)
@@ -375,7 +377,7 @@ def _recover_segment(segment: Segment, loaded: Loaded, path: str) -> bool:
                 log.warning("Cutting %s at %d: %d bytes, offset %d", segment.path, position, cut, end_offset)
             segment.files.ftruncate(segment.open(), position)
             segment.size = position
-            torn = True
+            torn = loaded.cut = True
             break
         loaded.damage.append((end_offset, following[1] - 1))
         log.error(

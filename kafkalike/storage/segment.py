@@ -335,7 +335,8 @@ class Segment:
                 return position
             return self.recent_positions[place + 1] if place + 1 < len(recent) else None
         if offset in self.continued:
-            return self.continued[offset]
+            position = self.continued[offset]
+            return position if position < self.size else None
         found = self.find(offset)
         return found.position if found else None
 

@@ -34,6 +34,8 @@ MAX_HELD = 32 << 20
 MAX_UNSENT = 32 << 20
 # The journal is replaced by a snapshot after snapCount entries, or so many bytes.
 SNAPSHOT_BYTES = 64 << 20
+# What is left to read after a stall is read within this.
+CATCH_UP_MS = 50
 # Records of a snapshot that are taken in one turn of the reactor.
 SNAPSHOT_STEP = 1000
 
@@ -87,7 +89,8 @@ class Client(Protocol):
                 if not self.received and buf[pos : pos + 4] in words.WORDS:
                     self._answer(buf[pos : pos + 4])
                 else:
-                    log.info("Closed /%s:%d: no ZooKeeper request (length %d)", self.address, self.port, length)
+                    known = "" if self.received else ", which no ZooKeeper client sends first"
+                    log.info("Closed /%s:%d: a frame of %d bytes%s", self.address, self.port, length, known)
                     self._cut()
                 break
             after = pos + 4 + length
@@ -164,6 +167,7 @@ class Server(Factory):
     def __init__(self, reactor: Any, config: Config, failed: Callable[[str], None]) -> None:
         self.reactor = reactor
         self.config = config
+        self.port = config.port
         self.max_frame = config.limits.max_frame
         self.clients: dict[int, Client] = {}
         self.held = 0
@@ -185,6 +189,7 @@ class Server(Factory):
         self.journal = Journal(config.data_dir, config.log_dir, config.retain)
         self._writer: Writer | None = None
         self._tick: Any = None
+        self._due_ms = 0
 
     def now_ms(self) -> int:
         """A clock that never goes back."""
@@ -349,11 +354,17 @@ class Server(Factory):
 
     def _schedule(self) -> None:
         tick = self.config.limits.tick_ms
-        wait_ms = min(tick - self.now_ms() % tick, 1000)
-        self._tick = self.reactor.callLater(wait_ms / 1000 + 0.001, self._on_tick)
+        now_ms = self.now_ms()
+        self._due_ms = now_ms + min(tick - now_ms % tick, 1000) + 1
+        self._tick = self.reactor.callLater((self._due_ms - now_ms) / 1000, self._on_tick)
 
     def _on_tick(self) -> None:
         now_ms = self.now_ms()
+        if now_ms - self._due_ms > self.config.limits.tick_ms // 2:
+            # This process was stopped or starved. Signs of life wait in the sockets: read those first.
+            self._due_ms = now_ms + CATCH_UP_MS
+            self._tick = self.reactor.callLater(CATCH_UP_MS / 1000, self._on_tick)
+            return
         effects = self.standalone.tick(now_ms, self.wall_ms())
         if effects:
             self.perform(effects)
@@ -441,7 +452,7 @@ class Server(Factory):
             clients=clients,
             sessions={number: list(tree.ephemerals.get(number, ())) for number in standalone.sessions.by_id},
             settings={
-                "clientPort": self.config.port,
+                "clientPort": self.port,
                 "dataDir": self.config.data_dir,
                 "dataLogDir": self.config.log_dir or self.config.data_dir,
                 "tickTime": limits.tick_ms,
@@ -504,7 +515,7 @@ class Writer:
             job, done = task
             try:
                 result, error = job(), None
-            except OSError as failure:
+            except Exception as failure:
                 result, error = None, failure
             self._reactor.callFromThread(done, result, error)
 

@@ -4,6 +4,7 @@ Whatever an operator can get wrong ends with one line on standard error and exit
 returns when the server listens, or has failed; what the server prints goes to zookeeper.out in $LOG_DIR (logs).
 """
 
+import gc
 import logging
 import sys
 from collections.abc import Sequence
@@ -74,6 +75,7 @@ def _serve(config: Config) -> int:
             reactor.stop()
 
     PythonLoggingObserver().start()
+    logging.getLogger("twisted").setLevel(logging.WARNING)
     server = Server(reactor, config, fail)
     try:
         server.recover()
@@ -91,6 +93,9 @@ def _serve(config: Config) -> int:
         return _refuse(f"Cannot listen on {config.address}:{config.port}: {getattr(reason, 'strerror', reason)}")
     server.start()
     address = port.getHost()
+    server.port = address.port
+    # What has been loaded so far stays; there is nothing in it for the collector.
+    gc.freeze()
 
     def announce() -> None:
         tree = server.standalone.tree

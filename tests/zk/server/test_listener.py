@@ -113,7 +113,9 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
             server.journal.close()
         failures: list[str] = []
         pairs = {"dataDir": str(tmp_path)} | {key: str(value) for key, value in settings.items()}
-        server = Server(MemoryReactorClock(), read(pairs), failures.append)
+        clock = MemoryReactorClock()
+        server = Server(clock, read(pairs), failures.append)
+        server.now_ms = lambda: round(clock.seconds() * 1000)
         server.recover()
         server.start()
         running.append(server)
@@ -251,22 +253,28 @@ def test_connections_of_one_address_are_limited(started: Callable[..., Any]) -> 
 
 def test_a_connection_without_session_is_closed_after_a_while(started: Callable[..., Any]) -> None:
     server, thread, _ = started(tickTime=1000)
-    now = server.now_ms()
-    server.now_ms = lambda: now
     silent, speaking = Peer(server, 1), connected(server, thread, 2)
-    now += 10_001
-    server.reactor.advance(2)
+    server.reactor.pump([0.1] * 100)
+    assert silent.transport.connected
+    server.reactor.pump([0.1] * 20)
     assert not silent.transport.connected and speaking.transport.connected
+
+
+def test_after_a_stall_signs_of_life_are_read_before_anybody_expires(started: Callable[..., Any]) -> None:
+    server, thread, _ = started(tickTime=1000)
+    alive, dead = connected(server, thread, 1), connected(server, thread, 2)
+    server.reactor.advance(32)
+    alive.call(Op.PING)
+    server.reactor.advance(0.1)
+    thread.run()
+    assert alive.transport.connected and not dead.transport.connected
 
 
 def test_expiry_reaches_the_connection(started: Callable[..., Any]) -> None:
     server, thread, _ = started(tickTime=1000)
-    now = server.now_ms()
-    server.now_ms = lambda: now
     peer = connected(server, thread)
-    now += 32_000
-    server.reactor.advance(2)
-    assert peer.transport.connected
+    server.reactor.pump([0.1] * 310)
+    assert peer.transport.connected and 1 == len(thread.jobs)
     thread.run()
     assert not peer.transport.connected and {} == server.standalone.sessions.by_id
 

@@ -240,7 +240,12 @@ class Log:
         opened.producers.expire(now_ms, config.producer_id_expiration_ms)
         data = files.read(os.path.join(path, EPOCHS_FILE))
         if data != opened.epochs.encode() and (data is not None or opened.epochs):
-            opened._write_epochs()
+            try:
+                opened._write_epochs()
+            except DirectoryOffline:
+                raise
+            except KafkaError as error:
+                log.warning("%s", error.message)
         opened._prune_snapshots()
         return opened
 
@@ -761,6 +766,8 @@ class Log:
         if offset < self._bases[0]:
             self.truncate_fully(offset)
             return
+        if offset < self.log_end_offset:
+            self._before_cut(offset)
         # The epochs go even if no records do (KAFKA-10706).
         end = min(offset, self.log_end_offset)
         if offset < self.log_end_offset:
@@ -788,7 +795,8 @@ class Log:
         active.truncate(position, end)
         self._closed_bytes = sum(segment.size for segment in self._segments[:-1])
         self._activate(active, active.created_ms)
-        self._after_cut(end)
+        self.log_end_offset = end
+        self.recovery_point = min(self.recovery_point, end)
         self.log_start_offset = min(self.log_start_offset, end)
         for at in recovery.numbered(self.files.names(self.path), SNAPSHOT):
             if at > end:
@@ -798,6 +806,7 @@ class Log:
 
     def truncate_fully(self, start_offset: int) -> None:
         """Drops everything; the log begins again, empty, at `start_offset`."""
+        self._before_cut(min(start_offset, self._bases[0]))
         with self._disk():
             for segment in reversed(self._segments):
                 segment.delete()
@@ -808,19 +817,26 @@ class Log:
         self._segments, self._bases, self._closed_bytes, self._opened = [segment], [start_offset], 0, []
         self._activate(segment, 0)
         self.producers = Producers()
-        self.log_start_offset = start_offset
-        self._after_cut(start_offset)
+        self.log_start_offset = self.log_end_offset = start_offset
         self.epochs.entries = []
         self._latest_epoch = -1
         self._write_epochs()
 
-    def _after_cut(self, end: int) -> None:
-        self.log_end_offset = end
-        self.recovery_point = min(self.recovery_point, end)
+    def _before_cut(self, offset: int) -> None:
+        """The recovery point comes down first, also in its checkpoint: were it above the end after a crash, what is
+        missing would count as damage, and what is appended next would not be looked at."""
+        self.recovery_point = min(self.recovery_point, self._floor(offset))
         self.cuts += 1
         if self.on_cut is not None:
-            # A recovery point above the end would hide what is appended next from recovery.
             self.on_cut()
+
+    def _floor(self, offset: int) -> int:
+        """The base offset of the batch that holds `offset`, or a lower one."""
+        segment = self._segments[max(0, bisect_right(self._bases, offset) - 1)]
+        with self._disk():
+            position = segment.locate(offset)
+            found = segment.batch_at(position) if position is not None else None
+        return min(offset, found.base_offset) if found else offset
 
     def _drop(self, segment: Segment) -> int:
         """Removes a segment, its files and its snapshot; the bytes."""

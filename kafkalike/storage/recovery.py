@@ -14,7 +14,7 @@ import logging
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,6 +33,7 @@ from kafkalike.storage.segment import (
     TXN_INDEX,
     Damaged,
     Found,
+    Header,
     Segment,
     name,
 )
@@ -84,11 +85,10 @@ def load(
     for segment in segments:
         segment.index_interval = index_interval
     _drop_orphans(path, names, files)
-    present = set(names)
     epochs = Epochs.decode(files.read(os.path.join(path, EPOCHS_FILE)))
     epochs_known = epochs is not None or all(segment.size == 0 for segment in segments)
     loaded = Loaded(segments, 0, start_offset, recovery_point, epochs or Epochs(), Producers())
-    whole = clean and _check_indexes(path, segments, present)
+    whole = clean and _check_indexes(segments, set(names))
     if segments and not (whole and _read_end(loaded)):
         if clean:
             log.warning("%s was stopped cleanly, but its files do not fit; recovering it", path)
@@ -167,13 +167,17 @@ def _drop_orphans(path: str, names: list[str], files: Files) -> None:
                 files.unlink(os.path.join(path, name(base) + suffix))
 
 
-def _check_indexes(path: str, segments: list[Segment], present: set[str]) -> bool:
+def _has_indexes(segment: Segment, present: set[str]) -> bool:
+    stem = name(segment.base_offset)
+    there = stem + INDEX in present and stem + TIME_INDEX in present
+    return there and segment.offsets.sound() and segment.times.sound()
+
+
+def _check_indexes(segments: list[Segment], present: set[str]) -> bool:
     """Builds indexes again that are missing or cannot be right; False if a segment's records do not read."""
     for segment in segments:
-        stem = name(segment.base_offset)
-        there = stem + INDEX in present and stem + TIME_INDEX in present
         try:
-            if not there or not segment.offsets.sound() or not segment.times.sound():
+            if not _has_indexes(segment, present):
                 segment.offsets.reset()
                 segment.times.reset()
                 segment.rescan(0)
@@ -290,10 +294,9 @@ def _recover(path: str, loaded: Loaded, files: Files) -> None:
     for entry in files.names(path):
         if entry.endswith(TORN):
             files.unlink(os.path.join(path, entry))
-    base = segments[first].base_offset
+    base, names = segments[first].base_offset, set(files.names(path))
     for segment in segments[:first]:
-        stem = segment.path.removesuffix(LOG)
-        if not (os.path.exists(stem + INDEX) and os.path.exists(stem + TIME_INDEX) and segment.offsets.sound()):
+        if not _has_indexes(segment, names):
             segment.rebuild()
     loaded.producers = replay(path, segments[:first], loaded.start_offset, base, files)
     for place in range(first, len(segments)):
@@ -362,7 +365,7 @@ def _recover_segment(segment: Segment, loaded: Loaded, path: str) -> bool:
                 segment.max_timestamp, segment.max_timestamp_offset = timestamp, last
             if segment.since_index > segment.index_interval:
                 if segment.add_index_entry(place, last):
-                    segment.write_indexes()
+                    _write_indexes(segment.write_indexes)
                 segment.since_index = 0
             segment.since_index += size
             position, end_offset = place + size, last + 1
@@ -389,22 +392,32 @@ def _recover_segment(segment: Segment, loaded: Loaded, path: str) -> bool:
         )
         position, end_offset = following
     loaded.end_offset = end_offset
-    segment.finish()
+    _write_indexes(segment.finish)
     return torn
 
 
-def _checked(segment: Segment, position: int, floor: int) -> Iterator[tuple[int, int, tuple[int, ...], bool]]:
+def _write_indexes(write: Callable[[], None]) -> None:
+    """On a full disk the entries wait in memory."""
+    try:
+        write()
+    except OSError as error:
+        if error.errno not in PASSING:
+            raise
+        log.warning("Indexes are not written: %s", error)
+
+
+def _checked(segment: Segment, position: int, floor: int) -> Iterator[tuple[int, int, Header, bool]]:
     """Batches from `position` on, each with whether it is sound; ends after the first that is not."""
     files, fd, limit = segment.files, segment.open(), segment.size
     unpack, ceiling = HEADER.unpack_from, segment.max_offset
-    nothing = (0,) * 13
+    nothing: Header = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     while position < limit:
         block = memoryview(files.pread(fd, READ_BYTES, position))
         place, available = 0, len(block)
         while place < available:
             size = HEADER_SIZE
             if available - place >= HEADER_SIZE:
-                header = unpack(block, place)
+                header: Header = unpack(block, place)
                 size = header[1] + 12
                 last = header[0] + header[6]
                 if size < HEADER_SIZE or header[3] != 2 or header[0] < floor or header[6] < 0 or last > ceiling:

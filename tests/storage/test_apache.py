@@ -1,0 +1,77 @@
+"""Apache Kafka's own tools read the files: records, both indexes, snapshots of producer state."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from kafkalike.protocol import batch
+from kafkalike.storage.config import LogConfig
+from kafkalike.storage.directory import LogDirectory
+from kafkalike.storage.log import COORDINATOR, Log
+from tests import servers
+from tests.storage.disk import NOW, a_batch
+
+
+def dump(*arguments: str, files: list[Path]) -> subprocess.CompletedProcess[str]:
+    """kafka-dump-log, as Apache ships it."""
+    servers.tool("java", "default-jre-headless")
+    command = [*servers.JAVA, "-cp", f"{servers.kafka_home() / 'lib'}/*", "kafka.tools.DumpLogSegments"]
+    names = ",".join(map(str, files))
+    return subprocess.run([*command, *arguments, "--files", names], capture_output=True, text=True, timeout=60)
+
+
+def written(path: Path, crash: bool) -> Log:
+    """A log with all codecs, an idempotent and a transactional producer, rolls, a cut, and a restart."""
+    config = LogConfig(segment_bytes=4000, index_interval_bytes=300, message_timestamp_type="CreateTime")
+    directory = LogDirectory(str(path)).open(1, "c", lambda topic: config, NOW)
+    log = directory.create("t", 0, b"i" * 16, config, NOW)
+    sequence = 0
+    for n in range(150):
+        count = 1 + n % 4
+        if n % 3:
+            log.append(a_batch(count, NOW + (n * 37) % 90 + n, codec=n % 5), n // 60, NOW)
+        else:
+            fields = {"producer_id": 5, "producer_epoch": 1, "base_sequence": sequence}
+            log.append(a_batch(count, NOW + n, **fields), n // 60, NOW)
+            sequence += count
+    log.truncate(log.log_end_offset - 7)
+    fields = {"producer_id": 6, "producer_epoch": 0, "transactional": True}
+    log.append(a_batch(2, NOW, base_sequence=0, **fields), 4, NOW)
+    marker = batch.build([(b"\0\0\0\1", b"\0\0\0\0\0\3", NOW, ())], control=True, **fields)
+    log.append(memoryview(marker), 4, NOW, COORDINATOR)
+    log.append(a_batch(2, NOW, base_sequence=2, **fields), 4, NOW)
+    if crash:
+        directory.abandon()
+        with open(log._segments[-1].path, "ab") as file:
+            file.write(b"\0\0\0\0\0\0")
+        directory = LogDirectory(str(path)).open(1, "c", lambda topic: config, NOW)
+        for n in range(30):
+            directory.logs["t", 0].append(a_batch(2, NOW + 1000 + n), 5, NOW)
+    directory.close()
+    return log
+
+
+def test_apaches_dump_finds_nothing_wrong(tmp_path: Path) -> None:
+    for name, crash in (("clean", False), ("crash", True)):
+        log = written(tmp_path / name, crash)
+        files = sorted(Path(log.path).iterdir())
+        records = [f for f in files if f.suffix == ".log"]
+        indexes = [f for f in files if f.suffix in (".index", ".timeindex")]
+        snapshots = [f for f in files if f.suffix == ".snapshot"]
+        assert len(records) > 3
+        out = dump("--deep-iteration", files=records + indexes + snapshots)
+        for complaint in ("Mismatches", "Non-consecutive", "not be found", "out of order", "Exception", "Ignoring"):
+            assert complaint not in out.stdout + out.stderr
+        assert 0 == out.returncode
+        assert 0 == out.stdout.count("isvalid: false")
+        batches = sum(len(batch.split(f.read_bytes())) for f in records)
+        assert batches == out.stdout.count("isvalid: true")
+        entries = sum(f.stat().st_size // (8 if f.suffix == ".index" else 12) for f in indexes)
+        assert entries == len(re.findall(r"^(?:offset|timestamp): \d+", out.stdout, re.MULTILINE))
+        last = out.stdout[out.stdout.index(str(snapshots[-1])) :]
+        assert "producerId: 5 producerEpoch: 1 coordinatorEpoch: -1" in last
+        assert re.search(r"producerId: 6 .*coordinatorEpoch: 3 currentTxnFirstOffset: OptionalLong\[", last)
+        sane = dump("--index-sanity-check", files=[f for f in indexes if f.stat().st_size])
+        assert len([f for f in indexes if f.stat().st_size]) == sane.stdout.count("passed sanity check")

@@ -1,0 +1,347 @@
+"""A log directory: whose it is, who uses it now, and what is known of its logs after a stop or a crash."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kafkalike.errors import Error, KafkaError
+from kafkalike.storage.config import LogConfig
+from kafkalike.storage.directory import (
+    LogDirectory,
+    StorageError,
+    decode_checkpoint,
+    encode_checkpoint,
+)
+from kafkalike.storage.files import DirectoryOffline
+from tests.storage.disk import NOW, FailingDisk, a_batch, contents
+
+CONFIG = LogConfig(segment_bytes=400, index_interval_bytes=100)
+
+
+def opened(path: Path, broker_id: int = 1, cluster_id: str = "c1", disk: FailingDisk | None = None) -> LogDirectory:
+    directory = LogDirectory(str(path), disk) if disk else LogDirectory(str(path))
+    return directory.open(broker_id, cluster_id, lambda topic: CONFIG, NOW)
+
+
+def filled(path: Path, disk: FailingDisk | None = None) -> LogDirectory:
+    """A directory with three logs of 10 records."""
+    directory = opened(path, disk=disk)
+    for topic, partition in (("a", 0), ("a", 1), ("b-c.d_e-7", 12)):
+        log = directory.create(topic, partition, b"i" * 16, CONFIG, NOW)
+        for n in range(10):
+            log.append(a_batch(1, NOW + n), 0, NOW)
+    return directory
+
+
+def test_logs_are_there_again_after_a_clean_stop(tmp_path: Path) -> None:
+    directory = filled(tmp_path / "d")
+    directory.logs["a", 1].advance_log_start(5)
+    directory.checkpoint({("a", 0): 7, ("a", 1): 9})
+    directory.close()
+    assert (tmp_path / "d" / ".kafka_cleanshutdown").exists()
+    assert (
+        "0\n3\na 0 10\na 1 10\nb-c.d_e-7 12 10\n" == (tmp_path / "d" / "recovery-point-offset-checkpoint").read_text()
+    )
+    assert "0\n1\na 1 5\n" == (tmp_path / "d" / "log-start-offset-checkpoint").read_text()
+    assert "0\n2\na 0 7\na 1 9\n" == (tmp_path / "d" / "replication-offset-checkpoint").read_text()
+    again = opened(tmp_path / "d")
+    assert again.clean
+    assert {("a", 0), ("a", 1), ("b-c.d_e-7", 12)} == set(again.logs)
+    assert {("a", 0): 7, ("a", 1): 9} == again.high_watermarks
+    assert 5 == again.logs["a", 1].log_start_offset
+    assert all(10 == log.log_end_offset and not log.recovered for log in again.logs.values())
+    assert b"i" * 16 == again.logs["a", 0].topic_id
+    again.abandon()
+
+
+def test_the_clean_marker_is_gone_before_anything_is_loaded_and_comes_last(tmp_path: Path) -> None:
+    """E1"""
+    filled(tmp_path / "d").close()
+    marker = tmp_path / "d" / ".kafka_cleanshutdown"
+    assert '{"version":0,"brokerEpoch":-1}' == marker.read_text()
+    seen = []
+
+    def config_for(topic: str) -> LogConfig:
+        seen.append(marker.exists())
+        return CONFIG
+
+    directory = LogDirectory(str(tmp_path / "d")).open(1, "c1", config_for, NOW)
+    assert [False] * 3 == seen
+    directory.abandon()
+    again = opened(tmp_path / "d")
+    assert not again.clean
+    assert all(log.recovered for log in again.logs.values())
+    again.abandon()
+
+
+@pytest.mark.parametrize("operation", ["fsync", "fdatasync", "pwritev", "rename"])
+def test_a_stop_that_fails_is_not_clean(tmp_path: Path, operation: str) -> None:
+    disk = FailingDisk()
+    directory = filled(tmp_path / "d", disk)
+    disk.fail(operation, errno.EIO)
+    with pytest.raises(DirectoryOffline):
+        directory.close()
+    assert not (tmp_path / "d" / ".kafka_cleanshutdown").exists()
+    again = opened(tmp_path / "d")
+    assert 10 == len(contents(again.logs["a", 0]))
+    again.abandon()
+
+
+def test_another_process_is_told_that_the_directory_is_in_use(tmp_path: Path) -> None:
+    path = tmp_path / "d"
+    path.mkdir()
+    code = (
+        "import fcntl, sys\n"
+        f"f = open({str(path / '.lock')!r}, 'w')\n"
+        "fcntl.lockf(f, fcntl.LOCK_EX)\n"
+        "print('locked', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and b"locked\n" == other.stdout.readline()
+        with pytest.raises(StorageError, match="Failed to acquire lock on file .lock in .*A Kafka instance"):
+            opened(path)
+        other.communicate(b"")
+    opened(path).abandon()
+
+
+def test_a_directory_is_used_once_in_a_process(tmp_path: Path) -> None:
+    first = opened(tmp_path / "d")
+    with pytest.raises(StorageError, match="Failed to acquire lock"):
+        opened(tmp_path / "d")
+    first.abandon()
+    opened(tmp_path / "d").abandon()
+
+
+def test_meta_properties_are_kafkas(tmp_path: Path) -> None:
+    opened(tmp_path / "d", 3, "abc").abandon()
+    lines = (tmp_path / "d" / "meta.properties").read_text().splitlines()
+    assert lines[0].startswith("#")
+    assert {"version=0", "broker.id=3", "cluster.id=abc"} == {line for line in lines if line[0] != "#"}
+
+
+@pytest.mark.parametrize(
+    "content, text",
+    [
+        ("version=0\nbroker.id=1\ncluster.id=other\n", "Invalid cluster.id in: .*Expected c1, but read other"),
+        ("version=0\nbroker.id=2\ncluster.id=c1\n", "Stored node id 2 doesn't match previous node id 1 in "),
+        ("version=1\nnode.id=1\ncluster.id=c1\n", "Found unexpected version in .*only support version 0"),
+    ],
+)
+def test_a_foreign_directory_is_refused_in_one_line(tmp_path: Path, content: str, text: str) -> None:
+    path = tmp_path / "d"
+    filled(path).close()
+    (path / "meta.properties").write_text(content)
+    with pytest.raises(StorageError, match=text) as raised:
+        opened(path)
+    assert "\n" not in str(raised.value)
+    assert (path / ".kafka_cleanshutdown").exists(), "nothing was touched"
+    (path / "meta.properties").write_text("#\n#date\nbroker.id=1\nversion=0\ncluster.id=c1\ndirectory.id=xyz\n")
+    again = opened(path)
+    assert again.clean
+    again.abandon()
+    assert "directory.id=xyz" in (path / "meta.properties").read_text()
+
+
+def test_an_incomplete_meta_properties_is_completed(tmp_path: Path) -> None:
+    path = tmp_path / "d"
+    path.mkdir()
+    for content in (b"", b"\0\xff", b"directory.id=x\n"):
+        (path / "meta.properties").write_bytes(content)
+        opened(path).abandon()
+        assert "cluster.id=c1" in (path / "meta.properties").read_text()
+
+
+def test_a_path_that_cannot_be_a_directory_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="Failed to create data directory"):
+        opened(tmp_path / "file" / "d")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"0\n", b"0\n2\na 0 5\n", b"1\n0\n", b"\0\xff\0", b"0\n1\na 0 -5\n"])
+def test_garbled_checkpoints_are_absent(tmp_path: Path, content: bytes | None) -> None:
+    """E13"""
+    directory = filled(tmp_path / "d")
+    directory.checkpoint({("a", 0): 5})
+    directory.close()
+    for name in ("recovery-point-offset", "replication-offset", "log-start-offset"):
+        file = tmp_path / "d" / f"{name}-checkpoint"
+        file.unlink()
+        if content is not None:
+            file.write_bytes(content)
+    again = opened(tmp_path / "d")
+    assert {} == again.high_watermarks
+    assert all(10 == log.log_end_offset for log in again.logs.values())
+    again.abandon()
+
+
+def test_the_high_watermark_stays_within_the_log(tmp_path: Path) -> None:
+    directory = filled(tmp_path / "d")
+    directory.checkpoint({("a", 0): 99, ("gone", 3): 5})
+    directory.abandon()
+    again = opened(tmp_path / "d")
+    assert {("a", 0): 10} == again.high_watermarks
+    again.abandon()
+
+
+def test_a_cut_is_checkpointed_before_anything_is_appended(tmp_path: Path) -> None:
+    directory = filled(tmp_path / "d")
+    log = directory.logs["a", 0]
+    log.flush()
+    directory.checkpoint_recovery_points()
+    log.truncate(4)
+    for _ in range(6):
+        log.append(a_batch(1), 0, NOW)
+    log._segments[-1].files.ftruncate(log._segments[-1].fd, log._active.size - 1)
+    directory.abandon()
+    again = opened(tmp_path / "d")
+    assert 9 == again.logs["a", 0].log_end_offset
+    assert [] == again.logs["a", 0].damage
+    again.abandon()
+
+
+def test_a_deleted_log_goes_at_once_and_its_files_later(tmp_path: Path) -> None:
+    directory = filled(tmp_path / "d")
+    doomed = directory.logs["a", 0]
+    given = doomed.read(0, 100, 10)
+    assert given is not None
+    given.retain()
+    directory.delete(doomed, NOW)
+    assert ("a", 0) not in directory.logs
+    assert not (tmp_path / "d" / "a-0").exists()
+    (left,) = (tmp_path / "d").glob("a-0.*-delete")
+    assert 42 + len("a-0.") - 3 == len(left.name)
+    assert given.size == len(given.read())
+    given.release()
+    assert 0 == directory.create("a", 0, b"j" * 16, CONFIG).log_end_offset, "a new topic of that name"
+    assert 0 == directory.purge(NOW + 59_999)
+    assert 1 == directory.purge(NOW + 60_000)
+    assert not left.exists()
+    directory.abandon()
+
+
+def test_deleted_logs_go_at_the_next_start(tmp_path: Path) -> None:
+    directory = filled(tmp_path / "d")
+    directory.delete(directory.logs["a", 0], NOW)
+    directory.close()
+    again = opened(tmp_path / "d")
+    assert ("a", 0) not in again.logs
+    assert 1 == again.purge(NOW)
+    again.abandon()
+
+
+def test_a_long_name_is_cut_when_it_is_deleted(tmp_path: Path) -> None:
+    directory = opened(tmp_path / "d")
+    log = directory.create("x" * 249, 0, None, CONFIG)
+    directory.delete(log, NOW)
+    (left,) = (tmp_path / "d").glob("*-delete")
+    assert 255 == len(left.name)
+    directory.abandon()
+
+
+def test_what_is_no_log_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "d"
+    for name in ("lost+found", f"t-0.{'0a' * 16}-future", f"t-1.{'0a' * 16}-stray"):
+        (path / name).mkdir(parents=True)
+    directory = opened(path)
+    assert {} == directory.logs
+    assert 3 == caplog.text.count("leaving it alone")
+    directory.abandon()
+
+
+def test_a_full_disk_makes_no_half_log(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    directory = filled(tmp_path / "d", disk)
+    disk.fail("create", errno.ENOSPC)
+    with pytest.raises(KafkaError) as raised:
+        directory.create("n", 0, None, CONFIG)
+    assert Error.KAFKA_STORAGE_ERROR == raised.value.error
+    assert not (tmp_path / "d" / "n-0").exists()
+    assert None is directory.offline
+    disk.heal()
+    directory.create("n", 0, None, CONFIG)
+    directory.abandon()
+
+
+def test_a_failing_disk_takes_every_log_in_the_directory_offline(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    directory = filled(tmp_path / "d", disk)
+    told: list[DirectoryOffline] = []
+    directory.on_offline = told.append
+    disk.fail("pwritev")
+    with pytest.raises(DirectoryOffline):
+        directory.logs["a", 0].append(a_batch(1), 0, NOW)
+    disk.heal()
+    assert [directory.offline] == told
+    for log in directory.logs.values():
+        with pytest.raises(KafkaError) as raised:
+            log.append(a_batch(1), 0, NOW)
+        assert Error.KAFKA_STORAGE_ERROR == raised.value.error
+    with pytest.raises(DirectoryOffline):
+        directory.create("n", 0, None, CONFIG)
+    disk.calls.clear()
+    directory.checkpoint({})
+    directory.close()
+    assert [] == disk.calls
+    assert not (tmp_path / "d" / ".kafka_cleanshutdown").exists()
+
+
+def test_appends_are_refused_below_the_reserve(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    directory = filled(tmp_path / "d")
+    log = directory.logs["a", 0]
+    assert directory.watch_space(1)
+    assert not directory.watch_space(1 << 60)
+    assert not directory.watch_space(1 << 60)
+    with pytest.raises(KafkaError, match="nearly full") as raised:
+        log.append(a_batch(1), 0, NOW)
+    assert Error.KAFKA_STORAGE_ERROR == raised.value.error
+    assert 10 == len(contents(log))
+    log.advance_log_start(10)
+    assert log.retain(NOW, 10) > 0
+    directory.checkpoint({("a", 0): 10})
+    assert directory.watch_space(1)
+    assert 10 == log.append(a_batch(1), 0, NOW).base_offset
+    assert ["refused", "taken"] == [line.rsplit(" ", 1)[1] for line in caplog.messages if "appends are" in line]
+    directory.abandon()
+
+
+def test_a_load_that_fails_lets_go_of_the_lock(tmp_path: Path) -> None:
+    filled(tmp_path / "d").close()
+
+    def config_for(topic: str) -> LogConfig:
+        raise RuntimeError("no configuration")
+
+    with pytest.raises(RuntimeError):
+        LogDirectory(str(tmp_path / "d")).open(1, "c1", config_for, NOW)
+    opened(tmp_path / "d").abandon()
+
+
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    filled(tmp_path / "d").close()
+    opened(tmp_path / "d").close()
+    assert before == len(os.listdir("/proc/self/fd"))
+
+
+partitions = st.tuples(st.text("abcXYZ019._-", min_size=1, max_size=20), st.integers(0, 10**6))
+
+
+@given(st.dictionaries(partitions, st.integers(0, 2**63 - 1), max_size=10))
+def test_checkpoints_round_trip(offsets: dict[tuple[str, int], int]) -> None:
+    assert offsets == decode_checkpoint(encode_checkpoint(offsets))
+
+
+@given(st.binary(max_size=60))
+def test_a_garbled_checkpoint_is_never_an_error(data: bytes) -> None:
+    decode_checkpoint(data)
+    decode_checkpoint(b"0\n1\n" + data + b"\n")

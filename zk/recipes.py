@@ -157,7 +157,8 @@ async def elect(
     """Tries once to become the owner of the ephemeral `path`; None when another one is, or was faster.
 
     The ephemeral and the next value of the counter are written in one multi, so no two winners share a value and no
-    loser moves the counter. The loser of an answer finds out by whose the ephemeral is.
+    loser moves the counter. The loser of an answer finds out by whose the ephemeral is. After None, try again if nobody
+    is elected.
     """
     epoch, version = await _counter(zk, counter_path, read_counter)
     term = Term(epoch + 1, version + 1, counter_path)
@@ -165,12 +166,16 @@ async def elect(
         results = await zk.multi([Create(path, data, ephemeral=True), Set(counter_path, b"%d" % term.epoch, version)])
         return term._replace(version=results[1].version)
     except (NodeExists, BadVersion, ConnectionLoss):
-        # A multi that was done but whose answer was lost, now or before a reconnection, looks like a defeat.
+        # A multi that was done but whose answer was lost looks like a defeat.
         owner = await zk.exists(path)
         if owner is None or owner.ephemeralOwner == 0 or owner.ephemeralOwner != zk.session_id:
             return None
-        epoch, version = await _counter(zk, counter_path, read_counter)
-        return Term(epoch, version, counter_path)
+        if (term.epoch, term.version) == await _counter(zk, counter_path, read_counter):
+            return term
+        # Ours, but of an election of which nothing is known any more: a term must have a number of its own.
+        with contextlib.suppress(NoNode, BadVersion):
+            await insist(lambda: zk.delete(path, owner.version))
+        return None
 
 
 async def resign(zk: ZkClient, path: str, term: Term) -> None:

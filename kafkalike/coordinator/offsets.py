@@ -73,41 +73,57 @@ class Offsets:
         self._sync()
         answers = [self._get(consumers.offset_path(group, *key)) for key in keys]
         answers += [self._get(consumers.extra_path(group, *key)) for key in keys]
-        found = await self._in_time(gather(answers))
+        found = await self.in_time(gather(answers))
         return [_committed(*each) for each in zip(found[: len(keys)], found[len(keys) :], strict=True)]
 
     async def keys(self, group: str) -> list[Key]:
         """Every partition that the group has an offset of, sorted."""
         self._sync()
-        return await self._in_time(self._keys(group))
+        return await self.in_time(self._keys(group))
 
     async def has_group(self, group: str) -> bool:
         """Is there a node of that group?"""
         self._sync()
-        found = await self._in_time(self._zk.exists(consumers.group_path(group)))
+        found = await self.in_time(self._zk.exists(consumers.group_path(group)))
         return found is not None
 
     async def has_offsets(self, groups: Sequence[str]) -> list[bool]:
         """Which of these groups have offsets."""
         self._sync()
-        stats = await self._in_time(gather([self._zk.exists(consumers.offsets_path(group)) for group in groups]))
+        stats = await self.in_time(gather([self._zk.exists(consumers.offsets_path(group)) for group in groups]))
         return [stat is not None and stat.numChildren > 0 for stat in stats]
 
     async def groups(self) -> list[str]:
         """Every group that has a node."""
         self._sync()
-        return [consumers.decode_name(each) for each in await self._in_time(self._children(consumers.ROOT))]
+        return [consumers.decode_name(each) for each in await self.in_time(self._children(consumers.ROOT))]
 
     async def has_classic_consumers(self, group: str) -> bool:
         """Are consumers alive that have registered in ZooKeeper?"""
         self._sync()
-        return bool(await self._in_time(self._children(consumers.ids_path(group))))
+        return bool(await self.in_time(self._children(consumers.ids_path(group))))
 
     async def committed_ms(self, group: str) -> dict[Key, int]:
         """When each offset was committed."""
         keys = await self.keys(group)
         stats = await gather([self._zk.exists(consumers.offset_path(group, *key)) for key in keys])
         return {key: stat.mtime for key, stat in zip(keys, stats, strict=True) if stat is not None}
+
+    async def in_time(self, answer: Any) -> Any:
+        """The answer, or COORDINATOR_NOT_AVAILABLE if ZooKeeper takes longer than a commit may take."""
+        waiting: Deferred[Any] = Deferred()
+        timer = self._reactor.callLater(self._timeout, _give_up, waiting)
+
+        def arrived(result: Any) -> None:
+            if not waiting.called:
+                timer.cancel()
+                waiting.callback(result)
+
+        (answer if isinstance(answer, Deferred) else Deferred.fromCoroutine(answer)).addBoth(arrived)
+        try:
+            return await waiting
+        except (ConnectionLoss, SessionExpired, ConnectionClosed):
+            raise KafkaError(Error.COORDINATOR_NOT_AVAILABLE) from None
 
     # Removing.
 
@@ -252,22 +268,6 @@ class Offsets:
         except NoNode:
             return []
         return names
-
-    async def _in_time(self, answer: Any) -> Any:
-        """The answer, or COORDINATOR_NOT_AVAILABLE if ZooKeeper takes longer than a commit may take."""
-        waiting: Deferred[Any] = Deferred()
-        timer = self._reactor.callLater(self._timeout, _give_up, waiting)
-
-        def arrived(result: Any) -> None:
-            if not waiting.called:
-                timer.cancel()
-                waiting.callback(result)
-
-        (answer if isinstance(answer, Deferred) else Deferred.fromCoroutine(answer)).addBoth(arrived)
-        try:
-            return await waiting
-        except (ConnectionLoss, SessionExpired, ConnectionClosed):
-            raise KafkaError(Error.COORDINATOR_NOT_AVAILABLE) from None
 
     def _sync(self) -> None:
         # ZooKeeper keeps the order of a session: what is asked next is answered after the sync.

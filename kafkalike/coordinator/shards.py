@@ -138,6 +138,8 @@ class Groups:
         self._cleanup = task.LoopingCall(self._expire_offsets)
         self._cleanup.clock = self._reactor
         self._stopped = False
+        # Deleted topics whose offsets are being removed, and who waits for that.
+        self._purging: list[tuple[frozenset[str], list[Deferred[None]]]] = []
         # The controller may give us partitions before start() is called.
         self._replicas.on_leadership(TOPIC, self._leadership)
         self._metadata.on_change(self._metadata_changed)
@@ -293,6 +295,7 @@ class Groups:
     async def fetch(self, group_id: str, keys: Sequence[Key] | None) -> list[tuple[Key, Committed]]:
         """OffsetFetch of these partitions, or of all there are; KafkaError for the whole group."""
         self._shard(group_id)
+        await self._purged(None if keys is None else {topic for topic, _ in keys})
         wanted = await self.offsets.keys(group_id) if keys is None else keys
         found = await self.offsets.read(group_id, wanted)
         self._shard(group_id)
@@ -567,12 +570,14 @@ class Groups:
             if name != TOPIC and (name not in new.topics or new.topics[name].id != topic.id)
         ]
         if gone and not self._stopped:
-            for name in gone:
-                self.commits.hold(name)
-            self._background(self._purge(gone))
+            self._background(self._purge(frozenset(gone)))
 
-    async def _purge(self, topics: Sequence[str]) -> None:
-        """Removes the offsets of deleted topics in every group; commits for topics of those names wait for it."""
+    async def _purge(self, topics: frozenset[str]) -> None:
+        """Removes the offsets of deleted topics in every group; commits and reads of those names wait for it."""
+        waiting: list[Deferred[None]] = []
+        self._purging.append((topics, waiting))
+        for topic in topics:
+            self.commits.hold(topic)
         try:
             while not self._stopped:
                 try:
@@ -585,8 +590,19 @@ class Groups:
                     log.warning("Offsets of deleted topics %s: %s; trying again", ", ".join(topics), problem)
                     await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
         finally:
+            self._purging.remove((topics, waiting))
             for topic in topics:
                 self.commits.release(topic)
+            for answer in waiting:
+                answer.callback(None)
+
+    async def _purged(self, topics: set[str] | None) -> None:
+        """Waits until what a deleted topic left behind cannot be taken for offsets of a new one."""
+        for gone, waiting in list(self._purging):
+            if topics is None or topics & gone:
+                done: Deferred[None] = Deferred()
+                waiting.append(done)
+                await self.offsets.in_time(done)
 
     def _is_ours(self, group_id: str) -> bool:
         if TOPIC in self._metadata.image.topics:

@@ -287,6 +287,7 @@ def test_a_deleted_topic_takes_its_offsets_along() -> None:
     # The topic is made again at once, and somebody commits: that is kept.
     broker.metadata.topics(**{"t": 2, "u": 2, TOPIC: 2})
     answers = broker.commit(A, ("t", 0, 9))
+    assert [each.offset for _, each in broker.wait(broker.groups.fetch(A, [("t", 0)]))] == [-1]
     broker.settle()
     assert answers == [[Error.NONE]]
     assert broker.zk.below("/consumers") == {
@@ -300,6 +301,8 @@ def test_a_deleted_topic_is_cleaned_up_when_zookeeper_is_back() -> None:
     broker.committed(A, ("t", 0, 1), ("u", 0, 1))
     broker.zk.suspend()
     broker.metadata.topics(**{"u": 2, TOPIC: 2})
+    with pytest.raises(KafkaError, match="COORDINATOR_NOT_AVAILABLE"):
+        broker.wait(broker.groups.fetch(A, [("t", 0)]))
     broker.settle(20)
     broker.zk.connect()
     broker.settle(2)

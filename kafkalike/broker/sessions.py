@@ -78,6 +78,7 @@ class Fetching:
             changed = (
                 size > 0
                 or data.error_code != 0
+                or data.diverging_epoch.epoch >= 0
                 or data.high_watermark != fetched.high_watermark
                 or data.log_start_offset != fetched.log_start_offset
             )

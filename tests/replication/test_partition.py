@@ -14,18 +14,18 @@ def state(leader=1, leader_epoch=0, isr=(1,), replicas=(1,)):
     )
 
 
-def partition(**kwargs):
-    made = Partition(1, "t", 0, 0)
-    assert made.assign(state(**kwargs))
+def partition(min_isr=1, **kwargs):
+    made = Partition(1, "t", 0, 0, min_isr)
+    assert made.assign(state(**kwargs), 0, 0)
     return made
 
 
 def test_only_a_newer_leader_epoch_is_taken_over():
     p = partition(leader_epoch=3)
-    assert not p.assign(state(leader=2, leader_epoch=3))
-    assert not p.assign(state(leader=2, leader_epoch=2))
+    assert not p.assign(state(leader=2, leader_epoch=3), 0, 0)
+    assert not p.assign(state(leader=2, leader_epoch=2), 0, 0)
     assert p.leading
-    assert p.assign(state(leader=2, leader_epoch=4))
+    assert p.assign(state(leader=2, leader_epoch=4), 0, 0)
     assert not p.leading
     with pytest.raises(KafkaError) as refusal:
         p.check_leading()
@@ -58,7 +58,7 @@ def test_with_a_follower_in_the_isr_an_append_alone_moves_nothing():
 
 
 def test_acks_all_needs_min_insync_replicas_but_never_more_than_there_are_replicas():
-    partition(replicas=(1,)).check_replicas(2)
+    partition(min_isr=2, replicas=(1,)).check_replicas()
     with pytest.raises(KafkaError) as refusal:
-        partition(replicas=(1, 2), isr=(1,)).check_replicas(2)
+        partition(min_isr=2, replicas=(1, 2), isr=(1,)).check_replicas()
     assert refusal.value.error == Error.NOT_ENOUGH_REPLICAS

@@ -1,5 +1,7 @@
 """Partitions of one broker: LeaderAndIsr makes them, appends move the high watermark, StopReplica takes them away."""
 
+from types import SimpleNamespace
+
 import pytest
 from twisted.internet import defer, reactor
 
@@ -46,6 +48,10 @@ def stop(topic="t", index=0, epoch=-2, delete=True, controller_epoch=1):
     )
 
 
+def asked(offset):
+    return SimpleNamespace(offset=offset, current_leader_epoch=-1, last_fetched_epoch=-1)
+
+
 def errors(response):
     return [p.error_code for topic in response.topics for p in topic.partition_errors]
 
@@ -86,8 +92,8 @@ def test_a_led_partition_takes_records_and_gives_them_back(opened):
     sent = records(3)
     appended = replicas.append_as_leader("t", 0, sent, -1)
     assert (appended.base_offset, appended.last_offset) == (0, 2)
-    assert replicas.replicated("t", 0, 2)
-    read = replicas.read("t", 0, 0, 1 << 20, -1, 0, True)
+    assert replicas.replicated("t", 0, 2) == Error.NONE
+    read = replicas.read("t", 0, asked(0), 1 << 20, 0, True)
     assert (read.high_watermark, read.log_start_offset) == (3, 0)
     assert read.records.read()[61:] == bytes(sent[61:])
 
@@ -171,7 +177,7 @@ def test_delete_records_moves_the_start_but_not_past_the_high_watermark(opened):
     assert refusal.value.error == Error.OFFSET_OUT_OF_RANGE
     assert replicas.delete_records("t", 0, -1) == 10
     with pytest.raises(KafkaError) as refusal:
-        replicas.read("t", 0, 9, 1000, -1, 0, True)
+        replicas.read("t", 0, asked(9), 1000, 0, True)
     assert refusal.value.error == Error.OFFSET_OUT_OF_RANGE
 
 

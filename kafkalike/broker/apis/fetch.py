@@ -18,6 +18,8 @@ from kafkalike.protocol.messages import fetch as messages
 from kafkalike.replication.replicas import READ_COMMITTED, now_ms
 
 TOPIC_IDS = 13  # the first version that names topics by id
+FROM_FOLLOWERS = 11  # the first version whose consumers may read from a replica that does not lead (KIP-392)
+REPLICA_STATE = 15  # the first version that says the fetching replica in a tagged field
 MESSAGES_V2 = 4  # the first version that accepts batches of magic 2
 
 _Data = messages.PartitionData
@@ -41,14 +43,18 @@ def fetch(broker: Any, call: Any) -> Any:
 class _Attempt:
     """A fetch that looks whether it can be answered."""
 
-    __slots__ = ("_broker", "_call", "_fetching", "_results", "keys")
+    __slots__ = ("_broker", "_call", "_fetching", "_results", "_replica", "_replica_epoch", "keys")
 
     def __init__(self, broker: Any, call: Any, fetching: Any) -> None:
         self._broker = broker
         self._call = call
         self._fetching = fetching
         self._results: list[tuple[Any, Any]] = []
-        self.keys: list[tuple[str, int]] = []
+        request = call.request
+        by_state = call.version >= REPLICA_STATE
+        self._replica = request.replica_state.replica_id if by_state else request.replica_id
+        self._replica_epoch = request.replica_state.replica_epoch if by_state else -1
+        self.keys: list[tuple[Any, ...]] = []
 
     def try_finish(self) -> bool:
         enough = self._read()
@@ -69,6 +75,7 @@ class _Attempt:
         isolation = request.isolation_level
         room = min(request.max_bytes, broker.fetch_max_bytes)
         read = broker.replicas.read
+        follower = self._replica
         aborted: list[Any] | None = [] if isolation == READ_COMMITTED else None
         self._results = results = []
         self.keys = keys = []
@@ -83,20 +90,20 @@ class _Attempt:
                         raise KafkaError(Error.UNKNOWN_TOPIC_ID)
                 if call.version < MESSAGES_V2:
                     raise KafkaError(Error.UNSUPPORTED_VERSION)
-                found = read(
-                    topic,
-                    fetched.index,
-                    fetched.offset,
-                    min(fetched.max_bytes, room - total) if total else fetched.max_bytes,
-                    fetched.current_leader_epoch,
-                    isolation,
-                    not total,
-                )
+                limit = min(fetched.max_bytes, room - total) if total else fetched.max_bytes
+                if follower >= 0:
+                    found = broker.replicas.read_as_follower(
+                        topic, fetched.index, fetched, limit, not total, follower, self._replica_epoch
+                    )
+                else:
+                    found = read(
+                        topic, fetched.index, fetched, limit, isolation, not total, call.version >= FROM_FOLLOWERS
+                    )
             except KafkaError as problem:
                 urgent = True
                 results.append((fetched, _error(fetched.index, problem.error)))
                 continue
-            keys.append((topic, fetched.index))
+            keys.append((topic, fetched.index) if follower < 0 else (topic, fetched.index, "appended"))
             records = found.records
             if records is None:
                 records = b""
@@ -110,6 +117,9 @@ class _Attempt:
                 aborted_transactions=aborted,
                 records=records,
             )
+            if found.diverging is not None:
+                urgent = True
+                data.diverging_epoch = messages.EpochEndOffset(epoch=found.diverging[0], end_offset=found.diverging[1])
             results.append((fetched, data))
         return urgent or total >= max(request.min_bytes, 0) or not keys
 

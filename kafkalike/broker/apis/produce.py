@@ -61,8 +61,12 @@ def produce(broker: Any, call: Any) -> Any:
                 log_start_offset=appended.log_start_offset,
             )
             partitions.append(answer)
-            if acks == -1 and not replicas.replicated(name, index, appended.last_offset):
-                waiting.append((name, index, appended.last_offset, answer))
+            if acks == -1:
+                outcome = replicas.replicated(name, index, appended.last_offset)
+                if outcome is None:
+                    waiting.append((name, index, appended.last_offset, answer))
+                else:
+                    answer.error_code = outcome
         answers.append(_Topic(name=name, partition_responses=partitions))
     if acks == 0:
         if refused:
@@ -114,11 +118,11 @@ class _AwaitReplicas:
         still = []
         for item in self._waiting:
             topic, index, last_offset, answer = item
-            hosted = self._replicas.hosted.get((topic, index))
-            if hosted is None or not hosted.partition.leading:
-                answer.error_code = Error.NOT_LEADER_OR_FOLLOWER
-            elif hosted.partition.high_watermark <= last_offset:
+            outcome = self._replicas.replicated(topic, index, last_offset)
+            if outcome is None:
                 still.append(item)
+            else:
+                answer.error_code = outcome
         self._waiting = still
         if not still:
             self._call.respond(self._response)

@@ -1,0 +1,189 @@
+"""An outgoing connection to another broker: request to Deferred, pipelined, in order.
+
+The connection is made when it is first needed and again after it was lost; a request that was under way then fails with
+ConnectionError, and whoever asked decides whether to ask again. Requests go out in the order of the calls. Between
+brokers versions are agreed by inter.broker.protocol.version, so none is asked for: the caller says which.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import error, protocol
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+
+from kafkalike.errors import ProtocolError
+from kafkalike.protocol.framing import Frames, read_response_header, request_header
+
+log = logging.getLogger("kafka.clients.NetworkClient")
+
+MAX_RESPONSE = 1 << 30
+_LENGTH = struct.Struct(">i")
+
+
+class _Wire(protocol.Protocol):
+    """The protocol of one connection of a Peer."""
+
+    transport: Any
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self._frames = Frames(MAX_RESPONSE)
+
+    def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)
+
+    def dataReceived(self, data: bytes) -> None:
+        try:
+            for frame in self._frames.feed(data):
+                self._peer.answered(frame)
+        except ProtocolError as broken:
+            log.warning("Connection to %s: %s", self._peer, broken)
+            self.transport.abortConnection()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self._peer.lost(self, reason)
+
+
+class Peer:
+    """A broker at an address. `lost`, if given, hears of every end of a connection: (was connected, reason)."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        host: str,
+        port: int,
+        client_id: str,
+        timeout_ms: int = 30_000,
+        connect_timeout_ms: int = 10_000,
+        on_lost: Callable[[bool, BaseException], None] | None = None,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self._reactor = reactor
+        self._client_id = client_id
+        self._timeout = timeout_ms / 1000
+        self._connect_timeout = connect_timeout_ms / 1000
+        self._on_lost = on_lost
+        self._wire: Any = None
+        self._connecting: Deferred[Any] | None = None
+        self._unsent: list[bytes] = []
+        self._waiting: deque[tuple[int, Any, int, Deferred[Any]]] = deque()
+        self._correlation_id = 0
+        self._alarm: Any = None
+        self._closed = False
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection at this moment."""
+        return self._wire is not None
+
+    def request(self, message: Any, version: int, request: Any) -> Deferred[Any]:
+        """Sends a request of a message module; its response object, ConnectionError, or TimeoutError."""
+        if self._closed:
+            return fail(ConnectionError(f"the connection to {self} is closed"))
+        self._correlation_id = (self._correlation_id + 1) & 0x7FFFFFFF
+        body = request_header(message.API_KEY, version, self._correlation_id, self._client_id) + request.encode(version)
+        frame = _LENGTH.pack(len(body)) + body
+        answer: Deferred[Any] = Deferred()
+        self._waiting.append((self._correlation_id, message, version, answer))
+        if self._alarm is None:
+            self._alarm = self._reactor.callLater(self._timeout, self._expired)
+        if self._wire is not None:
+            self._wire.transport.write(frame)
+        else:
+            self._unsent.append(frame)
+            self._connect()
+        return answer
+
+    def close(self) -> None:
+        """Ends the connection; what is under way fails."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._wire is not None:
+            self._wire.transport.abortConnection()
+        self._fail(ConnectionError(f"the connection to {self} is closed"))
+
+    def answered(self, frame: Any) -> None:
+        """A response frame came."""
+        if not self._waiting:
+            raise ProtocolError("a response that nobody asked for")
+        correlation_id, message, version, answer = self._waiting.popleft()
+        found, position = read_response_header(frame, message.API_KEY, version)
+        if found != correlation_id:
+            self._waiting.appendleft((correlation_id, message, version, answer))
+            raise ProtocolError(f"correlation id {found} where {correlation_id} was expected")
+        try:
+            response = message.Response.decode(version, frame, position)
+        except ProtocolError as broken:
+            answer.errback(ConnectionError(str(broken)))
+            raise
+        self._rearm()
+        answer.callback(response)
+
+    def lost(self, wire: Any, reason: Any) -> None:
+        """The connection ended."""
+        if self._wire is not wire:
+            return
+        self._wire = None
+        why = reason.value if reason is not None else error.ConnectionDone()
+        self._fail(ConnectionError(f"the connection to {self} was lost: {why}"))
+        self._hear(True, why)
+
+    def _connect(self) -> None:
+        if self._connecting is not None:
+            return
+        endpoint = HostnameEndpoint(self._reactor, self.host, self.port, timeout=self._connect_timeout)
+        self._connecting = connectProtocol(endpoint, _Wire(self))
+        self._connecting.addCallbacks(self._connected, self._refused)
+
+    def _connected(self, wire: Any) -> None:
+        self._connecting = None
+        if self._closed:
+            wire.transport.abortConnection()
+            return
+        self._wire = wire
+        unsent, self._unsent = self._unsent, []
+        wire.transport.write(b"".join(unsent))
+
+    def _refused(self, failure: Any) -> None:
+        self._connecting = None
+        self._fail(ConnectionError(f"{self} cannot be reached: {failure.value}"))
+        self._hear(False, failure.value)
+
+    def _hear(self, was_connected: bool, why: BaseException) -> None:
+        if self._on_lost is not None and not self._closed:
+            self._on_lost(was_connected, why)
+
+    def _expired(self) -> None:
+        self._alarm = None
+        log.warning("No answer from %s in %.1f s", self, self._timeout)
+        if self._wire is not None:
+            self._wire.transport.abortConnection()
+        elif self._connecting is not None:
+            self._connecting.cancel()
+
+    def _rearm(self) -> None:
+        """The oldest request that waits has its whole time from now on: answers come in order."""
+        if self._alarm is not None:
+            if self._waiting:
+                self._alarm.reset(self._timeout)
+            else:
+                self._alarm.cancel()
+                self._alarm = None
+
+    def _fail(self, why: Exception) -> None:
+        self._unsent.clear()
+        waiting, self._waiting = self._waiting, deque()
+        self._rearm()
+        for _, _, _, answer in waiting:
+            answer.errback(why)

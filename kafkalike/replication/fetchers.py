@@ -1,0 +1,188 @@
+"""Fetching from leaders: one connection to each, one request under way on it, incremental sessions.
+
+What is asked and which answers count is decided in `follower.py`; what an answer does to a log, in `Replicas`. An
+answer that is about an earlier leader epoch than the one followed now is dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+
+from kafkalike.config import Config
+from kafkalike.errors import Error
+from kafkalike.protocol.messages import fetch
+from kafkalike.replication.follower import FetchPlan, Following, Position
+
+log = logging.getLogger("kafka.server.ReplicaFetcherThread")
+
+FETCH_VERSION = 17  # what inter.broker.protocol.version 3.9 means
+Ask = Callable[[int, Any, int, Any], Deferred[Any]]  # broker id, message module, version, request
+
+
+class Follows(Protocol):
+    """What fetchers want of `Replicas`."""
+
+    broker_epoch: int
+
+    def position_of(self, following: Following) -> Position | None: ...
+
+    def take(self, following: Following, position: Position, data: Any) -> Error: ...
+
+
+def _monotonic_ms() -> int:
+    return int(time.monotonic() * 1000)
+
+
+class Fetchers:
+    """Every leader that this broker follows."""
+
+    def __init__(self, broker_id: int, config: Config, reactor: Any, replicas: Follows, ask: Ask) -> None:
+        self._broker_id = broker_id
+        self._config = config
+        self._reactor = reactor
+        self._replicas = replicas
+        self._ask = ask
+        self._fetchers: dict[int, _Fetcher] = {}
+
+    def follow(self, leader: int, following: Following) -> None:
+        """Fetches a partition from `leader`, and from nobody else."""
+        self.leave(following.topic, following.index)
+        fetcher = self._fetchers.get(leader)
+        if fetcher is None:
+            fetcher = self._fetchers[leader] = _Fetcher(
+                leader, self._broker_id, self._config, self._reactor, self._replicas, self._ask
+            )
+        fetcher.plan.add(following)
+        fetcher.go_on()
+
+    def leave(self, topic: str, index: int) -> None:
+        """Fetches a partition no more."""
+        for leader, fetcher in list(self._fetchers.items()):
+            fetcher.plan.remove(topic, index)
+            if not fetcher.plan:
+                fetcher.close()
+                del self._fetchers[leader]
+
+    def close(self) -> None:
+        """Fetches nothing more."""
+        for fetcher in self._fetchers.values():
+            fetcher.close()
+        self._fetchers.clear()
+
+
+class _Fetcher:
+    """The partitions followed from one leader."""
+
+    def __init__(self, leader: int, broker_id: int, config: Config, reactor: Any, replicas: Follows, ask: Ask) -> None:
+        self.plan = FetchPlan(config["replica.fetch.max.bytes"])
+        self._leader = leader
+        self._broker_id = broker_id
+        self._reactor = reactor
+        self._replicas = replicas
+        self._ask = ask
+        self._max_wait_ms = config["replica.fetch.wait.max.ms"]
+        self._min_bytes = config["replica.fetch.min.bytes"]
+        self._max_bytes = config["replica.fetch.response.max.bytes"]
+        self._backoff_ms = config["replica.fetch.backoff.ms"]
+        self._busy = False
+        self._closed = False
+        self._timer: Any = None
+        self._failures = 0
+
+    def go_on(self) -> None:
+        """Asks now, unless a request is under way."""
+        if self._busy or self._closed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = _monotonic_ms()
+        positions: dict[Any, Position] = {}
+
+        def position_of(following: Following) -> Position:
+            position = self._replicas.position_of(following)
+            assert position is not None, "a partition that is followed is here"
+            positions[following.key] = position
+            return position
+
+        for following in self.plan.all():
+            if self._replicas.position_of(following) is None:
+                self.plan.remove(following.topic, following.index)
+        request = self.plan.request(position_of, now)
+        if request is None:
+            due = self.plan.next_time_ms()
+            if due is not None:
+                self._timer = self._reactor.callLater(max(due - now, 1) / 1000, self._ring)
+            return
+        request.max_wait_ms = self._max_wait_ms
+        request.min_bytes = self._min_bytes
+        request.max_bytes = self._max_bytes
+        request.replica_state = fetch.ReplicaState(
+            replica_id=self._broker_id, replica_epoch=self._replicas.broker_epoch
+        )
+        self._busy = True
+        answer = self._ask(self._leader, fetch, FETCH_VERSION, request)
+        answer.addCallbacks(self._answered, self._failed, callbackArgs=(positions,))
+        answer.addErrback(self._broken)
+
+    def close(self) -> None:
+        """Nothing of an answer that may still come counts."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.go_on()
+
+    def _answered(self, response: Any, positions: dict[Any, Position]) -> None:
+        self._busy = False
+        if self._closed:
+            return
+        if self._failures:
+            self._failures = 0
+            log.info("Fetching from broker %d again", self._leader)
+        if self.plan.answered(response):
+            for topic in response.responses:
+                for data in topic.partitions:
+                    following = self.plan.find((topic.topic_id, data.partition_index))
+                    position = positions.get((topic.topic_id, data.partition_index))
+                    if following is not None and position is not None:
+                        self._settle(following, self._replicas.take(following, position, data))
+        self.go_on()
+
+    def _settle(self, following: Following, error: Error) -> None:
+        if error is Error.NONE:
+            return
+        if error is Error.FENCED_LEADER_EPOCH:
+            following.failed = True
+        else:
+            following.retry_ms = _monotonic_ms() + self._backoff_ms
+
+    def _failed(self, failure: Any) -> None:
+        self._busy = False
+        self.plan.reset()
+        if self._closed:
+            return
+        if not self._failures:
+            log.warning("Fetching from broker %d: %s", self._leader, failure.getErrorMessage())
+        # A leader that was restarted answers again soon: the first tries come quickly.
+        self._failures += 1
+        pause = min(self._backoff_ms, 50 * 2 ** min(self._failures, 10))
+        retry = _monotonic_ms() + pause
+        for following in self.plan.all():
+            following.retry_ms = max(following.retry_ms, retry)
+        self.go_on()
+
+    def _broken(self, failure: Any) -> None:
+        log.error("Fetching from broker %d failed: %s", self._leader, failure.getTraceback())
+        self._busy = False
+        self.plan.reset()
+        if not self._closed:
+            self._timer = self._reactor.callLater(self._backoff_ms / 1000, self._ring)

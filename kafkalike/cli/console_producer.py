@@ -211,7 +211,8 @@ def _produce(servers: str, given: Mapping[str, Any], reader: LineReader) -> None
 def _merged(properties: dict[str, str], given: Mapping[str, Any]) -> dict[str, str]:
     """An option that was given wins over a property, a property over an option's default."""
     options = (
-        ("linger.ms", given["timeout"], 1000),
+        # Whoever waits for each message gains nothing by lingering.
+        ("linger.ms", given["timeout"], 0 if given["sync"] else 1000),
         ("acks", given["request_required_acks"], "-1"),
         ("request.timeout.ms", given["request_timeout_ms"], 1500),
         ("retries", given["message_send_max_retries"], 3),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 WIDTH = 80
-INDENT = 11
+INDENT = 12
 
 
 class NotHeld(Exception):

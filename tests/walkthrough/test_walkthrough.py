@@ -1,0 +1,98 @@
+"""The walk through the documented workflow: all of it on its own cluster, parts of it on one that is given."""
+
+import json
+
+import pytest
+
+from kafkalike.cli.walkthrough.__main__ import STEPS, Step, _run
+from kafkalike.cli.walkthrough.report import NotHeld, Report
+from kafkalike.cli.walkthrough.stage import Stage, percentile
+from tests.cli.commands import run
+from tests.servers import Kafka
+
+
+def test_every_step_holds_on_a_cluster_of_its_own() -> None:
+    done = run("walkthrough", "--json", timeout=115)
+    reports = [json.loads(line) for line in done.out.splitlines()]
+    failures = {r["step"]: r["failure"] for r in reports if not r["ok"]}
+    assert ({}, 0) == (failures, done.code), done.err
+    assert [f"W{n}" for n in range(1, 15)] == [r["step"] for r in reports]
+    assert all(r["held"] and r["why"] and (r["sent"] or r["seen"]) for r in reports)
+    assert not any(r["skipped"] for r in reports)
+    assert "" == done.err
+
+
+@pytest.mark.parametrize("step", ["2", "W6", "12"])
+def test_a_step_on_a_given_cluster(kafka: Kafka, step: str) -> None:
+    words = ["--bootstrap-server", kafka.bootstrap, "--zookeeper", kafka.zookeeper.connect, "--step", step]
+    done = run("walkthrough", *words)
+    assert 0 == done.code, done.out + done.err
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert "\033" not in done.out, "no colour where nobody sees it"
+    assert "    OK  (" in done.out
+    assert ("skipped" in done.out) == (step == "12"), "what is not ours is not killed, and the walk says so"
+    left = run("kafka-topics", "--bootstrap-server", kafka.bootstrap, "--list", "--topic", f"w{step.strip('W')}-.*")
+    assert [] == left.lines, "and nothing is left behind"
+
+
+def test_a_step_that_does_not_hold_stops_the_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Bare(Stage):
+        def __init__(self) -> None:
+            self._open, self.log_dirs, self.run = [], [], "x"
+
+    def fails(stage: Stage) -> None:
+        stage.sent("something")
+        raise NotHeld("two and two are five")
+
+    monkeypatch.setattr("kafkalike.cli.walkthrough.producing.regular_intervals", fails)
+    report = _run(Bare(), STEPS[0])
+    assert "two and two are five" == report.failure
+    text = report.as_text(colour=False)
+    assert "NOT OK    two and two are five" in text
+    assert "\n    OK" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--step", "15"], "there is no step 15: they are 1 to 14"),
+        (["--zookeeper", "127.0.0.1:1"], "--bootstrap-server and --zookeeper belong together"),
+    ],
+)
+def test_contradictions(arguments: list[str], text: str) -> None:
+    done = run("walkthrough", *arguments)
+    assert (1, "", f"{text}\n") == (done.code, done.out, done.err)
+
+
+def test_text_fits_into_80_columns() -> None:
+    report = Report("W0", "A title that is " + "long " * 20, "Because. " * 30)
+    report.sent = ["word " * 40, "x" * 200]
+    report.znodes = [f"|~ /{'p' * 100}", "|    1 (v0) -> 2 (v1)"]
+    report.measured = ["3 ms"]
+    report.held = ["it holds"]
+    text = report.as_text(colour=False)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "    measured  3 ms" in text
+    assert "                 1 (v0) -> 2 (v1)" in text
+
+
+def test_colour_is_on_the_title_and_the_outcome_only() -> None:
+    report = Report("W0", "Title", "why")
+    painted = [line for line in report.as_text(colour=True).splitlines() if "\033" in line]
+    assert ["\033[1mW0  Title\033[0m", "    \033[32mOK\033[0m  (0.0 s)"] == painted
+
+
+def test_json_has_everything_on_one_line() -> None:
+    report = Report("W0", "Title", "why", sent=["a\nb"])
+    assert 1 == len(report.as_json().splitlines())
+    assert {"step": "W0", "ok": True, "sent": ["a\nb"]}.items() <= json.loads(report.as_json()).items()
+
+
+def test_steps_are_the_documented_ones() -> None:
+    assert [f"W{n}" for n in range(1, 15)] == [s.name for s in STEPS]
+    assert all(isinstance(s, Step) and s.title.endswith((".", "one in each.")) for s in STEPS)
+
+
+def test_percentiles() -> None:
+    values = [float(n) for n in range(100)]
+    assert (50, 99, 0) == (percentile(values, 0.5), percentile(values, 0.99), percentile([0.0], 0.99))

@@ -12,7 +12,8 @@
     checkpoints: "0\\n", the number of entries, then "topic partition offset" a line
 
 A checkpoint that is missing or garbled counts as absent: nothing flushed, nothing known, and the logs are read
-instead. Blocking; `replicas` calls it, in a thread where it takes long.
+instead. Blocking; `replicas` calls it, in a thread where it takes long: checkpoint..., watch_space and purge may run
+beside everything else.
 """
 
 import fcntl
@@ -20,6 +21,7 @@ import logging
 import os
 import re
 import shutil
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -71,6 +73,7 @@ class LogDirectory:
         self._lock = -1
         self._loaded = False
         self._condemned: list[tuple[str, int]] = []
+        self._writing = threading.Lock()
 
     # Opening
 
@@ -219,10 +222,10 @@ class LogDirectory:
 
     def purge(self, now_ms: int) -> int:
         """Removes the files of logs that were deleted long enough ago; how many logs."""
-        due = [path for path, when in self._condemned if when <= now_ms]
-        self._condemned = [(path, when) for path, when in self._condemned if when > now_ms]
-        for path in due:
-            shutil.rmtree(path, ignore_errors=True)
+        due = [entry for entry in self._condemned if entry[1] <= now_ms]
+        for entry in due:
+            self._condemned.remove(entry)
+            shutil.rmtree(entry[0], ignore_errors=True)
         return len(due)
 
     # Checkpoints
@@ -230,30 +233,36 @@ class LogDirectory:
     def checkpoint(self, high_watermarks: Mapping[Partition, int]) -> None:
         """Writes high watermarks. Those of logs not mentioned stay as they were (KAFKA-1647)."""
         self.high_watermarks.update(high_watermarks)
-        self._write(HIGH_WATERMARKS, self.high_watermarks)
+        self._write(HIGH_WATERMARKS, lambda: dict(self.high_watermarks))
 
     def checkpoint_recovery_points(self) -> None:
         """Writes how far every log is flushed."""
-        self._write(RECOVERY_POINTS, {partition: each.recovery_point for partition, each in self.logs.items()})
+        self._write(RECOVERY_POINTS, lambda: {partition: each.recovery_point for partition, each in self._all()})
 
     def checkpoint_log_starts(self) -> None:
         """Writes where logs begin that do not begin at a segment's base."""
         self._write(
             LOG_STARTS,
-            {
+            lambda: {
                 partition: each.log_start_offset
-                for partition, each in self.logs.items()
+                for partition, each in self._all()
                 if each.log_start_offset > each.first_base_offset
             },
         )
 
-    def _write(self, file: str, offsets: Mapping[Partition, int]) -> None:
+    def _all(self) -> list[tuple[Partition, Log]]:
+        return list(self.logs.items())
+
+    def _write(self, file: str, offsets: Callable[[], Mapping[Partition, int]]) -> None:
         if self.offline is not None:
             return
-        try:
-            self.files.write_atomically(os.path.join(self.path, file), encode_checkpoint(offsets))
-        except OSError as error:
-            raise self.failure(error) from error
+        # Checkpoints are written in threads and, before a log is cut, at once. The offsets are looked at under the
+        # lock: an old recovery point never overwrites a lower, newer one.
+        with self._writing:
+            try:
+                self.files.write_atomically(os.path.join(self.path, file), encode_checkpoint(offsets()))
+            except OSError as error:
+                raise self.failure(error) from error
 
     def _read(self, file: str) -> dict[Partition, int]:
         path = os.path.join(self.path, file)
@@ -272,11 +281,10 @@ class LogDirectory:
             return
         try:
             if self._loaded and self.offline is None:
-                for each in self.logs.values():
-                    each.close()
+                self._close_logs()
                 self.checkpoint_recovery_points()
                 self.checkpoint_log_starts()
-                self._write(HIGH_WATERMARKS, self.high_watermarks)
+                self._write(HIGH_WATERMARKS, lambda: self.high_watermarks)
                 marker = os.path.join(self.path, CLEAN)
                 self.files.write_new(marker, b'{"version":0,"brokerEpoch":-1}', sync=True)
                 self.files.sync_path(self.path)
@@ -284,6 +292,19 @@ class LogDirectory:
             for each in self.logs.values():
                 each.abandon()
             self._release()
+
+    def _close_logs(self) -> None:
+        """Each is closed, whatever happened to the ones before; the first error tells that the stop was not clean."""
+        first: KafkaError | None = None
+        for _, each in self._all():
+            try:
+                each.close()
+            except KafkaError as error:
+                log.error("%s could not be closed: %s", each, error.message)
+                first = first or error
+        if first is not None:
+            self.checkpoint_recovery_points()
+            raise first
 
     def abandon(self) -> None:
         """Lets go of everything as it is, as a crash would."""
@@ -309,7 +330,7 @@ class LogDirectory:
                 "refused" if full else "taken",
             )
             self.full = full
-            for each in self.logs.values():
+            for _, each in self._all():
                 each.full = full
         return not full
 
@@ -325,7 +346,7 @@ class LogDirectory:
         """The disk failed: no log in this directory is read or written any more."""
         if self.offline is None:
             self.offline = offline
-            for each in self.logs.values():
+            for _, each in self._all():
                 each.offline = each.offline or offline
             if self.on_offline is not None:
                 self.on_offline(offline)

@@ -85,6 +85,7 @@ class Flush:
         self._segments = segments
         self._paths = paths
         self._cuts = cuts
+        log.flushing += 1
         for segment in segments:
             segment.open()
             segment.users += 1
@@ -105,6 +106,7 @@ class Flush:
         for segment in self._segments:
             FileRange(segment, segment.fd, 0, 0).release()
         owner = self._log
+        owner.flushing -= 1
         if error is not None:
             raise owner.lost(error) from error
         if self._cuts == owner.cuts and self._end_offset > owner.recovery_point:
@@ -133,6 +135,7 @@ class Log:
         "recovered",
         "on_offline",
         "on_cut",
+        "flushing",
         "last_flush_ms",
         "_config",
         "_segments",
@@ -182,6 +185,7 @@ class Log:
         self.cuts = 0
         self.on_offline: Callable[[DirectoryOffline], None] | None = None
         self.on_cut: Callable[[], None] | None = None
+        self.flushing = 0  # flushes under way
         self.last_flush_ms = now_ms
         self._segments = loaded.segments
         self._bases = [segment.base_offset for segment in loaded.segments]
@@ -923,12 +927,17 @@ class Log:
     # Flushing
 
     def flush_due(self, now_ms: int) -> bool:
-        """Whether flush.ms has passed with something to flush."""
+        """Whether begin_flush(now_ms) has work: flush.ms has passed, or a segment was finished by a roll."""
+        if self.flushing or self.offline is not None:
+            return False
+        return self._policy_due(now_ms) or self.recovery_point < self._active.base_offset
+
+    def _policy_due(self, now_ms: int) -> bool:
         return self._unflushed > 0 and now_ms - self.last_flush_ms >= self._config.flush_ms
 
-    def flush(self, now_ms: int | None = None) -> None:
+    def flush(self) -> None:
         """Everything appended so far is on the disk when this returns."""
-        pending = self.begin_flush(now_ms)
+        pending = self.begin_flush()
         if pending is None:
             return
         try:
@@ -938,23 +947,29 @@ class Log:
         pending.finish()
 
     def begin_flush(self, now_ms: int | None = None) -> Flush | None:
-        """What is to be flushed, for Flush.run in a thread; None when there is nothing."""
+        """What is to be flushed, for Flush.run in a thread; None when there is nothing. With a time, what the policy
+        says is due then: without flush.ms that is finished segments, but not the one being written."""
         if self.offline is not None:
             raise self._refused()
+        end_offset = self.log_end_offset
         if now_ms is not None:
-            self.last_flush_ms = now_ms
-        if self.recovery_point >= self.log_end_offset and not self._unsynced:
+            if self._policy_due(now_ms):
+                self.last_flush_ms = now_ms
+            else:
+                end_offset = self._active.base_offset
+        if self.recovery_point >= end_offset and not self._unsynced:
             return None
         with self._disk():
             segments = []
             for place, segment in enumerate(self._segments):
                 following = self._bases[place + 1] if place + 1 < len(self._bases) else self.log_end_offset + 1
-                if following > self.recovery_point:
+                if following > self.recovery_point and segment.base_offset <= end_offset:
                     self._write_indexes(segment)
                     segments.append(segment)
             paths, self._unsynced = list(dict.fromkeys(self._unsynced)), []
-            self._unflushed = 0
-            return Flush(self, self.log_end_offset, segments, paths, self.cuts)
+            if end_offset == self.log_end_offset:
+                self._unflushed = 0
+            return Flush(self, end_offset, segments, paths, self.cuts)
 
     # When the disk fails
 

@@ -22,6 +22,7 @@ from kafkalike.storage.directory import (
     encode_checkpoint,
 )
 from kafkalike.storage.files import DirectoryOffline
+from kafkalike.storage.log import Log
 from tests.storage.disk import NOW, FailingDisk, a_batch, contents
 
 CONFIG = LogConfig(segment_bytes=400, index_interval_bytes=100)
@@ -256,6 +257,28 @@ def test_what_is_no_log_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureF
     assert {} == directory.logs
     assert 3 == caplog.text.count("leaving it alone")
     directory.abandon()
+
+
+def test_one_log_that_cannot_be_closed_does_not_keep_the_others_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = filled(tmp_path / "d")
+    whole = Log.close
+
+    def close(log: Log) -> None:
+        if (log.topic, log.partition) == ("a", 0):
+            raise KafkaError(Error.KAFKA_STORAGE_ERROR, "full")
+        whole(log)
+
+    monkeypatch.setattr(Log, "close", close)
+    with pytest.raises(KafkaError, match="full"):
+        directory.close()
+    monkeypatch.undo()
+    assert not (tmp_path / "d" / ".kafka_cleanshutdown").exists()
+    assert 10 == directory.logs["a", 1].recovery_point
+    again = opened(tmp_path / "d")
+    assert all(10 == len(contents(log)) for log in again.logs.values())
+    again.abandon()
 
 
 def test_a_full_disk_makes_no_half_log(tmp_path: Path) -> None:

@@ -491,8 +491,17 @@ def test_another_password_does_not_help(connect: Connect, path: str) -> None:
     assert b"x" == stranger.get(path + "/s")[0]
 
 
-@pytest.mark.parametrize(("network", "allowed"), [("127.0.0.1", True), ("127.0.0.0/8", True), ("10.0.0.1", False),
-                                                  ("126.0.0.0/7", True), ("10.0.0.0/8", False), ("0.0.0.0/0", True)])
+@pytest.mark.parametrize(
+    ("network", "allowed"),
+    [
+        ("127.0.0.1", True),
+        ("127.0.0.0/8", True),
+        ("10.0.0.1", False),
+        ("126.0.0.0/7", True),
+        ("10.0.0.0/8", False),
+        ("0.0.0.0/0", True),
+    ],
+)
 def test_permission_by_address(zk: KazooClient, path: str, network: str, allowed: bool) -> None:
     zk.create(path + "/a", acl=[make_acl("ip", network, all=True)])
     if allowed:
@@ -1075,8 +1084,16 @@ def test_the_clients(server: ZooKeeper, zk: KazooClient) -> None:
 def test_figures_for_monitoring(server: ZooKeeper, zk: KazooClient) -> None:
     rows = dict(line.split("\t") for line in exchange(server.port, b"mntr").decode().splitlines())
     assert "standalone" == rows["zk_server_state"]
-    for name in ("zk_znode_count", "zk_ephemerals_count", "zk_num_alive_connections", "zk_watch_count",
-                 "zk_packets_received", "zk_packets_sent", "zk_outstanding_requests", "zk_approximate_data_size"):
+    for name in (
+        "zk_znode_count",
+        "zk_ephemerals_count",
+        "zk_num_alive_connections",
+        "zk_watch_count",
+        "zk_packets_received",
+        "zk_packets_sent",
+        "zk_outstanding_requests",
+        "zk_approximate_data_size",
+    ):
         assert int(rows[name]) >= 0
 
 

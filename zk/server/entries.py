@@ -1,14 +1,14 @@
 """The journal's entries: what was decided, in a form that gives the same tree and sessions whenever it is read again.
 
-    entry     int type | long zxid | long time | long session | body
-    create    string path | buffer data | vector acl | long owner      the final path, the resolved ACL
-    delete    string path
-    set data  string path | buffer data
-    set acl   string path | vector acl
-    open      int timeout
-    close     nothing: the ephemeral nodes of that session go with it
-    error     nothing: a change was refused, which takes a zxid too
-    multi     (int type | body)*
+entry     int type | long zxid | long time | long session | body
+create    string path | buffer data | vector acl | long owner      the final path, the resolved ACL
+delete    string path
+set data  string path | buffer data
+set acl   string path | vector acl
+open      int timeout
+close     nothing: the ephemeral nodes of that session go with it
+error     nothing: a change was refused, which takes a zxid too
+multi     (int type | body)*
 """
 
 import struct
@@ -89,5 +89,3 @@ def _change(kind: int, buf: bytes, pos: int, tree: Tree, zxid: int, time_ms: int
     else:
         raise Marshalling
     return pos
-
-

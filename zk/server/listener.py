@@ -433,8 +433,12 @@ class Server(Factory):
             session = conn.session if conn is not None else None
             clients.append(
                 words.Client(
-                    client.address, client.port, session.id if session else 0, session.timeout_ms if session else 0,
-                    client.received, client.sent,
+                    client.address,
+                    client.port,
+                    session.id if session else 0,
+                    session.timeout_ms if session else 0,
+                    client.received,
+                    client.sent,
                 )  # fmt: skip
             )
         tree = standalone.tree
@@ -518,5 +522,3 @@ class Writer:
             except Exception as failure:
                 result, error = None, failure
             self._reactor.callFromThread(done, result, error)
-
-

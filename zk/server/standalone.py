@@ -593,9 +593,7 @@ def _read_multi(buf: bytes, pos: int) -> tuple[list, int]:
         steps.append((op, args))
 
 
-_IN_MULTI = frozenset(
-    (Op.CREATE, Op.CREATE2, Op.CREATE_CONTAINER, Op.CREATE_TTL, Op.DELETE, Op.SET_DATA, Op.CHECK)
-)
+_IN_MULTI = frozenset((Op.CREATE, Op.CREATE2, Op.CREATE_CONTAINER, Op.CREATE_TTL, Op.DELETE, Op.SET_DATA, Op.CHECK))
 
 # Requests that take a zxid and an entry: how the record is read, what is done with it.
 _CHANGES: dict[int, tuple[Callable, Callable]] = {

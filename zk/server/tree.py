@@ -42,9 +42,7 @@ CONTAINER_OWNER = -(2**63)
 SPECIAL = frozenset(["", "/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"])
 
 # What a path may not hold, as Java counts characters: those beyond U+FFFF are pairs of surrogates there.
-_ILLEGAL = re.compile(
-    "//|/\\.{1,2}(?:/|\\Z)|[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff\U00010000-\U0010ffff]"
-)
+_ILLEGAL = re.compile("//|/\\.{1,2}(?:/|\\Z)|[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff\U00010000-\U0010ffff]")
 
 
 def check_path(path: str) -> None:

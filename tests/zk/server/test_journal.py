@@ -111,9 +111,7 @@ def test_pages_of_an_unfinished_write_may_be_missing(open_journal: Callable[...,
     assert [b"sure"] == open_journal().entries
 
 
-def test_damage_to_what_was_acknowledged_stops_the_server(
-    open_journal: Callable[..., Opened], tmp_path: Path
-) -> None:
+def test_damage_to_what_was_acknowledged_stops_the_server(open_journal: Callable[..., Opened], tmp_path: Path) -> None:
     first = open_journal()
     for entry in ENTRIES:
         first.journal.append([entry])
@@ -265,9 +263,7 @@ def test_one_group_is_one_write_and_one_sync(
     assert ["write", "sync"] == calls
 
 
-def test_a_write_that_takes_several_calls(
-    open_journal: Callable[..., Opened], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_that_takes_several_calls(open_journal: Callable[..., Opened], monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     journal = open_journal().journal
     with monkeypatch.context() as patched:

@@ -16,6 +16,7 @@ from twisted.internet import defer
 from twisted.internet.defer import Deferred
 
 from kafkalike.broker.dispatch import Dispatch
+from kafkalike.broker.peers import Peers
 from kafkalike.broker.sessions import FetchSessions
 from kafkalike.cluster import topic_names, znodes
 from kafkalike.cluster.cache import MetadataCache
@@ -56,6 +57,7 @@ class Broker:
         self.zk = ZkClient(config["zookeeper.connect"], config["zookeeper.session.timeout.ms"], reactor)
         self.metadata: MetadataCache = MetadataCache(reactor=reactor)
         self.membership: Any = None
+        self.peers: Any = None
         self.replicas: Any = None
         self.controller: Any = None
         self.groups: Any = None
@@ -86,7 +88,12 @@ class Broker:
         log.info("Cluster ID = %s", self.cluster_id)
         self.metadata = MetadataCache(self.cluster_id, self.reactor)
         await self._find_broker_id()
-        self.replicas = Replicas(self.broker_id, config, self.reactor, self.topic_overrides)
+        self.peers = Peers(self.broker_id, config, self.metadata, self.reactor)
+        self.replicas = Replicas(
+            self.broker_id, config, self.reactor, self.topic_overrides, self.peers.fetch_channel, self.ask_controller
+        )
+        self.replicas.reachable = self.peers.knows
+        self.replicas.before_cut = self._abort_readers
         self.replicas.known = lambda topic, index: self.metadata.image.partition(topic, index) is not None
         await self.replicas.load(self.cluster_id, await self._all_overrides())
         self._loaded = True
@@ -184,6 +191,8 @@ class Broker:
             await defer.maybeDeferred(self.groups.stop)
         if self._loaded:
             await self.replicas.stop()
+        if self.peers is not None:
+            self.peers.close()
         if self.controller is not None:
             await defer.maybeDeferred(self.controller.stop)
         if self.membership is not None:
@@ -195,9 +204,27 @@ class Broker:
 
     def send(self, broker_id: int, request: Any) -> Deferred[Any]:
         """Sends a control request to a broker: to this one by a call of what its API calls."""
-        if broker_id != self.broker_id:
-            return defer.fail(ConnectionError(f"broker {broker_id} cannot be reached"))
-        return defer.maybeDeferred(self._dispatch.call_locally, request)
+        if broker_id == self.broker_id:
+            return defer.maybeDeferred(self._dispatch.call_locally, request)
+        endpoint = None
+        if self.controller.context is not None and broker_id in self.controller.context.brokers:
+            # The controller knows a new broker before anybody has told the metadata.
+            listener = self.config.inter_broker_listener
+            endpoints = self.controller.context.brokers[broker_id].node.endpoints
+            endpoint = next((e for e in endpoints if e.listener == listener), None)
+        return self.peers.control(broker_id, request, endpoint)
+
+    def ask_controller(self, request: Any) -> Deferred[Any]:
+        """Sends a request to the controller that the metadata name; ConnectionError when there is none."""
+        controller = self.metadata.image.controller_id
+        if controller < 0:
+            return defer.fail(ConnectionError("there is no controller at the moment"))
+        return self.send(controller, request)
+
+    def _abort_readers(self, cut: Any) -> None:
+        """Ends the connections that have records of a log in their output: they are about to be cut off."""
+        for listener in self.listeners:
+            listener.server.abort_senders(lambda item: item.segment.path.startswith(cut.path + os.sep))
 
     def api_versions(self) -> Any:
         """What this broker serves, as the answer to ApiVersions."""

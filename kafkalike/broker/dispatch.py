@@ -218,12 +218,10 @@ class Dispatch:
 
     def call_locally(self, request: Any) -> Any:
         """The response to a request object that this broker sends to itself, without a socket between."""
-        for api in self.apis.values():
-            if isinstance(request, api.request):
-                call = Call(self._broker, Local(self._broker), api, api.newest, 0, "", request)
-                result = api.handler(self._broker, call)
-                return Deferred.fromCoroutine(result) if inspect.iscoroutine(result) else result
-        raise KafkaError(Error.UNSUPPORTED_VERSION, f"{type(request).__name__} is not served here")
+        api = self.apis[messages.of(request).API_KEY]
+        call = Call(self._broker, Local(self._broker), api, api.newest, 0, "", request)
+        result = api.handler(self._broker, call)
+        return Deferred.fromCoroutine(result) if inspect.iscoroutine(result) else result
 
     def _unsupported_version(self) -> Any:
         response = self._broker.api_versions()

@@ -184,6 +184,10 @@ class Connection(protocol.Protocol):
         if self._closing and not self._out and not self._open and not self._gone:
             self.transport.loseConnection()
 
+    def sends(self, concerns: Callable[[Any], bool]) -> bool:
+        """Whether a file range that `concerns` accepts is unsent."""
+        return any(not isinstance(item, bytes) and concerns(item) for item in self._out)
+
     def abort(self) -> None:
         """Closes the connection at once."""
         if not self._gone:
@@ -331,6 +335,12 @@ class Server(protocol.Factory):
         for connection in list(self._connections):
             connection.idle_ticks += 1
             if connection.idle_ticks > ticks:
+                connection.abort()
+
+    def abort_senders(self, concerns: Callable[[Any], bool]) -> None:
+        """Closes connections that have a file range to send which `concerns` accepts."""
+        for connection in list(self._connections):
+            if connection.sends(concerns):
                 connection.abort()
 
     def abort_all(self) -> None:

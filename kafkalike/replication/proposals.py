@@ -1,7 +1,8 @@
 """ISR changes on their way to the controller: AlterPartition, batched, one request under way, repeated if need be.
 
-Kafka's rules for what an answer means are in `Partition.answered`; a proposal that a new LeaderAndIsr has made pointless
-is dropped. A leader whose controller does not answer keeps its ISR as it was: the maximal one holds the high watermark.
+Kafka's rules for what an answer means are in `Partition.answered`; a proposal that a new LeaderAndIsr has made
+pointless is dropped. A leader whose controller does not answer keeps its ISR as it was: the maximal one holds the high
+watermark.
 """
 
 from __future__ import annotations

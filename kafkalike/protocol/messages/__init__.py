@@ -24,6 +24,11 @@ def by_name(name: str) -> ModuleType:
     return import_module(f"{__name__}.{name}")
 
 
+def of(message: object) -> ModuleType:
+    """The module of a Request or Response object."""
+    return sys.modules[type(message).__module__]
+
+
 def by_key(api_key: int) -> ModuleType:
     """The module of an API key; KeyError if there is none.
 

@@ -1,0 +1,74 @@
+"""Connections to the other brokers: one for fetching from each, one for control requests to each.
+
+Addresses are those of the inter-broker listener in the metadata; when a broker comes back at another address, the next
+request goes there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+
+from kafkalike.cluster.cache import MetadataCache
+from kafkalike.config import Config
+from kafkalike.net.peer import Peer
+from kafkalike.protocol import messages
+
+FETCH, CONTROL = "fetch", "control"
+
+
+class Peers:
+    """Every connection of this broker to another."""
+
+    def __init__(self, broker_id: int, config: Config, metadata: MetadataCache, reactor: Any) -> None:
+        self._broker_id = broker_id
+        self._config = config
+        self._metadata = metadata
+        self._reactor = reactor
+        self._listener = config.inter_broker_listener
+        self._peers: dict[tuple[str, int], Peer] = {}
+
+    def knows(self, broker_id: int) -> bool:
+        """Whether the metadata have the broker's address."""
+        return self._metadata.image.endpoint(broker_id, self._listener) is not None
+
+    def fetch_channel(self, broker_id: int, message: Any, version: int, request: Any) -> Deferred[Any]:
+        """Sends a follower's request to a leader."""
+        return self._send(FETCH, broker_id, message, version, request, None)
+
+    def control(self, broker_id: int, request: Any, endpoint: Any = None) -> Deferred[Any]:
+        """Sends a request between controller and broker, in its newest version; `endpoint` has host and port."""
+        message = messages.of(request)
+        return self._send(CONTROL, broker_id, message, message.VERSIONS[1], request, endpoint)
+
+    def close(self) -> None:
+        """Ends every connection."""
+        for peer in self._peers.values():
+            peer.close()
+        self._peers.clear()
+
+    def _send(
+        self, purpose: str, broker_id: int, message: Any, version: int, request: Any, endpoint: Any
+    ) -> Deferred[Any]:
+        if endpoint is None:
+            known = self._metadata.image.endpoint(broker_id, self._listener)
+            if known is None:
+                return fail(ConnectionError(f"the address of broker {broker_id} is not known"))
+            host, port = known[0], known[1]
+        else:
+            host, port = endpoint.host, endpoint.port
+        peer = self._peers.get((purpose, broker_id))
+        if peer is None or (peer.host, peer.port) != (host, port):
+            if peer is not None:
+                peer.close()
+            timeout = "replica.socket.timeout.ms" if purpose == FETCH else "controller.socket.timeout.ms"
+            peer = self._peers[(purpose, broker_id)] = Peer(
+                self._reactor,
+                host,
+                port,
+                f"broker-{self._broker_id}-fetcher-0" if purpose == FETCH else str(self._broker_id),
+                self._config[timeout],
+                self._config["socket.connection.setup.timeout.ms"],
+            )
+        return peer.request(message, version, request)

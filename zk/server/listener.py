@@ -32,7 +32,9 @@ SESSIONLESS_TIMEOUT_MS = 10_000
 MAX_HELD = 32 << 20
 # A client that does not read its answers is cut off at so many unsent bytes.
 MAX_UNSENT = 32 << 20
-# The journal is replaced by a snapshot after snapCount entries, or so many bytes.
+# The journal is replaced by a snapshot after snapCount entries or so many bytes; earlier when the tree is small, so
+# that reading back takes about as long as the tree is large: 10,000 entries are a tenth of a second.
+SNAPSHOT_ENTRIES = 10_000
 SNAPSHOT_BYTES = 64 << 20
 # What is left to read after a stall is read within this.
 CATCH_UP_MS = 50
@@ -303,7 +305,8 @@ class Server(Factory):
         assert self._writer is not None
         journal = self.journal
         self._writer.do(lambda: journal.append(batch), self._synced)
-        due = journal.entries_since_snapshot >= self.config.snap_count or journal.bytes_since_snapshot >= SNAPSHOT_BYTES
+        enough = min(self.config.snap_count, max(SNAPSHOT_ENTRIES, 4 * len(self.standalone.tree.nodes)))
+        due = journal.entries_since_snapshot >= enough or journal.bytes_since_snapshot >= SNAPSHOT_BYTES
         if due and not self._snapshotting and not self._stopped:
             self._begin_snapshot()
 

@@ -87,13 +87,15 @@ class Files:
         finally:
             self.close(fd)
 
-    def write_atomically(self, path: str, data: bytes) -> None:
+    def write_atomically(self, path: str, data: bytes, sync: bool = True) -> None:
         """After this the file holds the old content or the new, also across a power failure: a temporary file,
-        fsync, rename, fsync of the directory."""
+        fsync, rename, fsync of the directory. Without `sync` only a crash of the process is covered; for what can be
+        had from elsewhere, and is synced later."""
         temporary = path + ".tmp"
-        self.write_new(temporary, data, sync=True)
+        self.write_new(temporary, data, sync)
         self.rename(temporary, path)
-        self.sync_path(os.path.dirname(path))
+        if sync:
+            self.sync_path(os.path.dirname(path))
 
     def sync_path(self, path: str) -> None:
         """fsync of a file or a directory by name; one that is gone needs none."""

@@ -96,8 +96,9 @@ class Flush:
         for segment in self._segments:
             if not segment.deleted:
                 files.fdatasync(segment.fd)
-                files.sync_path(segment.offsets.path)
-                files.sync_path(segment.times.path)
+                for index in (segment.offsets, segment.times):
+                    if len(index):
+                        files.sync_path(index.path)
         for path in self._paths:
             files.sync_path(path)
 
@@ -215,13 +216,15 @@ class Log:
     ) -> "Log":
         """A new, empty log."""
         os.mkdir(path)
+        unsynced = [path, os.path.dirname(path)]
         if topic_id is not None:
-            files.write_atomically(os.path.join(path, METADATA_FILE), _metadata(topic_id))
+            unsynced.append(os.path.join(path, METADATA_FILE))
+            files.write_atomically(unsynced[-1], _metadata(topic_id), sync=False)
         segment = Segment(path, 0, files)
         segment.create()
         loaded = Loaded([segment], 0, 0, 0, Epochs(), Producers())
         created = cls(path, topic, partition, topic_id, config, loaded, now_ms, files)
-        created._unsynced += [path, os.path.dirname(path)]
+        created._unsynced += unsynced
         return created
 
     @classmethod
@@ -760,8 +763,11 @@ class Log:
         self._latest_epoch = self.epochs.latest
 
     def _write_epochs(self) -> None:
+        """The file reaches the disk with the next flush, together with the records that it could be derived from."""
+        path = os.path.join(self.path, EPOCHS_FILE)
         with self._disk():
-            self.files.write_atomically(os.path.join(self.path, EPOCHS_FILE), self.epochs.encode())
+            self.files.write_atomically(path, self.epochs.encode(), sync=False)
+        self._unsynced += [path, self.path]
 
     # Cutting
 
@@ -927,10 +933,11 @@ class Log:
     # Flushing
 
     def flush_due(self, now_ms: int) -> bool:
-        """Whether begin_flush(now_ms) has work: flush.ms has passed, or a segment was finished by a roll."""
+        """Whether begin_flush(now_ms) has work: flush.ms has passed, a segment was finished by a roll, or there are
+        small files that were written without waiting for the disk."""
         if self.flushing or self.offline is not None:
             return False
-        return self._policy_due(now_ms) or self.recovery_point < self._active.base_offset
+        return bool(self._unsynced) or self.recovery_point < self._active.base_offset or self._policy_due(now_ms)
 
     def _policy_due(self, now_ms: int) -> bool:
         return self._unflushed > 0 and now_ms - self.last_flush_ms >= self._config.flush_ms

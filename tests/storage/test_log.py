@@ -449,7 +449,6 @@ def test_a_reader_keeps_a_segment_that_retention_removes(tmp_path: Path) -> None
 
 def test_a_flush_moves_the_recovery_point(tmp_path: Path) -> None:
     log = new_log(tmp_path, SMALL)
-    assert None is not log.begin_flush(), "the new files themselves"
     for _ in range(10):
         log.append(a_batch(1), 0, NOW)
     pending = log.begin_flush()
@@ -480,21 +479,24 @@ def test_a_flush_that_a_cut_overtook_says_nothing(tmp_path: Path) -> None:
 
 def test_the_flush_policy_is_kept(tmp_path: Path) -> None:
     log = new_log(tmp_path, LogConfig(flush_messages=5, flush_ms=1000))
+    log.flush()
     for _ in range(4):
-        log.append(a_batch(1), 0, NOW)
+        log.append(a_batch(1), -1, NOW)
     assert 0 == log.recovery_point
     assert log.flush_due(NOW + 1000) and not log.flush_due(NOW + 999)
-    log.append(a_batch(1), 0, NOW)
+    log.append(a_batch(1), -1, NOW)
     assert 5 == log.recovery_point
     assert not log.flush_due(NOW + 10_000)
 
 
 def test_a_finished_segment_is_due_and_the_one_being_written_is_left(tmp_path: Path) -> None:
     log = new_log(tmp_path, SMALL)
-    log.append(a_batch(1), 0, NOW)
+    assert log.flush_due(NOW), "the new files themselves"
+    log.flush()
+    log.append(a_batch(1), -1, NOW)
     assert not log.flush_due(NOW)
     log.roll(NOW)
-    log.append(a_batch(1), 0, NOW)
+    log.append(a_batch(1), -1, NOW)
     assert log.flush_due(NOW)
     pending = log.begin_flush(NOW)
     assert pending is not None

@@ -97,14 +97,11 @@ def _say(problem: click.ClickException) -> None:
 
 
 def _expected(problem: Exception) -> bool:
-    """Failures of the cluster, not of ours."""
-    return isinstance(problem, (OSError, ValueError)) or type(problem).__name__ in (
-        "KafkaError",
-        "TimedOut",
-        "Disconnected",
-        "NoOffset",
-        "ProtocolError",
-    )
+    """Failures of the cluster or of what was typed, not of ours. Imports only when something failed anyway."""
+    from kafkalike.client.blocking.network import Disconnected, TimedOut
+    from kafkalike.errors import KafkaError
+
+    return isinstance(problem, (OSError, ValueError, KafkaError, TimedOut, Disconnected))
 
 
 def _text(problem: Exception) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -155,13 +157,15 @@ def _chosen(step: str | None) -> tuple[Step, ...]:
 def _walk_alone(steps: tuple[Step, ...], pause: bool, as_json: bool) -> None:
     from kafkalike.cli.walkthrough.cluster import OwnCluster, Trouble
 
+    # A walk that is told to end takes its servers with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     own = OwnCluster()
     code = 1
     try:
         seconds = own.start()
         if not as_json:
-            print(f"A cluster of its own: ZooKeeper {own.connect}, broker {own.bootstrap}, up in {seconds:.1f} s.")
-            print(f"Files: {own.directory}\n", flush=True)
+            print(f"A cluster of its own is up in {seconds:.1f} s: broker {own.bootstrap},")
+            print(f"ZooKeeper {own.connect}, files in {own.directory}\n", flush=True)
         code = _walk(own.bootstrap, own.connect, steps, pause, as_json, own)
     except Trouble as problem:
         print(problem, file=sys.stderr)
@@ -176,12 +180,12 @@ def _walk(
     bootstrap: str, zookeeper: str, steps: tuple[Step, ...], pause: bool, as_json: bool, own: object = None
 ) -> int:
     from kafkalike.cli.walkthrough.report import show
-    from kafkalike.cli.walkthrough.stage import Stage
+    from kafkalike.cli.walkthrough.stage import NoZooKeeper, Stage
 
     try:
         stage = Stage(bootstrap, zookeeper, own)  # type: ignore[arg-type]
-    except Exception as problem:
-        print(f"{zookeeper}: {problem}", file=sys.stderr)
+    except NoZooKeeper as problem:
+        print(f"ZooKeeper at {zookeeper}: {problem}", file=sys.stderr)
         return 1
     began = time.monotonic()
     try:
@@ -191,12 +195,18 @@ def _walk(
             if report.failure is not None:
                 return 1
             if pause and number + 1 < len(steps):
-                input("Enter goes on. ")
+                _wait_for_enter()
         if not as_json:
             print(f"{len(steps)} of {len(steps)} steps hold, in {time.monotonic() - began:.0f} s.")
         return 0
     finally:
         stage.close()
+
+
+def _wait_for_enter() -> None:
+    # An input that has ended will not press Enter any more.
+    with contextlib.suppress(EOFError):
+        input("Enter goes on. ")
 
 
 def _run(stage: Stage, step: Step):  # type: ignore[no-untyped-def]

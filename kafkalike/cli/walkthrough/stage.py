@@ -18,9 +18,11 @@ from kafkalike.client.blocking.admin import BROKER, EARLIEST, LATEST, Admin
 from kafkalike.client.blocking.consumer import Consumer
 from kafkalike.client.blocking.producer import Producer
 from kafkalike.errors import Error, KafkaError
-from zk.client import KazooClient, NodeExists, NoNode
+from zk.client import KazooClient, NodeExists, NoNode, SequentialThreadingHandler
 
 Znodes = dict[str, tuple[bytes, int]]
+
+NoZooKeeper = SequentialThreadingHandler.timeout_exception
 
 # So much of a znode's data fits into a line.
 LINE = 62

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import confluent_kafka
 import pytest
 
 from kafkalike.client.blocking.admin import Admin
@@ -144,6 +145,27 @@ def test_more_members_than_partitions_leaves_one_idle(kafka: Kafka, group: Group
     stop.set()
     for thread in threads:
         thread.join()
+
+
+def test_a_group_is_shared_with_librdkafka(kafka: Kafka, group: Group, topic: str) -> None:
+    ours = group.consumer(topic)
+    settings = {"bootstrap.servers": kafka.bootstrap, "group.id": group.name, "session.timeout.ms": 6000}
+    theirs = confluent_kafka.Consumer(settings | {"auto.offset.reset": "earliest"})
+    theirs.subscribe([topic])
+    values: dict[str, list[bytes | None]] = {"ours": [], "theirs": []}
+
+    def both() -> bool:
+        values["ours"] += [r.value for r in ours.poll(20)]
+        message = theirs.poll(0.02)
+        if message is not None and not message.error():
+            values["theirs"].append(message.value())
+        return 1 == len(ours.assignment) == len(theirs.assignment())
+
+    wait_until(both, what="each has one partition")
+    produce(kafka, topic, 10)
+    wait_until(lambda: both() and 10 == sum(map(len, values.values())), what="all messages")
+    assert {"ours": 5, "theirs": 5} == {who: len(got) for who, got in values.items()}
+    theirs.close()
 
 
 def test_slow_processing_costs_no_membership(kafka: Kafka, group: Group, topic: str) -> None:

@@ -53,6 +53,7 @@ def load_apis() -> dict[int, Api]:
     for info in pkgutil.iter_modules(apis.__path__):
         module = importlib.import_module(f"{apis.__name__}.{info.name}")
         message = messages.by_name(info.name)
+        oldest, newest = message.VERSIONS
         flexible = message.FLEXIBLE if message.FLEXIBLE is not None else 1 << 15
         served[message.API_KEY] = Api(
             message.API_KEY,
@@ -60,7 +61,8 @@ def load_apis() -> dict[int, Api]:
             getattr(module, info.name),
             message.Request,
             message.Response,
-            *message.VERSIONS,
+            oldest,
+            newest,
             flexible,
             info.name == "fetch",
             getattr(module, "failed", None),
@@ -187,7 +189,7 @@ class Unsupported:
     def __init__(self, connection: Any, correlation_id: int, response: Any) -> None:
         body = response.encode(0)
         self.connection = connection
-        self.answer = None
+        self.answer: list[Any] | None = None
         self._frame = _HEAD.pack(4 + len(body), correlation_id) + body
 
     def run(self) -> None:

@@ -198,7 +198,12 @@ class Replicas:
     def checkpoint(self) -> Deferred[Any]:
         """Writes the high watermarks."""
         marks = self._high_watermarks()
-        return self._in_thread(lambda: [d.checkpoint(marks[d.path]) for d in self.directories])
+
+        def write() -> None:
+            for directory in self.directories:
+                directory.checkpoint(marks[directory.path])
+
+        return self._in_thread(write)
 
     def _checkpoint_recovery_points(self) -> Deferred[Any]:
         def write() -> None:

@@ -207,13 +207,6 @@ class Segment:
             self.files.unlink(stem + suffix)
         self.close_file()
 
-    def sync(self) -> None:
-        """Everything written so far is on the disk."""
-        self.write_indexes()
-        self.files.fdatasync(self.open())
-        self.files.sync_path(self.offsets.path)
-        self.files.sync_path(self.times.path)
-
     # After an append
 
     def account(self, position: int, size: int, base_offset: int, last_offset: int, max_timestamp: int) -> None:

@@ -6,12 +6,16 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from kazoo.client import KazooClient
+
 from kafkalike.protocol import batch
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import LogDirectory
 from kafkalike.storage.log import COORDINATOR, Log
 from tests import servers
-from tests.storage.disk import NOW, a_batch
+from tests.storage.disk import NOW, a_batch, contents
 
 
 def dump(*arguments: str, files: list[Path]) -> subprocess.CompletedProcess[str]:
@@ -75,3 +79,76 @@ def test_apaches_dump_finds_nothing_wrong(tmp_path: Path) -> None:
         assert re.search(r"producerId: 6 .*coordinatorEpoch: 3 currentTxnFirstOffset: OptionalLong\[", last)
         sane = dump("--index-sanity-check", files=[f for f in indexes if f.stat().st_size])
         assert len([f for f in indexes if f.stat().st_size]) == sane.stdout.count("passed sanity check")
+
+
+def produce(bootstrap: str, topic: str, values: list[bytes]) -> None:
+    """Idempotently, in small batches."""
+    producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 0})
+    for value in values:
+        producer.produce(topic, value, b"k", 0)
+        producer.flush(10)
+
+
+def consume(bootstrap: str, topic: str, count: int) -> list[tuple[int, bytes]]:
+    """The first records of partition 0."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "g", "enable.auto.commit": False})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    found: list[tuple[int, bytes]] = []
+    while len(found) < count and (message := consumer.poll(10)) is not None:
+        assert not message.error(), message.error()
+        found.append((message.offset(), message.value()))
+    consumer.close()
+    return found
+
+
+def forget(connect: str) -> None:
+    """A killed broker's ephemeral znodes go, sooner than with its session."""
+    client = KazooClient(connect)
+    client.start()
+    for path in ("/brokers/ids/0", "/controller"):
+        client.delete(path)
+    client.stop()
+    client.close()
+
+
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+def test_a_directory_goes_from_apache_to_ours_and_back(tmp_path: Path, end: str) -> None:
+    """After a stop nobody recovers anything; after a kill each recovers what the other wrote."""
+    with servers.EmbeddedZooKeeper(tmp_path / "zk") as zookeeper:
+        apache = servers.ApacheBroker(tmp_path / "broker", zookeeper.connect, log_segment_bytes=2000)
+        apache.start()
+        values = [b"v%d" % n * 20 for n in range(60)]
+        produce(apache.bootstrap, "t", values[:40])
+        apache.stop() if end == "stopped" else apache.kill()
+
+        properties = dict(
+            line.split("=", 1) for line in (apache.data / "meta.properties").read_text().splitlines() if "=" in line
+        )
+        directory = LogDirectory(str(apache.data)).open(0, properties["cluster.id"], lambda topic: LogConfig(), NOW)
+        assert (end == "stopped") == directory.clean
+        log = directory.logs["t", 0]
+        assert (end == "stopped") != log.recovered
+        assert list(enumerate(values[:40])) == contents(log)
+        assert [] == log.damage
+        ((producer_id, state),) = log.producers.entries.items()
+        assert 40 == state.next_sequence
+        last = {"producer_id": producer_id, "producer_epoch": state.epoch, "base_sequence": 39}
+        assert log.append(a_batch(1, **last), log.latest_epoch(), NOW).duplicate
+        log.config = LogConfig(segment_bytes=2000, index_interval_bytes=200)
+        for value in values[40:50]:
+            data = memoryview(batch.build([(b"k", value, NOW, ())]))
+            log.append(data, log.latest_epoch(), NOW)
+        directory.close() if end == "stopped" else directory.abandon()
+
+        if end == "killed":
+            forget(zookeeper.connect)
+        printed = len(apache.output())
+        apache.start()
+        assert "orrupt" not in apache.output()[printed:]
+        produce(apache.bootstrap, "t", values[50:])
+        assert list(enumerate(values)) == consume(apache.bootstrap, "t", 60)
+        apache.stop()
+        again = LogDirectory(str(apache.data)).open(0, properties["cluster.id"], lambda topic: LogConfig(), NOW)
+        assert again.clean
+        assert list(enumerate(values)) == contents(again.logs["t", 0])
+        again.abandon()

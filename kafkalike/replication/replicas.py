@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred
 
 from kafkalike.config import Config, ConfigException, topic_config
 from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.batch import read_header
 from kafkalike.protocol.messages import leader_and_isr, list_offsets, stop_replica
 from kafkalike.replication.fetchers import Ask, Fetchers
 from kafkalike.replication.follower import Following, Position, truncation
@@ -457,6 +458,11 @@ class Replicas:
             self._cut(hosted, truncation(source.end_offset_for_epoch, end, mark, found.epoch, found.end_offset))
             return
         if data.records is not None and len(data.records):
+            if source.log_start_offset == source.log_end_offset:
+                # The leader's log may begin inside a batch, which comes whole: our empty log begins with that batch.
+                first = read_header(data.records, 0).base_offset
+                if first < source.log_end_offset:
+                    source.truncate_fully(first)
             source.append_as_follower(data.records, now_ms())
             self.purgatory.wake(hosted.appended_key)
         if data.log_start_offset > source.log_start_offset:

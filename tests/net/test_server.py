@@ -188,6 +188,15 @@ def test_a_client_that_does_not_read_gets_no_further_answers_made(calls, connect
     calls.wait_for(2)
 
 
+def test_a_call_that_ends_without_an_answer_and_closes_is_closed(calls, connect):
+    client = connect()
+    client.sendall(frame(OTHER))
+    (call,) = calls.wait_for(1)
+    call.close()
+    call.reply()
+    assert closed(client)
+
+
 def test_a_frame_above_the_limit_closes_this_connection_only(calls, connect):
     bad, good = connect(), connect()
     bad.sendall(struct.pack(">i", (1 << 20) + 1))

@@ -153,7 +153,7 @@ class Connection(protocol.Protocol):
                     self._queued += item.size
                     item.retain()
                 out.append(item)
-        if out and not self._dirty and not self._stuck:
+        if (out or self._closing) and not self._dirty and not self._stuck:
             self._dirty = True
             self.server.dirty.append(self)
         if self._waiting and not self._starting:

@@ -7,10 +7,11 @@ topic is created by a create that only one can win, and extended under the versi
 
 from __future__ import annotations
 
+import functools
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, ensureDeferred
 
@@ -22,12 +23,27 @@ from kafkalike.cluster.znodes import Assignment, DeleteTopicNode, EntityConfig, 
 from kafkalike.controller.assignment import assign
 from kafkalike.errors import Error, KafkaError
 from zk import recipes
-from zk.client import BadVersion, ConnectionLoss, Create, NodeExists, Set, ZkClient, gather
+from zk.client import BadVersion, ConnectionLoss, Create, NodeExists, SessionExpired, Set, ZkClient, gather
 
 DEFAULT = -1
 INITIAL_WAIT_MS = 30000
 
 Replicas = Mapping[int, tuple[int, ...]]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _kafka_errors(order: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """Without a session this broker is not the controller either: clients look for the controller and ask again."""
+
+    @functools.wraps(order)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await order(*args, **kwargs)
+        except (SessionExpired, ConnectionLoss):
+            raise KafkaError(Error.NOT_CONTROLLER, "The ZooKeeper session was lost.") from None
+
+    return run
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +64,7 @@ class NewTopic:
 # Creation.
 
 
+@_kafka_errors
 async def check_new(
     zk: ZkClient,
     config: Any,
@@ -125,6 +142,7 @@ def _check_manual(manual: Replicas, brokers: set[int]) -> None:
         raise refuse(f"Unknown broker(s) in replica assignment: {', '.join(map(str, unknown))}.")
 
 
+@_kafka_errors
 async def write_new(zk: ZkClient, topic: NewTopic) -> None:
     """Creates the configuration and the topic at once. TOPIC_ALREADY_EXISTS when somebody else was faster."""
     node = TopicNode({p: Assignment(tuple(replicas)) for p, replicas in topic.replicas.items()}, topic.topic_id)
@@ -224,6 +242,7 @@ def _exists(name: str) -> KafkaError:
 # Extension.
 
 
+@_kafka_errors
 async def extend(
     zk: ZkClient, image: Image, name: str, count: int, manual: list[tuple[int, ...]] | None, validate_only: bool
 ) -> frozenset[int]:
@@ -306,6 +325,7 @@ def _check_extension(
 # Deletion.
 
 
+@_kafka_errors
 async def delete(zk: ZkClient, name: str) -> None:
     """Orders the deletion of a topic; one that is ordered already is as good."""
     if await zk.exists(TopicNode.path(name)) is None:

@@ -119,8 +119,8 @@ async def _missing(broker: Any, names: list[str], may_create: bool) -> dict[str,
         try:
             await topics.create_automatically(broker, name, CREATION_WAIT_MS)
         except KafkaError as error:
-            timed_out = error.error is Error.REQUEST_TIMED_OUT
-            errors[name] = Error.LEADER_NOT_AVAILABLE if timed_out else error.error
+            later = error.error in (Error.REQUEST_TIMED_OUT, Error.NOT_CONTROLLER)
+            errors[name] = Error.LEADER_NOT_AVAILABLE if later else error.error
 
     await gather(create(name) for name in creating)
     return errors

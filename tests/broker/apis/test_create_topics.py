@@ -13,6 +13,7 @@ from tests.broker.apis.calls import ask
 from tests.controller.cluster import Cluster
 from tests.reactor import on_reactor
 from tests.zoo import Clients
+from zk.client import gather
 
 
 def topic(name: str, partitions: int = 1, factor: int = 1, **rest: Any) -> Any:
@@ -128,3 +129,16 @@ async def test_only_the_controller_creates(clients: Clients) -> None:
     answer = await ask(other, "create_topics", request(topic("t"), topic("u")))
     assert [Error.NOT_CONTROLLER] * 2 == [result.error_code for result in answer.topics]
     assert [] == await other.zk.children("/brokers/topics")
+
+
+@on_reactor
+async def test_without_a_session_clients_are_sent_to_look_for_the_controller(clients: Clients) -> None:
+    member = await Cluster(clients).add(1)
+    member.membership.stop()
+    asking = [ask(member, "create_topics", request(topic(f"t{number}"))) for number in range(3)]
+    answers = gather(asking)
+    await member.zk.stop()
+    codes = {result.error_code for answer in await answers for result in answer.topics}
+    assert codes <= {Error.NONE, Error.NOT_CONTROLLER}
+    answer = await ask(member, "create_topics", request(topic("late")))
+    assert [Error.NOT_CONTROLLER] == [result.error_code for result in answer.topics]

@@ -89,6 +89,9 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+# kazoo has a line for each of its tries; what they come to is said here, once.
+_kazoo_log = logging.getLogger("zk.kazoo")
+_kazoo_log.setLevel(logging.ERROR)
 
 CONNECTED, SUSPENDED, LOST = "CONNECTED", "SUSPENDED", "LOST"
 
@@ -160,7 +163,7 @@ class ZkClient:
             connection_retry=KazooRetry(
                 max_tries=-1, delay=0.05, backoff=1.6, max_delay=1.0, sleep_func=handler.sleep_func
             ),
-            logger=logging.getLogger("zk.kazoo"),
+            logger=_kazoo_log,
         )
         self._kazoo.add_listener(self._kazoo_state)
         self._listeners: list[Callable[[str], Any]] = []
@@ -339,7 +342,10 @@ class ZkClient:
         if session is not None:
             self._session = session
         self._state = state
-        log.info("ZooKeeper session 0x%x: %s", self.session_id or 0, state)
+        if state == SUSPENDED:
+            log.warning("connection to ZooKeeper at %s lost: trying to reconnect", self.ensemble)
+        else:
+            log.info("ZooKeeper session 0x%x: %s", self.session_id or 0, state)
         for listener in list(self._listeners):
             try:
                 listener(state)

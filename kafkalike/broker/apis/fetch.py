@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker import hints
 from kafkalike.broker.dispatch import LATER
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import fetch as messages
@@ -20,6 +21,7 @@ from kafkalike.replication.replicas import READ_COMMITTED, now_ms
 TOPIC_IDS = 13  # the first version that names topics by id
 FROM_FOLLOWERS = 11  # the first version whose consumers may read from a replica that does not lead (KIP-392)
 REPLICA_STATE = 15  # the first version that says the fetching replica in a tagged field
+LEADER_HINTS = 16  # the first version that says where the leader is
 MESSAGES_V2 = 4  # the first version that accepts batches of magic 2
 
 _Data = messages.PartitionData
@@ -133,7 +135,17 @@ class _Attempt:
                 topics.append(_Topic(topic=fetched.topic, topic_id=fetched.topic_id, partitions=partitions))
                 last = key
             partitions.append(data)
-        self._call.respond(messages.Response(session_id=self._fetching.session_id, responses=topics))
+        call = self._call
+        response = messages.Response(session_id=self._fetching.session_id, responses=topics)
+        if call.version >= LEADER_HINTS:
+            names = call.broker.metadata.image.names
+            hints.add(
+                call,
+                messages,
+                response,
+                ((names.get(t.topic_id), p.partition_index, p) for t in topics for p in t.partitions if p.error_code),
+            )
+        call.respond(response)
 
 
 def _error(index: int, error: Error) -> Any:

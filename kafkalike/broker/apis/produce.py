@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker import hints
 from kafkalike.broker.dispatch import LATER
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import produce as messages
 
 INTERNAL_TOPICS = frozenset(("__consumer_offsets", "__transaction_state"))
 ADMIN_CLIENT_ID = "__admin_client"  # the one client id that may write to internal topics, as in Kafka
+LEADER_HINTS = 10  # the first version that says where the leader is
 MESSAGES_V2 = 3  # the first version whose batches have magic 2
 
 _Partition = messages.PartitionProduceResponse
@@ -73,10 +75,18 @@ def produce(broker: Any, call: Any) -> Any:
             call.connection.close()
         return None
     response = messages.Response(responses=answers)
+    if refused:
+        _point_to_leaders(call, response)
     if not waiting:
         return response
     replicas.wait(_AwaitReplicas(replicas, call, response, waiting), [w[:2] for w in waiting], request.timeout_ms)
     return LATER
+
+
+def _point_to_leaders(call: Any, response: Any) -> None:
+    if call.version >= LEADER_HINTS:
+        answers = ((topic.name, p.index, p) for topic in response.responses for p in topic.partition_responses)
+        hints.add(call, messages, response, answers)
 
 
 def _refusal(broker: Any, topic: str, index: int, problem: KafkaError) -> Any:
@@ -125,6 +135,7 @@ class _AwaitReplicas:
                 answer.error_code = outcome
         self._waiting = still
         if not still:
+            _point_to_leaders(self._call, self._response)
             self._call.respond(self._response)
         return not still
 

@@ -67,6 +67,7 @@ PURE = [
     "kafkalike.controller.effects",
     "kafkalike.controller.requests",
     "kafkalike.controller.assignment",
+    "kafkalike.controller.isr",
     "kafkalike.coordinator.group",
     "kafkalike.coordinator.records",
     "kafkalike.client.accumulator",

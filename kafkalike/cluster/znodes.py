@@ -289,6 +289,10 @@ class PartitionNode:
     controller_epoch: int
     recovering: bool = False
 
+    def with_isr(self, isr: tuple[int, ...], controller_epoch: int, recovering: bool = False) -> PartitionNode:
+        """The state after a change that the leader asked for: its epoch stays."""
+        return PartitionNode(self.leader, self.leader_epoch, isr, controller_epoch, recovering)
+
     @staticmethod
     def parent(topic: str, partition: int) -> str:
         """/brokers/topics/T/partitions/P"""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from kafkalike.cluster.znodes import NO_TOPIC_ID, Assignment, BrokerNode
+from kafkalike.cluster.znodes import NO_TOPIC_ID, Assignment, BrokerNode, PartitionNode
 
 Partition = tuple[str, int]
 Replica = tuple[str, int, int]
@@ -60,6 +60,11 @@ class Leadership:
     controller_epoch: int
     partition_epoch: int
     recovering: bool = False
+
+    @property
+    def node(self) -> PartitionNode:
+        """The contents of the znode."""
+        return PartitionNode(self.leader, self.leader_epoch, self.isr, self.controller_epoch, self.recovering)
 
 
 @dataclass
@@ -131,6 +136,10 @@ class Context:
     def topic_id(self, topic: str) -> bytes:
         """The topic's id, all zero when it has none."""
         return self.topic_ids.get(topic, NO_TOPIC_ID)
+
+    def topic_named(self, topic_id: bytes) -> str | None:
+        """The topic that has this id."""
+        return next((topic for topic, known in self.topic_ids.items() if known == topic_id), None)
 
     def is_being_deleted(self, topic: str) -> bool:
         """Whether the topic is queued for deletion."""

@@ -219,7 +219,7 @@ def _lead(
     recipients: tuple[int, ...],
     is_new: bool,
 ) -> None:
-    context.leaderships[partition] = _leadership(node, partition_epoch)
+    context.leaderships[partition] = leadership_of(node, partition_epoch)
     context.partition_states[partition] = P.ONLINE
     batch.leader_and_isr(recipients, partition, is_new)
 
@@ -324,7 +324,7 @@ def _remove_from_isr(context: Context, broker_id: int, partitions: list[Partitio
         writes: dict[Partition, tuple[PartitionNode, int]] = {}
         for partition, (state, version) in current.items():
             if broker_id not in state.isr:
-                context.leaderships[partition] = _leadership(state, version)
+                context.leaderships[partition] = leadership_of(state, version)
                 done.add(partition)
                 continue
             leader = NO_LEADER if state.leader == broker_id else state.leader
@@ -340,7 +340,7 @@ def _remove_from_isr(context: Context, broker_id: int, partitions: list[Partitio
         remaining = []
         for (partition, (new, _)), written in zip(writes.items(), results, strict=True):
             if written.error is None:
-                context.leaderships[partition] = _leadership(new, written.version)
+                context.leaderships[partition] = leadership_of(new, written.version)
                 done.add(partition)
             elif written.error == BAD_VERSION:
                 remaining.append(partition)
@@ -365,21 +365,28 @@ def _current_states(
         if known is None or partition in stale:
             unknown.append(partition)
         else:
-            node = PartitionNode(known.leader, known.leader_epoch, known.isr, known.controller_epoch, known.recovering)
-            current[partition] = (node, known.partition_epoch)
-    nodes = (yield Read([PartitionNode.path(*partition) for partition in unknown])) if unknown else []
-    for partition, found in zip(unknown, nodes, strict=True):
+            current[partition] = (known.node, known.partition_epoch)
+    current |= (yield from read_states(context, unknown)) if unknown else {}
+    return current
+
+
+def read_states(context: Context, partitions: list[Partition]) -> Steps[dict[Partition, tuple[PartitionNode, int]]]:
+    """The states as they are in ZooKeeper, with their versions; none for a node that is absent or garbage."""
+    nodes = yield Read([PartitionNode.path(*partition) for partition in partitions])
+    states = {}
+    for partition, found in zip(partitions, nodes, strict=True):
         state = _decode(partition, found)
         if state is None:
             continue
         if state.controller_epoch > context.epoch:
             path = PartitionNode.path(*partition)
             raise Superseded(f"{path} was written in controller epoch {state.controller_epoch}")
-        current[partition] = (state, found.version)
-    return current
+        states[partition] = (state, found.version)
+    return states
 
 
-def _leadership(node: PartitionNode, partition_epoch: int) -> Leadership:
+def leadership_of(node: PartitionNode, partition_epoch: int) -> Leadership:
+    """The belief that goes with a state znode."""
     return Leadership(node.leader, node.leader_epoch, node.isr, node.controller_epoch, partition_epoch, node.recovering)
 
 

@@ -16,7 +16,7 @@ from tests.controller.cluster import Cluster, whole_tree
 from tests.oracle import znodes_golden as golden
 from tests.reactor import on_reactor, until
 from tests.zoo import Clients
-from zk.client import Create, NoNode, ZkClient
+from zk.client import Create, Delete, NoNode, ZkClient
 
 
 async def order_topic(zk: ZkClient, name: str, assignment: dict[int, tuple[int, ...]]) -> None:
@@ -153,8 +153,7 @@ async def test_a_deleted_or_rewritten_controller_node_starts_an_election(clients
     await one.zk.delete("/controller")
     await until(lambda: one.controller.epoch == 2)
     other = await clients.open()
-    await one.zk.delete("/controller")
-    await other.create("/controller", ControllerNode(9).encode(), ephemeral=True)
+    await other.multi([Delete("/controller"), Create("/controller", ControllerNode(9).encode(), ephemeral=True)])
     await until(lambda: not one.controller.active and one.controller.controller_id == 9)
     await other.stop()
     await until(lambda: one.controller.active)

@@ -3,7 +3,8 @@
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import LogDirectory, StorageError
 from kafkalike.storage.files import DirectoryOffline
-from kafkalike.storage.log import CLIENT, COORDINATOR, Appended, Flush, Log
+from kafkalike.storage.flush import Flush
+from kafkalike.storage.log import CLIENT, COORDINATOR, Appended, Log
 from kafkalike.storage.segment import FileRange
 
 __all__ = [

@@ -30,6 +30,7 @@ from typing import Final
 from kafkalike.errors import Error, KafkaError
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.files import DISK, PASSING, DirectoryOffline, Files
+from kafkalike.storage.identity import decode_properties, encode_properties
 from kafkalike.storage.log import Log
 
 log = logging.getLogger(__name__)
@@ -129,8 +130,7 @@ class LogDirectory:
 
     def _identify(self, broker_id: int, cluster_id: str) -> None:
         path = os.path.join(self.path, META)
-        data = self.files.read(path)
-        properties = _properties(data) if data is not None else {}
+        properties = decode_properties(self.files.read(path))
         version = properties.get("version", "0")
         if version != "0":
             raise StorageError(
@@ -149,9 +149,8 @@ class LogDirectory:
             )
         if stored is None or number is None:
             properties |= {"version": "0", "broker.id": str(broker_id), "cluster.id": cluster_id}
-            stamp = time.strftime("#%a %b %d %H:%M:%S UTC %Y", time.gmtime())
-            lines = ["#", stamp, *(f"{key}={value}" for key, value in properties.items())]
-            self.files.write_atomically(path, ("\n".join(lines) + "\n").encode())
+            date = time.strftime("%a %b %d %H:%M:%S UTC %Y", time.gmtime())
+            self.files.write_atomically(path, encode_properties(properties, date))
 
     def _load(self, config_for: Callable[[str], LogConfig], now_ms: int) -> None:
         recovery_points = self._read(RECOVERY_POINTS)
@@ -375,13 +374,5 @@ def decode_checkpoint(data: bytes) -> dict[Partition, int] | None:
 
 def read_broker_id(path: str, files: Files = DISK) -> int | None:
     """The broker that a directory belongs to; None for a new one. For a broker that was not given a number."""
-    data = files.read(os.path.join(path, META))
-    number = _properties(data).get("broker.id", "") if data is not None else ""
+    number = decode_properties(files.read(os.path.join(path, META))).get("broker.id", "")
     return int(number) if number.isascii() and number.isdigit() else None
-
-
-def _properties(data: bytes) -> dict[str, str]:
-    """Java properties, as far as meta.properties uses them."""
-    lines = (line.strip() for line in data.decode("utf-8", "replace").splitlines())
-    pairs = (line.partition("=") for line in lines if line and line[0] not in "#!" and "=" in line)
-    return {key.strip(): value.strip().replace("\\", "") for key, _, value in pairs}

@@ -14,7 +14,6 @@ A violation by the client is a KafkaError and nothing is written. Of the disk's 
 operation (KAFKA_STORAGE_ERROR) and leaves the log as it was; any other takes the directory offline.
 """
 
-import base64
 import contextlib
 import logging
 import os
@@ -27,13 +26,14 @@ from typing import Final, NamedTuple
 from crc32c import crc32c
 
 from kafkalike.errors import Error, KafkaError
-from kafkalike.protocol import batch
-from kafkalike.storage import recovery
+from kafkalike.storage import recovery, snapshots
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.epochs import Epochs
 from kafkalike.storage.files import DISK, PASSING, DirectoryOffline, Files
+from kafkalike.storage.flush import Flush
+from kafkalike.storage.identity import decode_topic_id, encode_topic_id
 from kafkalike.storage.producers import MAX_SEQUENCE, Producers
-from kafkalike.storage.recovery import EPOCHS_FILE, SNAPSHOT, Loaded
+from kafkalike.storage.recovery import EPOCHS_FILE, Loaded
 from kafkalike.storage.segment import (
     CONTINUED,
     HEADER,
@@ -42,17 +42,15 @@ from kafkalike.storage.segment import (
     RECENT,
     Damaged,
     FileRange,
-    Found,
     Header,
     Segment,
-    name,
 )
-from kafkalike.storage.validation import APPEND_TIME, CONTROL, TRANSACTIONAL, inspect, plain_attributes
+from kafkalike.storage.segments import Due, Segments, below, beyond, older
+from kafkalike.storage.validation import APPEND_TIME, CONTROL, TRANSACTIONAL, followed, inspect, plain_attributes
 
 log = logging.getLogger(__name__)
 
 METADATA_FILE: Final = "partition.metadata"
-OPEN_SEGMENTS: Final = 8  # inactive segments of one log whose files stay open for readers
 
 # Who appends. A client's batches are checked for everything a client could get wrong; a coordinator's own may be
 # control batches, carry no sequences, and are as large as they need to be.
@@ -74,47 +72,6 @@ class Appended(NamedTuple):
     duplicate: bool
 
 
-class Flush:
-    """What a flush has to do, taken down at one moment: run() may be called in a thread, finish() not."""
-
-    __slots__ = ("_log", "_end_offset", "_segments", "_paths", "_cuts")
-
-    def __init__(self, log: "Log", end_offset: int, segments: list[Segment], paths: list[str], cuts: int) -> None:
-        self._log = log
-        self._end_offset = end_offset
-        self._segments = segments
-        self._paths = paths
-        self._cuts = cuts
-        log.flushing += 1
-        for segment in segments:
-            segment.open()
-            segment.users += 1
-
-    def run(self) -> None:
-        """fsync of everything; an OSError here means that the directory is lost."""
-        files = self._log.files
-        for segment in self._segments:
-            if not segment.deleted:
-                files.fdatasync(segment.fd)
-                for index in (segment.offsets, segment.times):
-                    if len(index):
-                        files.sync_path(index.path)
-        for path in self._paths:
-            files.sync_path(path)
-
-    def finish(self, error: OSError | None = None) -> None:
-        """Back on the log's own thread: the recovery point moves, or the directory goes offline."""
-        for segment in self._segments:
-            FileRange(segment, segment.fd, 0, 0).release()
-        owner = self._log
-        owner.flushing -= 1
-        if error is not None:
-            raise owner.lost(error) from error
-        if self._cuts == owner.cuts and self._end_offset > owner.recovery_point:
-            owner.recovery_point = self._end_offset
-        owner.close_idle()
-
-
 class Log:
     """See the module."""
 
@@ -131,18 +88,16 @@ class Log:
         "epochs",
         "offline",
         "full",
-        "cuts",
+        "_cuts",
         "damage",
         "recovered",
         "on_offline",
         "on_cut",
-        "flushing",
+        "_flushing",
         "last_flush_ms",
         "_config",
         "_segments",
-        "_bases",
         "_active",
-        "_closed_bytes",
         "_latest_epoch",
         "_plain",
         "_max_message_bytes",
@@ -150,7 +105,6 @@ class Log:
         "_index_interval",
         "_unflushed",
         "_unsynced",
-        "_opened",
         "_pwritev",
         "_closed",
     )
@@ -183,19 +137,16 @@ class Log:
         # Set while the disk is so full that only checkpoints and deletions may write (LogDirectory.watch_space).
         self.full = False
         # How often the log was cut: a flush that began before a cut says nothing about what is there now.
-        self.cuts = 0
+        self._cuts = 0
         self.on_offline: Callable[[DirectoryOffline], None] | None = None
         self.on_cut: Callable[[], None] | None = None
-        self.flushing = 0  # flushes under way
+        self._flushing = 0  # flushes under way
         self.last_flush_ms = now_ms
-        self._segments = loaded.segments
-        self._bases = [segment.base_offset for segment in loaded.segments]
-        self._active = loaded.segments[-1]
-        self._closed_bytes = sum(segment.size for segment in loaded.segments[:-1])
+        self._segments = Segments(loaded.segments)
+        self._active = self._segments.active
         self._latest_epoch = self.epochs.latest
         self._unflushed = 0
         self._unsynced: list[str] = []
-        self._opened: list[Segment] = []
         self._pwritev = files.pwritev
         self._closed = False
         self.config = config
@@ -219,7 +170,7 @@ class Log:
         unsynced = [path, os.path.dirname(path)]
         if topic_id is not None:
             unsynced.append(os.path.join(path, METADATA_FILE))
-            files.write_atomically(unsynced[-1], _metadata(topic_id), sync=False)
+            files.write_atomically(unsynced[-1], encode_topic_id(topic_id), sync=False)
         segment = Segment(path, 0, files)
         segment.create()
         loaded = Loaded([segment], 0, 0, 0, Epochs(), Producers())
@@ -242,7 +193,7 @@ class Log:
     ) -> "Log":
         """A log that is on the disk; `clean` if it was closed and nothing happened since."""
         loaded = recovery.load(path, recovery_point, log_start_offset, clean, config.index_interval_bytes, files)
-        topic_id = _topic_id(files.read(os.path.join(path, METADATA_FILE)))
+        topic_id = decode_topic_id(files.read(os.path.join(path, METADATA_FILE)))
         opened = cls(path, topic, partition, topic_id, config, loaded, now_ms, files)
         opened.producers.expire(now_ms, config.producer_id_expiration_ms)
         data = files.read(os.path.join(path, EPOCHS_FILE))
@@ -253,7 +204,7 @@ class Log:
                 raise
             except KafkaError as error:
                 log.warning("%s", error.message)
-        opened._prune_snapshots()
+        snapshots.prune(path, opened._segments.bases, files)
         return opened
 
     def close(self) -> None:
@@ -263,9 +214,9 @@ class Log:
         if self.offline is None:
             with self._disk():
                 self._active.finish()
-                for segment in self._segments:
+                for segment in self._segments.all:
                     segment.write_indexes()
-                self._take_snapshot(self.log_end_offset, needed=True)
+                self._take_snapshot()
                 if self.recovery_point < self.log_end_offset or self._unsynced:
                     self.flush()
         self.abandon()
@@ -273,7 +224,7 @@ class Log:
     def abandon(self) -> None:
         """Lets go of the files as they are."""
         self._closed = True
-        for segment in self._segments:
+        for segment in self._segments.all:
             segment.deleted = True  # a range still being sent closes the file when it is released
             segment.close_file()
 
@@ -282,7 +233,7 @@ class Log:
         assert self.topic_id in (None, topic_id), "a log never changes its topic"
         if self.topic_id is None:
             with self._disk():
-                self.files.write_atomically(os.path.join(self.path, METADATA_FILE), _metadata(topic_id))
+                self.files.write_atomically(os.path.join(self.path, METADATA_FILE), encode_topic_id(topic_id))
             self.topic_id = topic_id
 
     # Configuration
@@ -300,19 +251,19 @@ class Log:
         self._index_interval = config.index_interval_bytes
         # Batches with other attributes go through validation.inspect.
         self._plain = plain_attributes(config)
-        for segment in self._segments:
+        for segment in self._segments.all:
             segment.index_interval = config.index_interval_bytes
         self._set_roll(self._active)
 
     @property
     def size_bytes(self) -> int:
         """Bytes of records."""
-        return self._closed_bytes + self._active.size
+        return self._segments.size_bytes
 
     @property
     def first_base_offset(self) -> int:
         """The base offset of the oldest segment."""
-        return self._bases[0]
+        return self._segments.bases[0]
 
     # Appending
 
@@ -392,7 +343,7 @@ class Log:
             if producer is not None:
                 producer.add((sequence + delta) & MAX_SEQUENCE, last, delta, timestamp)
             else:
-                self._note_producer(records, header, base)
+                snapshots.note(self.producers, (base, *header[1:]), lambda: records)
         self._unflushed += count
         if self._unflushed >= self._flush_messages:
             self.flush()
@@ -403,7 +354,7 @@ class Log:
         was no whole batch."""
         if self.offline is not None or self.full:
             raise self._refused()
-        batches = self._followed(records)
+        batches = followed(records, self.log_end_offset)
         if not batches:
             return None
         size = batches[-1].position + batches[-1].size
@@ -434,7 +385,8 @@ class Log:
             if found.header[2] > self._latest_epoch:
                 self.assign_epoch(found.header[2], found.base_offset)
             if found.header[9] >= 0:
-                recovery.note(self.producers, segment, found._replace(position=position))
+                data = records[found.position : found.position + found.size]
+                snapshots.note(self.producers, found.header, lambda data=data: data)  # type: ignore[misc]
             self._unflushed += found.header[12]
         if not start:
             self._begun(segment, batches[0].max_timestamp, now_ms)
@@ -442,33 +394,11 @@ class Log:
             self.flush()
         return Appended(batches[0].base_offset, last, -1, self.log_start_offset, False)
 
-    def _followed(self, records: memoryview) -> list[Found]:
-        """The whole batches in what the leader sent, checked; positions count from its first byte."""
-        batches: list[Found] = []
-        end, offset = 0, self.log_end_offset
-        while len(records) - end >= HEADER_SIZE:
-            header: Header = _unpack_header(records, end)
-            size = header[1] + 12
-            if size < HEADER_SIZE or header[3] != 2 or header[6] < 0:
-                raise KafkaError(Error.CORRUPT_MESSAGE, f"No record batch at offset {offset} of what the leader sent.")
-            if end + size > len(records):
-                break
-            if header[0] < offset:
-                raise KafkaError(
-                    Error.UNKNOWN_SERVER_ERROR, f"The leader sent offset {header[0]}, this log goes on at {offset}."
-                )
-            if crc32c(records[end + 21 : end + size]) != header[4]:
-                raise KafkaError(Error.CORRUPT_MESSAGE, f"The batch at offset {header[0]} fails its checksum.")
-            batches.append(Found(end, size, header))
-            end += size
-            offset = batches[-1].last_offset + 1
-        return batches
-
     def _check_producer(self, records: memoryview, header: Header, origin: int) -> Appended | None:
         """May this producer write this batch? The place of the first copy if it is a repeat."""
         attributes, delta, producer_id, epoch, sequence = header[5], header[6], header[9], header[10], header[11]
         if attributes & CONTROL:
-            marker = recovery.read_marker(records)
+            marker = snapshots.read_marker(records)
             if marker is not None:
                 self.producers.check_marker(producer_id, epoch, marker[1])
             return None
@@ -479,16 +409,6 @@ class Log:
         if sent is None:
             return None
         return Appended(sent.base_offset, sent.last_offset, sent.timestamp, self.log_start_offset, True)
-
-    def _note_producer(self, records: memoryview, header: Header, base: int) -> None:
-        attributes, delta, timestamp, producer_id, epoch = header[5], header[6], header[8], header[9], header[10]
-        if not attributes & CONTROL:
-            transactional = bool(attributes & TRANSACTIONAL)
-            self.producers.update(producer_id, epoch, header[11], base, delta, timestamp, transactional)
-            return
-        marker = recovery.read_marker(records)
-        if marker is not None:
-            self.producers.end_transaction(producer_id, epoch, marker[1], base, timestamp)
 
     def _begun(self, segment: Segment, timestamp: int, now_ms: int) -> None:
         """The first batch of a segment: its time decides when the segment is old enough to roll."""
@@ -560,42 +480,31 @@ class Log:
         old = self._active
         if not old.size and last_offset <= old.max_offset:
             return old
+        if old.base_offset == self.log_end_offset:
+            raise KafkaError(Error.INVALID_RECORD, "The batch spans more offsets than a segment may have.")
+        segment = Segment(self.path, self.log_end_offset, self.files)
         with self._disk():
-            if old.base_offset == self.log_end_offset:
-                raise KafkaError(Error.INVALID_RECORD, "The batch spans more offsets than a segment may have.")
-            segment = Segment(self.path, self.log_end_offset, self.files)
-            segment.create()
             old.load_times()
+            try:
+                segment.create()
+            except OSError:
+                # The old segment may still grow: a new one in its middle must not be there at the next start.
+                segment.delete()
+                raise
         with contextlib.suppress(KafkaError), self._disk():
             # On a full disk entries wait in memory, and the state is read from the log if it is needed.
             old.finish()
-            self._take_snapshot(self.log_end_offset)
+            self._take_snapshot()
         if self.offline is not None:
             raise self.offline
         self._unsynced.append(self.path)
-        self._segments.append(segment)
-        self._bases.append(segment.base_offset)
-        self._closed_bytes += old.size
-        self._opened.append(old)
-        old.forget()
+        self._segments.add(segment)
         self._activate(segment, now_ms)
         return segment
 
-    def _take_snapshot(self, offset: int, needed: bool = False) -> None:
-        """Producer state at the end of the log. Not forced to the disk here: the next flush does that, and the file
-        carries a checksum."""
-        path = os.path.join(self.path, name(offset) + SNAPSHOT)
-        self.files.write_new(path, self.producers.encode())
-        self._unsynced.append(path)
-        self._prune_snapshots()
-
-    def _prune_snapshots(self) -> None:
-        """Keeps the snapshots at segments' bases, and the newest."""
-        offsets = recovery.numbered(self.files.names(self.path), SNAPSHOT)
-        keep = {*self._bases, *offsets[-1:]}
-        for offset in offsets:
-            if offset not in keep:
-                self.files.unlink(os.path.join(self.path, name(offset) + SNAPSHOT))
+    def _take_snapshot(self) -> None:
+        self._unsynced.append(snapshots.take(self.path, self.log_end_offset, self.producers, self.files))
+        snapshots.prune(self.path, self._segments.bases, self.files)
 
     # Reading
 
@@ -631,94 +540,18 @@ class Log:
         if offset >= limit_offset:
             return None
         with self._disk():
-            return self._read(offset, max_bytes, min(limit_offset, self.log_end_offset), min_one_batch)
-
-    def _read(self, offset: int, max_bytes: int, limit_offset: int, min_one_batch: bool) -> FileRange | None:
-        for place in range(max(0, bisect_right(self._bases, offset) - 1), len(self._segments)):
-            segment = self._segments[place]
-            if not segment.size or segment.base_offset >= limit_offset:
-                continue
-            fd = self._open(segment)
-            position = segment.locate(offset) if offset > segment.base_offset else 0
-            if position is None or position >= segment.size:
-                continue
-            following = self._bases[place + 1] if place + 1 < len(self._bases) else self.log_end_offset
-            end, end_offset = segment.size, following
-            if limit_offset < following:
-                end_offset = limit_offset
-                found = segment.locate(limit_offset)
-                end = segment.size if found is None else found
-            if end <= position:
-                return None
-            if end - position > max_bytes:
-                cut = segment.cut(position, max_bytes)
-                if cut is None:
-                    first = segment.batch_at(position)
-                    if not min_one_batch:
-                        return None
-                    if first is None:
-                        raise Damaged(segment.path, position)
-                    cut = position + first.size, first.last_offset + 1
-                end, end_offset = cut
-            segment.remember(end_offset, end)
-            return FileRange(segment, fd, position, end - position)
-        return None
-
-    def _open(self, segment: Segment) -> int:
-        """The descriptor of a segment; of the inactive ones only some stay open."""
-        if segment.fd < 0:
-            segment.open()
-            self._opened.append(segment)
-            if len(self._opened) > OPEN_SEGMENTS:
-                self.close_idle(OPEN_SEGMENTS)
-        return segment.fd
-
-    def close_idle(self, keep: int = 0) -> None:
-        """Closes inactive segments that nobody sends from, but for the `keep` last opened."""
-        idle = [segment for segment in self._opened if segment is not self._active and segment.fd >= 0]
-        newest = idle[len(idle) - keep :] if keep else []
-        for segment in idle[: len(idle) - len(newest)]:
-            segment.close_file()
-        self._opened = [segment for segment in idle if segment.fd >= 0]
+            end_offset = self.log_end_offset
+            return self._segments.read(offset, max_bytes, min(limit_offset, end_offset), end_offset, min_one_batch)
 
     def offset_for_timestamp(self, timestamp: int) -> tuple[int, int, int] | None:
         """The first record with this timestamp or a later one: (its timestamp, offset, leader epoch)."""
         with self._disk():
-            for segment in self._segments:
-                segment.load_times()
-                if not segment.size or segment.max_timestamp < timestamp:
-                    continue
-                for found in segment.find_timestamp(timestamp, max(self.log_start_offset, segment.base_offset)):
-                    for record_timestamp, offset in self._times(segment, found):
-                        if record_timestamp >= timestamp and offset >= self.log_start_offset:
-                            return record_timestamp, offset, found.header[2]
-        return None
+            return self._segments.first_since(timestamp, self.log_start_offset)
 
     def max_timestamp(self) -> tuple[int, int, int] | None:
         """The first record with the largest timestamp in the log: (its timestamp, offset, leader epoch)."""
         with self._disk():
-            for segment in self._segments:
-                segment.load_times()
-            segment = max(self._segments, key=lambda each: each.max_timestamp)
-            if segment.max_timestamp < 0:
-                return None
-            found = segment.find(segment.max_timestamp_offset)
-            if found is None:
-                return None
-            for timestamp, offset in self._times(segment, found):
-                if timestamp == found.max_timestamp:
-                    return timestamp, offset, found.header[2]
-        return None
-
-    @staticmethod
-    def _times(segment: Segment, found: Found) -> Iterator[tuple[int, int]]:
-        """(timestamp, offset) of the records in a batch."""
-        if found.header[5] & APPEND_TIME:
-            yield found.max_timestamp, found.base_offset
-            yield found.max_timestamp, found.last_offset
-            return
-        for record in batch.records(memoryview(segment.read_batch(found))):
-            yield record.timestamp, record.offset
+            return self._segments.largest()
 
     def last_stable_offset(self, high_watermark: int) -> int:
         """How far readers of committed data may read."""
@@ -731,7 +564,7 @@ class Log:
     def segment_starts(self) -> list[tuple[int, int]]:
         """(base offset, time of the last change in milliseconds) of every segment, oldest first."""
         with self._disk():
-            return [(each.base_offset, int(os.stat(each.path).st_mtime * 1000)) for each in self._segments]
+            return [(each.base_offset, int(os.stat(each.path).st_mtime * 1000)) for each in self._segments.all]
 
     # Leader epochs
 
@@ -773,58 +606,45 @@ class Log:
 
     def truncate(self, offset: int) -> None:
         """Drops everything from the batch that holds `offset` on. Nothing may be under way to a reader from there."""
-        if offset < self._bases[0]:
+        if offset < self._segments.bases[0]:
             self.truncate_fully(offset)
             return
         if offset < self.log_end_offset:
-            self._before_cut(offset)
-        # The epochs go even if no records do (KAFKA-10706).
-        end = min(offset, self.log_end_offset)
-        if offset < self.log_end_offset:
             with self._disk():
-                end = self._cut(offset)
-        if self.epochs.truncate_from_end(offset if end == self.log_end_offset else end):
+                offset = self._segments.floor(offset)
+                self._before_cut(offset)
+                self._cut(offset)
+        # The epochs go even if no records do (KAFKA-10706).
+        if self.epochs.truncate_from_end(offset):
             self._latest_epoch = self.epochs.latest
             self._write_epochs()
 
-    def _cut(self, offset: int) -> int:
-        while self._bases[-1] >= offset and len(self._segments) > 1:
+    def _cut(self, end: int) -> None:
+        """Drops what begins at `end` or above, which is where a batch begins."""
+        segments = self._segments
+        while segments.bases[-1] >= end and len(segments.all) > 1:
             # The newest first: after a crash the log has no hole.
-            self._drop(self._segments[-1])
-        active = self._segments[-1]
+            segments.drop(segments.active)
+        active = segments.active
         active.open()
-        position = active.locate(offset)
-        end = offset
-        if position is None:
-            position = active.size
-        else:
-            found = active.batch_at(position)
-            if found is None:
-                raise Damaged(active.path, position)
-            end = max(min(found.base_offset, offset), active.base_offset)
-        active.truncate(position, end)
-        self._closed_bytes = sum(segment.size for segment in self._segments[:-1])
+        position = active.locate(end)
+        active.truncate(active.size if position is None else position, end)
         self._activate(active, active.created_ms)
         self.log_end_offset = end
-        self.recovery_point = min(self.recovery_point, end)
         self.log_start_offset = min(self.log_start_offset, end)
-        for at in recovery.numbered(self.files.names(self.path), SNAPSHOT):
-            if at > end:
-                self.files.unlink(os.path.join(self.path, name(at) + SNAPSHOT))
-        self.producers = recovery.replay(self.path, self._segments, self.log_start_offset, end, self.files)
-        return end
+        snapshots.drop_above(self.path, end, self.files)
+        self.producers = snapshots.replay(self.path, segments.all, self.log_start_offset, end, self.files)
 
     def truncate_fully(self, start_offset: int) -> None:
         """Drops everything; the log begins again, empty, at `start_offset`."""
-        self._before_cut(min(start_offset, self._bases[0]))
+        self._before_cut(min(start_offset, self._segments.bases[0]))
         with self._disk():
-            for segment in reversed(self._segments):
+            for segment in reversed(self._segments.all):
                 segment.delete()
-            for at in recovery.numbered(self.files.names(self.path), SNAPSHOT):
-                self.files.unlink(os.path.join(self.path, name(at) + SNAPSHOT))
+            snapshots.drop_above(self.path, -1, self.files)
             segment = Segment(self.path, start_offset, self.files)
             segment.create()
-        self._segments, self._bases, self._closed_bytes, self._opened = [segment], [start_offset], 0, []
+        self._segments.replace(segment)
         self._activate(segment, 0)
         self.producers = Producers()
         self.log_start_offset = self.log_end_offset = start_offset
@@ -832,30 +652,13 @@ class Log:
         self._latest_epoch = -1
         self._write_epochs()
 
-    def _before_cut(self, offset: int) -> None:
+    def _before_cut(self, end: int) -> None:
         """The recovery point comes down first, also in its checkpoint: were it above the end after a crash, what is
         missing would count as damage, and what is appended next would not be looked at."""
-        self.recovery_point = min(self.recovery_point, self._floor(offset))
-        self.cuts += 1
+        self.recovery_point = min(self.recovery_point, end)
+        self._cuts += 1
         if self.on_cut is not None:
             self.on_cut()
-
-    def _floor(self, offset: int) -> int:
-        """The base offset of the batch that holds `offset`, or a lower one."""
-        segment = self._segments[max(0, bisect_right(self._bases, offset) - 1)]
-        with self._disk():
-            position = segment.locate(offset)
-            found = segment.batch_at(position) if position is not None else None
-        return min(offset, found.base_offset) if found else offset
-
-    def _drop(self, segment: Segment) -> int:
-        """Removes a segment, its files and its snapshot; the bytes."""
-        place = self._segments.index(segment)
-        del self._segments[place], self._bases[place]
-        if segment is not self._active:
-            self._closed_bytes -= segment.size
-        segment.delete()
-        return segment.size
 
     # Retention
 
@@ -875,56 +678,32 @@ class Log:
             return 0
         config, freed = self._config, 0
         with self._disk():
-
-            def below_start(segment: Segment, following: int) -> bool:
-                return following <= self.log_start_offset
-
-            freed += self._remove_oldest(below_start, high_watermark, now_ms)
+            freed += self._remove_oldest(below(self.log_start_offset), high_watermark, now_ms)
             if config.deletes and config.retention_bytes >= 0:
-                excess = self.size_bytes - config.retention_bytes
-
-                def too_many(segment: Segment, following: int) -> bool:
-                    nonlocal excess
-                    excess -= segment.size
-                    return excess >= 0
-
-                freed += self._remove_oldest(too_many, high_watermark, now_ms)
+                freed += self._remove_oldest(beyond(self.size_bytes - config.retention_bytes), high_watermark, now_ms)
             if config.deletes and config.retention_ms >= 0:
-
-                def too_old(segment: Segment, following: int) -> bool:
-                    return now_ms - self._newest_ms(segment) > config.retention_ms
-
-                freed += self._remove_oldest(too_old, high_watermark, now_ms)
+                freed += self._remove_oldest(older(now_ms - config.retention_ms), high_watermark, now_ms)
             active = self._active
             untimed = active.size and active.roll_base_timestamp is not None and active.roll_base_timestamp < 0
             if untimed and now_ms - active.created_ms > self._segment_ms():
                 self.roll(now_ms)
-        if freed:
-            self.advance_log_start(max(self.log_start_offset, self._bases[0]))
-            with self._disk():
-                self._prune_snapshots()
-        self.close_idle()
+            if freed:
+                snapshots.prune(self.path, self._segments.bases, self.files)
+        self._segments.close_idle()
         return freed
 
-    def _remove_oldest(self, due: Callable[[Segment, int], bool], high_watermark: int, now_ms: int) -> int:
-        doomed = []
-        for place, segment in enumerate(self._segments):
-            newest = place + 1 == len(self._segments)
-            following = self.log_end_offset if newest else self._bases[place + 1]
-            if following > high_watermark or (newest and not segment.size) or not due(segment, following):
-                break
-            doomed.append(segment)
-        if doomed and doomed[-1] is self._active:
+    def _remove_oldest(self, due: Due, high_watermark: int, now_ms: int) -> int:
+        doomed = self._segments.expendable(due, self.log_end_offset, high_watermark)
+        if not doomed:
+            return 0
+        if doomed[-1] is self._active:
             self.roll(now_ms)
         freed = 0
         for segment in doomed:
-            freed += self._drop(segment)
+            freed += self._segments.drop(segment)
             log.info("Removed segment %d of %s by retention", segment.base_offset, self)
+        self.advance_log_start(self._segments.bases[0])
         return freed
-
-    def _newest_ms(self, segment: Segment) -> int:
-        segment.load_times()
-        return segment.max_timestamp if segment.max_timestamp >= 0 else int(os.stat(segment.path).st_mtime * 1000)
 
     def expire_producers(self, now_ms: int) -> int:
         """Forgets idle producers; how many."""
@@ -935,7 +714,7 @@ class Log:
     def flush_due(self, now_ms: int) -> bool:
         """Whether begin_flush(now_ms) has work: flush.ms has passed, a segment was finished by a roll, or there are
         small files that were written without waiting for the disk."""
-        if self.flushing or self.offline is not None:
+        if self._flushing or self.offline is not None:
             return False
         return bool(self._unsynced) or self.recovery_point < self._active.base_offset or self._policy_due(now_ms)
 
@@ -968,15 +747,25 @@ class Log:
             return None
         with self._disk():
             segments = []
-            for place, segment in enumerate(self._segments):
-                following = self._bases[place + 1] if place + 1 < len(self._bases) else self.log_end_offset + 1
-                if following > self.recovery_point and segment.base_offset <= end_offset:
+            for segment, following in self._segments.spans(self.log_end_offset + 1):
+                if following > self.recovery_point and segment.base_offset < end_offset:
                     self._write_indexes(segment)
                     segments.append(segment)
             paths, self._unsynced = list(dict.fromkeys(self._unsynced)), []
             if end_offset == self.log_end_offset:
                 self._unflushed = 0
-            return Flush(self, end_offset, segments, paths, self.cuts)
+            cuts = self._cuts
+            flush = Flush(self.files, segments, paths, lambda error: self._flushed(error, end_offset, cuts))
+        self._flushing += 1
+        return flush
+
+    def _flushed(self, error: OSError | None, end_offset: int, cuts: int) -> None:
+        self._flushing -= 1
+        if error is not None:
+            raise self.lost(error) from error
+        if cuts == self._cuts and end_offset > self.recovery_point:
+            self.recovery_point = end_offset
+        self._segments.close_idle()
 
     # When the disk fails
 
@@ -1009,18 +798,3 @@ class Log:
 
     def __repr__(self) -> str:
         return f"{self.topic}-{self.partition}"
-
-
-def _metadata(topic_id: bytes) -> bytes:
-    text = base64.urlsafe_b64encode(topic_id).rstrip(b"=")
-    return b"version: 0\ntopic_id: " + text
-
-
-def _topic_id(data: bytes | None) -> bytes | None:
-    """From partition.metadata; None if it is missing or cannot be believed."""
-    try:
-        lines = dict(line.split(": ", 1) for line in (data or b"").decode("ascii").splitlines() if line.strip())
-        topic_id = base64.urlsafe_b64decode(lines["topic_id"].strip() + "==")
-    except (KeyError, ValueError):
-        return None
-    return topic_id if len(topic_id) == 16 and any(topic_id) and lines.get("version", "").strip() == "0" else None

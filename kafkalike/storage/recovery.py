@@ -12,7 +12,6 @@ Files that a crash leaves in the middle of a rename are finished or dropped firs
 
 import logging
 import os
-import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,7 +19,6 @@ from typing import Final
 
 from crc32c import crc32c
 
-from kafkalike.protocol.batch import records
 from kafkalike.storage.epochs import Epochs
 from kafkalike.storage.files import PASSING, Files
 from kafkalike.storage.producers import Producers
@@ -37,15 +35,14 @@ from kafkalike.storage.segment import (
     Segment,
     name,
 )
+from kafkalike.storage.snapshots import SNAPSHOT, drop_above, note, numbered, replay, take
 
 log = logging.getLogger(__name__)
 
 EPOCHS_FILE: Final = "leader-epoch-checkpoint"
-SNAPSHOT: Final = ".snapshot"
 TORN: Final = ".torn"
 
 READ_BYTES: Final = 1 << 20
-_NUMBERED = re.compile(r"^(\d{20})(\.[a-z]+)$")
 
 
 @dataclass(slots=True)
@@ -63,12 +60,6 @@ class Loaded:
     torn_bytes: int = 0
     # (first, last) offsets of flushed data that cannot be read any more.
     damage: list[tuple[int, int]] = field(default_factory=list)
-
-
-def numbered(names: list[str], suffix: str) -> list[int]:
-    """The offsets in file names with this ending, ascending."""
-    matches = (_NUMBERED.match(entry) for entry in names)
-    return sorted(int(match[1]) for match in matches if match and match[2] == suffix)
 
 
 def load(
@@ -210,63 +201,6 @@ def _read_end(loaded: Loaded) -> bool:
     return True
 
 
-def newest_snapshot(path: str, at_most: int, files: Files) -> tuple[int, Producers] | None:
-    """The newest readable snapshot of producer state at or below an offset; unreadable ones are removed."""
-    for offset in reversed(numbered(files.names(path), SNAPSHOT)):
-        if offset > at_most:
-            continue
-        file = os.path.join(path, name(offset) + SNAPSHOT)
-        producers = Producers.decode(files.read(file))
-        if producers is not None:
-            return offset, producers
-        log.warning("%s cannot be believed; the state is read from the log", file)
-        files.unlink(file)
-    return None
-
-
-def replay(path: str, segments: list[Segment], start: int, end: int, files: Files) -> Producers:
-    """Producer state at `end`: the newest snapshot, then the batches behind it."""
-    snapshot = newest_snapshot(path, end, files)
-    offset, producers = snapshot if snapshot is not None else (start, Producers())
-    for place, segment in enumerate(segments):
-        following = segments[place + 1].base_offset if place + 1 < len(segments) else end
-        if following <= offset or segment.base_offset >= end:
-            continue
-        position = segment.locate(offset) if offset > segment.base_offset else 0
-        if position is None:
-            continue
-        for found in segment.batches(position):
-            if found.base_offset >= end:
-                break
-            note(producers, segment, found)
-    return producers
-
-
-def note(producers: Producers, segment: Segment, found: Found) -> None:
-    """Adds one batch of the log to producer state."""
-    base, _, _, _, _, attributes, delta, _, timestamp, producer_id, epoch, sequence, _ = found.header
-    if producer_id < 0:
-        return
-    if attributes & 0x20:
-        marker = read_marker(segment.read_batch(found))
-        if marker is not None:
-            producers.end_transaction(producer_id, epoch, marker[1], base, timestamp)
-        return
-    producers.update(producer_id, epoch, sequence, base, delta, timestamp, bool(attributes & 0x10))
-
-
-def read_marker(batch: bytes | memoryview) -> tuple[int, int] | None:
-    """Of a control batch: its type (0 abort, 1 commit) and the coordinator's epoch. None for another kind."""
-    for record in records(memoryview(batch)):
-        if record.key is None or record.value is None or len(record.key) < 4:
-            return None
-        kind = int(struct.unpack_from(">h", record.key, 2)[0])
-        if kind not in (0, 1) or len(record.value) < 6:
-            return None
-        return kind, int(struct.unpack_from(">i", record.value, 2)[0])
-    return None
-
-
 def _derive_epochs(segments: list[Segment], epochs: Epochs) -> None:
     log.warning("Leader epochs of %s are missing or damaged; reading them from the log", segments[0].path)
     derived = Epochs()
@@ -316,9 +250,7 @@ def _recover(path: str, loaded: Loaded, files: Files) -> None:
         segments.append(Segment(path, recovery_point, files))
         segments[-1].create()
         loaded.end_offset = recovery_point
-    for offset in numbered(files.names(path), SNAPSHOT):
-        if offset > loaded.end_offset:
-            files.unlink(os.path.join(path, name(offset) + SNAPSHOT))
+    drop_above(path, loaded.end_offset, files)
     _save_snapshot(path, loaded.end_offset, loaded.producers, files)
     log.info("Recovered %s up to offset %d, %d bytes cut", path, loaded.end_offset, loaded.torn_bytes)
 
@@ -332,7 +264,7 @@ def _note_lost(loaded: Loaded, following: int) -> None:
 
 def _save_snapshot(path: str, offset: int, producers: Producers, files: Files) -> None:
     try:
-        files.write_new(os.path.join(path, name(offset) + SNAPSHOT), producers.encode())
+        take(path, offset, producers, files)
     except OSError as error:
         if error.errno not in PASSING:
             raise
@@ -360,7 +292,8 @@ def _recover_segment(segment: Segment, loaded: Loaded, path: str) -> bool:
                 epochs.assign(header[2], base)
                 latest = epochs.latest
             if header[9] >= 0:
-                note(producers, segment, Found(place, size, header))
+                found = Found(place, size, header)
+                note(producers, header, lambda found=found: segment.read_batch(found))  # type: ignore[misc]
             if timestamp > segment.max_timestamp:
                 segment.max_timestamp, segment.max_timestamp_offset = timestamp, last
             if segment.since_index > segment.index_interval:

@@ -12,7 +12,7 @@ from crc32c import crc32c
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
 from kafkalike.storage.config import LogConfig
-from kafkalike.storage.segment import HEADER, HEADER_SIZE, Header
+from kafkalike.storage.segment import HEADER, HEADER_SIZE, Found, Header
 
 CODECS: Final = {"uncompressed": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 CODEC, APPEND_TIME, TRANSACTIONAL, CONTROL, DELETE_HORIZON = 0x07, 0x08, 0x10, 0x20, 0x40
@@ -132,3 +132,27 @@ def _stamp(records: memoryview, now_ms: int) -> memoryview:
     header[4] = crc32c(view[21:])
     HEADER.pack_into(stamped, 0, *header)
     return view
+
+
+def followed(records: memoryview, next_offset: int) -> list[Found]:
+    """The whole batches in what a leader sent, checked; positions count from its first byte. A last batch that is
+    cut off is left out."""
+    batches: list[Found] = []
+    end = 0
+    while len(records) - end >= HEADER_SIZE:
+        header: Header = HEADER.unpack_from(records, end)
+        size = header[1] + 12
+        if size < HEADER_SIZE or header[3] != 2 or header[6] < 0:
+            raise KafkaError(Error.CORRUPT_MESSAGE, f"No record batch at offset {next_offset} of what the leader sent.")
+        if end + size > len(records):
+            break
+        if header[0] < next_offset:
+            raise KafkaError(
+                Error.UNKNOWN_SERVER_ERROR, f"The leader sent offset {header[0]}, this log goes on at {next_offset}."
+            )
+        if crc32c(records[end + 21 : end + size]) != header[4]:
+            raise KafkaError(Error.CORRUPT_MESSAGE, f"The batch at offset {header[0]} fails its checksum.")
+        batches.append(Found(end, size, header))
+        end += size
+        next_offset = batches[-1].last_offset + 1
+    return batches

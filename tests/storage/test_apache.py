@@ -48,7 +48,7 @@ def written(path: Path, crash: bool) -> Log:
     log.append(a_batch(2, NOW, base_sequence=2, **fields), 4, NOW)
     if crash:
         directory.abandon()
-        with open(log._segments[-1].path, "ab") as file:
+        with open(log._active.path, "ab") as file:
             file.write(b"\0\0\0\0\0\0")
         directory = LogDirectory(str(path)).open(1, "c", lambda topic: config, NOW)
         for n in range(30):

@@ -202,7 +202,7 @@ def test_a_cut_is_checkpointed_before_anything_is_appended(tmp_path: Path) -> No
     log.truncate(4)
     for _ in range(6):
         log.append(a_batch(1), 0, NOW)
-    log._segments[-1].files.ftruncate(log._segments[-1].fd, log._active.size - 1)
+    log._active.files.ftruncate(log._active.fd, log._active.size - 1)
     directory.abandon()
     again = opened(tmp_path / "d")
     assert 9 == again.logs["a", 0].log_end_offset

@@ -27,7 +27,7 @@ def crashed(path: Path, batches: int = 15, config: LogConfig = CONFIG) -> tuple[
             1 + n % 3, NOW + n
         )  # fmt: skip
         log.append(data, n // 5, NOW)
-    active = log._segments[-1]
+    active = log._active
     ends = [0, *(found.position + found.size for found in active.batches(0))]
     offsets = [active.base_offset, *(found.last_offset + 1 for found in active.batches(0))]
     log.abandon()

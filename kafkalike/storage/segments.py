@@ -1,0 +1,194 @@
+"""The segments of one log, oldest first, and everything that is looked up across them."""
+
+import os
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from kafkalike.protocol.batch import records
+from kafkalike.storage.segment import Damaged, FileRange, Found, Segment
+from kafkalike.storage.validation import APPEND_TIME
+
+OPEN: Final = 8  # inactive segments of one log whose files stay open for readers
+
+# Whether the oldest segment goes; it is told where the next one begins.
+Due = Callable[[Segment, int], bool]
+
+
+class Segments:
+    """At least one; the newest is the active one, which is appended to."""
+
+    __slots__ = ("all", "bases", "_opened")
+
+    def __init__(self, segments: list[Segment]) -> None:
+        self.all = segments
+        self.bases = [segment.base_offset for segment in segments]
+        self._opened: list[Segment] = []
+
+    @property
+    def active(self) -> Segment:
+        return self.all[-1]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(segment.size for segment in self.all)
+
+    def spans(self, end_offset: int) -> Iterator[tuple[Segment, int]]:
+        """Each segment with the offset after it."""
+        return zip(self.all, [*self.bases[1:], end_offset], strict=True)
+
+    def holding(self, offset: int) -> int:
+        """The place of the segment that `offset` belongs to."""
+        return max(0, bisect_right(self.bases, offset) - 1)
+
+    def add(self, segment: Segment) -> None:
+        """A new active segment."""
+        self._opened.append(self.active)
+        self.active.forget()
+        self.all.append(segment)
+        self.bases.append(segment.base_offset)
+
+    def drop(self, segment: Segment) -> int:
+        """Removes a segment and its files; how many bytes."""
+        place = self.all.index(segment)
+        del self.all[place], self.bases[place]
+        segment.delete()
+        return segment.size
+
+    def replace(self, segment: Segment) -> None:
+        """This one instead of all."""
+        self.all, self.bases, self._opened = [segment], [segment.base_offset], []
+
+    # Reading
+
+    def read(
+        self, offset: int, max_bytes: int, limit_offset: int, end_offset: int, min_one_batch: bool
+    ) -> FileRange | None:
+        """As Log.read, for offsets that are in the log."""
+        for place in range(self.holding(offset), len(self.all)):
+            segment = self.all[place]
+            if not segment.size or segment.base_offset >= limit_offset:
+                continue
+            fd = self._open(segment)
+            position = segment.locate(offset) if offset > segment.base_offset else 0
+            if position is None or position >= segment.size:
+                continue
+            end, following = segment.size, self.bases[place + 1] if place + 1 < len(self.bases) else end_offset
+            if limit_offset < following:
+                following = limit_offset
+                found = segment.locate(limit_offset)
+                end = segment.size if found is None else found
+            if end <= position:
+                return None
+            if end - position > max_bytes:
+                cut = segment.cut(position, max_bytes)
+                if cut is None:
+                    if not min_one_batch:
+                        return None
+                    first = segment.batch_at(position)
+                    if first is None:
+                        raise Damaged(segment.path, position)
+                    cut = position + first.size, first.last_offset + 1
+                end, following = cut
+            segment.remember(following, end)
+            return FileRange(segment, fd, position, end - position)
+        return None
+
+    def floor(self, offset: int) -> int:
+        """The base offset of the batch that holds `offset`; the offset itself if none does."""
+        segment = self.all[self.holding(offset)]
+        position = segment.locate(offset)
+        found = segment.batch_at(position) if position is not None else None
+        return min(offset, found.base_offset) if found else offset
+
+    def _open(self, segment: Segment) -> int:
+        """The descriptor of a segment; of the inactive ones only some stay open."""
+        if segment.fd < 0:
+            segment.open()
+            self._opened.append(segment)
+            if len(self._opened) > OPEN:
+                self.close_idle(OPEN)
+        return segment.fd
+
+    def close_idle(self, keep: int = 0) -> None:
+        """Closes inactive segments that nobody sends from, but for the `keep` last opened."""
+        idle = [segment for segment in self._opened if segment is not self.active and segment.fd >= 0]
+        for segment in idle[: max(0, len(idle) - keep)]:
+            segment.close_file()
+        self._opened = [segment for segment in idle if segment.fd >= 0]
+
+    # Timestamps
+
+    def first_since(self, timestamp: int, start: int) -> tuple[int, int, int] | None:
+        """The first record from offset `start` on with this timestamp or a later one: (its timestamp, offset, leader
+        epoch)."""
+        for segment in self.all:
+            segment.load_times()
+            if not segment.size or segment.max_timestamp < timestamp:
+                continue
+            for found in segment.find_timestamp(timestamp, max(start, segment.base_offset)):
+                for record_timestamp, offset in _times(segment, found):
+                    if record_timestamp >= timestamp and offset >= start:
+                        return record_timestamp, offset, found.header[2]
+        return None
+
+    def largest(self) -> tuple[int, int, int] | None:
+        """The first record with the largest timestamp: (its timestamp, offset, leader epoch)."""
+        for segment in self.all:
+            segment.load_times()
+        segment = max(self.all, key=lambda each: each.max_timestamp)
+        found = segment.find(segment.max_timestamp_offset) if segment.max_timestamp >= 0 else None
+        if found is not None:
+            for timestamp, offset in _times(segment, found):
+                if timestamp == found.max_timestamp:
+                    return timestamp, offset, found.header[2]
+        return None
+
+    # Retention
+
+    def expendable(self, due: Due, end_offset: int, high_watermark: int) -> list[Segment]:
+        """The oldest segments as long as each is due; none with offsets from the high watermark on."""
+        doomed = []
+        for segment, following in self.spans(end_offset):
+            empty = segment is self.active and not segment.size
+            if following > high_watermark or empty or not due(segment, following):
+                break
+            doomed.append(segment)
+        return doomed
+
+
+def below(start_offset: int) -> Due:
+    """Segments that readers do not reach any more."""
+    return lambda segment, following: following <= start_offset
+
+
+def beyond(excess_bytes: int) -> Due:
+    """Segments whose removal leaves at least the wanted size."""
+
+    def due(segment: Segment, following: int) -> bool:
+        nonlocal excess_bytes
+        excess_bytes -= segment.size
+        return excess_bytes >= 0
+
+    return due
+
+
+def older(than_ms: int) -> Due:
+    """Segments whose largest timestamp, or last change if records have none, lies before this time."""
+
+    def due(segment: Segment, following: int) -> bool:
+        segment.load_times()
+        timestamp = segment.max_timestamp
+        return (timestamp if timestamp >= 0 else int(os.stat(segment.path).st_mtime * 1000)) < than_ms
+
+    return due
+
+
+def _times(segment: Segment, found: Found) -> Iterator[tuple[int, int]]:
+    """(timestamp, offset) of the records in a batch."""
+    if found.header[5] & APPEND_TIME:
+        yield found.max_timestamp, found.base_offset
+        yield found.max_timestamp, found.last_offset
+        return
+    for record in records(memoryview(segment.read_batch(found))):
+        yield record.timestamp, record.offset

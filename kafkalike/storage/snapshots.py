@@ -1,0 +1,112 @@
+"""Producer state on the disk: snapshot files, and what the batches behind the newest one add to it.
+
+The state before an offset is in `<offset>.snapshot` (format: producers.py). There is one at each segment's base, so
+that a cut costs a replay of one segment at most, and one at the end after a clean stop. A file that fails its
+checksum is removed, and the one before it is taken: in the end the log itself says what the state is.
+"""
+
+import logging
+import os
+import re
+import struct
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+from kafkalike.protocol.batch import records
+from kafkalike.storage.files import Files
+from kafkalike.storage.producers import Producers
+from kafkalike.storage.segment import Header, Segment, name
+from kafkalike.storage.validation import CONTROL, TRANSACTIONAL
+
+log = logging.getLogger(__name__)
+
+SNAPSHOT: Final = ".snapshot"
+_NUMBERED = re.compile(r"^(\d{20})(\.[a-z]+)$")
+
+
+def numbered(names: Sequence[str], suffix: str) -> list[int]:
+    """The offsets in file names with this ending, ascending."""
+    matches = (_NUMBERED.match(entry) for entry in names if entry.endswith(suffix))
+    return sorted(int(match[1]) for match in matches if match and match[2] == suffix)
+
+
+def path_of(path: str, offset: int) -> str:
+    """The snapshot's file."""
+    return os.path.join(path, name(offset) + SNAPSHOT)
+
+
+def take(path: str, offset: int, producers: Producers, files: Files) -> str:
+    """Writes the state before `offset`; the file's path. It is not forced to the disk: a checksum is in it."""
+    file = path_of(path, offset)
+    files.write_new(file, producers.encode())
+    return file
+
+
+def prune(path: str, bases: Collection[int], files: Files) -> None:
+    """Keeps the snapshots at segments' bases, and the newest."""
+    offsets = numbered(files.names(path), SNAPSHOT)
+    keep = {*bases, *offsets[-1:]}
+    for offset in offsets:
+        if offset not in keep:
+            files.unlink(path_of(path, offset))
+
+
+def drop_above(path: str, offset: int, files: Files) -> None:
+    """Removes the snapshots of a future that was cut off."""
+    for above in numbered(files.names(path), SNAPSHOT):
+        if above > offset:
+            files.unlink(path_of(path, above))
+
+
+def newest(path: str, at_most: int, files: Files) -> tuple[int, Producers] | None:
+    """The newest readable snapshot at or below an offset; unreadable ones are removed."""
+    for offset in reversed(numbered(files.names(path), SNAPSHOT)):
+        if offset > at_most:
+            continue
+        file = path_of(path, offset)
+        producers = Producers.decode(files.read(file))
+        if producers is not None:
+            return offset, producers
+        log.warning("%s cannot be believed; the state is read from the log", file)
+        files.unlink(file)
+    return None
+
+
+def replay(path: str, segments: Sequence[Segment], start: int, end: int, files: Files) -> Producers:
+    """Producer state at `end`: the newest snapshot, then the batches behind it."""
+    snapshot = newest(path, end, files)
+    offset, producers = snapshot if snapshot is not None else (start, Producers())
+    for place, segment in enumerate(segments):
+        following = segments[place + 1].base_offset if place + 1 < len(segments) else end
+        if following <= offset or segment.base_offset >= end:
+            continue
+        position = segment.locate(offset) if offset > segment.base_offset else 0
+        if position is None:
+            continue
+        for found in segment.batches(position):
+            if found.base_offset >= end:
+                break
+            if found.header[9] >= 0:
+                note(producers, found.header, lambda segment=segment, found=found: segment.read_batch(found))  # type: ignore[misc]
+    return producers
+
+
+def note(producers: Producers, header: Header, read: Callable[[], bytes | memoryview]) -> None:
+    """Adds one batch of the log, of a producer with an id, to the state; only control batches are read."""
+    base, _, _, _, _, attributes, delta, _, timestamp, producer_id, epoch, sequence, _ = header
+    if not attributes & CONTROL:
+        producers.update(producer_id, epoch, sequence, base, delta, timestamp, bool(attributes & TRANSACTIONAL))
+        return
+    marker = read_marker(read())
+    if marker is not None:
+        producers.end_transaction(producer_id, epoch, marker[1], base, timestamp)
+
+
+def read_marker(batch: bytes | memoryview) -> tuple[int, int] | None:
+    """Of a control batch: its type (0 abort, 1 commit) and the coordinator's epoch. None for another kind."""
+    for record in records(memoryview(batch)):
+        if record.key is None or record.value is None or len(record.key) < 4 or len(record.value) < 6:
+            return None
+        kind = int(struct.unpack_from(">h", record.key, 2)[0])
+        return (kind, int(struct.unpack_from(">i", record.value, 2)[0])) if kind in (0, 1) else None
+    return None

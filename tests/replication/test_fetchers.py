@@ -7,6 +7,7 @@ from twisted.internet import defer, reactor, task
 
 from kafkalike.broker.dispatch import Dispatch
 from kafkalike.broker.sessions import FetchSessions
+from kafkalike.cluster.metadata import Image
 from kafkalike.config import broker_config
 from kafkalike.errors import Error
 from kafkalike.protocol.framing import read_response_header, request_header
@@ -47,7 +48,7 @@ class Node:
             "replica.fetch.backoff.ms": "20",
             "min.insync.replicas": "1",
         }
-        self.id = broker_id
+        self.broker_id = broker_id
         self.config, _ = broker_config(settings)
         self.replicas = Replicas(
             broker_id, self.config, reactor, lambda topic: defer.succeed({}), cluster.ask, cluster.ask_controller
@@ -55,7 +56,7 @@ class Node:
         self.replicas.broker_epoch = 100 + broker_id
         self.fetch_sessions = FetchSessions(100, 1)
         self.fetch_max_bytes = 1 << 20
-        self.metadata = SimpleNamespace(image=SimpleNamespace(names={ID: "t"}))
+        self.metadata = SimpleNamespace(image=Image(names={ID: "t"}))
         self.dispatch = Dispatch(self)
         shared.run(self.replicas.load, "cluster", {})
 

@@ -63,6 +63,15 @@ def test_a_missing_separator(send) -> None:
     assert (1, "No key separator found on line number 1: 'no tab'\n") == (done.code, done.err)
 
 
+def test_an_unknown_topic_is_told(kafka: Kafka, name: str) -> None:
+    words = ["--bootstrap-server", kafka.bootstrap, "--topic", name, "--timeout-ms", 1000]
+    done = run("kafka-console-consumer", *words, "--consumer-property", "allow.auto.create.topics=false")
+    assert f"WARN Error while fetching metadata : {{{name}=UNKNOWN_TOPIC_OR_PARTITION}}\n" in done.err
+    done = run("kafka-console-consumer", *words, "--partition", 0)
+    assert 1 == done.code
+    assert "Traceback" not in done.err
+
+
 def test_partition_and_offset(kafka: Kafka, topic: str, send) -> None:
     send("a\nb\nc\nd\n")
     words = ["--bootstrap-server", kafka.bootstrap, "--topic", topic, "--partition", 0, "--timeout-ms", 1000]

@@ -3,6 +3,7 @@
 __main__.py      the command: options, the order of steps, the exit code
 report.py        what a step says, as text for 80 columns or as JSON
 cluster.py       a cluster of its own: embedded ZooKeeper and a broker, started, killed, started again
+classic.py       a consumer that registers in ZooKeeper
 stage.py         what steps act on: topics, groups, znodes before and after, bytes in the log
 producing.py     W1 to W3
 subscribing.py   W4 to W6

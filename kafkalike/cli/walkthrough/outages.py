@@ -11,7 +11,6 @@ import time
 from kafkalike.cli.walkthrough.cluster import python_environment
 from kafkalike.cli.walkthrough.report import NotHeld
 from kafkalike.cli.walkthrough.stage import Stage
-from kafkalike.cli.walkthrough.subscribing import _classic_consumer, _Session
 
 Place = tuple[int, int]
 
@@ -123,23 +122,19 @@ def stops(stage: Stage) -> None:
     while read < 3:
         read += len(consumer.poll(10_000))
     consumer.commit()
-    classic = _classic_consumer(stage, group, topic)
-    ephemeral = f"/consumers/{group}/ids/{classic}"
+    classic = stage.classic_consumer(group, topic)
     stage.look("while they run")
     kept = [stage.offset(group, topic, partition) for partition in (0, 1)]
     stage.sent("close(): LeaveGroup; the classic consumer ends its ZooKeeper session")
     began = time.monotonic()
-    consumer.close()
-    stage._open.remove(consumer)
+    stage.finish(consumer)
     described = stage.admin.describe_group(group)
     member_ms = (time.monotonic() - began) * 1000
     stage.seen(f"group {group}: {described.state}, {len(described.members)} members")
     stage.holds(described.state == "Empty" and not described.members, "the member has left at once")
-    session = next(thing for thing in stage._open if isinstance(thing, _Session))
     began = time.monotonic()
-    session.close()
-    stage._open.remove(session)
-    stage.wait(lambda: not stage.zk.exists(ephemeral), f"{ephemeral} is gone", 5)
+    stage.finish(classic)
+    stage.wait(lambda: not stage.zk.exists(classic.path), f"{classic.path} is gone", 5)
     ephemeral_ms = (time.monotonic() - began) * 1000
     stage.measured(f"member gone after {member_ms:.0f} ms, ephemeral after {ephemeral_ms:.0f} ms")
     stage.look("after close()")

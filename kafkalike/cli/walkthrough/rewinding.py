@@ -37,7 +37,7 @@ def _seeks(stage: Stage, topic: str, group: str) -> None:
         stage.holds(record.offset == offset, f"seek to {offset}")
     consumer.seek(partition, 10)
     consumer.commit({partition: 10})
-    _close(stage, consumer)
+    stage.finish(consumer)
 
 
 def _tools(stage: Stage, topic: str, group: str, between: datetime) -> None:
@@ -74,10 +74,5 @@ def _tools(stage: Stage, topic: str, group: str, between: datetime) -> None:
 def _next_read(stage: Stage, topic: str, group: str) -> int:
     consumer = stage.subscribed(group, topic)
     records = consumer.poll(10_000)
-    _close(stage, consumer)
+    stage.finish(consumer)
     return records[0].offset if records else -1
-
-
-def _close(stage: Stage, consumer: object) -> None:
-    consumer.close()  # type: ignore[attr-defined]
-    stage._open.remove(consumer)

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kafkalike.cli.walkthrough.classic import ClassicConsumer
 from kafkalike.cli.walkthrough.cluster import OwnCluster, python_environment
 from kafkalike.cli.walkthrough.report import NotHeld, Report
 from kafkalike.client.blocking.admin import BROKER, EARLIEST, LATEST, Admin
@@ -169,6 +170,16 @@ class Stage:
         if not consumer.join(20_000):
             raise NotHeld(f"no partitions of {topic} were assigned within 20 s")
         return consumer
+
+    def classic_consumer(self, group: str, topic: str) -> ClassicConsumer:
+        """A consumer that registers in ZooKeeper, closed at the end of the step."""
+        self.sent("a classic consumer registers itself in ZooKeeper, without the broker")
+        return self.closing(ClassicConsumer(self.connect, group, topic))
+
+    def finish(self, thing: Any) -> None:
+        """Closes this now and not at the end of the step."""
+        thing.close()
+        self._open.remove(thing)
 
     def closing(self, thing: Any) -> Any:
         """Closes this at the end of the step too."""

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import time
-
 from kafkalike.cli.walkthrough.stage import Stage
 from kafkalike.client.blocking.admin import EARLIEST, LATEST
-from zk.client import KazooClient
 
 
 def subscribes(stage: Stage) -> None:
@@ -24,39 +20,10 @@ def subscribes(stage: Stage) -> None:
         stage.seen(f"| {member[1][:36]:<36} {member[2]:<12} {member[4]}")
     stage.holds(member and member[4] == "2", "kafka-consumer-groups.sh shows the member, with both partitions")
 
-    classic = _classic_consumer(stage, group, topic)
+    classic = stage.classic_consumer(group, topic)
     stage.look()
     children = stage.zk.get_children(f"/consumers/{group}/ids")
-    stage.holds(classic in children, f"a classic consumer is the ephemeral /consumers/{group}/ids/{classic}")
-
-
-def _classic_consumer(stage: Stage, group: str, topic: str) -> str:
-    """Registers as the consumers of Kafka 0.8 do; gone when the session ends, with the step."""
-    session = KazooClient(hosts=stage.connect, timeout=10)
-    session.start(timeout=15)
-    stage.closing(_Session(session))
-    name = f"{group}_classic-1"
-    registration = {
-        "version": 1,
-        "subscription": {topic: 1},
-        "pattern": "static",
-        "timestamp": str(int(time.time() * 1000)),
-    }
-    stage.sent("a classic consumer registers itself in ZooKeeper, without the broker")
-    session.create(f"/consumers/{group}/ids/{name}", json.dumps(registration).encode(), ephemeral=True, makepath=True)
-    return name
-
-
-class _Session:
-    """A ZooKeeper session to be closed with the step."""
-
-    def __init__(self, client: KazooClient) -> None:
-        self.client = client
-
-    def close(self) -> None:
-        """Ends the session: its ephemerals go at once."""
-        self.client.stop()
-        self.client.close()
+    stage.holds(classic.name in children, f"a classic consumer is the ephemeral {classic.path}")
 
 
 def current_offset(stage: Stage) -> None:

@@ -101,6 +101,7 @@ class Consumer:
         self._fetching: dict[Connection, dict[Partition, tuple[int, int]]] = {}
         self._committed_at = time.monotonic()
         self._pause_until = 0.0
+        self._warned: dict[str, Error] = {}
         self._unreachable_since: float | None = None
 
     # What to read.
@@ -241,6 +242,7 @@ class Consumer:
             error = cluster.topics[name].error
             if error is not Error.NONE and not error.retriable:
                 raise KafkaError(error)
+            self._warn(name, error)
         counts = {
             name: len(cluster.topics[name].partitions)
             for name in self._topics
@@ -251,6 +253,14 @@ class Consumer:
             self._counts = counts
             with self._lock:
                 self._effects += member.want(self._topics)
+
+    def _warn(self, topic: str, error: Error) -> None:
+        """A topic that cannot be read for now; told once for each reason, as it may be a typing error."""
+        if error is Error.NONE:
+            self._warned.pop(topic, None)
+        elif self._warned.get(topic) is not error:
+            self._warned[topic] = error
+            self.network.tell(f"WARN Error while fetching metadata : {{{topic}={error.name}}}")
 
     def _join(self, deadline: float) -> bool:
         """Goes through JoinGroup and SyncGroup when that is due. False when the answers are still to come."""
@@ -395,6 +405,7 @@ class Consumer:
         except KafkaError as problem:
             if not problem.error.retriable:
                 raise
+            self._warn(", ".join(sorted({topic for topic, _ in wanted})), problem.error)
             self.network.forget_topics({topic for topic, _ in wanted})
             time.sleep(self.network.retry_backoff_ms / 1000)
             routes = {}
@@ -515,6 +526,8 @@ class Consumer:
     def close(self, *, leave: bool = True) -> None:
         """Commits if that is automatic, leaves the group at once, closes the connections."""
         member = self._member
+        # An outage must not hold up the end for as long as it may hold up the work.
+        self.admin.timeout_ms = min(self.admin.timeout_ms, 5000)
         heart = self._heart
         if heart is not None:
             heart.stop()

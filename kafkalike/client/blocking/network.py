@@ -257,7 +257,7 @@ class Network:
         self._coordinators: dict[str, Node] = {}
         self._lock = threading.RLock()
         self._told: set[Node] = set()
-        self._tell = tell or (lambda text: print(text, file=sys.stderr))
+        self.tell = tell or (lambda text: print(text, file=sys.stderr))
 
     # Connections.
 
@@ -273,7 +273,7 @@ class Network:
         except Disconnected:
             if node not in self._told:
                 self._told.add(node)
-                self._tell(
+                self.tell(
                     f"WARN Connection to node {node.id} ({node.host}:{node.port}) could not be established. "
                     "Node may not be available."
                 )

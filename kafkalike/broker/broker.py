@@ -28,13 +28,14 @@ from kafkalike.coordinator.producer_ids import ProducerIds
 from kafkalike.coordinator.shards import Groups
 from kafkalike.errors import Error, KafkaError
 from kafkalike.net.server import Limits, Listener, Server
-from kafkalike.protocol.messages import api_versions
+from kafkalike.protocol.messages import api_versions, controlled_shutdown
 from kafkalike.replication.replicas import Replicas
 from kafkalike.storage.directory import StorageError, read_broker_id
 from zk.client import ConnectTimeout, NoNode, ZkClient
 
 log = logging.getLogger("kafka.server.KafkaServer")
 
+HAND_OVER_SECONDS = 10  # for one answer to ControlledShutdown
 SESSION_FILE = ".zookeeper-session"  # beside the logs of the first directory
 
 
@@ -101,7 +102,7 @@ class Broker:
         self.membership.endpoints = self._advertised()
         self.membership.on_registered(self._registered)
         self.controller = Controller(self.zk, self.broker_id, config, self.send, self.reactor, self.membership)
-        self.producer_ids = ProducerIds(self.zk, self.broker_id)
+        self.producer_ids = ProducerIds(self.ask_controller, self.broker_id, lambda: self.membership.broker_epoch)
         self.groups = Groups(self)
         await self.membership.register(self.broker_id)
         self.replicas.start()
@@ -184,6 +185,8 @@ class Broker:
     async def stop(self) -> None:
         """Stops everything; what was acknowledged is on disk and the logs are marked as cleanly closed."""
         log.info("shutting down")
+        if self.membership is not None and self.membership.broker_epoch >= 0:
+            await self._hand_over()
         for listener in self.listeners:
             await defer.maybeDeferred(listener.close)
             listener.server.abort_all()
@@ -200,6 +203,37 @@ class Broker:
         await self.zk.stop()
         log.info("shut down completed")
 
+    async def _hand_over(self) -> None:
+        """Has the controller move this broker's leaderships away, so that clients have somewhere to go."""
+        config = self.config
+        tries = config["controlled.shutdown.max.retries"] if config["controlled.shutdown.enable"] else 0
+        for _ in range(tries):
+            image = self.metadata.image
+            if not image.brokers.keys() - {self.broker_id}:
+                return
+            request = controlled_shutdown.Request(broker_id=self.broker_id, broker_epoch=self.membership.broker_epoch)
+            problem = ""
+            try:
+                response = await self.ask_controller(request).addTimeout(HAND_OVER_SECONDS, self.reactor)
+                remaining = [f"{p.topic_name}-{p.partition_index}" for p in response.remaining_partitions]
+                if response.error_code:
+                    problem = Error(response.error_code).name
+                elif not remaining:
+                    log.info("[KafkaServer id=%d] Controlled shutdown succeeded", self.broker_id)
+                    return
+                else:
+                    problem = f"nobody can take over {', '.join(remaining[:10])}"
+            except (KafkaError, OSError, defer.TimeoutError) as error:
+                problem = str(error) or type(error).__name__
+            log.info("[KafkaServer id=%d] Controlled shutdown: %s", self.broker_id, problem)
+            # A new controller makes itself known by its metadata.
+            await self.metadata.wait(
+                lambda image, asked=image.controller_id: image.controller_id != asked,  # type: ignore[misc]
+                config["controlled.shutdown.retry.backoff.ms"],
+            )
+        if tries:
+            log.warning("[KafkaServer id=%d] Proceeding to do an unclean shutdown of leaderships", self.broker_id)
+
     # What APIs ask for
 
     def send(self, broker_id: int, request: Any) -> Deferred[Any]:
@@ -215,8 +249,10 @@ class Broker:
         return self.peers.control(broker_id, request, endpoint)
 
     def ask_controller(self, request: Any) -> Deferred[Any]:
-        """Sends a request to the controller that the metadata name; ConnectionError when there is none."""
-        controller = self.metadata.image.controller_id
+        """Sends a request to the controller; ConnectionError when there is none."""
+        controller = self.controller.controller_id
+        if controller < 0:
+            controller = self.metadata.image.controller_id
         if controller < 0:
             return defer.fail(ConnectionError("there is no controller at the moment"))
         return self.send(controller, request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, ensureDeferred, fail
 
 from kafkalike.cluster.cache import MetadataCache
 from kafkalike.cluster.membership import Membership
@@ -13,6 +13,7 @@ from kafkalike.controller.controller import Controller
 from kafkalike.coordinator.producer_ids import ProducerIds
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leader_and_isr, stop_replica, update_metadata
+from tests.broker.apis.calls import ask
 from tests.reactor import until
 from tests.zoo import Clients
 from zk.client import Stat, ZkClient
@@ -62,7 +63,13 @@ class Member:
         self.replicas = Replicas()
         self.metadata = MetadataCache("", reactor)
         self.controller = Controller(zk, broker_id, config, cluster.send, reactor, self.membership)
-        self.producer_ids = ProducerIds(zk, broker_id)
+        self.producer_ids = ProducerIds(self.ask_controller, broker_id, lambda: self.membership.broker_epoch)
+
+    def ask_controller(self, request: Any) -> Deferred[Any]:
+        boss = self.cluster.controller
+        if boss is None:
+            return fail(ConnectionError("there is no controller"))
+        return ensureDeferred(ask(boss, type(request).__module__.rpartition(".")[2], request))
 
     async def start(self) -> None:
         self.metadata = MetadataCache(await self.membership.prepare())

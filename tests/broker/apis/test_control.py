@@ -1,4 +1,4 @@
-"""LeaderAndIsr, UpdateMetadata, StopReplica, InitProducerId and AllocateProducerIds at the broker that gets them."""
+"""Control requests, producer ids, AlterPartition and ControlledShutdown at the broker that gets them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import (
     allocate_producer_ids,
+    alter_partition,
+    controlled_shutdown,
     init_producer_id,
     leader_and_isr,
     stop_replica,
@@ -16,6 +18,7 @@ from kafkalike.protocol.messages import (
 )
 from tests.broker.apis.calls import ask
 from tests.controller.cluster import Cluster
+from tests.controller.test_controller import has, order_topic
 from tests.reactor import on_reactor
 from tests.zoo import Clients
 
@@ -86,3 +89,44 @@ async def test_the_controller_gives_blocks_to_brokers_it_knows(clients: Clients)
     assert Error.STALE_BROKER_EPOCH == (await block(one, 2, two.membership.broker_epoch + 1)).error_code
     assert Error.BROKER_ID_NOT_REGISTERED == (await block(one, 9, 1)).error_code
     assert Error.NOT_CONTROLLER == (await block(two, 2, two.membership.broker_epoch)).error_code
+
+
+@pytest.mark.parametrize("version", range(4))
+@on_reactor
+async def test_a_broker_that_leaves_hands_over_its_leaderships(clients: Clients, version: int) -> None:
+    cluster = Cluster(clients)
+    one, two = await cluster.add(1), await cluster.add(2)
+    await order_topic(one.zk, "t", {0: (2, 1), 1: (2,)})
+    assert await two.metadata.wait(has("t", 2), 10000)
+
+    def request(broker_id: int, epoch: int) -> Any:
+        return controlled_shutdown.Request(broker_id=broker_id, broker_epoch=epoch)
+
+    epoch = two.membership.broker_epoch
+    if version >= 2:
+        assert (
+            Error.STALE_BROKER_EPOCH
+            == (await ask(one, "controlled_shutdown", request(2, epoch - 1), version)).error_code
+        )
+    for member, broker_id, error in ((one, 9, Error.BROKER_NOT_AVAILABLE), (two, 2, Error.NOT_CONTROLLER)):
+        answer = await ask(member, "controlled_shutdown", request(broker_id, epoch), version)
+        assert error == answer.error_code
+    answer = await ask(one, "controlled_shutdown", request(2, epoch), version)
+    assert (Error.NONE, []) == (answer.error_code, answer.remaining_partitions)
+    state = one.metadata.image.partition("t", 0)
+    assert state is not None and (1, (1,)) == (state.leader, state.isr)
+    # The other one has nobody to hand over to: the second has left, the first is the last.
+    answer = await ask(one, "controlled_shutdown", request(1, one.membership.broker_epoch), version)
+    assert [("t", 0)] == [(p.topic_name, p.partition_index) for p in answer.remaining_partitions]
+
+
+@pytest.mark.parametrize("version", range(4))
+@on_reactor
+async def test_only_the_controller_alters_partitions(clients: Clients, version: int) -> None:
+    cluster = Cluster(clients)
+    one, two = await cluster.add(1), await cluster.add(2)
+    request = alter_partition.Request(broker_id=2, broker_epoch=two.membership.broker_epoch)
+    assert Error.NONE == (await ask(one, "alter_partition", request, version)).error_code
+    assert Error.NOT_CONTROLLER == (await ask(two, "alter_partition", request, version)).error_code
+    request.broker_epoch -= 1
+    assert Error.STALE_BROKER_EPOCH == (await ask(one, "alter_partition", request, version)).error_code

@@ -98,9 +98,12 @@ def wait_until(condition: Callable[[], Any], timeout: float = 30, what: str = "t
 class Server:
     """A process and its way to say that it is ready."""
 
-    def __init__(self, directory: Path, port: int | None = None) -> None:
+    def __init__(self, directory: Path, port: int | None = None, host: str = "127.0.0.1") -> None:
+        """`around` are words put before the command: what runs it in a namespace, or under strace."""
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
+        self.host = host
+        self.around: list[str] = []
         self.port = port or free_port()
         self.log = directory / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -118,7 +121,7 @@ class Server:
         assert self.process is None or self.process.poll() is not None, "it runs already"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command(),
+                [*self.around, *self.command()],
                 cwd=self.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -195,22 +198,26 @@ class ZooKeeper(Server):
 
     @property
     def connect(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def ready(self) -> bool:
-        return b"Mode:" in exchange(self.port, b"srvr")
+        return b"Mode:" in exchange(self.port, b"srvr", host=self.host)
 
 
 class EmbeddedZooKeeper(ZooKeeper):
     """Ours."""
 
-    def __init__(self, directory: Path, port: int | None = None, **overrides: object) -> None:
-        super().__init__(directory, port)
+    def __init__(self, directory: Path, port: int | None = None, host: str = "127.0.0.1", **overrides: object) -> None:
+        super().__init__(directory, port, host)
         self.overrides = overrides
 
     def command(self) -> list[str]:
         script, properties = ROOT / "bin/zookeeper-server-start.sh", ROOT / "config/zookeeper.properties"
-        overrides = {"clientPort": self.port, "dataDir": self.directory / "data"} | self.overrides
+        overrides = {
+            "clientPort": self.port,
+            "clientPortAddress": self.host,
+            "dataDir": self.directory / "data",
+        } | self.overrides
         return [str(script), str(properties), *overriding(overrides)]
 
 
@@ -219,8 +226,8 @@ class DebianZooKeeper(ZooKeeper):
 
     JAR = Path("/usr/share/java/zookeeper.jar")
 
-    def __init__(self, directory: Path, port: int | None = None, **settings: object) -> None:
-        super().__init__(directory, port)
+    def __init__(self, directory: Path, port: int | None = None, host: str = "127.0.0.1", **settings: object) -> None:
+        super().__init__(directory, port, host)
         self.settings = settings
 
     def command(self) -> list[str]:
@@ -228,7 +235,7 @@ class DebianZooKeeper(ZooKeeper):
         require(self.JAR.exists(), "Apache ZooKeeper: apt install zookeeper")
         settings = {
             "clientPort": self.port,
-            "clientPortAddress": "127.0.0.1",
+            "clientPortAddress": self.host,
             "dataDir": self.directory / "data",
             "tickTime": 500,
             "maxSessionTimeout": 60000,
@@ -250,23 +257,29 @@ class Broker(Server):
     kind = "kafkalike"
 
     def __init__(
-        self, directory: Path, zookeeper: str, broker_id: int = 0, port: int | None = None, **overrides: object
+        self,
+        directory: Path,
+        zookeeper: str,
+        broker_id: int = 0,
+        port: int | None = None,
+        host: str = "127.0.0.1",
+        **overrides: object,
     ) -> None:
         """`overrides` are Kafka's keys with _ for their dots."""
-        super().__init__(directory, port)
+        super().__init__(directory, port, host)
         self.zookeeper = zookeeper
         self.broker_id = broker_id
         self.data = directory / "data"
         self.overrides: dict[str, object] = {
             "broker.id": broker_id,
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "listeners": f"PLAINTEXT://{host}:{self.port}",
             "log.dirs": self.data,
             "zookeeper.connect": zookeeper,
         } | {key.replace("_", "."): value for key, value in overrides.items()}
 
     @property
     def bootstrap(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def command(self) -> list[str]:
         script = ROOT / "bin/kafka-server-start.sh"
@@ -274,7 +287,7 @@ class Broker(Server):
 
     def ready(self) -> bool:
         """A Metadata answer that lists this broker and knows the controller."""
-        answer = request(self.port, 3, 1, struct.pack(">i", 0))
+        answer = request(self.port, 3, 1, struct.pack(">i", 0), host=self.host)
         brokers, at = struct.unpack_from(">i", answer, 4)[0], 8
         ids = []
         for _ in range(brokers):
@@ -301,9 +314,9 @@ class ApacheBroker(Broker):
         return [*JAVA, *logging, *classes, properties, *overriding(self.overrides)]
 
 
-def exchange(port: int, data: bytes, timeout: float = 5) -> bytes:
+def exchange(port: int, data: bytes, timeout: float = 5, host: str = "127.0.0.1") -> bytes:
     """Sends and reads until the server closes."""
-    with socket.create_connection(("127.0.0.1", port), timeout) as s:
+    with socket.create_connection((host, port), timeout) as s:
         s.sendall(data)
         answer = b""
         while chunk := s.recv(65536):
@@ -322,9 +335,9 @@ def receive(s: socket.socket) -> bytes:
     return data[4:]
 
 
-def request(port: int, api_key: int, version: int, body: bytes, timeout: float = 5) -> bytes:
+def request(port: int, api_key: int, version: int, body: bytes, timeout: float = 5, host: str = "127.0.0.1") -> bytes:
     """One request with a version 1 header; the answer from its correlation id on."""
-    with socket.create_connection(("127.0.0.1", port), timeout) as s:
+    with socket.create_connection((host, port), timeout) as s:
         frame = struct.pack(">hhih", api_key, version, 7, -1) + body
         s.sendall(struct.pack(">i", len(frame)) + frame)
         return receive(s)

@@ -21,6 +21,7 @@ from kafkalike.broker.sessions import FetchSessions
 from kafkalike.cluster import topic_names, znodes
 from kafkalike.cluster.cache import MetadataCache
 from kafkalike.cluster.membership import Membership, MembershipError
+from kafkalike.cluster.metadata import Image
 from kafkalike.config import Config, ConfigException, Endpoint
 from kafkalike.controller import topics
 from kafkalike.controller.controller import Controller
@@ -97,6 +98,7 @@ class Broker:
         self.replicas.before_cut = self._abort_readers
         self.replicas.known = lambda topic, index: self.metadata.image.partition(topic, index) is not None
         await self.replicas.load(self.cluster_id, await self._all_overrides())
+        self.metadata.on_change(self._brokers_changed)
         self._loaded = True
         self._bind()
         self.membership.endpoints = self._advertised()
@@ -180,12 +182,18 @@ class Broker:
     def _registered(self, broker_epoch: int) -> None:
         self.replicas.broker_epoch = broker_epoch
 
+    def _brokers_changed(self, old: Image, new: Image) -> None:
+        gone = old.brokers.keys() - new.brokers.keys()
+        if gone:
+            self.replicas.brokers_gone(gone)
+
     # Stopping
 
     async def stop(self) -> None:
         """Stops everything; what was acknowledged is on disk and the logs are marked as cleanly closed."""
         log.info("shutting down")
         if self.membership is not None and self.membership.broker_epoch >= 0:
+            self.replicas.leaving = True
             await self._hand_over()
         for listener in self.listeners:
             await defer.maybeDeferred(listener.close)

@@ -12,6 +12,7 @@ Being behind is measured in time, not in records (KAFKA-7152).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,10 +157,17 @@ class Partition:
         """The committed ISR and, while a change is under way, whoever it would add."""
         return frozenset(self.isr if self.proposal is None else self.isr + self.proposal.isr)
 
-    def advance(self, log_end_offset: int, now_ms: int = 0, lag_ms: int = 0) -> bool:
+    def advance(
+        self,
+        log_end_offset: int,
+        now_ms: int = 0,
+        lag_ms: int = 0,
+        alive: Callable[[int], bool] = lambda broker_id: True,
+    ) -> bool:
         """The leader's log end, a follower's, or the ISR changed: True when the high watermark moved up with it.
 
-        A follower that is about to join the ISR is waited for too, as in Kafka, or it could never catch up.
+        A follower that is about to join the ISR is waited for too, as in Kafka, or it could never catch up; unless its
+        broker is not `alive`.
         """
         if self._alone:
             mark = log_end_offset
@@ -170,7 +178,7 @@ class Partition:
             members = self.maximal_isr
             for broker_id, follower in self.followers.items():
                 if follower.log_end_offset < mark and (
-                    broker_id in members or now_ms - follower.caught_up_ms <= lag_ms
+                    broker_id in members or (now_ms - follower.caught_up_ms <= lag_ms and alive(broker_id))
                 ):
                     mark = follower.log_end_offset
         if mark <= self.high_watermark:

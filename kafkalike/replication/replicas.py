@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from twisted.internet import defer, task, threads
@@ -96,6 +96,7 @@ class Replicas:
         self._broker_epoch = -1
         self.known: Callable[[str, int], bool] = lambda topic, index: False  # whether the cluster has this partition
         self.reachable: Callable[[int], bool] = lambda broker_id: True  # whether that broker's address is known
+        self.leaving = False  # before a stop: whoever takes over need not wait for us as a follower
         self.before_cut: Callable[[Log], None] = lambda log: None  # ends every unsent range of a log
         self._lag_ms: int = config["replica.lag.time.max.ms"]
         self._ask = ask or _nobody
@@ -374,7 +375,7 @@ class Replicas:
         partition.fetched(follower, asked.offset, broker_epoch, end, now)
         if partition.joiner(follower):
             self._propose(hosted, (*partition.isr, follower))
-        if partition.advance(end, now, self._lag_ms):
+        if partition.advance(end, now, self._lag_ms, self.reachable):
             self.purgatory.wake(hosted.key)
         mark = partition.high_watermark
         return Read(mark, mark, source.log_start_offset, records if max_bytes > 0 else None)
@@ -536,12 +537,21 @@ class Replicas:
         hosted = self.hosted.get((partition.topic, partition.index))
         if hosted is None or hosted.partition is not partition:
             return
-        partition.advance(hosted.log.log_end_offset, now_ms(), self._lag_ms)
+        partition.advance(hosted.log.log_end_offset, now_ms(), self._lag_ms, self.reachable)
         self.purgatory.wake(hosted.key)
         for broker_id in partition.followers:
             if partition.joiner(broker_id):
                 self._propose(hosted, (*partition.isr, broker_id))
                 break
+
+    def brokers_gone(self, broker_ids: Collection[int]) -> None:
+        """Brokers that the cluster has lost: followers there are not waited for any more."""
+        for hosted in self.hosted.values():
+            partition = hosted.partition
+            if not partition.followers.keys().isdisjoint(broker_ids) and partition.advance(
+                hosted.log.log_end_offset, now_ms(), self._lag_ms, self.reachable
+            ):
+                self.purgatory.wake(hosted.key)
 
     # What the controller says
 
@@ -643,6 +653,8 @@ class Replicas:
         if source.latest_epoch() < 0 and source.log_end_offset > partition.high_watermark:
             # Without epochs nothing tells where our log left the leader's: only what was committed is sure.
             self._cut(hosted, partition.high_watermark)
+        if self.leaving:
+            return
         if self.reachable(partition.leader):
             following = Following(
                 partition.topic, source.topic_id or bytes(16), partition.index, partition.leader_epoch

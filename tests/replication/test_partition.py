@@ -112,6 +112,16 @@ def test_a_follower_about_to_join_is_waited_for():
     assert p.high_watermark == 12
 
 
+def test_a_follower_whose_broker_is_gone_is_not_waited_for():
+    p = led(isr=(1, 2))
+    for follower in (2, 3):
+        p.fetched(follower, 0, 7, 0, 1000)
+    p.fetched(2, 5, 7, 5, 1001)
+    assert not p.advance(5, 1001, 10_000)
+    assert p.advance(5, 1001, 10_000, lambda broker_id: broker_id != 3)
+    assert p.high_watermark == 5
+
+
 def test_the_isr_grows_only_by_who_reached_the_start_of_this_epoch():
     """KIP-320, rule 4 (A3)."""
     p = led(isr=(1, 2), end=7)

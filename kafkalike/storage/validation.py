@@ -14,6 +14,7 @@ from kafkalike.protocol import batch
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.segment import HEADER, HEADER_SIZE, Found, Header
 
+LEAST_LENGTH: Final = 14  # of a message in the oldest format; below this it is not even one of those
 CODECS: Final = {"uncompressed": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 CODEC, APPEND_TIME, TRANSACTIONAL, CONTROL, DELETE_HORIZON = 0x07, 0x08, 0x10, 0x20, 0x40
 
@@ -56,7 +57,7 @@ def inspect(records: memoryview, config: LogConfig, now_ms: int, client: bool) -
 
 def _check_frame(records: memoryview, config: LogConfig) -> Header:
     """Exactly one batch of format 2, of a size that the topic takes, that came through unharmed."""
-    if len(records) > 16 and records[16] < 2:
+    if len(records) > 16 and records[16] < 2 and int.from_bytes(records[8:12], "big", signed=True) >= LEAST_LENGTH:
         raise KafkaError(
             Error.UNSUPPORTED_FOR_MESSAGE_FORMAT, f"Message format {records[16]} is not supported, only 2 is."
         )

@@ -5,10 +5,15 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
-from kafkalike.storage.files import Files
+from kafkalike.storage.config import LogConfig
+from kafkalike.storage.files import DISK, Files
 from kafkalike.storage.log import Log
 
 NOW = 1_700_000_000_000
@@ -33,6 +38,42 @@ def contents(log: Log, start: int | None = None) -> list[tuple[int, bytes | None
             found += [(r.offset, r.value) for r in batch.records(data) if r.offset >= offset]
             offset = header.last_offset + 1
     return found
+
+
+SMALL = LogConfig(segment_bytes=400, index_interval_bytes=100)
+
+
+def new_log(tmp_path: Path, config: LogConfig = LogConfig(), files: Files = DISK, **fields: Any) -> Log:  # noqa: B008
+    return Log.create(str(tmp_path / "t-0"), "t", 0, None, config, NOW, files)
+
+
+def reopened(log: Log, clean: bool = True, **fields: Any) -> Log:
+    """The log after a clean stop, or after a crash."""
+    if clean:
+        log.close()
+    else:
+        log.abandon()
+    return Log.open(
+        log.path,
+        "t",
+        0,
+        fields.pop("config", log.config),
+        recovery_point=log.recovery_point,
+        log_start_offset=log.log_start_offset,
+        clean=clean,
+        now_ms=NOW,
+        **fields,
+    )
+
+
+def error_of(call: Any, *args: Any) -> Error:
+    with pytest.raises(KafkaError) as raised:
+        call(*args)
+    return raised.value.error
+
+
+def names(log: Log, suffix: str) -> list[int]:
+    return sorted(int(n[:20]) for n in os.listdir(log.path) if n.endswith(suffix))
 
 
 class FailingDisk(Files):

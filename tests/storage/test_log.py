@@ -6,7 +6,6 @@ import errno
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -15,47 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
-from kafkalike.storage import segment as segments
 from kafkalike.storage.config import LogConfig
-from kafkalike.storage.files import DISK, DirectoryOffline, Files
-from kafkalike.storage.log import COORDINATOR, Log
-from tests.storage.disk import NOW, FailingDisk, a_batch, contents
-
-SMALL = LogConfig(segment_bytes=400, index_interval_bytes=100)
-
-
-def new_log(tmp_path: Path, config: LogConfig = LogConfig(), files: Files = DISK, **fields: Any) -> Log:  # noqa: B008
-    return Log.create(str(tmp_path / "t-0"), "t", 0, None, config, NOW, files)
-
-
-def reopened(log: Log, clean: bool = True, **fields: Any) -> Log:
-    """The log after a clean stop, or after a crash."""
-    if clean:
-        log.close()
-    else:
-        log.abandon()
-    return Log.open(
-        log.path,
-        "t",
-        0,
-        fields.pop("config", log.config),
-        recovery_point=log.recovery_point,
-        log_start_offset=log.log_start_offset,
-        clean=clean,
-        now_ms=NOW,
-        **fields,
-    )
-
-
-def error_of(call: Any, *args: Any) -> Error:
-    with pytest.raises(KafkaError) as raised:
-        call(*args)
-    return raised.value.error
-
-
-def names(log: Log, suffix: str) -> list[int]:
-    return sorted(int(n[:20]) for n in os.listdir(log.path) if n.endswith(suffix))
-
+from kafkalike.storage.files import DirectoryOffline
+from kafkalike.storage.log import Log
+from tests.storage.disk import NOW, SMALL, FailingDisk, a_batch, contents, error_of, names, new_log, reopened
 
 # Appending
 
@@ -107,43 +69,6 @@ def test_a_repeated_batch_is_answered_with_its_place_and_not_appended(tmp_path: 
     assert size == log.size_bytes
     assert Error.OUT_OF_ORDER_SEQUENCE_NUMBER == error_of(log.append, a_batch(1, base_sequence=9, **fields), 0, NOW)
     assert 4 == log.log_end_offset
-
-
-@pytest.mark.parametrize("clean", [True, False])
-def test_repeats_are_known_after_a_restart(tmp_path: Path, clean: bool) -> None:
-    log = new_log(tmp_path, SMALL)
-    for n in range(12):
-        log.append(a_batch(1, producer_id=7, producer_epoch=0, base_sequence=n), 0, NOW)
-    log = reopened(log, clean)
-    assert log.append(a_batch(1, producer_id=7, producer_epoch=0, base_sequence=11), 0, NOW).duplicate
-    assert 12 == log.append(a_batch(1, producer_id=7, producer_epoch=0, base_sequence=12), 0, NOW).base_offset
-
-
-def test_repeats_are_known_after_a_crash_that_took_the_snapshots(tmp_path: Path) -> None:
-    """C4: the state is a function of the log."""
-    log = new_log(tmp_path, SMALL)
-    for n in range(12):
-        log.append(a_batch(1, producer_id=7, producer_epoch=0, base_sequence=n), 0, NOW)
-    for offset in names(log, ".snapshot"):
-        os.unlink(f"{log.path}/{offset:020d}.snapshot")
-    log = reopened(log, False)
-    for n in range(7, 12):
-        assert log.append(a_batch(1, producer_id=7, producer_epoch=0, base_sequence=n), 0, NOW).duplicate, n
-
-
-def test_a_transaction_holds_back_what_is_stable(tmp_path: Path) -> None:
-    log = new_log(tmp_path)
-    log.append(a_batch(2), 0, NOW)
-    fields = {"producer_id": 7, "producer_epoch": 0, "transactional": True}
-    log.append(a_batch(2, base_sequence=0, **fields), 0, NOW)
-    assert 2 == log.last_stable_offset(4)
-    marker = memoryview(batch.build([(b"\0\0\0\1", b"\0\0\0\0\0\3", NOW, ())], control=True, **fields))
-    assert Error.INVALID_RECORD == error_of(log.append, marker, 0, NOW)
-    log.append(marker, 0, NOW, COORDINATOR)
-    assert (2, 5) == (log.last_stable_offset(4), log.last_stable_offset(5))
-    log = reopened(log, False)
-    assert 5 == log.last_stable_offset(5)
-    assert 3 == log.producers.entries[7].coordinator_epoch
 
 
 def test_a_follower_keeps_offsets_and_epochs(tmp_path: Path) -> None:
@@ -272,55 +197,6 @@ def test_at_least_one_batch_is_given_only_if_asked_for(tmp_path: Path) -> None:
         assert given is not None and expected == given.size
 
 
-def test_a_consumer_that_goes_on_never_searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "RECENT", 4)
-    log = new_log(tmp_path, LogConfig(segment_bytes=20_000))
-    for n in range(600):
-        log.append(a_batch(1 + n % 2), 0, NOW)
-    log = reopened(log)
-    found = []
-    monkeypatch.setattr(segments.Segment, "find", lambda *_: found.append(1))
-    offset = 0
-    while (given := log.read(offset, 1000, log.log_end_offset)) is not None:
-        offset = batch.split(given.read())[-1][0].last_offset + 1
-    assert (900, []) == (offset, found)
-
-
-def test_only_some_old_segments_stay_open(tmp_path: Path) -> None:
-    log = new_log(tmp_path, SMALL)
-    for _ in range(100):
-        log.append(a_batch(1), 0, NOW)
-    log.flush()
-    before = len(os.listdir("/proc/self/fd"))
-    contents(log)
-    assert len(os.listdir("/proc/self/fd")) - before <= 10
-
-
-@pytest.mark.parametrize("clean", [True, False])
-def test_timestamps_are_found_wherever_they_are(tmp_path: Path, clean: bool) -> None:
-    log = new_log(tmp_path, SMALL)
-    stamps: list[int] = []
-    for n in range(40):
-        first = NOW + (n * 37) % 100 + n
-        log.append(a_batch(1 + n % 3, first, codec=n % 5), n // 15, NOW)
-        stamps += [first + i for i in range(1 + n % 3)]
-    log = reopened(log, clean)
-    for target in range(min(stamps) - 1, max(stamps) + 2):
-        expected = next(((t, o) for o, t in enumerate(stamps) if t >= target), None)
-        found = log.offset_for_timestamp(target)
-        assert expected == (found[:2] if found else None), target
-    assert (max(stamps), stamps.index(max(stamps))) == log.max_timestamp()[:2]  # type: ignore[index]
-    log.advance_log_start(30)
-    assert next((t, o) for o, t in enumerate(stamps) if t >= NOW and o >= 30) == log.offset_for_timestamp(NOW)[:2]  # type: ignore[index]
-
-
-def test_an_empty_log_has_no_timestamps(tmp_path: Path) -> None:
-    log = new_log(tmp_path)
-    assert (None, None) == (log.max_timestamp(), log.offset_for_timestamp(0))
-    log.append(a_batch(1, -1), 0, NOW)
-    assert None is log.max_timestamp()
-
-
 # Cutting and retention
 
 
@@ -375,41 +251,6 @@ def test_an_old_leader_may_not_append(tmp_path: Path) -> None:
     assert 1 == log.log_end_offset
 
 
-def test_nothing_goes_by_default(tmp_path: Path) -> None:
-    log = new_log(tmp_path, SMALL)
-    for _ in range(20):
-        log.append(a_batch(1, 1000), 0, NOW)
-    assert 0 == log.retain(NOW + 10**12, 20)
-    assert 20 == len(contents(log))
-
-
-def test_old_segments_go_up_to_the_high_watermark(tmp_path: Path) -> None:
-    log = new_log(tmp_path, LogConfig(segment_bytes=400, retention_ms=1000))
-    for n in range(20):
-        log.append(a_batch(1, NOW + n), 0, NOW)
-    bases = names(log, ".log")
-    assert log.retain(NOW + 1000, 20) == 0
-    assert log.retain(NOW + 1000 + bases[1], 20) > 0
-    assert bases[1:] == names(log, ".log")
-    assert bases[1] == log.log_start_offset
-    assert log.retain(NOW + 5000, bases[2]) > 0
-    assert bases[2:] == names(log, ".log"), "not past the high watermark (A16)"
-    assert log.retain(NOW + 5000, 20) > 0
-    assert ([20], 20, 0) == (names(log, ".log"), log.log_start_offset, log.size_bytes)
-    assert 20 == log.append(a_batch(1, NOW), 0, NOW).base_offset
-    assert [(0, 20)] == log.epochs.entries
-
-
-def test_size_is_kept_above_what_is_wanted(tmp_path: Path) -> None:
-    log = new_log(tmp_path, LogConfig(segment_bytes=400, retention_bytes=900))
-    for _ in range(30):
-        log.append(a_batch(1), 0, NOW)
-    size = log.size_bytes
-    freed = log.retain(NOW, 30)
-    assert size - freed == log.size_bytes
-    assert 900 <= log.size_bytes < 900 + 400
-
-
 def test_deleted_records_are_out_of_range_and_their_segments_go(tmp_path: Path) -> None:
     log = new_log(tmp_path, SMALL)
     for n in range(20):
@@ -423,90 +264,6 @@ def test_deleted_records_are_out_of_range_and_their_segments_go(tmp_path: Path) 
     assert Error.OFFSET_OUT_OF_RANGE == error_of(log.advance_log_start, 21)
     log.advance_log_start(3)
     assert bases[2] + 1 == log.log_start_offset
-
-
-def test_a_compacted_topic_is_not_cut_by_time(tmp_path: Path) -> None:
-    log = new_log(tmp_path, LogConfig(segment_bytes=400, retention_ms=1, cleanup_policy=("compact",)))
-    for _ in range(10):
-        log.append(a_batch(1, 1000), 0, NOW)
-    assert 0 == log.retain(NOW, 10)
-
-
-def test_a_reader_keeps_a_segment_that_retention_removes(tmp_path: Path) -> None:
-    log = new_log(tmp_path, LogConfig(segment_bytes=400, retention_bytes=0))
-    for _ in range(10):
-        log.append(a_batch(1), 0, NOW)
-    given = log.read(0, 10_000, 10)
-    assert given is not None
-    given.retain()
-    log.retain(NOW, 10)
-    assert 0 == batch.read_header(given.read()).base_offset
-    given.release()
-
-
-# Flushing
-
-
-def test_a_flush_moves_the_recovery_point(tmp_path: Path) -> None:
-    log = new_log(tmp_path, SMALL)
-    for _ in range(10):
-        log.append(a_batch(1), 0, NOW)
-    pending = log.begin_flush()
-    assert pending is not None
-    log.append(a_batch(1), 0, NOW)
-    pending.run()
-    assert 0 == log.recovery_point
-    pending.finish()
-    assert 10 == log.recovery_point
-    log.flush()
-    assert 11 == log.recovery_point
-    assert None is log.begin_flush()
-
-
-def test_a_flush_that_a_cut_overtook_says_nothing(tmp_path: Path) -> None:
-    log = new_log(tmp_path, SMALL)
-    for _ in range(10):
-        log.append(a_batch(1), 0, NOW)
-    pending = log.begin_flush()
-    assert pending is not None
-    log.truncate(2)
-    for _ in range(10):
-        log.append(a_batch(1), 0, NOW)
-    pending.run()
-    pending.finish()
-    assert 2 >= log.recovery_point
-
-
-def test_the_flush_policy_is_kept(tmp_path: Path) -> None:
-    log = new_log(tmp_path, LogConfig(flush_messages=5, flush_ms=1000))
-    log.flush()
-    for _ in range(4):
-        log.append(a_batch(1), -1, NOW)
-    assert 0 == log.recovery_point
-    assert log.flush_due(NOW + 1000) and not log.flush_due(NOW + 999)
-    log.append(a_batch(1), -1, NOW)
-    assert 5 == log.recovery_point
-    assert not log.flush_due(NOW + 10_000)
-
-
-def test_a_finished_segment_is_due_and_the_one_being_written_is_left(tmp_path: Path) -> None:
-    log = new_log(tmp_path, SMALL)
-    assert log.flush_due(NOW), "the new files themselves"
-    log.flush()
-    log.append(a_batch(1), -1, NOW)
-    assert not log.flush_due(NOW)
-    log.roll(NOW)
-    log.append(a_batch(1), -1, NOW)
-    assert log.flush_due(NOW)
-    pending = log.begin_flush(NOW)
-    assert pending is not None
-    assert not log.flush_due(NOW), "it is under way"
-    pending.run()
-    pending.finish()
-    assert 1 == log.recovery_point
-    assert not log.flush_due(NOW)
-    log.flush()
-    assert 2 == log.recovery_point
 
 
 # Failing disks
@@ -559,6 +316,20 @@ def test_a_full_disk_at_a_roll_refuses_the_batch_or_does_without(tmp_path: Path,
     assert end + 1 == len(contents(reopened(log)))
 
 
+def test_a_roll_that_failed_leaves_no_segment_in_the_middle_of_the_old_one(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    log = new_log(tmp_path, SMALL, disk)
+    while log.size_bytes + len(a_batch(3)) <= 400:
+        log.append(a_batch(1), 0, NOW)
+    disk.fail("create", errno.ENOSPC, after=1)
+    assert Error.KAFKA_STORAGE_ERROR == error_of(log.append, a_batch(3), 0, NOW)
+    disk.heal()
+    assert [0] == names(log, ".log")
+    log.append(a_batch(1, size=1), 0, NOW)
+    end = log.log_end_offset
+    assert (end, [0]) == (reopened(log, False).log_end_offset, names(log, ".log"))
+
+
 @pytest.mark.parametrize("error", [errno.EIO, errno.EROFS])
 def test_a_failing_disk_takes_the_log_offline(tmp_path: Path, error: int) -> None:
     disk = FailingDisk()
@@ -579,20 +350,6 @@ def test_a_failing_disk_takes_the_log_offline(tmp_path: Path, error: int) -> Non
     assert 0 == log.retain(NOW, 1)
     log.close()
     assert [] == disk.calls, "nothing is tried again"
-
-
-@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
-@pytest.mark.parametrize("operation", ["fdatasync", "fsync"])
-def test_a_failed_fsync_is_never_repeated(tmp_path: Path, operation: str, error: int) -> None:
-    disk = FailingDisk()
-    log = new_log(tmp_path, files=disk)
-    log.append(a_batch(1), 0, NOW)
-    disk.fail(operation, error)
-    with pytest.raises(DirectoryOffline):
-        log.flush()
-    disk.heal()
-    assert 0 == log.recovery_point
-    assert Error.KAFKA_STORAGE_ERROR == error_of(log.flush)
 
 
 def test_a_failed_read_takes_the_log_offline(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ good = a_batch(3)
         (patched(good, 16, ">b", 0), Error.UNSUPPORTED_FOR_MESSAGE_FORMAT),
         (patched(good, 16, ">b", 1), Error.UNSUPPORTED_FOR_MESSAGE_FORMAT),
         (memoryview(b"\0" * 8 + b"\0\0\0\x14" + b"\0" * 20), Error.UNSUPPORTED_FOR_MESSAGE_FORMAT),
+        (memoryview(b"\0" * 61), Error.CORRUPT_MESSAGE),
         (patched(good, 16, ">b", 3), Error.CORRUPT_MESSAGE),
         (patched(good, 70, ">b", 0x55, crc=False), Error.CORRUPT_MESSAGE),
         (patched(good, 0, ">q", 1), Error.INVALID_RECORD),

@@ -1,0 +1,89 @@
+"""What is on the disk, and what a flush may claim."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from kafkalike.errors import Error
+from kafkalike.storage.config import LogConfig
+from kafkalike.storage.files import DirectoryOffline
+from tests.storage.disk import NOW, SMALL, FailingDisk, a_batch, error_of, new_log
+
+
+def test_a_flush_moves_the_recovery_point(tmp_path: Path) -> None:
+    log = new_log(tmp_path, SMALL)
+    for _ in range(10):
+        log.append(a_batch(1), 0, NOW)
+    pending = log.begin_flush()
+    assert pending is not None
+    log.append(a_batch(1), 0, NOW)
+    pending.run()
+    assert 0 == log.recovery_point
+    pending.finish()
+    assert 10 == log.recovery_point
+    log.flush()
+    assert 11 == log.recovery_point
+    assert None is log.begin_flush()
+
+
+def test_a_flush_that_a_cut_overtook_says_nothing(tmp_path: Path) -> None:
+    log = new_log(tmp_path, SMALL)
+    for _ in range(10):
+        log.append(a_batch(1), 0, NOW)
+    pending = log.begin_flush()
+    assert pending is not None
+    log.truncate(2)
+    for _ in range(10):
+        log.append(a_batch(1), 0, NOW)
+    pending.run()
+    pending.finish()
+    assert 2 >= log.recovery_point
+
+
+def test_the_flush_policy_is_kept(tmp_path: Path) -> None:
+    log = new_log(tmp_path, LogConfig(flush_messages=5, flush_ms=1000))
+    log.flush()
+    for _ in range(4):
+        log.append(a_batch(1), -1, NOW)
+    assert 0 == log.recovery_point
+    assert log.flush_due(NOW + 1000) and not log.flush_due(NOW + 999)
+    log.append(a_batch(1), -1, NOW)
+    assert 5 == log.recovery_point
+    assert not log.flush_due(NOW + 10_000)
+
+
+def test_a_finished_segment_is_due_and_the_one_being_written_is_left(tmp_path: Path) -> None:
+    log = new_log(tmp_path, SMALL)
+    assert log.flush_due(NOW), "the new files themselves"
+    log.flush()
+    log.append(a_batch(1), -1, NOW)
+    assert not log.flush_due(NOW)
+    log.roll(NOW)
+    log.append(a_batch(1), -1, NOW)
+    assert log.flush_due(NOW)
+    pending = log.begin_flush(NOW)
+    assert pending is not None
+    assert not log.flush_due(NOW), "it is under way"
+    pending.run()
+    pending.finish()
+    assert 1 == log.recovery_point
+    assert not log.flush_due(NOW)
+    log.flush()
+    assert 2 == log.recovery_point
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize("operation", ["fdatasync", "fsync"])
+def test_a_failed_fsync_is_never_repeated(tmp_path: Path, operation: str, error: int) -> None:
+    disk = FailingDisk()
+    log = new_log(tmp_path, files=disk)
+    log.append(a_batch(1), 0, NOW)
+    disk.fail(operation, error)
+    with pytest.raises(DirectoryOffline):
+        log.flush()
+    disk.heal()
+    assert 0 == log.recovery_point
+    assert Error.KAFKA_STORAGE_ERROR == error_of(log.flush)

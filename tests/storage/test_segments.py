@@ -1,0 +1,116 @@
+"""Across segments: readers that go on, timestamps, retention."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kafkalike.protocol import batch
+from kafkalike.storage import segment as segments
+from kafkalike.storage.config import LogConfig
+from tests.storage.disk import NOW, SMALL, a_batch, contents, names, new_log, reopened
+
+
+def test_only_some_old_segments_stay_open(tmp_path: Path) -> None:
+    log = new_log(tmp_path, SMALL)
+    for _ in range(100):
+        log.append(a_batch(1), 0, NOW)
+    log.flush()
+    before = len(os.listdir("/proc/self/fd"))
+    contents(log)
+    assert len(os.listdir("/proc/self/fd")) - before <= 10
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_timestamps_are_found_wherever_they_are(tmp_path: Path, clean: bool) -> None:
+    log = new_log(tmp_path, SMALL)
+    stamps: list[int] = []
+    for n in range(40):
+        first = NOW + (n * 37) % 100 + n
+        log.append(a_batch(1 + n % 3, first, codec=n % 5), n // 15, NOW)
+        stamps += [first + i for i in range(1 + n % 3)]
+    log = reopened(log, clean)
+    for target in range(min(stamps) - 1, max(stamps) + 2):
+        expected = next(((t, o) for o, t in enumerate(stamps) if t >= target), None)
+        found = log.offset_for_timestamp(target)
+        assert expected == (found[:2] if found else None), target
+    assert (max(stamps), stamps.index(max(stamps))) == log.max_timestamp()[:2]  # type: ignore[index]
+    log.advance_log_start(30)
+    assert next((t, o) for o, t in enumerate(stamps) if t >= NOW and o >= 30) == log.offset_for_timestamp(NOW)[:2]  # type: ignore[index]
+
+
+def test_an_empty_log_has_no_timestamps(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    assert (None, None) == (log.max_timestamp(), log.offset_for_timestamp(0))
+    log.append(a_batch(1, -1), 0, NOW)
+    assert None is log.max_timestamp()
+
+
+def test_nothing_goes_by_default(tmp_path: Path) -> None:
+    log = new_log(tmp_path, SMALL)
+    for _ in range(20):
+        log.append(a_batch(1, 1000), 0, NOW)
+    assert 0 == log.retain(NOW + 10**12, 20)
+    assert 20 == len(contents(log))
+
+
+def test_old_segments_go_up_to_the_high_watermark(tmp_path: Path) -> None:
+    log = new_log(tmp_path, LogConfig(segment_bytes=400, retention_ms=1000))
+    for n in range(20):
+        log.append(a_batch(1, NOW + n), 0, NOW)
+    bases = names(log, ".log")
+    assert log.retain(NOW + 1000, 20) == 0
+    assert log.retain(NOW + 1000 + bases[1], 20) > 0
+    assert bases[1:] == names(log, ".log")
+    assert bases[1] == log.log_start_offset
+    assert log.retain(NOW + 5000, bases[2]) > 0
+    assert bases[2:] == names(log, ".log"), "not past the high watermark (A16)"
+    assert log.retain(NOW + 5000, 20) > 0
+    assert ([20], 20, 0) == (names(log, ".log"), log.log_start_offset, log.size_bytes)
+    assert 20 == log.append(a_batch(1, NOW), 0, NOW).base_offset
+    assert [(0, 20)] == log.epochs.entries
+
+
+def test_size_is_kept_above_what_is_wanted(tmp_path: Path) -> None:
+    log = new_log(tmp_path, LogConfig(segment_bytes=400, retention_bytes=900))
+    for _ in range(30):
+        log.append(a_batch(1), 0, NOW)
+    size = log.size_bytes
+    freed = log.retain(NOW, 30)
+    assert size - freed == log.size_bytes
+    assert 900 <= log.size_bytes < 900 + 400
+
+
+def test_a_compacted_topic_is_not_cut_by_time(tmp_path: Path) -> None:
+    log = new_log(tmp_path, LogConfig(segment_bytes=400, retention_ms=1, cleanup_policy=("compact",)))
+    for _ in range(10):
+        log.append(a_batch(1, 1000), 0, NOW)
+    assert 0 == log.retain(NOW, 10)
+
+
+def test_a_reader_keeps_a_segment_that_retention_removes(tmp_path: Path) -> None:
+    log = new_log(tmp_path, LogConfig(segment_bytes=400, retention_bytes=0))
+    for _ in range(10):
+        log.append(a_batch(1), 0, NOW)
+    given = log.read(0, 10_000, 10)
+    assert given is not None
+    given.retain()
+    log.retain(NOW, 10)
+    assert 0 == batch.read_header(given.read()).base_offset
+    given.release()
+
+
+def test_a_consumer_that_goes_on_never_searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "RECENT", 4)
+    log = new_log(tmp_path, LogConfig(segment_bytes=20_000))
+    for n in range(600):
+        log.append(a_batch(1 + n % 2), 0, NOW)
+    log = reopened(log)
+    found = []
+    monkeypatch.setattr(segments.Segment, "find", lambda *_: found.append(1))
+    offset = 0
+    while (given := log.read(offset, 1000, log.log_end_offset)) is not None:
+        offset = batch.split(given.read())[-1][0].last_offset + 1
+    assert (900, []) == (offset, found)

@@ -137,7 +137,8 @@ class Replicas:
         self._every(config["log.flush.offset.checkpoint.interval.ms"], self._checkpoint_recovery_points)
         self._every(config["log.retention.check.interval.ms"], self._retain)
         self._every(config["producer.id.expiration.check.interval.ms"], self._expire_producers)
-        self._every(config["log.flush.scheduler.interval.ms"], self._flush_old)
+        # Also segments that a roll finished and files of new logs become due, whatever the flush policy.
+        self._every(min(config["log.flush.scheduler.interval.ms"], 1000), self._flush_old)
         self._every(1000, self._housekeep)
         self._every(self._lag_ms // 2, self._shrink)
 

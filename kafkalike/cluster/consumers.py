@@ -40,6 +40,9 @@ class Extra(NamedTuple):
 
     def encode(self) -> bytes:
         """JSON."""
+        if not self.metadata and self.leader_epoch >= 0:
+            # What Java consumers send with every commit.
+            return b'{"version":1,"offset":%d,"leader_epoch":%d}' % (self.offset, self.leader_epoch)
         fields: dict[str, object] = {"version": 1, "offset": self.offset}
         if self.leader_epoch >= 0:
             fields["leader_epoch"] = self.leader_epoch

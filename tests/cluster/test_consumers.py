@@ -75,6 +75,7 @@ def test_extras_come_back(extra: Extra) -> None:
 
 def test_an_extra_says_only_what_there_is() -> None:
     assert Extra(5).encode() == b'{"version":1,"offset":5}'
+    assert Extra(5, 2).encode() == b'{"version":1,"offset":5,"leader_epoch":2}'
     assert Extra(5, 2, "m").encode() == b'{"version":1,"offset":5,"leader_epoch":2,"metadata":"m"}'
 
 

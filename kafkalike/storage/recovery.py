@@ -233,8 +233,16 @@ def _recover(path: str, loaded: Loaded, files: Files) -> None:
         if not _has_indexes(segment, names):
             segment.rebuild()
     loaded.producers = replay(path, segments[:first], loaded.start_offset, base, files)
-    for place in range(first, len(segments)):
+    place = first
+    while place < len(segments):
         segment = segments[place]
+        if place > first and segment.base_offset < loaded.end_offset:
+            # A roll that a crash interrupted; its segment is usually empty.
+            log.warning("%s begins inside the segment before it; setting it aside", segment.path)
+            _set_aside(path, segment, 0, files)
+            segment.delete()
+            del segments[place]
+            continue
         _save_snapshot(path, segment.base_offset, loaded.producers, files)
         torn = _recover_segment(segment, loaded, path)
         if loaded.end_offset < recovery_point:
@@ -245,6 +253,7 @@ def _recover(path: str, loaded: Loaded, files: Files) -> None:
                 later.delete()
             del segments[place + 1 :]
             break
+        place += 1
     if loaded.end_offset < recovery_point:
         # Offsets that were flushed may have been read: none is given out twice.
         segments.append(Segment(path, recovery_point, files))

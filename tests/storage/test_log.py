@@ -524,7 +524,7 @@ def test_the_log_agrees_with_a_list(tmp_path: Path) -> None:
         home = tmp_path
 
     case = Machine.TestCase
-    case.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+    case.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
     case().runTest()
 
 

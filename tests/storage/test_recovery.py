@@ -23,9 +23,8 @@ def crashed(path: Path, batches: int = 15, config: LogConfig = CONFIG) -> tuple[
     """A log that was not closed; where its batches end, in bytes of the last segment, and its offsets there."""
     log = Log.create(str(path), "t", 0, b"i" * 16, config, NOW)
     for n in range(batches):
-        data = a_batch(1 + n % 3, NOW + n, producer_id=5, producer_epoch=0, base_sequence=0) if n == 0 else a_batch(
-            1 + n % 3, NOW + n
-        )  # fmt: skip
+        fields = {"producer_id": 5, "producer_epoch": 0, "base_sequence": 0} if n == 0 else {}
+        data = a_batch(1 + n % 3, NOW + n, **fields)
         log.append(data, n // 5, NOW)
     active = log._active
     ends = [0, *(found.position + found.size for found in active.batches(0))]
@@ -217,6 +216,15 @@ def test_an_interrupted_compaction_is_finished(tmp_path: Path) -> None:
     assert [0, *bases[2:]] == recovery.numbered(os.listdir(path), ".log")
     assert expected == contents(log)
     assert not [p for p in path.iterdir() if p.name.endswith((".swap", ".cleaned"))]
+
+
+def test_a_segment_inside_another_is_set_aside(tmp_path: Path) -> None:
+    path, _, offsets = crashed(tmp_path / "t-0", 4)
+    assert [0] == recovery.numbered(os.listdir(path), ".log")
+    (path / f"{offsets[2]:020d}.log").touch()
+    log = opened(path)
+    assert offsets[-1] == log.log_end_offset
+    assert [0] == recovery.numbered(os.listdir(path), ".log")
 
 
 def test_a_log_below_its_start_begins_there_again(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import random
 import socket
 from typing import Any
 
-from twisted.internet import defer
+from twisted.internet import defer, task
 from twisted.internet.defer import Deferred
 
 from kafkalike.broker.dispatch import Dispatch
@@ -37,6 +37,7 @@ from zk.client import ConnectTimeout, NoNode, ZkClient
 log = logging.getLogger("kafka.server.KafkaServer")
 
 HAND_OVER_SECONDS = 10  # for one answer to ControlledShutdown
+DOUBT_SECONDS = 1.0  # in which a dead leader should have been replaced
 SESSION_FILE = ".zookeeper-session"  # beside the logs of the first directory
 
 
@@ -65,6 +66,7 @@ class Broker:
         self.groups: Any = None
         self.producer_ids: Any = None
         self.listeners: list[Listener] = []
+        self._keeping: Any = None
         self._dispatch = Dispatch(self)
         self._loaded = False
 
@@ -103,12 +105,18 @@ class Broker:
         self._bind()
         self.membership.endpoints = self._advertised()
         self.membership.on_registered(self._registered)
-        self.controller = Controller(self.zk, self.broker_id, config, self.send, self.reactor, self.membership)
+        self.controller = Controller(
+            self.zk, self.broker_id, config, self.send, self.reactor, self.membership, self.peers
+        )
+        self.peers.lost = self._connection_lost
+        self._keeping = task.LoopingCall(self._keep_connections)
+        self._keeping.clock = self.reactor
         self.producer_ids = ProducerIds(self.ask_controller, self.broker_id, lambda: self.membership.broker_epoch)
         self.groups = Groups(self)
         await self.membership.register(self.broker_id)
         self.replicas.start()
         await self.controller.start()
+        self._keeping.start(1.0)
         await defer.maybeDeferred(self.groups.start)
         for listener in self.listeners:
             listener.accept()
@@ -186,6 +194,26 @@ class Broker:
         gone = old.brokers.keys() - new.brokers.keys()
         if gone:
             self.replicas.brokers_gone(gone)
+        self._keep_connections()
+
+    def _keep_connections(self) -> None:
+        """A connection to each broker tells at once when it dies."""
+        for broker_id in self.metadata.image.brokers:
+            if broker_id != self.broker_id:
+                self.peers.keep(broker_id)
+
+    def _connection_lost(self, broker_id: int, was_connected: bool) -> None:
+        self.controller.connection_lost(broker_id, was_connected)
+        if not was_connected:
+            return
+
+        def heard(refused: Any) -> None:
+            if refused is not True:
+                self.metadata.trust(broker_id)
+
+        self.metadata.doubt(broker_id)
+        self.peers.refuses(broker_id).addBoth(heard)
+        self.reactor.callLater(DOUBT_SECONDS, self.metadata.trust, broker_id)
 
     # Stopping
 
@@ -202,6 +230,8 @@ class Broker:
             await defer.maybeDeferred(self.groups.stop)
         if self._loaded:
             await self.replicas.stop()
+        if self._keeping is not None and self._keeping.running:
+            self._keeping.stop()
         if self.peers is not None:
             self.peers.close()
         if self.controller is not None:

@@ -6,12 +6,14 @@ request goes there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 
 from kafkalike.cluster.cache import MetadataCache
 from kafkalike.config import Config
+from kafkalike.net import probe
 from kafkalike.net.peer import Peer
 from kafkalike.protocol import messages
 
@@ -28,6 +30,7 @@ class Peers:
         self._reactor = reactor
         self._listener = config.inter_broker_listener
         self._peers: dict[tuple[str, int], Peer] = {}
+        self.lost: Callable[[int, bool], None] = lambda broker_id, was_connected: None
 
     def knows(self, broker_id: int) -> bool:
         """Whether the metadata have the broker's address."""
@@ -42,6 +45,24 @@ class Peers:
         message = messages.of(request)
         return self._send(CONTROL, broker_id, message, message.VERSIONS[1], request, endpoint)
 
+    def keep(self, broker_id: int) -> None:
+        """Sees to it that there is a connection for control requests, so that `lost` tells when the broker dies."""
+        address = self._address(broker_id, None)
+        if address is not None:
+            self._peer(CONTROL, broker_id, address).open()
+
+    def refuses(self, broker_id: int, endpoint: Any = None) -> Deferred[bool]:
+        """Whether nobody listens where the broker was: see net/probe.py."""
+        address = self._address(broker_id, endpoint)
+        return succeed(False) if address is None else probe.refuses(self._reactor, *address)
+
+    def answers(self, broker_id: int, endpoint: Any = None) -> Deferred[bool]:
+        """Whether the broker answers."""
+        address = self._address(broker_id, endpoint)
+        if address is None:
+            return succeed(False)
+        return probe.answers(self._reactor, *address, str(self._broker_id))
+
     def close(self) -> None:
         """Ends every connection."""
         for peer in self._peers.values():
@@ -51,13 +72,19 @@ class Peers:
     def _send(
         self, purpose: str, broker_id: int, message: Any, version: int, request: Any, endpoint: Any
     ) -> Deferred[Any]:
-        if endpoint is None:
-            known = self._metadata.image.endpoint(broker_id, self._listener)
-            if known is None:
-                return fail(ConnectionError(f"the address of broker {broker_id} is not known"))
-            host, port = known[0], known[1]
-        else:
-            host, port = endpoint.host, endpoint.port
+        address = self._address(broker_id, endpoint)
+        if address is None:
+            return fail(ConnectionError(f"the address of broker {broker_id} is not known"))
+        return self._peer(purpose, broker_id, address).request(message, version, request)
+
+    def _address(self, broker_id: int, endpoint: Any) -> tuple[str, int] | None:
+        if endpoint is not None:
+            return endpoint.host, endpoint.port
+        known = self._metadata.image.endpoint(broker_id, self._listener)
+        return known[:2] if known is not None else None
+
+    def _peer(self, purpose: str, broker_id: int, address: tuple[str, int]) -> Peer:
+        host, port = address
         peer = self._peers.get((purpose, broker_id))
         if peer is None or (peer.host, peer.port) != (host, port):
             if peer is not None:
@@ -70,5 +97,6 @@ class Peers:
                 f"broker-{self._broker_id}-fetcher-0" if purpose == FETCH else str(self._broker_id),
                 self._config[timeout],
                 self._config["socket.connection.setup.timeout.ms"],
+                lambda was_connected, why: self.lost(broker_id, was_connected),
             )
-        return peer.request(message, version, request)
+        return peer

@@ -30,6 +30,7 @@ class MetadataCache:
         self.controller_epoch = 0
         self._waiting: dict[Deferred[bool], tuple[Predicate, Any]] = {}
         self._callbacks: list[Callable[[Image, Image], Any]] = []
+        self._doubted: set[int] = set()
 
     def apply(self, request: Any) -> None:
         """Takes an UpdateMetadata request over, tells the listeners, then answers who waited for its effect."""
@@ -39,6 +40,10 @@ class MetadataCache:
                 callback(old, self.image)
             except Exception:
                 log.exception("listener of the cluster's metadata")
+        self._doubted &= self.image.brokers.keys()
+        self._wake()
+
+    def _wake(self) -> None:
         for answer, (predicate, timer) in list(self._waiting.items()):
             if answer in self._waiting and predicate(self.image):
                 del self._waiting[answer]
@@ -56,6 +61,29 @@ class MetadataCache:
             timer = self._reactor.callLater(timeout_ms / 1000, self._expire, answer)
             self._waiting[answer] = (predicate, timer)
         return answer
+
+    # A broker whose connection has just ended may be dead. Clients that lost theirs ask at once who leads now: the
+    # truth is a moment away, and who is told the old one may not ask again for a second.
+
+    def doubt(self, broker_id: int) -> None:
+        """The broker may be dead; until `trust`, or until the controller says so."""
+        if broker_id in self.image.brokers:
+            self._doubted.add(broker_id)
+
+    def trust(self, broker_id: int) -> None:
+        """The broker is alive, or nobody knows."""
+        if broker_id in self._doubted:
+            self._doubted.discard(broker_id)
+            self._wake()
+
+    def settled(self, timeout_ms: int) -> Deferred[bool]:
+        """True as soon as nobody who is doubted leads anything."""
+        return self.wait(self._is_sure, timeout_ms)
+
+    def _is_sure(self, image: Image) -> bool:
+        return not self._doubted or not any(
+            state.leader in self._doubted for topic in image.topics.values() for state in topic.partitions.values()
+        )
 
     def on_change(self, callback: Callable[[Image, Image], Any]) -> None:
         """Calls `callback(old, new)` after each change."""

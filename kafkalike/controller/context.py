@@ -77,6 +77,8 @@ class Context:
     unclean_by_default: bool = False
     deletion_enabled: bool = True
     brokers: dict[int, LiveBroker] = field(default_factory=dict)
+    # Registered, and presumed dead: nobody listens at their addresses. They are not among `brokers`.
+    presumed_dead: dict[int, LiveBroker] = field(default_factory=dict)
     shutting_down: set[int] = field(default_factory=set)
     # Replicas on a log directory that has failed, by broker.
     offline_replicas: dict[int, set[Partition]] = field(default_factory=dict)

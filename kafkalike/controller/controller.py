@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, ensureDeferred
 
@@ -19,7 +19,7 @@ from kafkalike.cluster import znodes
 from kafkalike.cluster.membership import Membership, random_uuid
 from kafkalike.cluster.znodes import BrokerNode, ControllerEpoch, ControllerNode, Garbage
 from kafkalike.controller import changes, effects, failover
-from kafkalike.controller.context import Context, Partition, Replica
+from kafkalike.controller.context import Context, LiveBroker, Partition, Replica
 from kafkalike.controller.effects import CreateNode, DeleteNode, Node, SetNode, Steps, Superseded, Written
 from kafkalike.controller.outbox import Outbox
 from kafkalike.errors import Error, KafkaError
@@ -47,6 +47,8 @@ log = logging.getLogger(__name__)
 # Fenced operations that travel in one multi; each is sent by itself when one of them cannot be done.
 GROUP = 32
 RETRY_SECONDS = 5.0
+# Between two questions to a broker that is presumed dead.
+ASK_SECONDS = 0.25
 
 ERRORS: dict[type[Exception], str] = {
     NoNode: effects.NO_NODE,
@@ -54,6 +56,16 @@ ERRORS: dict[type[Exception], str] = {
     BadVersion: effects.BAD_VERSION,
     NotEmpty: effects.NOT_EMPTY,
 }
+
+
+class Reach(Protocol):
+    """What can be asked about other brokers; `endpoint` has host and port, None means the one in the metadata."""
+
+    def refuses(self, broker_id: int, endpoint: Any = None) -> Deferred[bool]:
+        """Whether nobody listens there."""
+
+    def answers(self, broker_id: int, endpoint: Any = None) -> Deferred[bool]:
+        """Whether the broker answers."""
 
 
 class Controller:
@@ -67,9 +79,10 @@ class Controller:
         send: Callable[[int, Any], Any],
         reactor: Any = None,
         membership: Membership | None = None,
+        reach: Reach | None = None,
     ) -> None:
         """`send(broker_id, request)` gives a Deferred of the response. With a membership it stands for election only
-        while this broker is registered."""
+        while this broker is registered. `reach` tells of a broker whether anybody is there."""
         if reactor is None:
             from twisted.internet import reactor
         self._zk = zk
@@ -78,6 +91,9 @@ class Controller:
         self._send = send
         self._reactor = reactor
         self._membership = membership
+        self._reach = reach
+        self._probing: set[int] = set()
+        self._elected_at = -1  # the zxid of the present controller's election
         self._term: recipes.Term | None = None
         self._context: Context | None = None
         self._outbox: Outbox | None = None
@@ -180,8 +196,10 @@ class Controller:
             self._enqueue("elect", self._elect)
 
     def _controller_changed(self, data: bytes | None, stat: Any) -> None:
-        self.controller_id = -1
+        self.controller_id = self._elected_at = -1
         if stat is not None:
+            # A persistent one belongs to a migration, and is nobody's to delete.
+            self._elected_at = stat.czxid if stat.ephemeralOwner else -1
             try:
                 self.controller_id = ControllerNode.decode(data).broker_id
             except Garbage as error:
@@ -190,6 +208,73 @@ class Controller:
             self._resign(f"the controller is now {self.controller_id}")
         if stat is None or stat.ephemeralOwner == self._zk.session_id:
             self._enqueue("elect", self._elect)
+
+    # Deaths.
+
+    def connection_lost(self, broker_id: int, was_connected: bool) -> None:
+        """A connection to another broker ended, or could not be made: it may be dead. The controller looks after all;
+        the others look after the controller, if they had a connection to it."""
+        if self._reach is None or self._stopped or broker_id in self._probing:
+            return
+        context = self._context
+        if context is not None and broker_id in context.brokers:
+            epoch = context.brokers[broker_id].epoch
+            dead: Callable[[], Any] = lambda: self._ring(  # noqa: E731
+                ("presumed", broker_id), lambda context: failover.presume_dead(context, broker_id, epoch)
+            )
+            endpoint = self._endpoint(context.brokers[broker_id])
+        elif context is None and was_connected and broker_id == self.controller_id and self._elected_at >= 0:
+            elected_at, endpoint = self._elected_at, None
+            dead = lambda: ensureDeferred(self._depose(broker_id, elected_at))  # noqa: E731
+        else:
+            return
+
+        def heard(refused: Any) -> None:
+            self._probing.discard(broker_id)
+            if refused is True and not self._stopped:
+                dead()
+
+        self._probing.add(broker_id)
+        self._reach.refuses(broker_id, endpoint).addBoth(heard)
+
+    async def _depose(self, broker_id: int, elected_at: int) -> None:
+        """Deletes the /controller of a dead controller, so that another one is elected before its session ends."""
+        try:
+            found = await recipes.get_or_none(self._zk, ControllerNode.PATH)
+            counter = await recipes.get_or_none(self._zk, ControllerEpoch.path)
+            # Both were written by one multi. Whoever was elected since has another zxid, and counted on.
+            if found is None or counter is None or not (found[1].czxid == counter[1].mzxid == elected_at):
+                return
+            log.warning("the controller, broker %d, is dead: nobody listens at its address", broker_id)
+            await self._zk.multi([Check(ControllerEpoch.path, counter[1].version), Delete(ControllerNode.PATH)])
+        except (NoNode, BadVersion, ConnectionLoss, SessionExpired):
+            return
+
+    def _endpoint(self, broker: LiveBroker) -> Any:
+        listener = getattr(self._config, "inter_broker_listener", None)
+        return next((e for e in broker.node.endpoints if e.listener == listener), broker.node.endpoints[0])
+
+    async def _probe(self, term: recipes.Term, broker_ids: Sequence[int]) -> set[int]:
+        assert self._context is not None
+        if self._reach is None:
+            return set()
+        brokers = self._context.brokers
+        refused = await gather(self._reach.refuses(i, self._endpoint(brokers[i])) for i in broker_ids)
+        return {broker_id for broker_id, refuses in zip(broker_ids, refused, strict=True) if refuses}
+
+    def _await_answer(self, term: recipes.Term, broker_id: int, epoch: int) -> None:
+        """Asks until the broker answers, or is no longer presumed dead in this term."""
+        presumed = self._context.presumed_dead.get(broker_id) if self._context and self._term is term else None
+        if presumed is None or presumed.epoch != epoch or self._reach is None:
+            return
+
+        def heard(answers: Any) -> None:
+            if answers is True and self._term is term:
+                self._ring(("answers", broker_id), lambda context: failover.broker_answers(context, broker_id, epoch))
+            else:
+                self._reactor.callLater(ASK_SECONDS, self._await_answer, term, broker_id, epoch)
+
+        self._reach.answers(broker_id, self._endpoint(presumed)).addBoth(heard)
 
     # Terms.
 
@@ -293,6 +378,13 @@ class Controller:
             case effects.Disconnect(broker_id):
                 if self._outbox is not None:
                     self._outbox.disconnect(broker_id)
+            case effects.Probe(broker_ids):
+                return await self._probe(term, broker_ids)
+            case effects.AwaitAnswer(broker_ids):
+                for broker_id in broker_ids:
+                    if self._context is not None and broker_id in self._context.presumed_dead:
+                        epoch = self._context.presumed_dead[broker_id].epoch
+                        self._reactor.callLater(ASK_SECONDS, self._await_answer, term, broker_id, epoch)
             case effects.Send(requests):
                 for broker_id, request in requests:
                     if self._outbox is not None:

@@ -122,13 +122,27 @@ class Disconnect:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """Looks whether somebody listens where these brokers are. Outcome: the set of ids where nobody does."""
+
+    broker_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitAnswer:
+    """Asks brokers that are presumed dead again and again; an answer comes back as an event. Outcome: None."""
+
+    broker_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Queues control requests, in order. Outcome: None; answers that matter come back as events of their own."""
 
     requests: list[tuple[int, Any]]
 
 
-Effect = Read | Children | Write | PutFeatures | Listen | Ignore | Connect | Disconnect | Send
+Effect = Read | Children | Write | PutFeatures | Listen | Ignore | Connect | Disconnect | Probe | AwaitAnswer | Send
 
 T = TypeVar("T")
 Steps = Generator[Effect, Any, T]

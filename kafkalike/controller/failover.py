@@ -26,12 +26,14 @@ from kafkalike.cluster.znodes import (
 from kafkalike.controller.changes import NewId, load_topics, moved, resume_deletions
 from kafkalike.controller.context import Context, Leadership, LiveBroker, Partition, PartitionState, ReplicaState
 from kafkalike.controller.effects import (
+    AwaitAnswer,
     Children,
     Connect,
     DeleteNode,
     Disconnect,
     Ignore,
     Listen,
+    Probe,
     PutFeatures,
     Read,
     Steps,
@@ -60,8 +62,13 @@ def take_over(context: Context, new_id: NewId) -> Steps[None]:
     yield from _forget_notifications(LOG_DIR_EVENTS)
     yield from _forget_notifications(ISR_CHANGES)
 
-    for broker_id, broker in (yield from _read_brokers()).items():
-        context.brokers[broker_id] = broker
+    context.brokers = yield from _read_brokers()
+    refusing = yield Probe(tuple(sorted(context.brokers.keys() - {context.controller_id})))
+    for broker_id in sorted(refusing):
+        context.presumed_dead[broker_id] = context.brokers.pop(broker_id)
+        log.warning("broker %d is registered, and nobody listens at its address: presumed dead", broker_id)
+    if refusing:
+        yield AwaitAnswer(tuple(sorted(refusing)))
     (topics,) = yield Children([TOPICS])
     partitions = yield from load_topics(context, sorted(topics), new_id)
     yield Listen(nodes=tuple(BrokerNode.path(broker_id) for broker_id in sorted(context.brokers)))
@@ -182,9 +189,19 @@ def elect_where_needed(context: Context) -> Steps[None]:
 def brokers_changed(context: Context) -> Steps[None]:
     """The children of /brokers/ids are others. A broker that is there with a newer czxid was away in between."""
     found = yield from _read_brokers()
+    buried = []
+    for broker_id, presumed in list(context.presumed_dead.items()):
+        if broker_id in found and found[broker_id].epoch == presumed.epoch:
+            del found[broker_id]
+        else:
+            del context.presumed_dead[broker_id]
+            buried.append(broker_id)
     new = sorted(found.keys() - context.brokers.keys())
     dead = sorted(context.brokers.keys() - found.keys())
     bounced = sorted(i for i in found.keys() & context.brokers.keys() if found[i].epoch > context.brokers[i].epoch)
+    if buried:
+        # What a presumption does not allow may be allowed now.
+        yield from elect_where_needed(context)
     if not (new or dead or bounced):
         return
     log.info("brokers: new %s, gone %s, back %s", new, dead, bounced)
@@ -205,6 +222,30 @@ def brokers_changed(context: Context) -> Steps[None]:
         for broker_id in dead:
             del context.brokers[broker_id]
         yield from _brokers_failed(context, dead)
+
+
+def presume_dead(context: Context, broker_id: int, epoch: int) -> Steps[None]:
+    """Nobody listens any more where a broker was: it is treated as dead, though its session may last for a while,
+    until it answers again or its registration is another. Only an unclean election is not made for that."""
+    known = context.brokers.get(broker_id)
+    if known is None or known.epoch != epoch or broker_id == context.controller_id:
+        return
+    log.warning("broker %d is presumed dead: its connection ended and nobody listens at its address", broker_id)
+    yield Disconnect(broker_id)
+    context.presumed_dead[broker_id] = context.brokers.pop(broker_id)
+    yield from _brokers_failed(context, [broker_id])
+    yield AwaitAnswer((broker_id,))
+
+
+def broker_answers(context: Context, broker_id: int, epoch: int) -> Steps[None]:
+    """A broker that was presumed dead is not."""
+    presumed = context.presumed_dead.get(broker_id)
+    if presumed is None or presumed.epoch != epoch:
+        return
+    log.info("broker %d, presumed dead, answers", broker_id)
+    context.brokers[broker_id] = context.presumed_dead.pop(broker_id)
+    yield Connect(broker_id)
+    yield from _brokers_started(context, [broker_id])
 
 
 def _brokers_started(context: Context, broker_ids: Sequence[int]) -> Steps[None]:

@@ -105,7 +105,8 @@ def offline_strategy(context: Context, partitions: Iterable[Partition], unclean:
             context.replicas_of(partition),
             state.isr,
             lambda r: context.is_online(r, partition),
-            unclean or partition[0] in allowed,
+            # A presumption is no reason to lose records.
+            (unclean or partition[0] in allowed) and context.presumed_dead.keys().isdisjoint(state.isr),
         )
 
     return choose

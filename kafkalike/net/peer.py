@@ -104,6 +104,11 @@ class Peer:
             self._connect()
         return answer
 
+    def open(self) -> None:
+        """Connects, though there is nothing to send: so that the end of the connection is noticed."""
+        if not self._closed and self._wire is None:
+            self._connect()
+
     def close(self) -> None:
         """Ends the connection; what is under way fails."""
         self._closed = True
@@ -142,7 +147,10 @@ class Peer:
     def _connect(self) -> None:
         if self._connecting is not None:
             return
-        endpoint = HostnameEndpoint(self._reactor, self.host, self.port, timeout=self._connect_timeout)
+        # A refusal is reported when another address of the name could be tried: do not wait 0.3 s for that.
+        endpoint = HostnameEndpoint(
+            self._reactor, self.host, self.port, timeout=self._connect_timeout, attemptDelay=0.02
+        )
         self._connecting = connectProtocol(endpoint, _Wire(self))
         self._connecting.addCallbacks(self._connected, self._refused)
 

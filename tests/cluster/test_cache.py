@@ -62,3 +62,34 @@ def test_who_is_woken_may_wait_again() -> None:
     assert [] == seen
     cache.apply(controller(2))
     assert [True] == seen
+
+
+def led(leader: int, brokers: tuple[int, ...]) -> um.Request:
+    state = um.UpdateMetadataPartitionState(topic_name="t", leader=leader)
+    topic = um.UpdateMetadataTopicState(topic_name="t", topic_id=b"t" * 16, partition_states=[state])
+    live = [um.UpdateMetadataBroker(id=broker_id) for broker_id in brokers]
+    return um.Request(controller_id=1, topic_states=[topic], live_brokers=live)
+
+
+def test_an_answer_can_wait_until_nobody_who_is_doubted_leads() -> None:
+    clock = Clock()
+    cache = MetadataCache("", clock)
+    cache.apply(led(2, (1, 2)))
+    assert cache.settled(500).result is True  # type: ignore[attr-defined]
+    for end in ("replaced", "gone", "trusted", "late"):
+        cache.apply(led(2, (1, 2)))
+        cache.doubt(2)
+        cache.doubt(9)
+        waiting = cache.settled(500)
+        assert not waiting.called
+        if end == "replaced":
+            cache.apply(led(1, (1, 2)))
+        elif end == "gone":
+            cache.apply(led(2, (1,)))
+        elif end == "trusted":
+            cache.trust(2)
+        else:
+            clock.advance(0.5)
+        assert (end != "late") is waiting.result  # type: ignore[attr-defined]
+        cache.trust(2)
+    assert [] == clock.getDelayedCalls()

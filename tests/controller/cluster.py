@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred, fail
+from twisted.internet.defer import Deferred, ensureDeferred, fail, succeed
 
 from kafkalike.cluster.cache import MetadataCache
 from kafkalike.cluster.membership import Membership
@@ -62,7 +62,7 @@ class Member:
         self.membership = Membership(zk, config, [endpoint])
         self.replicas = Replicas()
         self.metadata = MetadataCache("", reactor)
-        self.controller = Controller(zk, broker_id, config, cluster.send, reactor, self.membership)
+        self.controller = Controller(zk, broker_id, config, cluster.send, reactor, self.membership, cluster)
         self.producer_ids = ProducerIds(self.ask_controller, broker_id, lambda: self.membership.broker_epoch)
 
     def ask_controller(self, request: Any) -> Deferred[Any]:
@@ -91,6 +91,8 @@ class Cluster:
     def __init__(self, clients: Clients) -> None:
         self.clients = clients
         self.members: dict[int, Member] = {}
+        # Registered, and nobody listens there.
+        self.refusing: set[int] = set()
 
     async def add(self, broker_id: int, **keys: Any) -> Member:
         """Starts a broker and waits until it knows that it is one."""
@@ -102,6 +104,14 @@ class Cluster:
         await member.start()
         await until(lambda: broker_id in member.metadata.image.brokers)
         return member
+
+    def refuses(self, broker_id: int, endpoint: Any = None) -> Deferred[bool]:
+        """As if the address had been tried."""
+        return succeed(broker_id in self.refusing)
+
+    def answers(self, broker_id: int, endpoint: Any = None) -> Deferred[bool]:
+        """As if ApiVersions had been asked for."""
+        return succeed(broker_id not in self.refusing)
 
     def send(self, broker_id: int, request: Any) -> Deferred[Any] | Any:
         member = self.members.get(broker_id)

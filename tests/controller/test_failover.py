@@ -7,9 +7,9 @@ import json
 import pytest
 
 from kafkalike.cluster.znodes import BrokerNode, Endpoint, PartitionNode
-from kafkalike.controller import failover
+from kafkalike.controller import changes, failover
 from kafkalike.controller.context import PartitionState, ReplicaState
-from kafkalike.controller.effects import Children, Connect, Listen, PutFeatures, Read, Send, Superseded, Write
+from kafkalike.controller.effects import Children, Connect, Listen, Probe, PutFeatures, Read, Send, Superseded, Write
 from tests.controller.world import Crash, World
 from tests.oracle import znodes_golden as golden
 
@@ -31,7 +31,7 @@ def test_the_order_of_a_take_over() -> None:
     assert [
         Read, PutFeatures, Listen,  # features; listening comes before the reads
         Children, Write, Children, Write,  # old notifications
-        Children, Read,  # brokers
+        Children, Read, Probe,  # brokers
         Children, Listen, Read, Listen, Read,  # topics, their nodes, brokers' nodes, states
         Connect, Children, Send,  # channels, deletions, and everybody hears who is alive
         Send, Write, Send,  # replicas; then partitions
@@ -287,3 +287,76 @@ def test_a_fail_over_that_is_cut_off_anywhere_is_ended_by_the_next_controller(st
     assert [[1, 2], [2]] == [world.state("t", p)["isr"] for p in (0, 1)]
     assert -1 == world.state("t", 2)["leader"]
     assert {("t", 2)} == set(context.partitions_in(PartitionState.OFFLINE))
+
+
+# Plain death.
+
+
+def test_nobody_at_its_address_means_dead_until_it_answers_or_is_registered_anew() -> None:
+    world = world_of(1, 2, 3)
+    world.topic("t", {0: (2, 1, 3)})
+    context = world.controller()
+    world.letters()
+    epoch = context.brokers[2].epoch
+    world.perform(failover.presume_dead(context, 2, epoch))
+    assert {"leader": 1, "isr": [1, 3]}.items() <= world.state("t", 0).items()
+    assert {2} == world.awaited and 2 not in world.connected
+    assert not any(">2" in letter for letter in world.letters())
+    # It is registered still, and that changes nothing.
+    world.perform(failover.brokers_changed(context))
+    assert [] == world.letters() and {1, 3} == set(context.brokers)
+    world.perform(failover.broker_answers(context, 2, epoch - 1))
+    assert [2] == list(context.presumed_dead)
+    world.perform(failover.broker_answers(context, 2, epoch))
+    assert {1, 2, 3} == set(context.brokers) == world.connected and {} == context.presumed_dead
+    assert any(letter.startswith("LAI>2 t-0:1[1,3]") for letter in world.letters())
+    world.perform(failover.presume_dead(context, 2, epoch))
+    world.broker(2)
+    world.letters()
+    world.perform(failover.brokers_changed(context))
+    assert {1, 2, 3} == set(context.brokers) and {} == context.presumed_dead
+    assert any(letter.startswith("LAI>2 t-0:1[1,3]") for letter in world.letters())
+
+
+def test_a_presumption_is_about_one_life_and_never_about_the_controller_itself() -> None:
+    world = world_of(1, 2)
+    world.topic("t", {0: (2, 1), 1: (1, 2)})
+    context = world.controller()
+    world.letters()
+    world.perform(failover.presume_dead(context, 2, context.brokers[2].epoch - 1))
+    world.perform(failover.presume_dead(context, 1, context.brokers[1].epoch))
+    world.perform(failover.presume_dead(context, 9, 1))
+    assert {1, 2} == set(context.brokers) and [] == world.letters()
+
+
+def test_no_unclean_election_is_made_on_a_presumption() -> None:
+    world = world_of(1, 2)
+    world.topic("loose", {0: (2, 1)}, {"unclean.leader.election.enable": "true"})
+    context = world.controller()
+    world.put(PartitionNode.path("loose", 0), PartitionNode(2, 3, (2,), 1).encode())
+    context = world.controller(epoch=2)
+    world.perform(failover.presume_dead(context, 2, context.brokers[2].epoch))
+    assert {"leader": -1, "isr": [2]}.items() <= world.state("loose", 0).items()
+    # Not by a successor either, which looks for itself.
+    world.refusing = {2}
+    context = world.controller(epoch=3)
+    assert {"leader": -1, "isr": [2]}.items() <= world.state("loose", 0).items()
+    assert [2] == list(context.presumed_dead)
+    world.remove("/brokers/ids/2")
+    world.perform(failover.brokers_changed(context))
+    assert {"leader": 1, "isr": [1], "leader_recovery_state": 1}.items() <= world.state("loose", 0).items()
+    assert {} == context.presumed_dead
+
+
+def test_a_new_controller_gives_no_leadership_to_who_is_not_there() -> None:
+    world = world_of(1, 2)
+    world.topic("t", {0: (2, 1)})
+    world.refusing = {2}
+    context = world.controller()
+    assert {"leader": 1, "isr": [1]}.items() <= world.state("t", 0).items()
+    assert {1} == world.connected and {2} == world.awaited
+    # New partitions neither.
+    world.topic("u", {0: (2, 1)})
+
+    world.perform(changes.topics_changed(context, world.new_id))
+    assert {"leader": 1, "isr": [1]}.items() <= world.state("u", 0).items()

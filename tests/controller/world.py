@@ -21,6 +21,7 @@ from kafkalike.controller.effects import (
     NO_NODE,
     NODE_EXISTS,
     NOT_EMPTY,
+    AwaitAnswer,
     Children,
     Connect,
     CreateNode,
@@ -29,6 +30,7 @@ from kafkalike.controller.effects import (
     Ignore,
     Listen,
     Node,
+    Probe,
     PutFeatures,
     Read,
     Send,
@@ -56,6 +58,8 @@ class World:
         self.listening: set[str] = set()
         self.connected: set[int] = set()
         self.sent: list[tuple[int, Any]] = []
+        self.refusing: set[int] = set()
+        self.awaited: set[int] = set()
         self.crash_after: int | None = None
         for path in TOP_LEVEL:
             self.put(path)
@@ -171,6 +175,10 @@ class World:
                 self.connected.add(broker_id)
             case Disconnect(broker_id):
                 self.connected.discard(broker_id)
+            case Probe(broker_ids):
+                return self.refusing & set(broker_ids)
+            case AwaitAnswer(broker_ids):
+                self.awaited |= set(broker_ids)
             case Send(requests):
                 assert {broker_id for broker_id, _ in requests} <= self.connected
                 self.sent += requests

@@ -20,6 +20,8 @@ from zk.client import gather
 
 # How long an answer waits for a topic that it had to create.
 CREATION_WAIT_MS = 1000
+# How long an answer waits while it is found out whether a leader has died.
+DOUBT_WAIT_MS = 500
 # Bits of the operations that exist for a topic and for the cluster: without an authorizer everybody may do them all.
 TOPIC_OPERATIONS = sum(1 << code for code in (3, 4, 5, 6, 7, 8, 10, 11))
 CLUSTER_OPERATIONS = sum(1 << code for code in (5, 7, 8, 9, 10, 11, 12))
@@ -28,6 +30,7 @@ CLUSTER_OPERATIONS = sum(1 << code for code in (5, 7, 8, 9, 10, 11, 12))
 async def metadata(broker: Any, call: Any) -> Any:
     """Answers, creating what is to be created first."""
     request, version = call.request, call.version
+    await broker.metadata.settled(DOUBT_WAIT_MS)
     everything = request.topics is None or (version == 0 and not request.topics)
     asked = [] if everything else request.topics
     for topic in asked:

@@ -69,7 +69,7 @@ class Offsets:
     # Reading.
 
     async def read(self, group: str, keys: Sequence[Key]) -> list[Committed]:
-        """The offsets of these partitions, in order; COORDINATOR_NOT_AVAILABLE when ZooKeeper does not answer."""
+        """The offsets of these partitions, in order; COORDINATOR_LOAD_IN_PROGRESS when ZooKeeper does not answer."""
         self._sync()
         answers = [self._get(consumers.offset_path(group, *key)) for key in keys]
         answers += [self._get(consumers.extra_path(group, *key)) for key in keys]
@@ -110,7 +110,11 @@ class Offsets:
         return {key: stat.mtime for key, stat in zip(keys, stats, strict=True) if stat is not None}
 
     async def in_time(self, answer: Any) -> Any:
-        """The answer, or COORDINATOR_NOT_AVAILABLE if ZooKeeper takes longer than a commit may take."""
+        """The answer, or COORDINATOR_LOAD_IN_PROGRESS if ZooKeeper takes longer than a commit may take.
+
+        That is the one error of OffsetFetch after which every client asks again: librdkafka gives its partitions up
+        for COORDINATOR_NOT_AVAILABLE and NOT_COORDINATOR, which Apache's broker never answers here while it leads.
+        """
         waiting: Deferred[Any] = Deferred()
         timer = self._reactor.callLater(self._timeout, _give_up, waiting)
 
@@ -123,7 +127,7 @@ class Offsets:
         try:
             return await waiting
         except (ConnectionLoss, SessionExpired, ConnectionClosed):
-            raise KafkaError(Error.COORDINATOR_NOT_AVAILABLE) from None
+            raise KafkaError(Error.COORDINATOR_LOAD_IN_PROGRESS) from None
 
     # Removing.
 
@@ -281,7 +285,7 @@ class Offsets:
 
 
 def _give_up(waiting: "Deferred[Any]") -> None:
-    waiting.errback(KafkaError(Error.COORDINATOR_NOT_AVAILABLE))
+    waiting.errback(KafkaError(Error.COORDINATOR_LOAD_IN_PROGRESS))
 
 
 def _data(found: tuple[bytes | None, Any]) -> bytes | None:

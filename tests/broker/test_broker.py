@@ -109,3 +109,31 @@ def test_a_broker_whose_session_expired_registers_again(started: Start, ensemble
         consumer.assign([TopicPartition(topic, 0, 0)])
         assert b"afterwards" == wait_until(lambda: consumer.poll(0.2)).value()
     assert "Traceback" not in broker.output()
+
+
+@pytest.mark.parametrize("session_timeout_ms", [1000, 30000])
+def test_a_reader_that_comes_while_zookeeper_hangs_reads_afterwards(
+    started: Start, ensemble: EmbeddedZooKeeper, tmp_path: Path, session_timeout_ms: int
+) -> None:
+    """Whether the broker keeps its session or not: the client asks for its offsets until it gets them."""
+    timeouts = {"zookeeper_session_timeout_ms": session_timeout_ms, "offsets_commit_timeout_ms": 500}
+    kafka = Kafka(started(Broker(tmp_path / "broker", ensemble.connect, **timeouts)), ensemble)
+    topic = kafka.create_topic("read", 1)
+    producer = Producer({"bootstrap.servers": kafka.bootstrap})
+    for value in ("first", "second"):
+        producer.produce(topic, value)
+    assert 0 == producer.flush(30)
+    config = {"bootstrap.servers": kafka.bootstrap, "group.id": "g", "auto.offset.reset": "earliest"}
+    with closing(Consumer(config | {"enable.auto.commit": False})) as consumer:
+        consumer.subscribe([topic])
+        message = wait_until(lambda: consumer.poll(0.2))
+        consumer.commit(message=message, asynchronous=False)
+    assert ensemble.process is not None
+    with closing(Consumer(config)) as consumer:
+        os.kill(ensemble.process.pid, signal.SIGSTOP)
+        try:
+            consumer.subscribe([topic])
+            assert consumer.poll(2.5) is None
+        finally:
+            os.kill(ensemble.process.pid, signal.SIGCONT)
+        assert b"second" == wait_until(lambda: consumer.poll(0.2)).value()

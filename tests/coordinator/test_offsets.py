@@ -63,7 +63,7 @@ def test_without_zookeeper_reads_end_in_time() -> None:
     broker.zk.suspend()
     with pytest.raises(KafkaError) as raised:
         read(broker, "g", ("t", 0))
-    assert raised.value.error is Error.COORDINATOR_NOT_AVAILABLE
+    assert raised.value.error is Error.COORDINATOR_LOAD_IN_PROGRESS
 
 
 def test_the_keys_of_a_group() -> None:

@@ -93,7 +93,7 @@ def no_duplicates(evidence: Evidence) -> Iterator[str]:
 
 def realtime_order(evidence: Evidence) -> Iterator[str]:
     """C5: s₁.end < s₂.begin ⇒ o(s₁) < o(s₂)."""
-    for acknowledged in _by_partition(evidence.acknowledged()).values():
+    for acknowledged in _by_partition(s for s in evidence.acknowledged() if s.offset >= 0).values():
         by_end = sorted(acknowledged, key=lambda s: s.end)
         ended, highest = 0, None
         for s in sorted(acknowledged, key=lambda s: s.begin):

@@ -31,7 +31,10 @@ class Event(NamedTuple):
 
 
 class Send(NamedTuple):
-    """One value and what became of it. `end` is infinite while no outcome is known; `offset` is -1 without an ok."""
+    """One value and what became of it.
+
+    `end` is infinite while no outcome is known. `offset` is -1 when nobody told it.
+    """
 
     producer: str
     value: str

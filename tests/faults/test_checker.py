@@ -199,6 +199,12 @@ def test_what_acks_1_was_told_binds_nobody() -> None:
     assert [] == check(evidence)
 
 
+def test_an_acknowledgement_may_lack_its_offset() -> None:
+    sends = [Send("b", "b:5", 0, 7.0, 8.0, OK, -1), Send("b", "b:6", 0, 9.0, 9.5, OK, 4)]
+    assert {"C1"} == {v.property for v in check(with_(sends=sends))}
+    assert [] == check(with_(sends=sends, final={0: [*SHARED, (4, "b:6"), (5, "b:5")]}, high_watermarks={0: 4}))
+
+
 def test_records_above_the_high_watermark_bind_nobody() -> None:
     evidence = with_(replicas={(2, 0): replica(*(v for _, v in SHARED), "b:0", "x:1")})
     assert [] == check(evidence)

@@ -141,6 +141,7 @@ static int consume(char **a) {
             die("no messages for 30 s");
     }
     report(consumed, consumed_bytes, now() - start, 0, NULL, 0);
+    fflush(stdout);
     _exit(0); /* Stopping a consumer politely takes longer than the measurement. */
 }
 

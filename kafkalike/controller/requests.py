@@ -154,6 +154,9 @@ class Batch:
         ]
 
     def _live_brokers(self) -> list[Any]:
+        # Also who is registered and presumed dead. librdkafka drops a broker that is not in the metadata, and when its
+        # partitions get another leader in the same answer they are dropped with it, for a second.
+        brokers = self._context.brokers | self._context.presumed_dead
         return [
             update_metadata.UpdateMetadataBroker(
                 id=broker.id,
@@ -168,7 +171,7 @@ class Batch:
                     for endpoint in broker.node.endpoints
                 ],
             )
-            for _, broker in sorted(self._context.brokers.items())
+            for _, broker in sorted(brokers.items())
         ]
 
     def _stop_request(self, broker_id: int, partitions: dict[Partition, bool]) -> Any:

@@ -22,7 +22,14 @@ from tests.servers import Kafka, wait_until
 
 def consumer(kafka: Kafka, *topics: str, **config: Any) -> KafkaConsumer:
     defaults = {"auto_offset_reset": "earliest", "enable_auto_commit": False, "heartbeat_interval_ms": 300}
-    return KafkaConsumer(*topics, bootstrap_servers=kafka.bootstrap, **(defaults | config))
+    c = KafkaConsumer(bootstrap_servers=kafka.bootstrap, **(defaults | config))
+    if topics:
+        # A leader that assigns before it knows the partitions joins again, and now and then it then waits for ever
+        # (on Apache Kafka too).
+        for topic in topics:
+            assert c.partitions_for_topic(topic)
+        c.subscribe(topics)
+    return c
 
 
 def send(kafka: Kafka, topic: str, values: Iterable[bytes], **config: Any) -> list[Any]:

@@ -1,11 +1,12 @@
 #!/bin/bash
 # Everything, on a fresh Debian machine (12 or later) as root or with sudo: installs what the tests need, says so, and
 # runs them; pytest's summary comes last. Arguments go to pytest: bin/test.sh tests/storage -k roll
+# --faults adds the fault tests that take long: bin/test.sh --faults tests/faults
 # Apache Kafka's jars are kept in ~/.cache/kafkalike, or where KAFKALIKE_KAFKA_HOME says.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/machine.sh"
 
-packages python3-venv kcat zookeeper default-jre-headless
+packages python3-venv kcat zookeeper default-jre-headless iproute2 strace
 environment requirements-dev.txt
 
 export KAFKALIKE_KAFKA_HOME=${KAFKALIKE_KAFKA_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/kafkalike/kafka-3.9.1}

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -119,6 +119,8 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         if self.network:
             self.network.heal()
+        if self.zookeeper.running:
+            self.thaw_zookeeper()
         self._stack.close()
 
     def _kill_all(self) -> None:
@@ -157,6 +159,16 @@ class Cluster:
         """SIGCONT."""
         for number in numbers:
             self.signal(number, signal.SIGCONT)
+
+    def freeze_zookeeper(self) -> None:
+        """SIGSTOP."""
+        assert self.zookeeper.process is not None
+        os.killpg(self.zookeeper.process.pid, signal.SIGSTOP)
+
+    def thaw_zookeeper(self) -> None:
+        """SIGCONT."""
+        assert self.zookeeper.process is not None
+        os.killpg(self.zookeeper.process.pid, signal.SIGCONT)
 
     def signal(self, number: int, what: signal.Signals) -> None:
         process = self.brokers[number].process
@@ -312,10 +324,3 @@ def zookeeper_password(session: int) -> bytes:
         seed = (seed * MULTIPLIER + ADDEND) & MASK
         password += ((seed >> 16) & 0xFFFFFFFF).to_bytes(4, "little")
     return password
-
-
-@contextlib.contextmanager
-def settled(condition: Callable[[], bool], timeout: float, what: str) -> Iterator[None]:
-    """Does what it surrounds, then waits."""
-    yield
-    wait_until(condition, timeout, what)

@@ -14,6 +14,21 @@ from tests.faults.network import Network, require_namespaces
 from tests.faults.scenario import Scenario
 from tests.servers import ApacheBroker, Broker, DebianZooKeeper, EmbeddedZooKeeper, ZooKeeper
 
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without --faults those that take long are left out."""
+    if not config.getoption("--faults"):
+        left_out = [item for item in items if item.get_closest_marker("faults")]
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        # Machines with other work to do: what takes 40 s may take two minutes.
+        if item.get_closest_marker("timeout") is None and item.path.parent == HERE:
+            item.add_marker(pytest.mark.timeout(300))
+
 
 @pytest.fixture
 def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Scenario]]:

@@ -115,6 +115,21 @@ class Scenario:
         wait_until(enough, timeout, f"{count} acknowledgements in each of the partitions {wanted}")
         return time.monotonic() - began
 
+    def commits(self, count: int, timeout: float = 60) -> None:
+        """Waits for so many more acknowledged commits of the group."""
+
+        def done() -> int:
+            return sum(e.op == "commit" and e.kind == OK for e in list(self.history.events))
+
+        wanted = done() + count
+        wait_until(lambda: done() >= wanted, timeout, f"{count} commits")
+
+    def restart(self, *numbers: int) -> None:
+        """Starts brokers whose sessions may not have ended yet: as Apache's gives up then, it is given time."""
+        if self.cluster.kind == "apache":
+            wait_until(lambda: not set(numbers) & self.cluster.registered(), 60, "the end of their sessions")
+        self.cluster.start(*numbers)
+
     def hold(self, seconds: float) -> None:
         """Lets a fault last for as long as it takes to be noticed: a session timeout, a lag."""
         time.sleep(seconds)

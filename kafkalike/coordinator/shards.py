@@ -2,25 +2,27 @@
 
 A shard reads its partition's log when the broker becomes its leader, owns the groups that hash to it, performs what
 the group machine asks for (answers, records with acks=all, one timer per group), and sends commits and reads of
-offsets to ZooKeeper under its fence. Losing the leadership ends all of it at once.
+offsets to ZooKeeper under its fence; or to its own log, while the cluster has brokers that know no other place
+(mode.py). Losing the leadership ends all of it at once.
 
-Groups that have offsets but no members have no record in the log; they exist as znodes, and are shown as Empty.
-Called by broker/apis/.
+Groups that have offsets but no members have no record of their own in the log, and are shown as Empty. Called by
+broker/apis/.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from twisted.internet import task
 from twisted.internet.defer import Deferred
 
-from kafkalike.config import ConfigException
-from kafkalike.coordinator import records
+from kafkalike.coordinator import records, transfer
 from kafkalike.coordinator.commits import TOPIC, Commits, Done, Fence
 from kafkalike.coordinator.group import Effect, Group, Joined, Joining, Left, Limits, Persist, State, Synced
+from kafkalike.coordinator.logged import Logged
+from kafkalike.coordinator.mode import KAFKA, ZOOKEEPER, OffsetsMode
 from kafkalike.coordinator.offsets import Committed, Key, Offsets
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
@@ -67,14 +69,44 @@ class Served:
 
 
 class Shard:
-    """One partition of __consumer_offsets, led here since `leader_epoch`."""
+    """One partition of __consumer_offsets, led here since `leader_epoch`.
 
-    def __init__(self, index: int, leader_epoch: int, fence: Fence) -> None:
+    `mode` says where its groups' offsets are; None while they are being brought there, and nobody may ask for them.
+    """
+
+    def __init__(self, index: int, leader_epoch: int, fence: Fence, logged: Logged) -> None:
         self.index = index
         self.leader_epoch = leader_epoch
         self.fence = fence
+        self.logged = logged
         self.serving = Serving.LOADING
         self.groups: dict[str, Served] = {}
+        self.mode: str | None = None
+        self.moving = False
+        self._writing = 0
+        self._settled: list[Deferred[None]] = []
+
+    def counted(self, done: Done) -> Done:
+        """The same `done`, for a commit to ZooKeeper that settled() waits for."""
+        self._writing += 1
+
+        def answered(errors: list[Error]) -> None:
+            self._writing -= 1
+            done(errors)
+            if not self._writing:
+                waiting, self._settled = self._settled, []
+                for answer in waiting:
+                    answer.callback(None)
+
+        return answered
+
+    async def settled(self) -> None:
+        """Returns when no commit is under way, to either place."""
+        if self._writing:
+            answer: Deferred[None] = Deferred()
+            self._settled.append(answer)
+            await answer
+        await self.logged.settled()
 
 
 class Described(NamedTuple):
@@ -118,8 +150,6 @@ class Groups:
 
     def __init__(self, broker: Any) -> None:
         config = broker.config
-        if config.get("offsets.storage") == "kafka":
-            raise ConfigException("offsets.storage=kafka is not supported yet: offsets are kept in ZooKeeper")
         self._broker = broker
         self._reactor = broker.reactor
         self._replicas = broker.replicas
@@ -135,6 +165,7 @@ class Groups:
         self.shards: dict[int, Shard] = {}
         self.commits = Commits(broker.zk, broker.broker_id, self._timeout_ms, broker.reactor)
         self.offsets = Offsets(broker.zk, self.commits, self._timeout_ms, broker.reactor)
+        self.mode = OffsetsMode(broker.zk, self._mode_changed)
         self._cleanup = task.LoopingCall(self._expire_offsets)
         self._cleanup.clock = self._reactor
         self._stopped = False
@@ -144,6 +175,7 @@ class Groups:
         self._replicas.on_leadership(TOPIC, self._leadership)
         self._metadata.on_change(self._metadata_changed)
         self.commits.start()
+        self.mode.start()
 
     def start(self) -> None:
         """Begins the periodic removal of expired offsets."""
@@ -153,6 +185,7 @@ class Groups:
     def stop(self) -> None:
         """Ends every shard; whoever waits is sent to look for another coordinator."""
         self._stopped = True
+        self.mode.stop()
         if self._cleanup.running:
             self._cleanup.stop()
         for shard in list(self.shards.values()):
@@ -285,17 +318,26 @@ class Groups:
                 error = Error.ILLEGAL_GENERATION
         if shard is None or error is not Error.NONE:
             done([error] * len(offsets))
+        elif shard.mode == ZOOKEEPER:
+            self.commits.commit(shard.fence, group_id, offsets, shard.counted(done))
+        elif shard.mode == KAFKA:
+            shard.logged.commit(group_id, offsets, self._now_ms(), done)
         else:
-            self.commits.commit(shard.fence, group_id, offsets, done)
+            done([Error.COORDINATOR_LOAD_IN_PROGRESS] * len(offsets))
 
     def commit_unbound(self, group_id: str, offsets: Sequence[tuple[str, int, int, int, str]], done: Done) -> None:
         """OffsetCommit v0: any broker writes it, for any group."""
         self.commits.commit(None, group_id, offsets, done)
 
-    async def fetch(self, group_id: str, keys: Sequence[Key] | None) -> list[tuple[Key, Committed]]:
+    async def fetch(
+        self, group_id: str, keys: Sequence[Key] | None, require_stable: bool = False
+    ) -> list[tuple[Key, Committed]]:
         """OffsetFetch of these partitions, or of all there are; KafkaError for the whole group."""
-        self._shard(group_id)
+        self._settled_shard(group_id)
         await self._purged(None if keys is None else {topic for topic, _ in keys})
+        shard = self._settled_shard(group_id)
+        if shard.mode == KAFKA:
+            return shard.logged.fetch(group_id, keys, require_stable)
         wanted = await self.offsets.keys(group_id) if keys is None else keys
         found = await self.offsets.read(group_id, wanted)
         self._shard(group_id)
@@ -307,11 +349,12 @@ class Groups:
 
     async def delete_offsets(self, group_id: str, keys: Sequence[Key]) -> dict[Key, Error]:
         """OffsetDelete; KafkaError for the whole group."""
-        shard = self._named(group_id)
+        self._named(group_id)
+        shard = self._settled_shard(group_id)
         served = shard.groups.get(group_id)
         errors: dict[Key, Error] = {}
         if served is None:
-            if not await self.offsets.has_group(group_id):
+            if not shard.logged.of(group_id) and not await self.offsets.has_group(group_id):
                 raise KafkaError(Error.GROUP_ID_NOT_FOUND)
         elif not served.group.is_empty:
             if not served.group.is_consumer_group:
@@ -319,7 +362,7 @@ class Groups:
             errors = {key: Error.GROUP_SUBSCRIBED_TO_TOPIC for key in keys if served.group.subscribes(key[0])}
         free = [key for key in keys if key not in errors]
         if free:
-            await self.offsets.remove(shard.fence, group_id, free)
+            await self._remove(shard, group_id, free)
         return errors | dict.fromkeys(free, Error.NONE)
 
     # What tools ask.
@@ -335,6 +378,9 @@ class Groups:
                 described[group_id] = Described(group_id, error)
             elif group_id in shard.groups:
                 described[group_id] = _describe(shard.groups[group_id].group)
+            elif shard.mode == KAFKA:
+                state = State.EMPTY if shard.logged.of(group_id) else State.DEAD
+                described[group_id] = Described(group_id, Error.NONE, state.value)
             else:
                 unknown.append(group_id)
         try:
@@ -354,9 +400,11 @@ class Groups:
             for group_id, served in shard.groups.items():
                 group = served.group
                 found[group_id] = Listed(group_id, group.protocol_type or "", group.state.value)
-        if self.shards:
+            for group_id in shard.logged.all():
+                found.setdefault(group_id, Listed(group_id, "", State.EMPTY.value))
+        if any(shard.mode != KAFKA for shard in self.shards.values()):
             others = [each for each in await self.offsets.groups() if each not in found]
-            others = [each for each in others if self.status(each) is Error.NONE]
+            others = [each for each in others if self.status(each) is Error.NONE and not self._is_logged(each)]
             known = await self.offsets.has_offsets(others)
             found |= {
                 group_id: Listed(group_id, "", State.EMPTY.value)
@@ -367,12 +415,12 @@ class Groups:
         return Error.COORDINATOR_LOAD_IN_PROGRESS if loading else Error.NONE, list(found.values())
 
     async def delete(self, group_id: str) -> Error:
-        """DeleteGroups, one of them: its record and all of its znodes."""
+        """DeleteGroups, one of them: its record, its offsets and all of its znodes."""
         try:
-            shard = self._shard(group_id)
+            shard = self._settled_shard(group_id)
             served = shard.groups.get(group_id)
             if served is None:
-                await self.offsets.remove_group(shard.fence, group_id)
+                await self._remove_group(shard, group_id)
                 return Error.NONE
             return await self._delete(shard, served)
         except KafkaError as problem:
@@ -386,7 +434,7 @@ class Groups:
         if error is not Error.NONE:
             return error
         try:
-            await self.offsets.remove_group(shard.fence, group.group_id)
+            await self._remove_group(shard, group.group_id)
         except KafkaError as problem:
             if problem.error is not Error.GROUP_ID_NOT_FOUND:
                 if shard.groups.get(group.group_id) is served:
@@ -398,6 +446,24 @@ class Groups:
             self._append(shard, group.group_id, None, lambda _: None)
         log.info("Group %s is deleted", group.group_id)
         return Error.NONE
+
+    async def _remove(
+        self, shard: Shard, group_id: str, keys: Sequence[Key], not_after_ms: Mapping[Key, int] | None = None
+    ) -> int:
+        """Removes offsets wherever they are, so that none comes back with a change of mode; how many there were."""
+        logged = await shard.logged.remove(group_id, keys)
+        return max(logged, await self.offsets.remove(shard.fence, group_id, keys, not_after_ms))
+
+    async def _remove_group(self, shard: Shard, group_id: str) -> None:
+        """Removes everything but the group's record; KafkaError if there is nothing, or if it may not be."""
+        logged = await shard.logged.remove(group_id, list(shard.logged.of(group_id)))
+        try:
+            await self.offsets.remove_group(shard.fence, group_id)
+        except KafkaError as problem:
+            # Beside offsets in the log the znodes are others': they stay as long as classic consumers are there.
+            may_stay = problem.error in (Error.GROUP_ID_NOT_FOUND, Error.NON_EMPTY_GROUP)
+            if not logged or not may_stay:
+                raise
 
     # Effects and time.
 
@@ -428,8 +494,14 @@ class Groups:
             done(_APPEND_ERRORS.get(result.error, result.error))
 
         encoded = None if value is None else records.group_value(value)
-        record = batch.build([(records.group_key(group_id), encoded, self._now_ms(), ())])
-        self._replicas.append(TOPIC, shard.index, memoryview(record), -1, self._timeout_ms, appended, internal=True)
+        self._append_records(shard.index, [(records.group_key(group_id), encoded)], appended)
+
+    def _append_records(
+        self, index: int, pairs: Sequence[tuple[bytes, bytes | None]], done: Callable[[Any], None]
+    ) -> None:
+        now_ms = self._now_ms()
+        record = batch.build([(key, value, now_ms, ()) for key, value in pairs])
+        self._replicas.append(TOPIC, index, memoryview(record), -1, self._timeout_ms, done, internal=True)
 
     def _keep_parents(self, served: Served) -> None:
         group = served.group
@@ -470,7 +542,8 @@ class Groups:
                 return
             if shard is not None:
                 self._unload(shard)
-            shard = self.shards[index] = Shard(index, leader_epoch, self.commits.fence(index, leader_epoch))
+            fence, logged = self.commits.fence(index, leader_epoch), Logged(partial(self._append_records, index))
+            shard = self.shards[index] = Shard(index, leader_epoch, fence, logged)
             self._background(self._load(shard))
 
     async def _load(self, shard: Shard) -> None:
@@ -498,6 +571,51 @@ class Groups:
         took_ms = (self._reactor.seconds() - began) * 1000
         level = logging.INFO if values else logging.DEBUG
         log.log(level, "Loaded %d groups of %s-%d in %d ms", len(values), TOPIC, shard.index, took_ms)
+        await self._move(shard)
+
+    # Where offsets are.
+
+    def _mode_changed(self) -> None:
+        for shard in list(self.shards.values()):
+            if shard.serving is Serving.ACTIVE:
+                self._background(self._move(shard))
+
+    async def _move(self, shard: Shard) -> None:
+        """Brings the shard's offsets to where the cluster keeps them, as often as it takes."""
+        if shard.moving:
+            return
+        shard.moving = True
+        await self.mode.known()
+        while self.shards.get(shard.index) is shard and shard.mode != self.mode.mode:
+            mode, shard.mode = self.mode.mode, None
+            try:
+                await shard.settled()
+                self.offsets.doubt()
+                if mode == KAFKA:
+                    names = [each for each in await self.offsets.groups() if self.partition_for(each) == shard.index]
+                    count = await transfer.to_log(self.offsets, shard.logged, names)
+                else:
+                    count = await transfer.to_zookeeper(self.offsets, self.commits, shard.fence, shard.logged)
+            except (KafkaError, ZooKeeperError) as problem:
+                log.warning("Offsets of %s-%d are not served yet: %s; trying again", TOPIC, shard.index, problem)
+                await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
+                continue
+            shard.mode = mode
+            if count:
+                where = "the log" if mode == KAFKA else "ZooKeeper"
+                log.info("Copied %d offsets of %s-%d to %s", count, TOPIC, shard.index, where)
+        shard.moving = False
+
+    def _is_logged(self, group_id: str) -> bool:
+        shard = self.shards.get(self.partition_for(group_id))
+        return shard is not None and shard.mode == KAFKA
+
+    def _settled_shard(self, group_id: str) -> Shard:
+        """The group's shard, if its offsets may be asked for."""
+        shard = self._shard(group_id)
+        if shard.mode is None:
+            raise KafkaError(Error.COORDINATOR_LOAD_IN_PROGRESS)
+        return shard
 
     async def _read_log(self, shard: Shard) -> dict[str, records.GroupValue]:
         """The newest record of each group, from all of the partition's log."""
@@ -511,8 +629,12 @@ class Groups:
             for header, data in batch.split(found.read()):
                 if not batch.crc_ok(data):
                     raise KafkaError(Error.CORRUPT_MESSAGE, f"the batch at {header.base_offset} is damaged")
+                producer_id = header.producer_id if header.is_transactional else -1
                 if not header.is_control:
-                    _apply(batch.records(data), values)
+                    _apply(batch.records(data), values, shard.logged, producer_id)
+                else:
+                    for marker in batch.records(data):
+                        shard.logged.end_transaction(header.producer_id, marker_of(marker))
                 offset = header.last_offset + 1
             await task.deferLater(self._reactor, 0, lambda: None)
             if self.shards.get(shard.index) is not shard:
@@ -532,33 +654,38 @@ class Groups:
 
     async def _expire_offsets(self) -> None:
         for shard in list(self.shards.values()):
-            if shard.serving is Serving.ACTIVE:
+            if shard.serving is Serving.ACTIVE and shard.mode is not None:
                 try:
                     await self._expire_shard(shard)
                 except (KafkaError, ZooKeeperError) as problem:
                     log.warning("Expired offsets of %s-%d stay for now: %s", TOPIC, shard.index, problem)
 
     async def _expire_shard(self, shard: Shard) -> None:
-        names = {each for each in await self.offsets.groups() if self.partition_for(each) == shard.index}
+        names = set(shard.logged.all())
+        if shard.mode == ZOOKEEPER:
+            names = {each for each in await self.offsets.groups() if self.partition_for(each) == shard.index}
         for group_id in sorted(names | set(shard.groups)):
-            if self.shards.get(shard.index) is not shard:
+            if self.shards.get(shard.index) is not shard or shard.mode is None:
                 return
-            if not await self.offsets.has_classic_consumers(group_id):
+            if shard.mode == KAFKA or not await self.offsets.has_classic_consumers(group_id):
                 await self._expire_group(shard, group_id)
 
     async def _expire_group(self, shard: Shard, group_id: str) -> None:
-        committed_ms = await self.offsets.committed_ms(group_id)
+        if shard.mode == KAFKA:
+            committed_ms = {key: value.commit_timestamp_ms for key, value in shard.logged.of(group_id).items()}
+        else:
+            committed_ms = await self.offsets.committed_ms(group_id)
         served = shard.groups.get(group_id)
         group = served.group if served is not None else Group(group_id, self._limits, 0)
         expired = group.expired_offsets(committed_ms, self._now_ms(), self._retention_ms)
         if expired:
-            count = await self.offsets.remove(shard.fence, group_id, expired, committed_ms)
+            count = await self._remove(shard, group_id, expired, committed_ms)
             log.info("Removed %d expired offsets of group %s", count, group_id)
         if len(expired) < len(committed_ms):
             return
         if served is not None and shard.groups.get(group_id) is served and served.group.is_vacant:
             await self._delete(shard, served)
-        elif served is None and expired and group_id not in shard.groups:
+        elif served is None and expired and group_id not in shard.groups and shard.mode == ZOOKEEPER:
             await self.offsets.remove_group(shard.fence, group_id)
 
     def _metadata_changed(self, old: Any, new: Any) -> None:
@@ -570,7 +697,19 @@ class Groups:
             if name != TOPIC and (name not in new.topics or new.topics[name].id != topic.id)
         ]
         if gone and not self._stopped:
+            # Tombstones are written before anybody can commit for a new topic of that name.
+            for shard in self.shards.values():
+                for group_id, offsets in shard.logged.all().items():
+                    keys = [key for key in offsets if key[0] in gone]
+                    if keys:
+                        self._background(self._forget_logged(shard, group_id, keys))
             self._background(self._purge(frozenset(gone)))
+
+    async def _forget_logged(self, shard: Shard, group_id: str, keys: Sequence[Key]) -> None:
+        try:
+            await shard.logged.remove(group_id, keys)
+        except KafkaError as problem:
+            log.warning("Offsets of a deleted topic stay in %s-%d: %s", TOPIC, shard.index, problem)
 
     async def _purge(self, topics: frozenset[str]) -> None:
         """Removes the offsets of deleted topics in every group; commits and reads of those names wait for it."""
@@ -653,10 +792,19 @@ def _describe(group: Group) -> Described:
     return Described(group.group_id, Error.NONE, group.state.value, group.protocol_type or "", protocol, members)
 
 
-def _apply(found: Iterable[batch.Record], values: dict[str, records.GroupValue]) -> None:
+def marker_of(marker: batch.Record) -> int:
+    """What a control record says of its transaction: 0 abort, 1 commit."""
+    return int.from_bytes((marker.key or b"")[2:4], "big")
+
+
+def _apply(
+    found: Iterable[batch.Record], values: dict[str, records.GroupValue], logged: Logged, producer_id: int
+) -> None:
     for record in found:
         key = records.read_key(record.key or b"")
-        if isinstance(key, records.GroupKey):
+        if isinstance(key, records.OffsetKey):
+            logged.load(key, record.value, producer_id)
+        elif isinstance(key, records.GroupKey):
             if record.value is None:
                 values.pop(key.group, None)
             else:

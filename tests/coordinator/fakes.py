@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
-from kafkalike.cluster.znodes import PartitionNode
+from kafkalike.cluster.znodes import BROKER_IDS, BrokerNode, PartitionNode
 from kafkalike.coordinator.commits import TOPIC
 from kafkalike.coordinator.shards import Groups, partition_of
 from kafkalike.errors import Error, KafkaError
@@ -50,6 +50,7 @@ class FakeZk:
         self.waiting: list[tuple[Any, ...]] = []
         self.in_flight: list[tuple[Deferred[Any], Any]] = []
         self.zxid = 0
+        self.watches: dict[str, list[Any]] = {}
         # Called with each multi before it is done: what a racing client does.
         self.before_multi: Callable[[list[Any]], None] | None = None
 
@@ -66,6 +67,8 @@ class FakeZk:
         return self._ask("exists", path)
 
     def children(self, path: str, watch: Any = None) -> Deferred[Any]:
+        if watch is not None:
+            self.watches.setdefault(path, []).append(watch)
         return self._ask("children", path)
 
     def sync(self, path: str = "/") -> Deferred[Any]:
@@ -111,7 +114,8 @@ class FakeZk:
         return answer
 
     def _do(self, answer: Deferred[Any], request: tuple[Any, ...]) -> None:
-        self.log.append(request)
+        if not str(request[1]).startswith(BROKER_IDS):
+            self.log.append(request)
         try:
             result = getattr(self, "do_" + request[0])(*request[1:])
         except ZkError as problem:
@@ -153,6 +157,7 @@ class FakeZk:
     def do_delete(self, path: str, version: int = -1) -> Any:
         self.zxid += 1
         self.tree.delete(path, version, None, self.zxid)
+        self.ring(path.rsplit("/", 1)[0])
         return True
 
     def do_ensure_path(self, path: str) -> None:
@@ -201,6 +206,12 @@ class FakeZk:
             self.tree.set_data(path, data, -1, None, self.zxid, self.now_ms)
         else:
             self.tree.create(path, data, OPEN_ACL, 0, False, None, self.zxid, self.now_ms)
+            self.ring(parent)
+
+    def ring(self, path: str) -> None:
+        """The children of this node have changed."""
+        for watch in self.watches.pop(path, []):
+            self.clock.callLater(self.delay, watch, None)
 
     def data(self, path: str) -> bytes | None:
         node = self.tree.nodes.get(path)
@@ -317,6 +328,7 @@ class FakeBroker:
         self.config = CONFIG
         self.zk = FakeZk(self.clock)
         self.zk.put("/consumers", None)
+        self.register(1, "zookeeper")
         self.replicas = FakeReplicas()
         self.metadata = FakeMetadata()
         self.metadata.topics(**{"t": 2, "u": 2, TOPIC: 2})
@@ -327,6 +339,11 @@ class FakeBroker:
             self.state(index, 1, 0)
         for index in lead:
             self.lead(index)
+
+    def register(self, broker_id: int, storage: str | None) -> None:
+        """A broker comes; one of Apache's announces nothing."""
+        node = BrokerNode((), extra={} if storage is None else {"offsets.storage": storage})
+        self.zk.put(BrokerNode.path(broker_id), node.encode())
 
     def state(self, index: int, leader: int, epoch: int, isr: tuple[int, ...] = (1,)) -> None:
         """What the controller writes."""

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from kafkalike.config import ConfigException
 from kafkalike.coordinator.commits import TOPIC
 from kafkalike.coordinator.group import Joining, State
-from kafkalike.coordinator.shards import Groups, Listed, Serving, java_hash, partition_of
+from kafkalike.coordinator.shards import Listed, Serving, java_hash, partition_of
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
 from tests.coordinator.fakes import FakeBroker, group_in
@@ -380,10 +379,3 @@ def test_stopping_leaves_no_timer() -> None:
     broker.groups.stop()
     broker.settle()
     assert broker.clock.getDelayedCalls() == []
-
-
-def test_offsets_in_kafka_are_refused_in_one_line() -> None:
-    broker = FakeBroker()
-    broker.config = broker.config | {"offsets.storage": "kafka"}
-    with pytest.raises(ConfigException, match="offsets.storage=kafka is not supported yet"):
-        Groups(broker)

@@ -1,4 +1,5 @@
-"""Writes the offsets a group has reached into ZooKeeper, and answers when they are there.
+"""Writes the offsets a group has reached into ZooKeeper, and answers when they are there. (In a cluster with brokers
+of Apache Kafka: into the log, but for v0.)
 
 Answered by the group's coordinator, v0 by any broker. Per partition: UNKNOWN_TOPIC_OR_PARTITION, then
 OFFSET_METADATA_TOO_LARGE (offset.metadata.max.bytes); for all of them what the coordinator says of member, generation

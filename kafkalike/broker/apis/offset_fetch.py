@@ -1,8 +1,9 @@
-"""Reads the offsets of groups from ZooKeeper: whatever has been written there, by whom ever.
+"""Reads the offsets of groups from ZooKeeper: whatever has been written there, by whom ever; or, in a cluster with
+brokers of Apache Kafka, from the log.
 
 Answered by the group's coordinator, v0 by any broker. A partition without an offset is -1 without an error, in v0
-UNKNOWN_TOPIC_OR_PARTITION, as is a partition that does not exist. Every read sees every commit that was answered;
-require_stable changes nothing as long as there are no transactional commits.
+UNKNOWN_TOPIC_OR_PARTITION, as is a partition that does not exist. Every read sees every commit that was answered.
+UNSTABLE_OFFSET_COMMIT for a partition with a commit of an open transaction, if the request requires stable ones.
 v0 no coordinator; v1 the coordinator's errors stand at each partition; v2 error for the group, null topics are all;
 v3 throttle time; v5 leader epoch; v6 flexible; v7 require_stable; v8 several groups; v9 member id and epoch.
 """
@@ -22,13 +23,14 @@ async def offset_fetch(broker: Any, call: Any) -> Any:
     """Reads for each group."""
     request, version = call.request, call.version
     if version >= 8:
-        return messages.Response(groups=[await _group(broker, group) for group in request.groups])
+        stable = request.require_stable
+        return messages.Response(groups=[await _group(broker, group, stable) for group in request.groups])
     keys = _keys(request.topics)
     if version == 0:
         return messages.Response(topics=_topics(await _read_unbound(broker, request.group_id, keys or [])))
     error = Error.NONE
     try:
-        found = await broker.groups.fetch(request.group_id, keys)
+        found = await broker.groups.fetch(request.group_id, keys, request.require_stable)
     except KafkaError as problem:
         error = problem.error
         # Version 1 has no other place for it.
@@ -36,10 +38,10 @@ async def offset_fetch(broker: Any, call: Any) -> Any:
     return messages.Response(topics=_topics(found), error_code=error)
 
 
-async def _group(broker: Any, group: Any) -> Any:
+async def _group(broker: Any, group: Any, require_stable: bool) -> Any:
     answer = messages.OffsetFetchResponseGroup(group_id=group.group_id)
     try:
-        found = await broker.groups.fetch(group.group_id, _keys(group.topics))
+        found = await broker.groups.fetch(group.group_id, _keys(group.topics), require_stable)
     except KafkaError as problem:
         answer.error_code = problem.error
         return answer

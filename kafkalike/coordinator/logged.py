@@ -1,0 +1,184 @@
+"""Committed offsets in one partition of __consumer_offsets, in Apache Kafka's records: the way of a mixed cluster.
+
+What is remembered here is what the partition's log says: filled while the log is read, changed when a record is on
+every replica. In a cluster that keeps offsets in ZooKeeper there is nothing here. Called by shards.py, which also
+brings offsets from one place to the other when the mode of the cluster changes.
+
+Commits of a transaction count when its marker is COMMIT, and are forgotten when it is ABORT.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from kafkalike.coordinator import records
+from kafkalike.coordinator.offsets import Committed, Key
+from kafkalike.coordinator.records import OffsetKey, OffsetValue
+from kafkalike.errors import Error, KafkaError
+
+# Records in one batch of a bulk change.
+BATCH = 200
+ABORT, COMMIT = 0, 1
+
+# What a failed append means to the client that commits.
+_ERRORS = {
+    Error.UNKNOWN_TOPIC_OR_PARTITION: Error.COORDINATOR_NOT_AVAILABLE,
+    Error.NOT_ENOUGH_REPLICAS: Error.COORDINATOR_NOT_AVAILABLE,
+    Error.NOT_ENOUGH_REPLICAS_AFTER_APPEND: Error.COORDINATOR_NOT_AVAILABLE,
+    Error.NOT_LEADER_OR_FOLLOWER: Error.NOT_COORDINATOR,
+    Error.KAFKA_STORAGE_ERROR: Error.NOT_COORDINATOR,
+    Error.MESSAGE_TOO_LARGE: Error.INVALID_COMMIT_OFFSET_SIZE,
+    Error.RECORD_LIST_TOO_LARGE: Error.INVALID_COMMIT_OFFSET_SIZE,
+}
+
+Append = Callable[[list[tuple[bytes, bytes | None]], Callable[[Any], None]], None]
+Change = tuple[OffsetKey, OffsetValue | None]
+
+
+class Logged:
+    """The offsets of one shard's groups."""
+
+    def __init__(self, append: Append) -> None:
+        """`append(records, done)` writes (key, value) records as one batch; done(KafkaError, or something else)."""
+        self._append = append
+        self._groups: dict[str, dict[Key, OffsetValue]] = {}
+        self._pending: dict[int, list[Change]] = defaultdict(list)
+        self._tickets: dict[OffsetKey, int] = {}
+        self._ticket = 0
+        self._writing = 0
+        self._settled: list[Deferred[None]] = []
+
+    # While the log is read.
+
+    def load(self, key: OffsetKey, data: bytes | None, producer_id: int = -1) -> None:
+        """A record of the log; with a producer id one that waits for that producer's marker."""
+        value = None if data is None else records.read_offset_value(data)
+        if producer_id < 0:
+            self._apply(key, value)
+        else:
+            self._pending[producer_id].append((key, value))
+
+    def end_transaction(self, producer_id: int, outcome: int) -> None:
+        """A marker of the log."""
+        for key, value in self._pending.pop(producer_id, ()):
+            if outcome == COMMIT:
+                self._apply(key, value)
+
+    # Reading.
+
+    def __bool__(self) -> bool:
+        return bool(self._groups)
+
+    def all(self) -> dict[str, dict[Key, OffsetValue]]:
+        """Every offset, by group."""
+        return {group: dict(offsets) for group, offsets in self._groups.items()}
+
+    def of(self, group: str) -> Mapping[Key, OffsetValue]:
+        """The offsets of a group."""
+        return self._groups.get(group, {})
+
+    def fetch(self, group: str, keys: Sequence[Key] | None, require_stable: bool) -> list[tuple[Key, Committed]]:
+        """The offsets of these partitions, or of all there are; with `require_stable` none that is about to change."""
+        found = self.of(group)
+        pending = {(key.topic, key.partition) for key in self._open_keys() if key.group == group}
+        if keys is None:
+            keys = sorted(found.keys() | pending if require_stable else found)
+        unstable = Committed(error=Error.UNSTABLE_OFFSET_COMMIT)
+        return [(key, unstable if require_stable and key in pending else _committed(found.get(key))) for key in keys]
+
+    def _open_keys(self) -> Iterable[OffsetKey]:
+        return (key for changes in self._pending.values() for key, _ in changes)
+
+    # Writing.
+
+    def commit(
+        self,
+        group: str,
+        offsets: Sequence[tuple[str, int, int, int, str]],
+        now_ms: int,
+        done: Callable[[list[Error]], None],
+    ) -> None:
+        """Writes (topic, partition, offset, leader epoch, metadata); `done` gets one error for each."""
+        known = self.of(group)
+        changes: list[Change] = []
+        for topic, partition, offset, leader_epoch, metadata in offsets:
+            before = known.get((topic, partition))
+            # Later than what it replaces, whatever the clocks of the two brokers say: time decides what is newer.
+            stamp = now_ms if before is None else max(now_ms, before.commit_timestamp_ms + 1)
+            changes.append((OffsetKey(group, topic, partition), OffsetValue(offset, leader_epoch, metadata, stamp)))
+
+        self._write(changes, lambda error: done([error] * len(offsets)))
+
+    async def put(self, changes: Iterable[Change]) -> None:
+        """Writes as they are; KafkaError when that fails."""
+        changes = list(changes)
+        for start in range(0, len(changes), BATCH):
+            answer: Deferred[Error] = Deferred()
+            self._write(changes[start : start + BATCH], answer.callback)
+            error = await answer
+            if error is not Error.NONE:
+                raise KafkaError(error)
+
+    async def remove(self, group: str, keys: Iterable[Key]) -> int:
+        """Writes tombstones for those of these partitions that have an offset; how many there were."""
+        found = self.of(group)
+        gone = [key for key in keys if key in found]
+        await self.put((OffsetKey(group, *key), None) for key in gone)
+        return len(gone)
+
+    def settled(self) -> Deferred[None]:
+        """Fires when nothing is being written."""
+        answer: Deferred[None] = Deferred()
+        if self._writing:
+            self._settled.append(answer)
+        else:
+            answer.callback(None)
+        return answer
+
+    def _write(self, changes: list[Change], done: Callable[[Error], None]) -> None:
+        self._ticket += 1
+        ticket = self._ticket
+        self._writing += 1
+
+        def appended(result: Any) -> None:
+            if isinstance(result, KafkaError):
+                error = _ERRORS.get(result.error, result.error)
+            else:
+                error = Error.NONE
+                for key, value in changes:
+                    # Answers need not come in the order of the log.
+                    if self._tickets.get(key, 0) < ticket:
+                        self._tickets[key] = ticket
+                        self._apply(key, value)
+            self._writing -= 1
+            done(error)
+            if not self._writing:
+                self._tickets.clear()
+                waiting, self._settled = self._settled, []
+                for answer in waiting:
+                    answer.callback(None)
+
+        self._append([(records.offset_key(*key), _encoded(value)) for key, value in changes], appended)
+
+    def _apply(self, key: OffsetKey, value: OffsetValue | None) -> None:
+        group, partition = key.group, (key.topic, key.partition)
+        if value is not None:
+            self._groups.setdefault(group, {})[partition] = value
+            return
+        offsets = self._groups.get(group)
+        if offsets is not None:
+            offsets.pop(partition, None)
+            if not offsets:
+                del self._groups[group]
+
+
+def _encoded(value: OffsetValue | None) -> bytes | None:
+    return None if value is None else records.offset_value(value)
+
+
+def _committed(value: OffsetValue | None) -> Committed:
+    return Committed() if value is None else Committed(value.offset, value.leader_epoch, value.metadata)

@@ -1,0 +1,100 @@
+"""Where the cluster keeps committed offsets: a fact of the cluster, read from the registrations of its brokers.
+
+Each of our brokers announces its `offsets.storage`. In ZooKeeper only while every registered broker announces that;
+with a broker of Apache Kafka among them, which announces nothing, or one that says so, offsets are in
+`__consumer_offsets`, where any coordinator finds them. Called by shards.py.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred, ensureDeferred
+
+from kafkalike.cluster.znodes import BROKER_IDS, BrokerNode, Garbage
+from zk import recipes
+from zk.client import ConnectionClosed, ConnectionLoss, SessionExpired, gather
+
+log = logging.getLogger("kafka.coordinator.offsets")
+
+KEY = "offsets.storage"
+ZOOKEEPER, KAFKA = "zookeeper", "kafka"
+
+
+def mode_of(announced: Mapping[int, str | None]) -> str:
+    """The mode of a cluster of brokers that announce this (None: nothing)."""
+    return ZOOKEEPER if all(each == ZOOKEEPER for each in announced.values()) else KAFKA
+
+
+def announcement(broker_id: int, data: bytes | None) -> str | None:
+    """What a registration says; a broker whose registration cannot be read announces nothing."""
+    try:
+        said = BrokerNode.decode(broker_id, data).extra.get(KEY)
+    except Garbage:
+        return None
+    return said if isinstance(said, str) else None
+
+
+class OffsetsMode:
+    """The mode, and who is told when it changes."""
+
+    def __init__(self, zk: Any, changed: Callable[[], Any]) -> None:
+        """`changed()` is called after each change, not for the first value."""
+        self._zk = zk
+        self._changed = changed
+        self._watch = recipes.ChildrenWatch(zk, BROKER_IDS, self._names)
+        self._asked = 0
+        self._waiting: list[Deferred[None]] = []
+        self.announced: dict[int, str | None] = {}
+        self.mode: str | None = None
+
+    def start(self) -> None:
+        """Begins to watch."""
+        # Whether the first look succeeds or not, known() waits for one that does.
+        self._watch.start().addErrback(lambda _: None)
+
+    def stop(self) -> None:
+        """Watches no more."""
+        self._watch.stop()
+
+    def known(self) -> Deferred[None]:
+        """Fires when there is a mode."""
+        answer: Deferred[None] = Deferred()
+        if self.mode is None:
+            self._waiting.append(answer)
+        else:
+            answer.callback(None)
+        return answer
+
+    def _names(self, names: list[str]) -> None:
+        self._asked += 1
+        ids = sorted(int(name) for name in names if name.isascii() and name.isdigit())
+        ensureDeferred(self._read(self._asked, ids)).addErrback(self._failed)
+
+    async def _read(self, asked: int, ids: list[int]) -> None:
+        found = await gather([recipes.get_or_none(self._zk, BrokerNode.path(each)) for each in ids])
+        if asked != self._asked:
+            return
+        # One that went between the two looks is the subject of the next event.
+        there = {each: node[0] for each, node in zip(ids, found, strict=True) if node is not None}
+        self.announced = {each: announcement(each, data) for each, data in there.items()}
+        before, self.mode = self.mode, mode_of(self.announced)
+        if before is None:
+            waiting, self._waiting = self._waiting, []
+            for answer in waiting:
+                answer.callback(None)
+        elif before != self.mode:
+            others = sorted(each for each, said in self.announced.items() if said != ZOOKEEPER)
+            log.info(
+                "Committed offsets are in %s now%s",
+                "ZooKeeper" if self.mode == ZOOKEEPER else "__consumer_offsets",
+                f", because of broker {', '.join(map(str, others))}" if others else "",
+            )
+            self._changed()
+
+    def _failed(self, failure: Any) -> None:
+        # With the next connection the watch looks again.
+        if not failure.check(ConnectionLoss, SessionExpired, ConnectionClosed):
+            log.error("The registrations cannot be read: %s", failure.getTraceback())

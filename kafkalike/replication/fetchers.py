@@ -27,7 +27,8 @@ Ask = Callable[[int, Any, int, Any], Deferred[Any]]  # broker id, message module
 class Follows(Protocol):
     """What fetchers want of `Replicas`."""
 
-    broker_epoch: int
+    @property
+    def broker_epoch(self) -> int: ...
 
     def position_of(self, following: Following) -> Position | None: ...
 

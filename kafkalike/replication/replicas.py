@@ -1,8 +1,8 @@
 """Every partition on this broker: its log, its part in replication, the requests that wait for it.
 
-The only caller of `storage/`, and the only place where threads are started for files: loading, fsync of checkpoints,
-deletion and retention. Appends and reads are plain calls on the reactor thread. The controller's LeaderAndIsr and
-StopReplica are carried out one after the other; nothing else changes which partitions are here.
+Appends and reads are plain calls on the reactor thread. `orders` brings what the controller says, `copying` what
+leaders answer, `upkeep` does the periodic work; these and this file are the only callers of `storage/`, and the only
+ones that start threads for files. Nothing but an order changes which partitions are here.
 
 Two keys wake waiting requests of a partition: `key` when its high watermark, log start or leadership changed
 (consumers, producers with acks=all), `appended_key` when its log grew (followers).
@@ -12,63 +12,31 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
-from twisted.internet import defer, task, threads
+from twisted.internet import defer, threads
 from twisted.internet.defer import Deferred
 
 from kafkalike.config import Config, ConfigException, topic_config
 from kafkalike.errors import Error, KafkaError
-from kafkalike.protocol.batch import read_header
-from kafkalike.protocol.messages import leader_and_isr, list_offsets, stop_replica
+from kafkalike.replication.copying import Copying
 from kafkalike.replication.fetchers import Ask, Fetchers
-from kafkalike.replication.follower import Following, Position, truncation
+from kafkalike.replication.follower import Following
+from kafkalike.replication.hosted import Hosted, Read, now_ms
+from kafkalike.replication.orders import Orders
 from kafkalike.replication.partition import NO_LEADER, Partition
 from kafkalike.replication.proposals import Proposals
 from kafkalike.replication.purgatory import Purgatory, Waiter
+from kafkalike.replication.upkeep import Upkeep
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import LogDirectory
-from kafkalike.storage.log import Appended, Flush, Log
+from kafkalike.storage.log import Appended, Log
 
 log = logging.getLogger("kafka.server.ReplicaManager")
 
 READ_COMMITTED = 1
-EARLIEST, LATEST = -2, -1  # timestamps of ListOffsets
-LIST_OFFSETS_VERSION = 9  # what inter.broker.protocol.version 3.9 means
-TOPIC_ID_VERSION = 5  # LeaderAndIsr's first version whose response groups errors by topic id
 DELETE_EPOCHS = (-1, -2)  # leader epochs in StopReplica that override the check: none known, topic being deleted
-
-
-def now_ms() -> int:
-    """Wall-clock time in milliseconds, as records carry it."""
-    return int(time.time() * 1000)
-
-
-class Hosted:
-    """A partition of which this broker has a replica: its state and its log."""
-
-    __slots__ = ("partition", "log", "key", "appended_key", "config")
-
-    def __init__(self, partition: Partition, log: Log, config: Config) -> None:
-        self.partition = partition
-        self.log = log
-        self.key = (partition.topic, partition.index)
-        self.appended_key = (partition.topic, partition.index, "appended")
-        self.config = config
-
-
-class Read(NamedTuple):
-    """What a read found: the offsets that go with it, and the range of the file (None: nothing there yet).
-
-    `diverging` is (epoch, end offset) when the reader's log has left ours: it must be cut before it goes on.
-    """
-
-    high_watermark: int
-    last_stable_offset: int
-    log_start_offset: int
-    records: Any
-    diverging: tuple[int, int] | None = None
 
 
 class Replicas:
@@ -87,26 +55,24 @@ class Replicas:
         self._broker_id = broker_id
         self._config = config
         self._reactor = reactor
-        self._fetch_overrides = fetch_overrides  # topic -> Deferred of its overrides
         self.overrides: dict[str, dict[str, str]] = {}
         self.directories: list[LogDirectory] = []
         self.hosted: dict[tuple[str, int], Hosted] = {}
         self.purgatory = Purgatory()
-        self.controller_epoch = -1
         self._broker_epoch = -1
         self.known: Callable[[str, int], bool] = lambda topic, index: False  # whether the cluster has this partition
         self.reachable: Callable[[int], bool] = lambda broker_id: True  # whether that broker's address is known
         self.leaving = False  # before a stop: whoever takes over need not wait for us as a follower
         self.before_cut: Callable[[Log], None] = lambda log: None  # ends every unsent range of a log
         self._lag_ms: int = config["replica.lag.time.max.ms"]
-        self._ask = ask or _nobody
-        self._fetchers = Fetchers(broker_id, config, reactor, self, self._ask)
+        self.orders = Orders(self, fetch_overrides, reactor)
+        self.upkeep = Upkeep(self, config, reactor)
+        ask = ask or _nobody
+        self._fetchers = Fetchers(broker_id, config, reactor, Copying(self, broker_id, ask), ask)
         self._proposals = Proposals(broker_id, ask_controller or _nobody, self._isr_changed, reactor)
         self._leadership: dict[str, list[Callable[[int, int, bool], None]]] = {}
-        self._control = defer.DeferredLock()
         self._alarm: Any = None
         self._alarm_ms = 0
-        self._loops: list[task.LoopingCall] = []
 
     @property
     def broker_epoch(self) -> int:
@@ -130,28 +96,14 @@ class Replicas:
 
         return threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), open_all)
 
-    def start(self) -> None:
-        """Starts the periodic work: retention, checkpoints, flushes, removal of deleted files."""
-        config = self._config
-        self._every(config["replica.high.watermark.checkpoint.interval.ms"], self.checkpoint)
-        self._every(config["log.flush.offset.checkpoint.interval.ms"], self._checkpoint_recovery_points)
-        self._every(config["log.retention.check.interval.ms"], self._retain)
-        self._every(config["producer.id.expiration.check.interval.ms"], self._expire_producers)
-        # Also segments that a roll finished and files of new logs become due, whatever the flush policy.
-        self._every(min(config["log.flush.scheduler.interval.ms"], 1000), self._flush_old)
-        self._every(1000, self._housekeep)
-        self._every(self._lag_ms // 2, self._shrink)
-
     def stop(self) -> Deferred[None]:
         """Stops the periodic work, writes everything and closes the logs, in a thread."""
         self._fetchers.close()
         self._proposals.stop()
-        for loop in self._loops:
-            if loop.running:
-                loop.stop()
+        self.upkeep.stop()
         if self._alarm is not None and self._alarm.active():
             self._alarm.cancel()
-        marks = self._high_watermarks()
+        marks = self.upkeep.high_watermarks()
 
         def close_all() -> None:
             for directory in self.directories:
@@ -159,23 +111,6 @@ class Replicas:
                 directory.close()
 
         return threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), close_all)
-
-    def _every(self, interval_ms: int, work: Callable[[], Any]) -> None:
-        if not 0 < interval_ms < 2**40:
-            return
-        loop = task.LoopingCall(work)
-        loop.clock = self._reactor
-        loop.start(interval_ms / 1000, now=False).addErrback(
-            lambda failure: log.error("Periodic work ended: %s", failure.getTraceback())
-        )
-        self._loops.append(loop)
-
-    def _in_thread(self, work: Callable[[], Any]) -> Deferred[Any]:
-        def failed(failure: Any) -> None:
-            log.error("Work on the log directories failed: %s", failure.value)
-
-        deferred = threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)
-        return deferred.addErrback(failed)
 
     def _log_config(self, topic: str) -> LogConfig:
         try:
@@ -188,73 +123,6 @@ class Replicas:
     def topic_config(self, topic: str) -> Config:
         """The effective configuration of a topic."""
         return topic_config(self._config, self.overrides.get(topic, {}))
-
-    def _high_watermarks(self) -> dict[str, dict[tuple[str, int], int]]:
-        marks: dict[str, dict[tuple[str, int], int]] = {}
-        for directory in self.directories:
-            known = marks[directory.path] = dict(directory.high_watermarks)
-            for key in directory.logs:
-                if key in self.hosted:
-                    known[key] = self.hosted[key].partition.high_watermark
-        return marks
-
-    def checkpoint(self) -> Deferred[Any]:
-        """Writes the high watermarks."""
-        marks = self._high_watermarks()
-
-        def write() -> None:
-            for directory in self.directories:
-                directory.checkpoint(marks[directory.path])
-
-        return self._in_thread(write)
-
-    def _checkpoint_recovery_points(self) -> Deferred[Any]:
-        def write() -> None:
-            for directory in self.directories:
-                directory.checkpoint_recovery_points()
-                directory.checkpoint_log_starts()
-
-        return self._in_thread(write)
-
-    def _flush_old(self) -> None:
-        now = now_ms()
-        for hosted in self.hosted.values():
-            if hosted.log.flush_due(now):
-                flush = hosted.log.begin_flush(now)
-                if flush is not None:
-                    self._flush(flush)
-
-    def _flush(self, flush: Flush) -> None:
-        """The fsyncs in a thread, the outcome here."""
-
-        def failed(failure: Any) -> None:
-            flush.finish(failure.value)
-
-        deferred = threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), flush.run)
-        deferred.addCallbacks(lambda _: flush.finish(), failed)
-        deferred.addErrback(lambda failure: log.error("Flush failed: %s", failure.value))
-
-    def _retain(self) -> Deferred[Any]:
-        def steps() -> Iterator[None]:
-            for hosted in list(self.hosted.values()):
-                hosted.log.retain(now_ms(), hosted.partition.high_watermark)
-                yield
-
-        return task.coiterate(steps())
-
-    def _expire_producers(self) -> None:
-        for hosted in self.hosted.values():
-            hosted.log.expire_producers(now_ms())
-
-    def _housekeep(self) -> Deferred[Any]:
-        """Looks at the free space and removes what was deleted a while ago."""
-
-        def work() -> None:
-            for directory in self.directories:
-                directory.watch_space()
-                directory.purge(now_ms())
-
-        return self._in_thread(work)
 
     # Finding partitions
 
@@ -294,7 +162,8 @@ class Replicas:
         appended = hosted.log.append(records, partition.leader_epoch, now_ms())
         if partition.followers:
             self.purgatory.wake(hosted.appended_key)
-        elif partition.advance(hosted.log.log_end_offset):
+        # With followers in sync this changes nothing: their next fetches do.
+        if partition.advance(hosted.log.log_end_offset, now_ms(), self._lag_ms, self.reachable):
             self.purgatory.wake(hosted.key)
         return appended
 
@@ -375,7 +244,7 @@ class Replicas:
         now = now_ms()
         partition.fetched(follower, asked.offset, broker_epoch, end, now)
         if partition.joiner(follower):
-            self._propose(hosted, (*partition.isr, follower))
+            self.propose(hosted, (*partition.isr, follower))
         if partition.advance(end, now, self._lag_ms, self.reachable):
             self.purgatory.wake(hosted.key)
         mark = partition.high_watermark
@@ -425,113 +294,12 @@ class Replicas:
         self.purgatory.expire(int(time.monotonic() * 1000))
         self._set_alarm()
 
-    # Following
-
-    def position_of(self, following: Following) -> Position | None:
-        """Where a followed partition goes on; None when it is not followed any more."""
-        hosted = self.hosted.get((following.topic, following.index))
-        if hosted is None or hosted.partition.leader_epoch != following.leader_epoch:
-            return None
-        source = hosted.log
-        return Position(following.leader_epoch, source.log_end_offset, source.latest_epoch(), source.log_start_offset)
-
-    def take(self, following: Following, position: Position, data: Any) -> Error:
-        """What the leader answered for a partition, after `position`. The error decides when it is asked again."""
-        hosted = self.hosted.get((following.topic, following.index))
-        if hosted is None or self.position_of(following) != position:
-            return Error.NONE  # The answer is about what was: the next one is not.
-        error = Error(data.error_code)
-        try:
-            if error is Error.NONE:
-                self._take(hosted, data)
-            elif error is Error.OFFSET_OUT_OF_RANGE:
-                self._find_range(hosted, following)
-        except KafkaError as problem:
-            log.error("Following %s-%d: %s", *hosted.key, problem)
-            return problem.error
-        return error
-
-    def _take(self, hosted: Hosted, data: Any) -> None:
-        partition, source = hosted.partition, hosted.log
-        if data.diverging_epoch is not None and data.diverging_epoch.epoch >= 0:
-            end = source.log_end_offset
-            found = data.diverging_epoch
-            mark = partition.high_watermark
-            self._cut(hosted, truncation(source.end_offset_for_epoch, end, mark, found.epoch, found.end_offset))
-            return
-        if data.records is not None and len(data.records):
-            if source.log_start_offset == source.log_end_offset:
-                # The leader's log may begin inside a batch, which comes whole: our empty log begins with that batch.
-                first = read_header(data.records, 0).base_offset
-                if first < source.log_end_offset:
-                    source.truncate_fully(first)
-            source.append_as_follower(data.records, now_ms())
-            self.purgatory.wake(hosted.appended_key)
-        if data.log_start_offset > source.log_start_offset:
-            source.advance_log_start(min(data.log_start_offset, source.log_end_offset))
-        if partition.follow(data.high_watermark, source.log_end_offset):
-            self.purgatory.wake(hosted.key)
-
-    def _find_range(self, hosted: Hosted, following: Following) -> None:
-        """Our end is not in the leader's log: asks where that begins and ends."""
-        leader = hosted.partition.leader
-
-        def found(offsets: tuple[int, int]) -> None:
-            earliest, latest = offsets
-            if self.hosted.get(hosted.key) is not hosted or hosted.partition.leader_epoch != following.leader_epoch:
-                return
-            end = hosted.log.log_end_offset
-            if latest < end:
-                self._cut(hosted, latest)
-            elif earliest > end:
-                log.warning("%s-%d begins anew at %d: the leader has nothing before", *hosted.key, earliest)
-                self.before_cut(hosted.log)
-                hosted.log.truncate_fully(earliest)
-                hosted.partition.high_watermark = earliest
-
-        deferred = self._leader_range(leader, following)
-        deferred.addCallbacks(found, lambda failure: log.warning("%s", failure.getErrorMessage()))
-        deferred.addErrback(lambda failure: log.error("%s", failure.getTraceback()))
-
-    def _leader_range(self, leader: int, following: Following) -> Deferred[tuple[int, int]]:
-        """(earliest, latest) offset of the leader's log."""
-
-        async def ask() -> tuple[int, int]:
-            offsets = []
-            for timestamp in (EARLIEST, LATEST):
-                asked = list_offsets.ListOffsetsPartition(
-                    partition_index=following.index,
-                    current_leader_epoch=following.leader_epoch,
-                    timestamp=timestamp,
-                )
-                request = list_offsets.Request(
-                    replica_id=self._broker_id,
-                    topics=[list_offsets.ListOffsetsTopic(name=following.topic, partitions=[asked])],
-                )
-                response = await self._ask(leader, list_offsets, LIST_OFFSETS_VERSION, request)
-                answer = response.topics[0].partitions[0]
-                if answer.error_code:
-                    raise KafkaError(Error(answer.error_code))
-                offsets.append(answer.offset)
-            return offsets[0], offsets[1]
-
-        return Deferred.fromCoroutine(ask())
-
     # In-sync replicas
 
-    def _propose(self, hosted: Hosted, isr: tuple[int, ...]) -> None:
+    def propose(self, hosted: Hosted, isr: tuple[int, ...]) -> None:
+        """Asks the controller for another ISR."""
         proposal = hosted.partition.propose(isr)
         self._proposals.submit(hosted.log.topic_id or bytes(16), hosted.partition, proposal)
-
-    def _shrink(self) -> None:
-        """Takes followers that have been behind for too long out of their ISR."""
-        now = now_ms()
-        for hosted in self.hosted.values():
-            partition = hosted.partition
-            gone = partition.laggards(hosted.log.log_end_offset, now, self._lag_ms)
-            if gone:
-                log.info("Shrinking ISR of %s-%d: %s is behind", *hosted.key, ",".join(map(str, gone)))
-                self._propose(hosted, tuple(b for b in partition.isr if b not in gone))
 
     def _isr_changed(self, partition: Partition) -> None:
         """The controller agreed to an ISR: what waited for the one that left may go on."""
@@ -542,7 +310,7 @@ class Replicas:
         self.purgatory.wake(hosted.key)
         for broker_id in partition.followers:
             if partition.joiner(broker_id):
-                self._propose(hosted, (*partition.isr, broker_id))
+                self.propose(hosted, (*partition.isr, broker_id))
                 break
 
     def brokers_gone(self, broker_ids: Collection[int]) -> None:
@@ -560,57 +328,8 @@ class Replicas:
         """Calls back with (partition, leader epoch, leading) for each change in this topic."""
         self._leadership.setdefault(topic, []).append(callback)
 
-    def leader_and_isr(self, request: Any, version: int = leader_and_isr.VERSIONS[1]) -> Deferred[Any]:
-        """Carries out LeaderAndIsr and returns its response, shaped for `version`."""
-        return self._control.run(lambda: Deferred.fromCoroutine(self._leader_and_isr(request, version)))
-
-    def stop_replica(self, request: Any) -> Deferred[Any]:
-        """Carries out StopReplica and returns its response."""
-        return self._control.run(lambda: self._stop_replica(request))
-
-    def check_controller(self, request: Any) -> Error:
-        """The broker epoch and controller epoch of a control request against ours; remembers a newer controller."""
-        if request.broker_epoch != -1 and request.broker_epoch < self.broker_epoch:
-            return Error.STALE_BROKER_EPOCH
-        if request.controller_epoch < self.controller_epoch:
-            return Error.STALE_CONTROLLER_EPOCH
-        self.controller_epoch = request.controller_epoch
-        return Error.NONE
-
-    async def _leader_and_isr(self, request: Any, version: int) -> Any:
-        error = self.check_controller(request)
-        if error:
-            return leader_and_isr.Response(error_code=error)
-        states = list(_topic_states(request))
-        for topic in dict.fromkeys(topic for topic, _, _ in states if topic not in self.overrides):
-            self.overrides[topic] = await self._fetch_overrides(topic)
-        changed: list[Hosted] = []
-        codes = [
-            (topic, topic_id, state.partition_index, self._become(topic, topic_id, state, changed))
-            for topic, topic_id, state in states
-        ]
-        for hosted in changed:
-            self.purgatory.wake(hosted.key)
-            self.purgatory.wake(hosted.appended_key)
-            self._announce(hosted)
-        outcome = leader_and_isr.LeaderAndIsrPartitionError
-        if version < TOPIC_ID_VERSION:
-            return leader_and_isr.Response(
-                partition_errors=[
-                    outcome(topic_name=topic, partition_index=index, error_code=code) for topic, _, index, code in codes
-                ]
-            )
-        by_topic: dict[bytes, list[Any]] = {}
-        for _, topic_id, index, code in codes:
-            by_topic.setdefault(topic_id, []).append(outcome(partition_index=index, error_code=code))
-        return leader_and_isr.Response(
-            topics=[
-                leader_and_isr.LeaderAndIsrTopicError(topic_id=topic_id, partition_errors=errors)
-                for topic_id, errors in by_topic.items()
-            ]
-        )
-
-    def _become(self, topic: str, topic_id: bytes, state: Any, changed: list[Hosted]) -> Error:
+    def become(self, topic: str, topic_id: bytes, state: Any, changed: list[Hosted]) -> Error:
+        """Leads or follows a partition, as LeaderAndIsr says; a change is added to `changed`, to be announced."""
         if self._broker_id not in state.replicas:
             return Error.UNKNOWN_TOPIC_OR_PARTITION
         hosted = self.hosted.get((topic, state.partition_index))
@@ -653,7 +372,7 @@ class Replicas:
             return
         if source.latest_epoch() < 0 and source.log_end_offset > partition.high_watermark:
             # Without epochs nothing tells where our log left the leader's: only what was committed is sure.
-            self._cut(hosted, partition.high_watermark)
+            self.cut(hosted, partition.high_watermark)
         if self.leaving:
             return
         if self.reachable(partition.leader):
@@ -664,7 +383,7 @@ class Replicas:
         else:
             log.warning("%s-%d waits for the address of its leader %d", *hosted.key, partition.leader)
 
-    def _cut(self, hosted: Hosted, offset: int) -> None:
+    def cut(self, hosted: Hosted, offset: int) -> None:
         """Drops what the leader does not have."""
         if offset < hosted.log.log_end_offset:
             log.info("Truncating %s-%d from %d to %d", *hosted.key, hosted.log.log_end_offset, offset)
@@ -689,24 +408,16 @@ class Replicas:
         hosted = self.hosted[key] = Hosted(partition, opened, config)
         return hosted
 
-    def _announce(self, hosted: Hosted) -> None:
+    def announce(self, hosted: Hosted) -> None:
+        """Wakes and tells everybody whom a change of leadership concerns."""
         partition = hosted.partition
+        self.purgatory.wake(hosted.key)
+        self.purgatory.wake(hosted.appended_key)
         for callback in self._leadership.get(partition.topic, ()):
             callback(partition.index, partition.leader_epoch, partition.leading)
 
-    def _stop_replica(self, request: Any) -> Any:
-        error = self.check_controller(request)
-        if error:
-            return stop_replica.Response(error_code=error)
-        errors = []
-        for topic, index, leader_epoch, delete in _stops(request):
-            code = self._stop(topic, index, leader_epoch, delete)
-            errors.append(
-                stop_replica.StopReplicaPartitionError(topic_name=topic, partition_index=index, error_code=code)
-            )
-        return stop_replica.Response(error_code=0, partition_errors=errors)
-
-    def _stop(self, topic: str, index: int, leader_epoch: int, delete: bool) -> Error:
+    def give_up(self, topic: str, index: int, leader_epoch: int, delete: bool) -> Error:
+        """Hosts a partition no more, as StopReplica says, and takes its log away if told so."""
         key = (topic, index)
         hosted = self.hosted.get(key)
         if hosted is not None:
@@ -715,9 +426,7 @@ class Replicas:
             del self.hosted[key]
             self._fetchers.leave(topic, index)
             hosted.partition.leader = NO_LEADER
-            self._announce(hosted)
-            self.purgatory.wake(key)
-            self.purgatory.wake(hosted.appended_key)
+            self.announce(hosted)
         if delete:
             for directory in self.directories:
                 found = directory.logs.get(key)
@@ -757,24 +466,3 @@ class _AwaitReplicas:
 
     def expire(self) -> None:
         self._done(KafkaError(Error.REQUEST_TIMED_OUT))
-
-
-def _topic_states(request: Any) -> Iterator[tuple[str, bytes, Any]]:
-    """(topic, topic id, partition state) of a LeaderAndIsr request of any version."""
-    for state in request.ungrouped_partition_states:
-        yield state.topic_name, bytes(16), state
-    for topic in request.topic_states:
-        for state in topic.partition_states:
-            yield topic.topic_name, topic.topic_id, state
-
-
-def _stops(request: Any) -> Iterator[tuple[str, int, int, bool]]:
-    """(topic, partition, leader epoch, delete) of a StopReplica request of any version."""
-    for partition in request.ungrouped_partitions:
-        yield partition.topic_name, partition.partition_index, -1, request.delete_partitions
-    for topic in request.topics:
-        for index in topic.partition_indexes:
-            yield topic.name, index, -1, request.delete_partitions
-    for topic in request.topic_states:
-        for state in topic.partition_states:
-            yield topic.topic_name, state.partition_index, state.leader_epoch, state.delete_partition

@@ -1,231 +1,115 @@
-"""Two brokers' replicas in one process: the follower copies, cuts what has diverged, and enters the ISR."""
-
-from types import SimpleNamespace
+"""Asking leaders: one request at a time to each, again after an answer, later after a failure."""
 
 import pytest
-from twisted.internet import defer, reactor, task
+from twisted.internet import defer, task
 
-from kafkalike.broker.dispatch import Dispatch
-from kafkalike.broker.sessions import FetchSessions
-from kafkalike.cluster.metadata import Image
 from kafkalike.config import broker_config
 from kafkalike.errors import Error
-from kafkalike.protocol.framing import read_response_header, request_header
-from kafkalike.protocol.messages import alter_partition
-from kafkalike.replication.replicas import Replicas
-from tests import reactor as shared
-from tests.replication.test_replicas import ID, lead, records
+from kafkalike.protocol.messages import fetch
+from kafkalike.replication.fetchers import Fetchers
+from kafkalike.replication.follower import Following, Position
+
+ID = bytes(range(16))
 
 
-class Link:
-    """A connection that hands the answer to who asked."""
+class Leader:
+    """The other brokers, and the replicas that answers are handed to."""
 
-    listener = "PLAINTEXT"
-    peer = "127.0.0.1"
+    broker_epoch = 77
 
     def __init__(self):
-        self.call = None
-        self.answer = defer.Deferred()
+        self.asked = []
+        self.taken = []
+        self.outcome = Error.NONE
+        self.offset = 0
 
-    def answered(self):
-        data = b"".join(item if isinstance(item, bytes) else item.read() for item in self.call.answer)
-        self.answer.callback(data[4:])
+    def ask(self, leader, message, version, request):
+        answer = defer.Deferred()
+        self.asked.append((leader, request, answer))
+        return answer
 
-    def close(self):
-        self.answer.errback(ConnectionError("closed"))
+    def position_of(self, following):
+        return Position(following.leader_epoch, self.offset, 0, 0)
 
+    def take(self, following, position, data):
+        self.taken.append((following.index, data.error_code))
+        return self.outcome
 
-class Node:
-    """One broker: replicas and the APIs that followers use, without sockets."""
-
-    def __init__(self, broker_id, directory, cluster):
-        (directory / f"logs{broker_id}").mkdir(exist_ok=True)
-        settings = {
-            "zookeeper.connect": "x:1",
-            "broker.id": str(broker_id),
-            "log.dirs": str(directory / f"logs{broker_id}"),
-            "replica.fetch.wait.max.ms": "100",
-            "replica.fetch.backoff.ms": "20",
-            "min.insync.replicas": "1",
-        }
-        self.broker_id = broker_id
-        self.config, _ = broker_config(settings)
-        self.replicas = Replicas(
-            broker_id, self.config, reactor, lambda topic: defer.succeed({}), cluster.ask, cluster.ask_controller
-        )
-        self.replicas.broker_epoch = 100 + broker_id
-        self.fetch_sessions = FetchSessions(100, 1)
-        self.fetch_max_bytes = 1 << 20
-        self.metadata = SimpleNamespace(image=Image(names={ID: "t"}))
-        self.dispatch = Dispatch(self)
-        shared.run(self.replicas.load, "cluster", {})
-
-    def log(self):
-        return self.replicas.log("t", 0)
-
-    def content(self):
-        log = self.log()
-        found = log.read(log.log_start_offset, 1 << 30, log.log_end_offset, True)
-        return found.read() if found else b""
-
-
-class Cluster:
-    """The nodes, their network, and a controller that agrees to every ISR."""
-
-    def __init__(self, directory):
-        self.proposed = []
-        self.cut = set()
-        self.epoch = 0
-        self.partition_epoch = 0
-        self.nodes = {}
-        for broker_id in (0, 1):
-            self.nodes[broker_id] = Node(broker_id, directory, self)
-
-    def ask(self, broker_id, message, version, request):
-        if broker_id in self.cut:
-            return defer.fail(ConnectionError("cut off"))
-        link = Link()
-        frame = request_header(message.API_KEY, version, 1, "") + request.encode(version)
-        link.call = self.nodes[broker_id].dispatch.begin(link, memoryview(frame))
-        link.call.run()
-
-        def decode(data):
-            if broker_id in self.cut:
-                raise ConnectionError("cut off")
-            _, position = read_response_header(data, message.API_KEY, version)
-            return message.Response.decode(version, data, position)
-
-        # A turn of the reactor lies between question and answer, as on a real network.
-        return link.answer.addCallback(lambda data: task.deferLater(reactor, 0, decode, data))
-
-    def ask_controller(self, request):
-        asked = request.topics[0].partitions[0]
-        isr = [member.broker_id for member in asked.new_isr_with_epochs]
-        self.proposed.append(isr)
-        self.partition_epoch += 1
-        answer = alter_partition.ResponsePartitionData(
-            partition_index=0,
-            leader_id=request.broker_id,
-            leader_epoch=asked.leader_epoch,
-            isr=isr,
-            partition_epoch=self.partition_epoch,
-        )
-        topic = alter_partition.ResponseTopicData(topic_id=ID, partitions=[answer])
-        return defer.succeed(alter_partition.Response(topics=[topic]))
-
-    def elect(self, leader, isr=(0, 1)):
-        """A new leader epoch, told to both."""
-        for node in self.nodes.values():
-            request = lead(leader=leader, epoch=self.epoch, isr=(0, 1))
-            request.topic_states[0].partition_states[0].isr = list(isr)
-            shared.run(node.replicas.leader_and_isr, request)
-        self.epoch += 1
-
-    def append(self, leader, count=1, acks=1):
-        return shared.run(self.nodes[leader].replicas.append_as_leader, "t", 0, records(count), acks)
-
-    def until(self, condition):
-        async def wait():
-            for _ in range(2000):
-                if condition():
-                    return
-                await task.deferLater(reactor, 0.005, lambda: None)
-            raise AssertionError("it did not come to pass")
-
-        shared.run(wait)
+    def reply(self, error=0, index=0):
+        data = fetch.PartitionData(partition_index=index, error_code=error, records=b"")
+        topic = fetch.FetchableTopicResponse(topic_id=ID, partitions=[data])
+        self.asked[-1][2].callback(fetch.Response(session_id=5, responses=[topic]))
 
 
 @pytest.fixture
-def cluster(tmp_path):
-    cluster = Cluster(tmp_path)
-    yield cluster
-    for node in cluster.nodes.values():
-        shared.run(node.replicas.stop)
+def clock(monkeypatch):
+    clock = task.Clock()
+    monkeypatch.setattr("kafkalike.replication.fetchers._monotonic_ms", lambda: int(clock.seconds() * 1000))
+    return clock
 
 
-def same(cluster):
-    first, second = cluster.nodes.values()
-    return first.content() == second.content() and first.log().log_end_offset == second.log().log_end_offset
+@pytest.fixture
+def leader():
+    return Leader()
 
 
-def test_a_follower_becomes_a_byte_for_byte_copy_and_the_high_watermark_follows(cluster):
-    cluster.elect(0)
-    cluster.append(0, 3)
-    cluster.append(0, 2)
-    cluster.until(lambda: all(n.replicas.partition("t", 0).high_watermark == 5 for n in cluster.nodes.values()))
-    assert same(cluster)
-    assert cluster.nodes[1].log().latest_epoch() == 0
+@pytest.fixture
+def fetchers(clock, leader):
+    config, _ = broker_config({"zookeeper.connect": "x:1", "replica.fetch.backoff.ms": "1000"})
+    fetchers = Fetchers(9, config, clock, leader, leader.ask)
+    fetchers.follow(1, Following("t", ID, 0, 4))
+    return fetchers
 
 
-def test_acks_all_waits_for_the_follower(cluster):
-    cluster.elect(0)
-    done = []
-    cluster.cut = {0}
-    cluster.until(lambda: True)
-    shared.run(cluster.nodes[0].replicas.append, "t", 0, records(), -1, 20_000, done.append)
-    assert done == []
-    cluster.cut = set()
-    cluster.until(lambda: done)
-    assert (done[0].base_offset, done[0].last_offset) == (0, 0)
+def test_a_request_says_who_asks_and_the_next_follows_the_answer(fetchers, leader):
+    request = leader.asked[0][1]
+    assert (request.replica_state.replica_id, request.replica_state.replica_epoch) == (9, 77)
+    leader.reply()
+    assert leader.taken == [(0, 0)]
+    assert [who for who, _, _ in leader.asked] == [1, 1]
 
 
-def test_a_record_that_only_the_old_leader_had_is_cut_off(cluster):
-    """A1, A2: the log is cut where the epochs parted, and both logs are the same again."""
-    cluster.elect(0)
-    cluster.append(0, 4)
-    cluster.until(lambda: same(cluster))
-    cluster.cut = {0}
-    cluster.append(0, 3)
-    cluster.elect(1, isr=(1,))
-    cluster.append(1, 2)
-    cluster.cut = set()
-    cluster.until(lambda: same(cluster))
-    assert cluster.nodes[0].log().log_end_offset == 6
-    assert cluster.nodes[0].log().end_offset_for_epoch(0) == (0, 4)
+def test_only_one_request_is_under_way_to_a_leader(fetchers, leader):
+    fetchers.follow(1, Following("t", ID, 1, 4))
+    assert len(leader.asked) == 1
+    leader.reply()
+    assert [p.partition for topic in leader.asked[1][1].topics for p in topic.partitions] == [1]
 
 
-def test_fast_elections_on_both_sides_with_and_without_records_end_in_the_same_log(cluster):
-    """A2, A10: epochs with holes on either side."""
-    cluster.elect(0)
-    cluster.append(0, 2)
-    cluster.until(lambda: same(cluster))
-    cluster.cut = {0, 1}
-    for leader, count in ((0, 3), (1, 2), (1, 0), (0, 1), (1, 1)):
-        cluster.elect(leader, isr=(leader,))
-        if count:
-            cluster.append(leader, count)
-    cluster.cut = set()
-    cluster.elect(1, isr=(1,))
-    cluster.until(lambda: same(cluster))
+def test_a_partition_is_fetched_from_one_leader_only(fetchers, leader):
+    fetchers.follow(2, Following("t", ID, 0, 5))
+    assert [who for who, _, _ in leader.asked] == [1, 2]
+    leader.asked[0][2].callback(fetch.Response(session_id=5))
+    assert len(leader.asked) == 2
 
 
-def test_a_follower_that_caught_up_is_proposed_for_the_isr(cluster):
-    cluster.elect(0, isr=(0,))
-    cluster.append(0, 3)
-    cluster.until(lambda: cluster.proposed)
-    assert cluster.proposed[0] == [0, 1]
-    cluster.until(lambda: cluster.nodes[0].replicas.partition("t", 0).isr == (0, 1))
+def test_a_lost_leader_is_asked_again_soon_and_then_less_often(fetchers, leader, clock):
+    for expected in (2, 3):
+        leader.asked[-1][2].errback(ConnectionError("gone"))
+        clock.advance(0.001)
+        assert len(leader.asked) == expected - 1
+        clock.advance(0.3)
+        assert len(leader.asked) == expected
+    request = leader.asked[-1][1]
+    assert (request.session_id, request.session_epoch) == (0, 0)
 
 
-def test_a_follower_behind_the_leaders_first_record_begins_anew(cluster):
-    cluster.elect(0, isr=(0,))
-    cluster.cut = {0}
-    cluster.append(0, 5)
-    cluster.nodes[0].replicas.partition("t", 0).high_watermark = 5
-    shared.run(cluster.nodes[0].replicas.delete_records, "t", 0, 4)
-    cluster.cut = set()
-    cluster.until(lambda: cluster.nodes[1].log().log_end_offset == 5)
-    assert cluster.nodes[1].log().log_start_offset == 4
+def test_a_partition_with_an_error_pauses_and_a_fenced_one_waits_for_new_orders(fetchers, leader, clock):
+    leader.outcome = Error.UNKNOWN_LEADER_EPOCH
+    leader.reply(error=75)
+    assert len(leader.asked) == 1
+    clock.advance(1.01)
+    assert len(leader.asked) == 2
+    leader.outcome = Error.FENCED_LEADER_EPOCH
+    leader.reply(error=74)
+    clock.advance(100)
+    assert len(leader.asked) == 2
+    fetchers.follow(1, Following("t", ID, 0, 5))
+    assert len(leader.asked) == 3
 
 
-def test_a_broker_that_is_no_replica_gets_nothing_and_changes_nothing(cluster):
-    """A forged follower."""
-    cluster.elect(0)
-    cluster.cut = {0}
-    cluster.append(0, 2)
-    asked = SimpleNamespace(offset=2, current_leader_epoch=-1, last_fetched_epoch=-1)
-    replicas = cluster.nodes[0].replicas
-    with pytest.raises(Exception) as refusal:
-        shared.run(replicas.read_as_follower, "t", 0, asked, 1000, True, 7, -1)
-    assert refusal.value.error == Error.NOT_LEADER_OR_FOLLOWER
-    assert replicas.partition("t", 0).high_watermark == 0
+def test_after_the_end_nothing_is_asked_or_taken(fetchers, leader, clock):
+    fetchers.close()
+    leader.reply()
+    clock.advance(100)
+    assert (len(leader.asked), leader.taken) == (1, [])

@@ -88,7 +88,7 @@ def opened(tmp_path):
 
 def test_a_led_partition_takes_records_and_gives_them_back(opened):
     replicas = opened()
-    assert errors(shared.run(replicas.leader_and_isr, lead())) == [0]
+    assert errors(shared.run(replicas.orders.leader_and_isr, lead())) == [0]
     sent = records(3)
     appended = replicas.append_as_leader("t", 0, sent, -1)
     assert (appended.base_offset, appended.last_offset) == (0, 2)
@@ -100,7 +100,7 @@ def test_a_led_partition_takes_records_and_gives_them_back(opened):
 
 def test_an_append_wakes_who_waits_for_the_partition(opened):
     replicas = opened()
-    shared.run(replicas.leader_and_isr, lead())
+    shared.run(replicas.orders.leader_and_isr, lead())
     waiter = Waiter()
     shared.run(replicas.wait, waiter, [("t", 0)], 60_000)
     shared.run(replicas.append_as_leader, "t", 0, records(), 1)
@@ -109,11 +109,11 @@ def test_an_append_wakes_who_waits_for_the_partition(opened):
 
 def test_a_restart_finds_records_and_high_watermark(opened):
     replicas = opened()
-    shared.run(replicas.leader_and_isr, lead())
+    shared.run(replicas.orders.leader_and_isr, lead())
     replicas.append_as_leader("t", 0, records(5), 1)
     shared.run(replicas.stop)
     again = opened()
-    assert errors(shared.run(again.leader_and_isr, lead(epoch=1))) == [0]
+    assert errors(shared.run(again.orders.leader_and_isr, lead(epoch=1))) == [0]
     assert again.partition("t", 0).high_watermark == 5
     assert again.log("t", 0).end_offset_for_epoch(0) == (0, 5)
 
@@ -127,49 +127,38 @@ def test_unknown_followed_and_stale_partitions_are_refused(opened):
     with pytest.raises(KafkaError) as refusal:
         replicas.append_as_leader("t", 0, records(), 1)
     assert refusal.value.error == Error.NOT_LEADER_OR_FOLLOWER
-    shared.run(replicas.leader_and_isr, lead(leader=1, isr=(0, 1), epoch=4))
+    shared.run(replicas.orders.leader_and_isr, lead(leader=1, isr=(0, 1), epoch=4))
     with pytest.raises(KafkaError) as refusal:
         replicas.append_as_leader("t", 0, records(), 1)
     assert refusal.value.error == Error.NOT_LEADER_OR_FOLLOWER
-    assert errors(shared.run(replicas.leader_and_isr, lead(epoch=4))) == [Error.STALE_CONTROLLER_EPOCH]
-
-
-def test_an_old_controller_and_a_request_for_an_earlier_life_are_refused(opened):
-    replicas = opened()
-    replicas.broker_epoch = 100
-    response = shared.run(replicas.leader_and_isr, lead(broker_epoch=99))
-    assert response.error_code == Error.STALE_BROKER_EPOCH
-    shared.run(replicas.leader_and_isr, lead(controller_epoch=5, broker_epoch=101))
-    response = shared.run(replicas.leader_and_isr, lead(controller_epoch=4, broker_epoch=100, epoch=9))
-    assert response.error_code == Error.STALE_CONTROLLER_EPOCH
-    assert shared.run(replicas.stop_replica, stop(controller_epoch=4)).error_code == Error.STALE_CONTROLLER_EPOCH
+    assert errors(shared.run(replicas.orders.leader_and_isr, lead(epoch=4))) == [Error.STALE_CONTROLLER_EPOCH]
 
 
 def test_another_topics_id_is_refused(opened):
     replicas = opened()
-    shared.run(replicas.leader_and_isr, lead())
+    shared.run(replicas.orders.leader_and_isr, lead())
     other = lead(epoch=1, topic_id=bytes(15) + b"\1")
-    assert errors(shared.run(replicas.leader_and_isr, other)) == [Error.INCONSISTENT_TOPIC_ID]
+    assert errors(shared.run(replicas.orders.leader_and_isr, other)) == [Error.INCONSISTENT_TOPIC_ID]
 
 
 def test_a_deleted_partition_is_gone_and_can_be_made_anew(opened):
     replicas = opened()
     told = []
     replicas.on_leadership("t", lambda *change: told.append(change))
-    shared.run(replicas.leader_and_isr, lead())
+    shared.run(replicas.orders.leader_and_isr, lead())
     replicas.append_as_leader("t", 0, records(), 1)
-    response = shared.run(replicas.stop_replica, stop())
+    response = shared.run(replicas.orders.stop_replica, stop())
     assert [p.error_code for p in response.partition_errors] == [0]
     with pytest.raises(KafkaError):
         replicas.log("t", 0)
-    assert errors(shared.run(replicas.leader_and_isr, lead(topic_id=bytes(15) + b"\2"))) == [0]
+    assert errors(shared.run(replicas.orders.leader_and_isr, lead(topic_id=bytes(15) + b"\2"))) == [0]
     assert replicas.log("t", 0).log_end_offset == 0
     assert told == [(0, 0, True), (0, 0, False), (0, 0, True)]
 
 
 def test_delete_records_moves_the_start_but_not_past_the_high_watermark(opened):
     replicas = opened()
-    shared.run(replicas.leader_and_isr, lead())
+    shared.run(replicas.orders.leader_and_isr, lead())
     replicas.append_as_leader("t", 0, records(10), 1)
     assert replicas.delete_records("t", 0, 4) == 4
     with pytest.raises(KafkaError) as refusal:
@@ -183,7 +172,7 @@ def test_delete_records_moves_the_start_but_not_past_the_high_watermark(opened):
 
 def test_min_insync_replicas_of_the_topic_count(opened):
     replicas = opened(**{"min.insync.replicas": "2"})
-    shared.run(replicas.leader_and_isr, lead(isr=(0, 1)))
+    shared.run(replicas.orders.leader_and_isr, lead(isr=(0, 1)))
     replicas.partition("t", 0).isr = (0,)
     replicas.append_as_leader("t", 0, records(), 1)
     with pytest.raises(KafkaError) as refusal:

@@ -13,4 +13,4 @@ from typing import Any
 
 def leader_and_isr(broker: Any, call: Any) -> Any:
     """Hands it to the replicas."""
-    return broker.replicas.leader_and_isr(call.request, call.version)
+    return broker.replicas.orders.leader_and_isr(call.request, call.version)

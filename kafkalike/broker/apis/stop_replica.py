@@ -13,4 +13,4 @@ from typing import Any
 
 def stop_replica(broker: Any, call: Any) -> Any:
     """Hands it to the replicas."""
-    return broker.replicas.stop_replica(call.request)
+    return broker.replicas.orders.stop_replica(call.request)

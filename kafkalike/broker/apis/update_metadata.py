@@ -15,7 +15,7 @@ from kafkalike.protocol.messages import update_metadata as messages
 
 def update_metadata(broker: Any, call: Any) -> Any:
     """Takes it over."""
-    error = broker.replicas.check_controller(call.request)
+    error = broker.replicas.orders.check_controller(call.request)
     if not error:
         broker.metadata.apply(call.request)
     return messages.Response(error_code=error)

@@ -1,0 +1,135 @@
+"""What a follower does with its leader's answers: appends, cuts off what diverged, begins anew.
+
+`Fetchers` asks and hands the answers over; the leader's log decides, by leader epochs (KIP-101, KIP-279).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.batch import read_header
+from kafkalike.protocol.messages import list_offsets
+from kafkalike.replication.fetchers import Ask
+from kafkalike.replication.follower import Following, Position, truncation
+from kafkalike.replication.hosted import Hosted, now_ms
+
+if TYPE_CHECKING:
+    from kafkalike.replication.replicas import Replicas
+
+log = logging.getLogger("kafka.server.ReplicaFetcherThread")
+
+EARLIEST, LATEST = -2, -1  # timestamps of ListOffsets
+LIST_OFFSETS_VERSION = 9  # what inter.broker.protocol.version 3.9 means
+
+
+class Copying:
+    """The partitions that this broker follows."""
+
+    def __init__(self, replicas: Replicas, broker_id: int, ask: Ask) -> None:
+        self._replicas = replicas
+        self._broker_id = broker_id
+        self._ask = ask
+
+    @property
+    def broker_epoch(self) -> int:
+        """The czxid of this broker's registration."""
+        return self._replicas.broker_epoch
+
+    def position_of(self, following: Following) -> Position | None:
+        """Where a followed partition goes on; None when it is not followed any more."""
+        hosted = self._replicas.hosted.get((following.topic, following.index))
+        if hosted is None or hosted.partition.leader_epoch != following.leader_epoch:
+            return None
+        source = hosted.log
+        return Position(following.leader_epoch, source.log_end_offset, source.latest_epoch(), source.log_start_offset)
+
+    def take(self, following: Following, position: Position, data: Any) -> Error:
+        """What the leader answered for a partition, after `position`. The error decides when it is asked again."""
+        hosted = self._replicas.hosted.get((following.topic, following.index))
+        if hosted is None or self.position_of(following) != position:
+            return Error.NONE  # The answer is about what was: the next one is not.
+        error = Error(data.error_code)
+        try:
+            if error is Error.NONE:
+                self._take(hosted, data)
+            elif error is Error.OFFSET_OUT_OF_RANGE:
+                self._find_range(hosted, following)
+        except KafkaError as problem:
+            log.error("Following %s-%d: %s", *hosted.key, problem)
+            return problem.error
+        return error
+
+    def _take(self, hosted: Hosted, data: Any) -> None:
+        partition, source = hosted.partition, hosted.log
+        if data.diverging_epoch is not None and data.diverging_epoch.epoch >= 0:
+            end = source.log_end_offset
+            found = data.diverging_epoch
+            mark = partition.high_watermark
+            self._replicas.cut(
+                hosted, truncation(source.end_offset_for_epoch, end, mark, found.epoch, found.end_offset)
+            )
+            return
+        if data.records is not None and len(data.records):
+            if source.log_start_offset == source.log_end_offset:
+                # The leader's log may begin inside a batch, which comes whole: our empty log begins with that batch.
+                first = read_header(data.records, 0).base_offset
+                if first < source.log_end_offset:
+                    source.truncate_fully(first)
+            source.append_as_follower(data.records, now_ms())
+            self._replicas.purgatory.wake(hosted.appended_key)
+        if data.log_start_offset > source.log_start_offset:
+            source.advance_log_start(min(data.log_start_offset, source.log_end_offset))
+        if partition.follow(data.high_watermark, source.log_end_offset):
+            self._replicas.purgatory.wake(hosted.key)
+
+    def _find_range(self, hosted: Hosted, following: Following) -> None:
+        """Our end is not in the leader's log: asks where that begins and ends."""
+        leader = hosted.partition.leader
+
+        def found(offsets: tuple[int, int]) -> None:
+            earliest, latest = offsets
+            if (
+                self._replicas.hosted.get(hosted.key) is not hosted
+                or hosted.partition.leader_epoch != following.leader_epoch
+            ):
+                return
+            end = hosted.log.log_end_offset
+            if latest < end:
+                self._replicas.cut(hosted, latest)
+            elif earliest > end:
+                log.warning("%s-%d begins anew at %d: the leader has nothing before", *hosted.key, earliest)
+                self._replicas.before_cut(hosted.log)
+                hosted.log.truncate_fully(earliest)
+                hosted.partition.high_watermark = earliest
+
+        deferred = self._leader_range(leader, following)
+        deferred.addCallbacks(found, lambda failure: log.warning("%s", failure.getErrorMessage()))
+        deferred.addErrback(lambda failure: log.error("%s", failure.getTraceback()))
+
+    def _leader_range(self, leader: int, following: Following) -> Deferred[tuple[int, int]]:
+        """(earliest, latest) offset of the leader's log."""
+
+        async def ask() -> tuple[int, int]:
+            offsets = []
+            for timestamp in (EARLIEST, LATEST):
+                asked = list_offsets.ListOffsetsPartition(
+                    partition_index=following.index,
+                    current_leader_epoch=following.leader_epoch,
+                    timestamp=timestamp,
+                )
+                request = list_offsets.Request(
+                    replica_id=self._broker_id,
+                    topics=[list_offsets.ListOffsetsTopic(name=following.topic, partitions=[asked])],
+                )
+                response = await self._ask(leader, list_offsets, LIST_OFFSETS_VERSION, request)
+                answer = response.topics[0].partitions[0]
+                if answer.error_code:
+                    raise KafkaError(Error(answer.error_code))
+                offsets.append(answer.offset)
+            return offsets[0], offsets[1]
+
+        return Deferred.fromCoroutine(ask())

@@ -1,0 +1,41 @@
+"""A partition of which this broker has a replica, and what a read of it gives."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+from kafkalike.config import Config
+from kafkalike.replication.partition import Partition
+from kafkalike.storage.log import Log
+
+
+def now_ms() -> int:
+    """Wall-clock time in milliseconds, as records carry it."""
+    return int(time.time() * 1000)
+
+
+class Hosted:
+    """A partition of which this broker has a replica: its state and its log."""
+
+    __slots__ = ("partition", "log", "key", "appended_key", "config")
+
+    def __init__(self, partition: Partition, log: Log, config: Config) -> None:
+        self.partition = partition
+        self.log = log
+        self.key = (partition.topic, partition.index)
+        self.appended_key = (partition.topic, partition.index, "appended")
+        self.config = config
+
+
+class Read(NamedTuple):
+    """What a read found: the offsets that go with it, and the range of the file (None: nothing there yet).
+
+    `diverging` is (epoch, end offset) when the reader's log has left ours: it must be cut before it goes on.
+    """
+
+    high_watermark: int
+    last_stable_offset: int
+    log_start_offset: int
+    records: Any
+    diverging: tuple[int, int] | None = None

@@ -1,0 +1,120 @@
+"""The controller's orders to this broker, LeaderAndIsr and StopReplica: fenced, in every version, one after the other.
+
+What an order means for a partition is up to `Replicas`; here are its form, its epochs and its answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import defer, task
+from twisted.internet.defer import Deferred
+
+from kafkalike.errors import Error
+from kafkalike.protocol.messages import leader_and_isr, stop_replica
+from kafkalike.replication.hosted import Hosted
+
+if TYPE_CHECKING:
+    from kafkalike.replication.replicas import Replicas
+
+TOPIC_ID_VERSION = 5  # LeaderAndIsr's first version whose response groups errors by topic id
+SLICE_SECONDS = 0.02  # how long an order with many partitions may hold the reactor at a time
+
+
+class Orders:
+    """Carries out one order at a time. `controller_epoch` is the newest controller's that was heard of."""
+
+    def __init__(self, replicas: Replicas, fetch_overrides: Callable[[str], Any], reactor: Any) -> None:
+        """`fetch_overrides(topic)` gives a Deferred of a topic's own configuration."""
+        self.controller_epoch = -1
+        self._replicas = replicas
+        self._fetch_overrides = fetch_overrides
+        self._reactor = reactor
+        self._lock = defer.DeferredLock()
+
+    def leader_and_isr(self, request: Any, version: int = leader_and_isr.VERSIONS[1]) -> Deferred[Any]:
+        """Carries out LeaderAndIsr and returns its response, shaped for `version`."""
+        return self._lock.run(lambda: Deferred.fromCoroutine(self._leader_and_isr(request, version)))
+
+    def stop_replica(self, request: Any) -> Deferred[Any]:
+        """Carries out StopReplica and returns its response."""
+        return self._lock.run(lambda: self._stop_replica(request))
+
+    def check_controller(self, request: Any) -> Error:
+        """The broker epoch and controller epoch of a control request against ours; remembers a newer controller."""
+        if request.broker_epoch != -1 and request.broker_epoch < self._replicas.broker_epoch:
+            return Error.STALE_BROKER_EPOCH
+        if request.controller_epoch < self.controller_epoch:
+            return Error.STALE_CONTROLLER_EPOCH
+        self.controller_epoch = request.controller_epoch
+        return Error.NONE
+
+    async def _leader_and_isr(self, request: Any, version: int) -> Any:
+        error = self.check_controller(request)
+        if error:
+            return leader_and_isr.Response(error_code=error)
+        states = list(_topic_states(request))
+        for topic in dict.fromkeys(topic for topic, _, _ in states if topic not in self._replicas.overrides):
+            self._replicas.overrides[topic] = await self._fetch_overrides(topic)
+        changed: list[Hosted] = []
+        codes = []
+        began = time.monotonic()
+        for topic, topic_id, state in states:
+            code = self._replicas.become(topic, topic_id, state, changed)
+            codes.append((topic, topic_id, state.partition_index, code))
+            if time.monotonic() - began > SLICE_SECONDS:
+                await task.deferLater(self._reactor, 0, lambda: None)
+                began = time.monotonic()
+        for hosted in changed:
+            self._replicas.announce(hosted)
+        outcome = leader_and_isr.LeaderAndIsrPartitionError
+        if version < TOPIC_ID_VERSION:
+            return leader_and_isr.Response(
+                partition_errors=[
+                    outcome(topic_name=topic, partition_index=index, error_code=code) for topic, _, index, code in codes
+                ]
+            )
+        by_topic: dict[bytes, list[Any]] = {}
+        for _, topic_id, index, code in codes:
+            by_topic.setdefault(topic_id, []).append(outcome(partition_index=index, error_code=code))
+        return leader_and_isr.Response(
+            topics=[
+                leader_and_isr.LeaderAndIsrTopicError(topic_id=topic_id, partition_errors=errors)
+                for topic_id, errors in by_topic.items()
+            ]
+        )
+
+    def _stop_replica(self, request: Any) -> Any:
+        error = self.check_controller(request)
+        if error:
+            return stop_replica.Response(error_code=error)
+        errors = []
+        for topic, index, leader_epoch, delete in _stops(request):
+            code = self._replicas.give_up(topic, index, leader_epoch, delete)
+            errors.append(
+                stop_replica.StopReplicaPartitionError(topic_name=topic, partition_index=index, error_code=code)
+            )
+        return stop_replica.Response(error_code=0, partition_errors=errors)
+
+
+def _topic_states(request: Any) -> Iterator[tuple[str, bytes, Any]]:
+    """(topic, topic id, partition state) of a LeaderAndIsr request of any version."""
+    for state in request.ungrouped_partition_states:
+        yield state.topic_name, bytes(16), state
+    for topic in request.topic_states:
+        for state in topic.partition_states:
+            yield topic.topic_name, topic.topic_id, state
+
+
+def _stops(request: Any) -> Iterator[tuple[str, int, int, bool]]:
+    """(topic, partition, leader epoch, delete) of a StopReplica request of any version."""
+    for partition in request.ungrouped_partitions:
+        yield partition.topic_name, partition.partition_index, -1, request.delete_partitions
+    for topic in request.topics:
+        for index in topic.partition_indexes:
+            yield topic.name, index, -1, request.delete_partitions
+    for topic in request.topic_states:
+        for state in topic.partition_states:
+            yield topic.topic_name, state.partition_index, state.leader_epoch, state.delete_partition

@@ -1,0 +1,145 @@
+"""The periodic work on partitions: checkpoints, flushes, retention, removal of deleted files, followers that lag.
+
+Whatever waits for the disk happens in threads; their outcome is taken over on the reactor thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import task, threads
+from twisted.internet.defer import Deferred
+
+from kafkalike.config import Config
+from kafkalike.replication.hosted import now_ms
+from kafkalike.storage.flush import Flush
+
+if TYPE_CHECKING:
+    from kafkalike.replication.replicas import Replicas
+
+log = logging.getLogger("kafka.log.LogManager")
+
+
+class Upkeep:
+    """The loops of one broker."""
+
+    def __init__(self, replicas: Replicas, config: Config, reactor: Any) -> None:
+        self._replicas = replicas
+        self._config = config
+        self._reactor = reactor
+        self._loops: list[task.LoopingCall] = []
+
+    def start(self) -> None:
+        """Starts the periodic work: retention, checkpoints, flushes, removal of deleted files."""
+        config = self._config
+        self._every(config["replica.high.watermark.checkpoint.interval.ms"], self.checkpoint)
+        self._every(config["log.flush.offset.checkpoint.interval.ms"], self._checkpoint_recovery_points)
+        self._every(config["log.retention.check.interval.ms"], self._retain)
+        self._every(config["producer.id.expiration.check.interval.ms"], self._expire_producers)
+        # Also segments that a roll finished and files of new logs become due, whatever the flush policy.
+        self._every(min(config["log.flush.scheduler.interval.ms"], 1000), self._flush_old)
+        self._every(1000, self._housekeep)
+        self._every(config["replica.lag.time.max.ms"] // 2, self._shrink)
+
+    def stop(self) -> None:
+        """Ends the loops."""
+        for loop in self._loops:
+            if loop.running:
+                loop.stop()
+
+    def _every(self, interval_ms: int, work: Callable[[], Any]) -> None:
+        if not 0 < interval_ms < 2**40:
+            return
+        loop = task.LoopingCall(work)
+        loop.clock = self._reactor
+        loop.start(interval_ms / 1000, now=False).addErrback(
+            lambda failure: log.error("Periodic work ended: %s", failure.getTraceback())
+        )
+        self._loops.append(loop)
+
+    def _in_thread(self, work: Callable[[], Any]) -> Deferred[Any]:
+        def failed(failure: Any) -> None:
+            log.error("Work on the log directories failed: %s", failure.value)
+
+        deferred = threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)
+        return deferred.addErrback(failed)
+
+    def high_watermarks(self) -> dict[str, dict[tuple[str, int], int]]:
+        """By directory, what a checkpoint says."""
+        marks: dict[str, dict[tuple[str, int], int]] = {}
+        for directory in self._replicas.directories:
+            known = marks[directory.path] = dict(directory.high_watermarks)
+            for key in directory.logs:
+                if key in self._replicas.hosted:
+                    known[key] = self._replicas.hosted[key].partition.high_watermark
+        return marks
+
+    def checkpoint(self) -> Deferred[Any]:
+        """Writes the high watermarks."""
+        marks = self.high_watermarks()
+
+        def write() -> None:
+            for directory in self._replicas.directories:
+                directory.checkpoint(marks[directory.path])
+
+        return self._in_thread(write)
+
+    def _checkpoint_recovery_points(self) -> Deferred[Any]:
+        def write() -> None:
+            for directory in self._replicas.directories:
+                directory.checkpoint_recovery_points()
+                directory.checkpoint_log_starts()
+
+        return self._in_thread(write)
+
+    def _flush_old(self) -> None:
+        now = now_ms()
+        for hosted in self._replicas.hosted.values():
+            if hosted.log.flush_due(now):
+                flush = hosted.log.begin_flush(now)
+                if flush is not None:
+                    self._flush(flush)
+
+    def _flush(self, flush: Flush) -> None:
+        """The fsyncs in a thread, the outcome here."""
+
+        def failed(failure: Any) -> None:
+            flush.finish(failure.value)
+
+        deferred = threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), flush.run)
+        deferred.addCallbacks(lambda _: flush.finish(), failed)
+        deferred.addErrback(lambda failure: log.error("Flush failed: %s", failure.value))
+
+    def _retain(self) -> Deferred[Any]:
+        def steps() -> Iterator[None]:
+            for hosted in list(self._replicas.hosted.values()):
+                hosted.log.retain(now_ms(), hosted.partition.high_watermark)
+                yield
+
+        return task.coiterate(steps())
+
+    def _expire_producers(self) -> None:
+        for hosted in self._replicas.hosted.values():
+            hosted.log.expire_producers(now_ms())
+
+    def _housekeep(self) -> Deferred[Any]:
+        """Looks at the free space and removes what was deleted a while ago."""
+
+        def work() -> None:
+            for directory in self._replicas.directories:
+                directory.watch_space()
+                directory.purge(now_ms())
+
+        return self._in_thread(work)
+
+    def _shrink(self) -> None:
+        """Takes followers that have been behind for too long out of their ISR."""
+        now = now_ms()
+        for hosted in self._replicas.hosted.values():
+            partition = hosted.partition
+            gone = partition.laggards(hosted.log.log_end_offset, now, self._config["replica.lag.time.max.ms"])
+            if gone:
+                log.info("Shrinking ISR of %s-%d: %s is behind", *hosted.key, ",".join(map(str, gone)))
+                self._replicas.propose(hosted, tuple(b for b in partition.isr if b not in gone))

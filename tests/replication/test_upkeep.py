@@ -1,0 +1,71 @@
+"""Periodic work: what is written, flushed and thrown away, and which followers leave the ISR."""
+
+from pathlib import Path
+
+from twisted.internet import defer, reactor, task
+
+from kafkalike.replication.upkeep import Upkeep
+from tests import reactor as shared
+from tests.replication.test_replicas import lead, opened, records  # noqa: F401  (opened is a fixture)
+
+
+def led(opened, **settings):  # noqa: F811
+    replicas = opened(**settings)
+    shared.run(replicas.orders.leader_and_isr, lead())
+    return replicas
+
+
+def test_a_checkpoint_holds_every_high_watermark(opened):  # noqa: F811
+    replicas = led(opened)
+    replicas.append_as_leader("t", 0, records(4), 1)
+    shared.run(replicas.upkeep.checkpoint)
+    directory = replicas.directories[0]
+    assert directory.high_watermarks == {("t", 0): 4}
+    assert "t 0 4" in Path(directory.path, "replication-offset-checkpoint").read_text()
+
+
+def test_what_flush_ms_makes_due_is_flushed_in_a_thread(opened):  # noqa: F811
+    replicas = led(opened, **{"log.flush.interval.ms": "0"})
+    replicas.append_as_leader("t", 0, records(4), 1)
+    log = replicas.log("t", 0)
+
+    async def flushed():
+        replicas.upkeep._flush_old()
+        for _ in range(1000):
+            if log.recovery_point == 4:
+                return True
+            await task.deferLater(reactor, 0.005, lambda: None)
+        return False
+
+    assert shared.run(flushed)
+
+
+def test_retention_takes_old_segments_but_nothing_above_the_high_watermark(opened):  # noqa: F811
+    replicas = led(opened, **{"log.retention.bytes": "1", "log.segment.bytes": "100"})
+    for _ in range(5):
+        replicas.append_as_leader("t", 0, records(), 1)
+    replicas.partition("t", 0).high_watermark = 3
+    shared.run(replicas.upkeep._retain)
+    assert replicas.log("t", 0).log_start_offset == 3
+
+
+def test_a_follower_that_is_behind_for_too_long_is_proposed_to_leave(opened):  # noqa: F811
+    replicas = opened(**{"replica.lag.time.max.ms": "1000"})
+    asked = []
+    replicas._proposals._ask = lambda request: asked.append(request) or defer.Deferred()
+    shared.run(replicas.orders.leader_and_isr, lead(isr=(0, 1)))
+    replicas.append_as_leader("t", 0, records(), 1)
+    shared.run(replicas.upkeep._shrink)
+    assert asked == []
+    replicas.partition("t", 0).followers[1].caught_up_ms -= 5000
+    shared.run(replicas.upkeep._shrink)
+    assert [m.broker_id for m in asked[0].topics[0].partitions[0].new_isr_with_epochs] == [0]
+
+
+def test_the_loops_end_with_the_broker(opened):  # noqa: F811
+    replicas = led(opened)
+    upkeep = Upkeep(replicas, replicas._config, task.Clock())
+    upkeep.start()
+    assert upkeep._loops
+    upkeep.stop()
+    assert not any(loop.running for loop in upkeep._loops)

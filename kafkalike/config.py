@@ -200,6 +200,8 @@ BROKER: dict[str, Key] = {key.name: key for key in (
     Key("leader.imbalance.per.broker.percentage", INT, 10, None, "", "Share of misplaced leaders from which that happens."),
     Key("leader.imbalance.check.interval.seconds", LONG, 300, at_least(1), "", "How often it is looked at."),
     Key("unclean.leader.election.enable", BOOLEAN, False, None, "C", "Whether a replica that may lack records may lead."),
+    # Ours, after KIP-966: Apache trusts the last in-sync replica whatever happened to it.
+    Key("unclean.recovery.timeout.ms", LONG, 60000, at_least(0), "", "How long former in-sync replicas are waited for when the last one was not stopped cleanly."),
     Key("replica.selector.class", STRING, None, None, "", "How a consumer's replica is chosen: the rack-aware one, or none."),
     # Groups and offsets
     # Ours: Apache puts the offsets of OffsetCommit v1 and later into __consumer_offsets.

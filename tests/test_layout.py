@@ -68,6 +68,7 @@ PURE = [
     "kafkalike.controller.requests",
     "kafkalike.controller.assignment",
     "kafkalike.controller.isr",
+    "kafkalike.controller.unclean",
     "kafkalike.coordinator.group",
     "kafkalike.coordinator.records",
     "kafkalike.client.accumulator",

@@ -106,6 +106,9 @@ class Broker:
         self._loaded = True
         self._bind()
         self.membership.endpoints = self._advertised()
+        # Each directory has a marker of a clean stop; one that is new has lost everything, for all that is known.
+        if not all(directory.clean for directory in self.replicas.directories):
+            self.membership.extra[znodes.BrokerNode.UNCLEAN] = True
         self.membership.on_registered(self._registered)
         self.controller = Controller(
             self.zk, self.broker_id, config, self.send, self.reactor, self.membership, self.peers
@@ -116,7 +119,7 @@ class Broker:
         self.producer_ids = ProducerIds(self.ask_controller, self.broker_id, lambda: self.membership.broker_epoch)
         self.groups = Groups(self)
         await self.membership.register(self.broker_id)
-        self.replicas.start()
+        self.replicas.upkeep.start()
         await self.controller.start()
         self._keeping.start(1.0)
         await defer.maybeDeferred(self.groups.start)

@@ -67,6 +67,7 @@ class Membership:
         self._stopped = False
         self._waiting: list[Deferred[int]] = []
         self._callbacks: list[Callable[[int], Any]] = []
+        self._own_node: recipes.DataWatch | None = None
 
     # Before the registration.
 
@@ -123,6 +124,8 @@ class Membership:
     def stop(self) -> None:
         """No registration any more; closing the session removes the present one."""
         self._stopped = True
+        if self._own_node is not None:
+            self._own_node.stop()
         self._zk.remove_listener(self._state_changed)
         if self._session_file is not None:
             self._session_file.unlink(missing_ok=True)
@@ -173,6 +176,9 @@ class Membership:
             raise
         self._session = session
         self.broker_epoch = stat.czxid
+        if self._own_node is None and self.extra.get(BrokerNode.UNCLEAN):
+            self._own_node = recipes.DataWatch(self._zk, BrokerNode.path(self.broker_id), self._own_node_changed)
+            self._own_node.start()
         self._remember_session()
         log.info("registered broker %d at %s: epoch %d", self.broker_id, _join(node.endpoints), self.broker_epoch)
         waiting, self._waiting = self._waiting, []
@@ -184,6 +190,18 @@ class Membership:
         for answer in waiting:
             answer.callback(self.broker_epoch)
         return self.broker_epoch
+
+    def _own_node_changed(self, data: bytes | None, stat: Any) -> None:
+        """The controller takes the mark of an unclean stop away; a registration after that is of the same life."""
+        if stat is None or stat.ephemeralOwner != self._session:
+            return
+        try:
+            marked = BrokerNode.decode(self.broker_id, data).unclean
+        except Garbage:
+            return
+        if not marked and self._own_node is not None:
+            self.extra.pop(BrokerNode.UNCLEAN, None)
+            self._own_node.stop()
 
     def _advertised(self) -> tuple[Endpoint, ...]:
         """The endpoints as others see them: an empty host is this machine's name."""

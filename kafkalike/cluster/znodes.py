@@ -113,10 +113,25 @@ class BrokerNode:
     ))
     # fmt: on
 
+    # A key of ours: this broker was not stopped cleanly before.
+    UNCLEAN = "unclean_shutdown"
+
     @staticmethod
     def path(broker_id: int) -> str:
         """/brokers/ids/N"""
         return f"{BROKER_IDS}/{broker_id}"
+
+    @property
+    def unclean(self) -> bool:
+        """Whether the broker says that it was not stopped cleanly, and no controller has attended to that yet."""
+        return self.extra.get(self.UNCLEAN) is True
+
+    @classmethod
+    def without_mark(cls, data: bytes | None) -> bytes:
+        """A registration as it was, but for that key."""
+        node = _object(BROKER_IDS, data)
+        node.pop(cls.UNCLEAN, None)
+        return _json(node)
 
     def encode(self) -> bytes:
         """Version 5; `host` and `port` are those of the first PLAINTEXT endpoint, for readers of 0.8."""
@@ -288,10 +303,43 @@ class PartitionNode:
     isr: tuple[int, ...]
     controller_epoch: int
     recovering: bool = False
+    # Two keys of ours, which Apache Kafka does not look at and does not keep. Who has left the ISR since the leader
+    # last changed it and was not alone in it then: all that was acknowledged may be on them too. And which members of
+    # the ISR were started after an unclean stop.
+    former: tuple[int, ...] = ()
+    suspects: tuple[int, ...] = ()
 
     def with_isr(self, isr: tuple[int, ...], controller_epoch: int, recovering: bool = False) -> PartitionNode:
         """The state after a change that the leader asked for: its epoch stays."""
-        return PartitionNode(self.leader, self.leader_epoch, isr, controller_epoch, recovering)
+        former = self._former(isr) if len(isr) == 1 else ()
+        return PartitionNode(self.leader, self.leader_epoch, isr, controller_epoch, recovering, former)
+
+    def elected(
+        self, leader: int, isr: tuple[int, ...], controller_epoch: int, recovering: bool = False
+    ) -> PartitionNode:
+        """The state after an election."""
+        former = () if recovering else self._former(isr)
+        return PartitionNode(leader, self.leader_epoch + 1, isr, controller_epoch, recovering, former)
+
+    def reduced(self, isr: tuple[int, ...], controller_epoch: int) -> PartitionNode:
+        """The state after members were struck from the ISR; a leader that is not in it does not lead any more. An ISR
+        of nobody is that of the last member."""
+        leader = self.leader if self.leader in isr else -1
+        kept = isr or self.isr
+        suspects = tuple(i for i in self.suspects if i in kept)
+        return PartitionNode(
+            leader, self.leader_epoch + 1, kept, controller_epoch, self.recovering, self._former(kept), suspects
+        )
+
+    def suspecting(self, suspects: tuple[int, ...], controller_epoch: int) -> PartitionNode:
+        """The state when nobody else is there: they stay in the ISR, and lead no more."""
+        leader = -1 if self.leader in suspects else self.leader
+        return PartitionNode(
+            leader, self.leader_epoch + 1, self.isr, controller_epoch, self.recovering, self.former, suspects
+        )
+
+    def _former(self, isr: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted({*self.former, *self.isr}.difference(isr)))
 
     @staticmethod
     def parent(topic: str, partition: int) -> str:
@@ -314,11 +362,15 @@ class PartitionNode:
         }
         if self.recovering:
             node["leader_recovery_state"] = 1
+        if self.former:
+            node["former_isr"] = list(self.former)
+        if self.suspects:
+            node["suspect_isr"] = list(self.suspects)
         return _json(node)
 
     @classmethod
     def decode(cls, topic: str, partition: int, data: bytes | None) -> PartitionNode:
-        """All keys are needed but the recovery state."""
+        """All keys are needed but the recovery state and ours."""
         path = cls.path(topic, partition)
         node = _object(path, data)
         return cls(
@@ -327,6 +379,8 @@ class PartitionNode:
             isr=_ids(path, node.get("isr")),
             controller_epoch=_get(node, path, "controller_epoch", int),
             recovering=node.get("leader_recovery_state", 0) == 1,
+            former=_ids(path, node.get("former_isr", [])),
+            suspects=_ids(path, node.get("suspect_isr", [])),
         )
 
 

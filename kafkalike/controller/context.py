@@ -60,11 +60,31 @@ class Leadership:
     controller_epoch: int
     partition_epoch: int
     recovering: bool = False
+    former: tuple[int, ...] = ()
+    suspects: tuple[int, ...] = ()
 
     @property
     def node(self) -> PartitionNode:
         """The contents of the znode."""
-        return PartitionNode(self.leader, self.leader_epoch, self.isr, self.controller_epoch, self.recovering)
+        return PartitionNode(
+            self.leader,
+            self.leader_epoch,
+            self.isr,
+            self.controller_epoch,
+            self.recovering,
+            self.former,
+            self.suspects,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LogEnd:
+    """How far a replica's log reaches, as its broker said in the life that `broker_epoch` stands for: the epoch of the
+    last record, and the offset after it."""
+
+    broker_epoch: int
+    leader_epoch: int
+    offset: int
 
 
 @dataclass
@@ -76,6 +96,8 @@ class Context:
     # Two keys of the configuration: unclean.leader.election.enable and delete.topic.enable.
     unclean_by_default: bool = False
     deletion_enabled: bool = True
+    # And one of ours: unclean.recovery.timeout.ms.
+    unclean_recovery_ms: int = 60_000
     brokers: dict[int, LiveBroker] = field(default_factory=dict)
     # Registered, and presumed dead: nobody listens at their addresses. They are not among `brokers`.
     presumed_dead: dict[int, LiveBroker] = field(default_factory=dict)
@@ -90,6 +112,11 @@ class Context:
     topics_to_delete: set[str] = field(default_factory=set)
     deletion_started: set[str] = field(default_factory=set)
     deletion_ineligible: set[str] = field(default_factory=set)
+    # Comparing the logs of suspects, see unclean.py: what is known, what was asked, who waits, who has waited enough.
+    log_ends: dict[Partition, dict[int, LogEnd]] = field(default_factory=dict)
+    asked_for_end: set[tuple[Partition, int, int]] = field(default_factory=set)
+    comparing: set[Partition] = field(default_factory=set)
+    given_up_waiting: set[Partition] = field(default_factory=set)
 
     # Brokers.
 

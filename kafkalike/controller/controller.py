@@ -18,12 +18,12 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from kafkalike.cluster import znodes
 from kafkalike.cluster.membership import Membership, random_uuid
 from kafkalike.cluster.znodes import BrokerNode, ControllerEpoch, ControllerNode, Garbage
-from kafkalike.controller import changes, effects, failover
+from kafkalike.controller import changes, effects, failover, unclean
 from kafkalike.controller.context import Context, LiveBroker, Partition, Replica
 from kafkalike.controller.effects import CreateNode, DeleteNode, Node, SetNode, Steps, Superseded, Written
 from kafkalike.controller.outbox import Outbox
 from kafkalike.errors import Error, KafkaError
-from kafkalike.protocol.messages import leader_and_isr, stop_replica
+from kafkalike.protocol.messages import leader_and_isr, list_offsets, stop_replica
 from zk import recipes
 from zk.client import (
     CONNECTED,
@@ -309,6 +309,7 @@ class Controller:
             term.epoch,
             unclean_by_default=self._config["unclean.leader.election.enable"],
             deletion_enabled=self._config["delete.topic.enable"],
+            unclean_recovery_ms=self._config["unclean.recovery.timeout.ms"],
         )
         self._outbox = Outbox(self._send, self._answered, self._reactor)
         try:
@@ -385,6 +386,8 @@ class Controller:
                     if self._context is not None and broker_id in self._context.presumed_dead:
                         epoch = self._context.presumed_dead[broker_id].epoch
                         self._reactor.callLater(ASK_SECONDS, self._await_answer, term, broker_id, epoch)
+            case effects.Later(delay_ms, subject):
+                self._reactor.callLater(delay_ms / 1000, self._remind, term, subject)
             case effects.Send(requests):
                 for broker_id, request in requests:
                     if self._outbox is not None:
@@ -412,6 +415,10 @@ class Controller:
                 raise Superseded("another controller was elected") from None
             return Written(ERRORS[type(error)])
 
+    def _remind(self, term: recipes.Term, subject: str) -> None:
+        if self._term is term:
+            self._ring(("later", subject), REMINDERS[subject])
+
     def _listen(self, path: str) -> None:
         if path in self._bells:
             return
@@ -433,7 +440,7 @@ class Controller:
     def _answered(self, broker_id: int, request: Any, response: Any) -> None:
         if response is None:
             return
-        if response.error_code:
+        if getattr(response, "error_code", 0):
             error = Error(response.error_code)
             log.warning(
                 "broker %d answers %s to %s", broker_id, error.name, type(request).__module__.rpartition(".")[2]
@@ -442,6 +449,9 @@ class Controller:
             self._replicas_stopped(broker_id, request, response)
         elif isinstance(request, leader_and_isr.Request):
             self._leader_and_isr_answered(broker_id, response)
+        elif isinstance(request, list_offsets.Request):
+            ends = unclean.answered_ends(response)
+            self._ring(("ends", object()), lambda context: unclean.ends_answered(context, broker_id, ends))
 
     def _replicas_stopped(self, broker_id: int, request: Any, response: Any) -> None:
         errors = {(e.topic_name, e.partition_index): e.error_code for e in response.partition_errors}
@@ -487,6 +497,10 @@ DIRECTORIES: dict[str, Callable[[Context], Steps[Any]]] = {
     znodes.LOG_DIR_EVENTS: failover.log_dirs_failed,
     znodes.ISR_CHANGES: failover.isr_changed,
 }
+
+
+# What the subjects of Later stand for.
+REMINDERS: dict[str, Callable[[Context], Steps[Any]]] = {"logs to compare": unclean.time_is_up}
 
 
 def _operation(operation: CreateNode | SetNode | DeleteNode) -> Create | Set | Delete | Check:

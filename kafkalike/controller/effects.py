@@ -136,13 +136,23 @@ class AwaitAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """Comes back as an event, named by its subject, after a while. Outcome: None."""
+
+    delay_ms: int
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Queues control requests, in order. Outcome: None; answers that matter come back as events of their own."""
 
     requests: list[tuple[int, Any]]
 
 
-Effect = Read | Children | Write | PutFeatures | Listen | Ignore | Connect | Disconnect | Probe | AwaitAnswer | Send
+Effect = (
+    Read | Children | Write | PutFeatures | Listen | Ignore | Connect | Disconnect | Probe | AwaitAnswer | Later | Send
+)
 
 T = TypeVar("T")
 Steps = Generator[Effect, Any, T]

@@ -24,7 +24,7 @@ from kafkalike.cluster.znodes import (
     PartitionNode,
 )
 from kafkalike.controller.changes import NewId, load_topics, moved, resume_deletions
-from kafkalike.controller.context import Context, Leadership, LiveBroker, Partition, PartitionState, ReplicaState
+from kafkalike.controller.context import Context, LiveBroker, Partition, PartitionState, ReplicaState
 from kafkalike.controller.effects import (
     AwaitAnswer,
     Children,
@@ -41,7 +41,14 @@ from kafkalike.controller.effects import (
     Write,
 )
 from kafkalike.controller.requests import Batch
-from kafkalike.controller.transitions import bring_online, move_partitions, move_replicas, shutdown_strategy
+from kafkalike.controller.transitions import (
+    bring_online,
+    leadership_of,
+    move_partitions,
+    move_replicas,
+    shutdown_strategy,
+)
+from kafkalike.controller.unclean import compare, take_out
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +80,7 @@ def take_over(context: Context, new_id: NewId) -> Steps[None]:
     partitions = yield from load_topics(context, sorted(topics), new_id)
     yield Listen(nodes=tuple(BrokerNode.path(broker_id) for broker_id in sorted(context.brokers)))
     yield from _read_leaderships(context, partitions)
+    yield from take_out(context, context.brokers, context.brokers)
     for broker_id in sorted(context.brokers):
         yield Connect(broker_id)
 
@@ -124,9 +132,7 @@ def _read_leaderships(context: Context, partitions: Sequence[Partition]) -> Step
             raise Superseded(
                 f"{PartitionNode.path(*partition)} was written in controller epoch {node.controller_epoch}"
             )
-        context.leaderships[partition] = Leadership(
-            node.leader, node.leader_epoch, node.isr, node.controller_epoch, found.version, node.recovering
-        )
+        context.leaderships[partition] = leadership_of(node, found.version)
 
 
 def _read_deletions(context: Context) -> Steps[None]:
@@ -181,6 +187,7 @@ def elect_where_needed(context: Context) -> Steps[None]:
         batch = Batch(context)
         yield from bring_online(context, batch, wanting)
         yield batch.send()
+        yield from compare(context, wanting)
 
 
 # Brokers.
@@ -207,6 +214,7 @@ def brokers_changed(context: Context) -> Steps[None]:
     log.info("brokers: new %s, gone %s, back %s", new, dead, bounced)
     for broker_id in bounced + dead:
         yield Disconnect(broker_id)
+    yield from take_out(context, found, new + bounced)
     for broker_id in new + bounced:
         yield Connect(broker_id)
     context.brokers.update({broker_id: found[broker_id] for broker_id in new})

@@ -15,7 +15,6 @@ from kafkalike.cluster.znodes import EntityConfig, Garbage, PartitionNode, Topic
 from kafkalike.controller import elections
 from kafkalike.controller.context import (
     INITIAL_LEADER_EPOCH,
-    NO_LEADER,
     Context,
     Leadership,
     Partition,
@@ -103,10 +102,12 @@ def offline_strategy(context: Context, partitions: Iterable[Partition], unclean:
     def choose(partition: Partition, state: PartitionNode) -> Elected | None:
         return elections.offline(
             context.replicas_of(partition),
-            state.isr,
+            # A suspect leads only after a comparison, see unclean.py.
+            tuple(r for r in state.isr if r not in state.suspects),
             lambda r: context.is_online(r, partition),
             # A presumption is no reason to lose records.
-            (unclean or partition[0] in allowed) and context.presumed_dead.keys().isdisjoint(state.isr),
+            (unclean or partition[0] in allowed)
+            and not any(r in context.presumed_dead or context.is_online(r, partition) for r in state.isr),
         )
 
     return choose
@@ -190,7 +191,7 @@ def _elect(context: Context, batch: Batch, partitions: list[Partition], choose: 
             if elected is None:
                 log.warning("partition %s-%d has no replica that may lead: %s", *partition, state)
                 continue
-            new = PartitionNode(elected.leader, state.leader_epoch + 1, elected.isr, context.epoch, elected.recovering)
+            new = state.elected(elected.leader, elected.isr, context.epoch, elected.recovering)
             chosen[partition] = (new, elected, version)
         results = yield Write(
             [
@@ -328,9 +329,7 @@ def _remove_from_isr(context: Context, broker_id: int, partitions: list[Partitio
                 context.leaderships[partition] = leadership_of(state, version)
                 done.add(partition)
                 continue
-            leader = NO_LEADER if state.leader == broker_id else state.leader
-            isr = state.isr if len(state.isr) == 1 else tuple(r for r in state.isr if r != broker_id)
-            new = PartitionNode(leader, state.leader_epoch + 1, isr, context.epoch, state.recovering)
+            new = state.reduced(tuple(r for r in state.isr if r != broker_id), context.epoch)
             writes[partition] = (new, version)
         results = yield Write(
             [
@@ -388,7 +387,16 @@ def read_states(context: Context, partitions: list[Partition]) -> Steps[dict[Par
 
 def leadership_of(node: PartitionNode, partition_epoch: int) -> Leadership:
     """The belief that goes with a state znode."""
-    return Leadership(node.leader, node.leader_epoch, node.isr, node.controller_epoch, partition_epoch, node.recovering)
+    return Leadership(
+        node.leader,
+        node.leader_epoch,
+        node.isr,
+        node.controller_epoch,
+        partition_epoch,
+        node.recovering,
+        node.former,
+        node.suspects,
+    )
 
 
 def _decode(partition: Partition, found: Node | None) -> PartitionNode | None:

@@ -196,7 +196,7 @@ def test_deletion_waits_for_a_dead_broker_and_goes_on_when_it_is_back() -> None:
 
 
 def _node(world: World, path: str) -> tuple[object, int]:
-    return json.loads(world.nodes[path].data or b""), world.nodes[path].version
+    return golden.parsed((world.nodes[path].data or b"").decode()), world.nodes[path].version
 
 
 def test_a_replica_that_cannot_be_deleted_stops_the_deletion_until_its_broker_restarts() -> None:

@@ -28,6 +28,7 @@ from kafkalike.controller.effects import (
     DeleteNode,
     Disconnect,
     Ignore,
+    Later,
     Listen,
     Node,
     Probe,
@@ -60,6 +61,7 @@ class World:
         self.sent: list[tuple[int, Any]] = []
         self.refusing: set[int] = set()
         self.awaited: set[int] = set()
+        self.reminders: list[str] = []
         self.crash_after: int | None = None
         for path in TOP_LEVEL:
             self.put(path)
@@ -179,6 +181,8 @@ class World:
                 return self.refusing & set(broker_ids)
             case AwaitAnswer(broker_ids):
                 self.awaited |= set(broker_ids)
+            case Later(_, subject):
+                self.reminders.append(subject)
             case Send(requests):
                 assert {broker_id for broker_id, _ in requests} <= self.connected
                 self.sent += requests

@@ -1,6 +1,7 @@
 """Offsets of a partition by time.
 
-Answered by the leader. Timestamps: -1 the end (high watermark, or last stable offset for read_committed), -2 the start,
+Answered by the leader; to replica id -2 by any replica, with the end of its log.
+Timestamps: -1 the end (high watermark, or last stable offset for read_committed), -2 the start,
 -3 the record with the largest timestamp, -4 the start on this broker, -5 the end in remote storage (there is none: -1);
 any other: the first record at or after it, -1 when there is none.
 v0 returns several segment boundaries; v1 one offset and its timestamp; v2 isolation level; v4 leader epochs (74, 75);
@@ -16,6 +17,7 @@ from kafkalike.protocol.messages import list_offsets as messages
 from kafkalike.replication.replicas import READ_COMMITTED
 
 LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED = -1, -2, -3, -4, -5
+ANY_REPLICA = -2  # for the controller, when it compares logs, and for debugging: a replica that does not lead answers
 UNKNOWN = (-1, -1, -1)
 LEADER_EPOCHS = 4  # the first version that tells them
 
@@ -29,6 +31,10 @@ def list_offsets(broker: Any, call: Any) -> Any:
         for asked in topic.partitions:
             answer = messages.ListOffsetsPartitionResponse(partition_index=asked.partition_index)
             try:
+                if request.replica_id == ANY_REPLICA and asked.timestamp == LATEST and call.version >= LEADER_EPOCHS:
+                    answer.leader_epoch, answer.offset = _log_end(broker.replicas, topic.name, asked)
+                    partitions.append(answer)
+                    continue
                 hosted = broker.replicas.leader(topic.name, asked.partition_index, asked.current_leader_epoch)
                 if call.version == 0:
                     limit = max(asked.max_num_offsets, 0)
@@ -42,6 +48,14 @@ def list_offsets(broker: Any, call: Any) -> Any:
             partitions.append(answer)
         topics.append(messages.ListOffsetsTopicResponse(name=topic.name, partitions=partitions))
     return messages.Response(topics=topics)
+
+
+def _log_end(replicas: Any, topic: str, asked: Any) -> tuple[int, int]:
+    """(the epoch of the last record, the end of the log), whoever leads."""
+    replicas.partition(topic, asked.partition_index).check_epoch(asked.current_leader_epoch)
+    log = replicas.log(topic, asked.partition_index)
+    end = log.log_end_offset
+    return log.epoch_at(end - 1), end
 
 
 def _look_up(hosted: Any, timestamp: int, isolation_level: int) -> tuple[int, int, int]:

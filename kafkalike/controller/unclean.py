@@ -1,0 +1,224 @@
+"""Brokers that were not stopped cleanly: what they had may have lost its end, so they are not trusted to lead.
+
+The registration of such a broker says so (`BrokerNode.unclean`). `take_out` strikes it from every ISR that has another
+live member, for partitions whose state is older than that registration: a younger state was written about its new
+life. Where no other member is live it stays, marked in the state as suspect, and then the mark in the registration
+goes. A suspect is not elected like that: `compare` asks it, the rest of the ISR and the former members (kept in the
+state) how far their logs reach, as (leader epoch, log end offset), and the longest leads. It waits until all have
+answered, or for unclean.recovery.timeout.ms. (KIP-966, with ZooKeeper.)
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kafkalike.cluster.znodes import BrokerNode, Garbage, PartitionNode
+from kafkalike.controller.context import (
+    NO_LEADER,
+    Context,
+    LiveBroker,
+    LogEnd,
+    Partition,
+    PartitionState,
+)
+from kafkalike.controller.effects import BAD_VERSION, Later, Node, Read, Send, SetNode, Steps, Superseded, Write
+from kafkalike.controller.elections import Elected
+from kafkalike.controller.requests import Batch
+from kafkalike.controller.transitions import bring_online, leadership_of, move_partitions
+from kafkalike.protocol.messages import list_offsets
+
+log = logging.getLogger(__name__)
+
+# A replica id that is none: any replica answers it, with the end of its log (Kafka's DEBUGGING_REPLICA_ID).
+ANY_REPLICA = -2
+LATEST = -1
+
+
+# Striking out.
+
+
+def take_out(context: Context, brokers: Mapping[int, LiveBroker], broker_ids: Iterable[int]) -> Steps[None]:
+    """Attends to those of `broker_ids` that are marked as unclean; `brokers` are all that are live now."""
+    unclean = {i: brokers[i] for i in sorted(broker_ids) if brokers[i].node.unclean}
+    if not unclean:
+        return
+    log.warning("brokers %s were not stopped cleanly", list(unclean))
+    remaining = sorted({(topic, p) for topic, p, _ in context.replicas_on(unclean)})
+    while remaining:
+        found: list[Node | None] = yield Read([PartitionNode.path(*partition) for partition in remaining])
+        writes = {}
+        for partition, node in zip(remaining, found, strict=True):
+            struck = _strike(context, partition, node, brokers, unclean)
+            if struck is not None and node is not None:
+                writes[partition] = (struck, node.version)
+        operations = [
+            SetNode(PartitionNode.path(*p), state.encode(), version) for p, (state, version) in writes.items()
+        ]
+        results = (yield Write(list(operations))) if writes else []
+        remaining = []
+        for (partition, (state, _)), written in zip(writes.items(), results, strict=True):
+            if written.error is None:
+                context.leaderships[partition] = leadership_of(state, written.version)
+                if state.leader == NO_LEADER and context.partition_states.get(partition) is PartitionState.ONLINE:
+                    move_partitions(context, [partition], PartitionState.OFFLINE)
+            elif written.error == BAD_VERSION:
+                remaining.append(partition)
+            else:
+                log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
+    yield from _forgive(brokers, unclean)
+
+
+def _strike(
+    context: Context,
+    partition: Partition,
+    found: Node | None,
+    brokers: Mapping[int, LiveBroker],
+    unclean: Mapping[int, LiveBroker],
+) -> PartitionNode | None:
+    """The state without its unclean members; None when nothing is to be written."""
+    if found is None:
+        return None
+    try:
+        state = PartitionNode.decode(*partition, found.data)
+    except Garbage:
+        # Said when a leader is sought.
+        return None
+    if state.controller_epoch > context.epoch:
+        raise Superseded(f"{PartitionNode.path(*partition)} was written in controller epoch {state.controller_epoch}")
+    new = {r for r in state.isr if r in unclean and found.mzxid < unclean[r].epoch} - set(state.suspects)
+    if not new:
+        return None
+    suspects = new | set(state.suspects)
+    trusted = [r for r in state.isr if r not in suspects]
+    if len({*state.isr, *state.former}) == 1:
+        # Nobody to compare it with: the only replica, or a state that Apache's controller has written.
+        return None
+    if any(r in brokers and r not in context.shutting_down for r in trusted):
+        return state.reduced(tuple(trusted), context.epoch)
+    return state.suspecting(tuple(r for r in state.isr if r in suspects), context.epoch)
+
+
+def _forgive(brokers: Mapping[int, LiveBroker], unclean: Mapping[int, LiveBroker]) -> Steps[None]:
+    """Takes the mark out of the registrations: what it meant is in the states now."""
+    paths = [BrokerNode.path(broker_id) for broker_id in unclean]
+    nodes: list[Node | None] = yield Read(paths)
+    operations = [
+        SetNode(path, BrokerNode.without_mark(node.data), node.version)
+        for path, node, broker in zip(paths, nodes, unclean.values(), strict=True)
+        if node is not None and node.czxid == broker.epoch
+    ]
+    if operations:
+        # One that has vanished, or was written in between, is looked at again for that.
+        yield Write(list(operations))
+
+
+# Comparing.
+
+
+def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
+    """Finds leaders for those of the partitions that have none, and whose live in-sync replicas are all suspect."""
+    ready: dict[Partition, Elected] = {}
+    asked: dict[int, list[Partition]] = {}
+    waiting = False
+    for partition in partitions:
+        candidates = _candidates(context, partition)
+        if not candidates:
+            continue
+        ends = {r: end for r in candidates if (end := _known_end(context, partition, r)) is not None}
+        isr = context.leaderships[partition].isr
+        all_there = len(ends) == len(candidates)
+        if all_there or (partition in context.given_up_waiting and any(r in ends for r in isr)):
+            ready[partition] = _longest(context, partition, ends)
+            continue
+        for replica in candidates:
+            if replica not in ends and context.is_online(replica, partition):
+                key = (partition, replica, context.brokers[replica].epoch)
+                if key not in context.asked_for_end:
+                    context.asked_for_end.add(key)
+                    asked.setdefault(replica, []).append(partition)
+        if partition not in context.comparing:
+            context.comparing.add(partition)
+            waiting = True
+            log.warning(
+                "partition %s-%d: nobody in sync is known to be whole; comparing the logs of %s", *partition, candidates
+            )
+    if asked:
+        yield Send([(broker_id, _question(wanted)) for broker_id, wanted in sorted(asked.items())])
+    if waiting:
+        yield Later(context.unclean_recovery_ms, "logs to compare")
+    if ready:
+        batch = Batch(context)
+        yield from bring_online(context, batch, sorted(ready), lambda partition, state: ready[partition])
+        yield batch.send()
+        for partition in ready:
+            context.comparing.discard(partition)
+            context.given_up_waiting.discard(partition)
+            context.log_ends.pop(partition, None)
+
+
+def ends_answered(context: Context, broker_id: int, ends: Mapping[Partition, tuple[int, int]]) -> Steps[None]:
+    """A broker says how far its logs reach."""
+    broker = context.brokers.get(broker_id)
+    if broker is None:
+        return
+    for partition, (leader_epoch, end) in ends.items():
+        context.log_ends.setdefault(partition, {})[broker_id] = LogEnd(broker.epoch, leader_epoch, end)
+    yield from compare(context, ends)
+
+
+def time_is_up(context: Context) -> Steps[None]:
+    """Who has not come by now is not waited for."""
+    context.given_up_waiting |= context.comparing
+    yield from compare(context, sorted(context.given_up_waiting))
+
+
+def _candidates(context: Context, partition: Partition) -> list[int]:
+    """Whose logs are compared; none when the partition has a leader, or needs no comparison."""
+    leadership = context.leaderships.get(partition)
+    if leadership is None or context.partition_states.get(partition) is not PartitionState.OFFLINE:
+        return []
+    if not leadership.suspects or context.is_being_deleted(partition[0]):
+        return []
+    return [r for r in context.replicas_of(partition) if r in leadership.isr or r in leadership.former]
+
+
+def _known_end(context: Context, partition: Partition, replica: int) -> LogEnd | None:
+    """What the replica answered in its present life."""
+    end = context.log_ends.get(partition, {}).get(replica)
+    online = context.is_online(replica, partition)
+    return end if end is not None and online and end.broker_epoch == context.brokers[replica].epoch else None
+
+
+def _longest(context: Context, partition: Partition, ends: Mapping[int, LogEnd]) -> Elected:
+    """The longest log leads; whose log ends at the same place in the same epoch has the same records."""
+    place = {replica: (end.leader_epoch, end.offset) for replica, end in ends.items()}
+    best = max(place.values())
+    isr = tuple(replica for replica in place if place[replica] == best)
+    shown = ", ".join(f"{r}: {offset} in epoch {epoch}" for r, (epoch, offset) in place.items())
+    log.warning("partition %s-%d: log ends are %s; %d leads", *partition, shown, isr[0])
+    recipients = tuple(r for r in context.replicas_of(partition) if context.is_online(r, partition))
+    return Elected(isr[0], isr, recipients)
+
+
+def _question(partitions: list[Partition]) -> Any:
+    topics: dict[str, list[Any]] = {}
+    for topic, p in partitions:
+        topics.setdefault(topic, []).append(
+            list_offsets.ListOffsetsPartition(partition_index=p, current_leader_epoch=-1, timestamp=LATEST)
+        )
+    return list_offsets.Request(
+        replica_id=ANY_REPLICA,
+        topics=[list_offsets.ListOffsetsTopic(name=topic, partitions=asked) for topic, asked in topics.items()],
+    )
+
+
+def answered_ends(response: Any) -> dict[Partition, tuple[int, int]]:
+    """The (leader epoch, log end offset) of each partition in an answer to the question."""
+    return {
+        (topic.name, answer.partition_index): (answer.leader_epoch, answer.offset)
+        for topic in response.topics
+        for answer in topic.partitions
+        if not answer.error_code
+    }

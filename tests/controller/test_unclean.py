@@ -1,0 +1,194 @@
+"""Brokers that come back after an unclean stop."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kafkalike.cluster.znodes import BrokerNode, Endpoint, PartitionNode
+from kafkalike.controller import failover, unclean
+from kafkalike.controller.context import Context
+from kafkalike.protocol.messages import list_offsets
+from tests.controller.world import World
+
+
+def world_of(*broker_ids: int) -> tuple[World, Context]:
+    """Topic t with one partition on all of them, led by the first."""
+    world = World()
+    for broker_id in broker_ids:
+        world.broker(broker_id)
+    world.topic("t", {0: broker_ids})
+    context = world.controller(broker_ids[0])
+    return world, context
+
+
+def crashed(world: World, broker_id: int) -> None:
+    """Registers the broker as one that was not stopped cleanly."""
+    world.remove(BrokerNode.path(broker_id))
+    endpoint = Endpoint("PLAINTEXT", "PLAINTEXT", f"h{broker_id}", 9092)
+    world.put(BrokerNode.path(broker_id), BrokerNode((endpoint,), extra={BrokerNode.UNCLEAN: True}).encode())
+
+
+def marked(world: World, broker_id: int) -> bool:
+    return BrokerNode.decode(broker_id, world.nodes[BrokerNode.path(broker_id)].data).unclean
+
+
+def questions(world: World) -> list[int]:
+    """Who has been asked for the ends of logs since the last call."""
+    asked = [(b, r) for b, r in world.sent if isinstance(r, list_offsets.Request)]
+    world.sent = []
+    return [broker_id for broker_id, _ in asked]
+
+
+def has(world: World, **fields: Any) -> None:
+    state = world.state("t", 0)
+    assert fields == {key: state.get(key) for key in fields}
+
+
+def test_A4_who_crashed_leaves_the_isr_while_another_member_is_live() -> None:
+    world, context = world_of(1, 2, 3)
+    world.sent = []
+    # So quickly that the controller sees only another registration.
+    crashed(world, 2)
+    world.perform(failover.brokers_changed(context))
+    has(world, leader=1, isr=[1, 3])
+    assert not marked(world, 2)
+    assert not context.brokers[2].node.unclean or not marked(world, 2)
+    # A leader too; and the state is younger than the registration now, so it is not struck again.
+    crashed(world, 1)
+    world.perform(failover.brokers_changed(context))
+    has(world, leader=3, isr=[3])
+    world.put(PartitionNode.path("t", 0), PartitionNode(3, 9, (3, 1), 1).encode())
+    context = world.controller(3, epoch=2)
+    has(world, leader=3, leader_epoch=9, isr=[3, 1])
+
+
+def test_A4_the_last_replica_standing_is_compared_with_former_members_and_the_longest_log_leads() -> None:
+    world, context = world_of(4, 1, 2, 3)
+    world.topic("t", {0: (1, 2, 3)})
+    world.remove(PartitionNode.path("t", 0))
+    context = world.controller(4, epoch=2)
+    for broker_id in (3, 2):
+        world.remove(BrokerNode.path(broker_id))
+        world.perform(failover.brokers_changed(context))
+    has(world, leader=1, isr=[1], former_isr=[2, 3])
+    world.remove(BrokerNode.path(1))
+    world.perform(failover.brokers_changed(context))
+    has(world, leader=-1, isr=[1])
+    world.sent = []
+    crashed(world, 1)
+    world.perform(failover.brokers_changed(context))
+    has(world, leader=-1, isr=[1], suspect_isr=[1], former_isr=[2, 3])
+    assert not marked(world, 1)
+    assert [1] == questions(world) and ["logs to compare"] == world.reminders
+    world.perform(unclean.ends_answered(context, 1, {("t", 0): (1, 700)}))
+    has(world, leader=-1)
+    world.broker(2)
+    world.perform(failover.brokers_changed(context))
+    assert [2] == questions(world)
+    world.perform(unclean.ends_answered(context, 2, {("t", 0): (1, 1000)}))
+    has(world, leader=-1)
+    world.broker(3)
+    world.perform(failover.brokers_changed(context))
+    assert [3] == questions(world)
+    world.perform(unclean.ends_answered(context, 3, {("t", 0): (0, 2000)}))
+    has(world, leader=2, isr=[2], former_isr=[1, 3], suspect_isr=None)
+    assert not context.comparing and not context.log_ends
+    # Nobody is asked twice, and an answer that comes late changes nothing.
+    epoch = world.state("t", 0)["leader_epoch"]
+    world.perform(unclean.ends_answered(context, 1, {("t", 0): (1, 9000)}))
+    world.perform(unclean.time_is_up(context))
+    has(world, leader=2, leader_epoch=epoch)
+
+
+def test_A4_all_crashed_together_and_each_that_is_as_long_as_the_longest_is_in_sync() -> None:
+    world, context = world_of(1, 2, 3)
+    for broker_id in (1, 2, 3):
+        world.remove(BrokerNode.path(broker_id))
+    crashed(world, 2)
+    context = world.controller(2, epoch=2)
+    has(world, leader=-1, isr=[2], suspect_isr=[2], former_isr=[1, 3])
+    world.perform(unclean.ends_answered(context, 2, {("t", 0): (0, 10)}))
+    for broker_id in (3, 1):
+        crashed(world, broker_id)
+        world.perform(failover.brokers_changed(context))
+        assert not marked(world, broker_id)
+    has(world, leader=-1)
+    for broker_id in (3, 1):
+        world.perform(unclean.ends_answered(context, broker_id, {("t", 0): (0, 12)}))
+    has(world, leader=1, isr=[1, 3], suspect_isr=None, former_isr=[2])
+
+
+def test_A4_who_does_not_come_in_time_is_not_waited_for_but_a_member_must_be_there() -> None:
+    world, context = world_of(1, 2)
+    for broker_id in (2, 1):
+        world.remove(BrokerNode.path(broker_id))
+        world.perform(failover.brokers_changed(context))
+    crashed(world, 1)
+    context = world.controller(1, epoch=2)
+    world.perform(unclean.time_is_up(context))
+    has(world, leader=-1)
+    world.perform(unclean.ends_answered(context, 1, {("t", 0): (0, 5)}))
+    has(world, leader=1, isr=[1], former_isr=[2])
+
+
+def test_A4_a_trusted_member_that_comes_back_ends_the_comparison() -> None:
+    world, context = world_of(1, 2)
+    for broker_id in (1, 2):
+        world.remove(BrokerNode.path(broker_id))
+    world.put(PartitionNode.path("t", 0), PartitionNode(2, 1, (2, 1), 1).encode())
+    crashed(world, 1)
+    context = world.controller(1, epoch=2)
+    has(world, leader=-1, isr=[1], former_isr=[2], suspect_isr=[1])
+    # The mark survives its controller: it is in the state now.
+    context = world.controller(1, epoch=3)
+    has(world, leader=-1, suspect_isr=[1])
+    world.put(PartitionNode.path("t", 0), PartitionNode(-1, 3, (1, 2), 3, suspects=(1,)).encode())
+    context = world.controller(1, epoch=4)
+    world.broker(2)
+    world.perform(failover.brokers_changed(context))
+    has(world, leader=-1, isr=[1])
+    world.put(PartitionNode.path("t", 0), PartitionNode(-1, 5, (1, 2), 4, suspects=(1,)).encode())
+    context = world.controller(2, epoch=5)
+    has(world, leader=2, isr=[2], suspect_isr=None, former_isr=[1])
+
+
+def test_an_answer_of_an_earlier_life_does_not_count() -> None:
+    world, context = world_of(1, 2)
+    for broker_id in (2, 1):
+        world.remove(BrokerNode.path(broker_id))
+        world.perform(failover.brokers_changed(context))
+    world.broker(3)
+    crashed(world, 1)
+    context = world.controller(3, epoch=2)
+    world.perform(unclean.ends_answered(context, 1, {("t", 0): (0, 50)}))
+    world.sent = []
+    crashed(world, 1)
+    world.perform(failover.brokers_changed(context))
+    assert [1] == questions(world)
+    world.broker(2)
+    world.perform(failover.brokers_changed(context))
+    world.perform(unclean.ends_answered(context, 2, {("t", 0): (0, 30)}))
+    has(world, leader=-1)
+    world.perform(unclean.ends_answered(context, 1, {("t", 0): (0, 20)}))
+    has(world, leader=2, isr=[2])
+
+
+def test_a_single_replica_needs_nobody_else() -> None:
+    world, context = world_of(1)
+    crashed(world, 1)
+    context = world.controller(1, epoch=2)
+    has(world, leader=1, isr=[1], suspect_isr=None, zk=0)
+    assert [] == questions(world) and not marked(world, 1)
+
+
+def test_a_leader_that_changes_its_isr_makes_those_who_left_before_unnecessary() -> None:
+    state = PartitionNode(1, 0, (1, 2, 3), 1)
+    lone = state.with_isr((1,), 1)
+    assert ((2, 3), 0) == (lone.former, lone.leader_epoch)
+    assert () == state.with_isr((1, 2), 1).former == lone.with_isr((1, 2), 1).former
+    assert (3,) == state.reduced((1, 2), 1).former
+    assert (2, 3) == state.reduced((1, 2), 1).reduced((1,), 1).former
+    assert () == lone.elected(2, (2,), 1, recovering=True).former
+    decoded = PartitionNode.decode("t", 0, lone.encode())
+    assert lone == decoded and [2, 3] == json.loads(lone.encode())["former_isr"]

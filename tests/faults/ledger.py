@@ -1,0 +1,66 @@
+"""LEDGER.md: one line for each full run of the fault tests; hours add up there, as no single run is long."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+FILE = Path(__file__).parent / "LEDGER.md"
+HEAD = """\
+# Ledger of the fault tests
+
+A line for each full run of `bin/test.sh --faults` (`pytest --faults tests/faults`), appended by the run itself. The
+commit has a + when files of the product or of these tests were changed and not committed. "faults" is the time that
+clusters spent under faults; "known" are tests that broke as Apache Kafka is known to break.
+
+| when (UTC) | commit | brokers | ZooKeeper | passed | known | failed | skipped | sends | acked | faults | failed tests |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+@dataclass
+class Run:
+    """What a run adds up to."""
+
+    brokers: str
+    zookeeper: str
+    passed: int = 0
+    known: int = 0
+    failed: list[str] = field(default_factory=list)
+    skipped: int = 0
+    sends: int = 0
+    acknowledged: int = 0
+    seconds: float = 0
+
+    def line(self, when: datetime, commit: str) -> str:
+        """Its line."""
+        failed = ", ".join(self.failed) or "none"
+        cells = [f"{when:%Y-%m-%d %H:%M}", commit, self.brokers, self.zookeeper, self.passed, self.known]
+        cells += [len(self.failed), self.skipped, self.sends, self.acknowledged, f"{self.seconds / 60:.1f} min", failed]
+        return "| " + " | ".join(map(str, cells)) + " |\n"
+
+
+def append(run: Run, file: Path = FILE) -> None:
+    """Adds the run's line."""
+    if not file.exists():
+        file.write_text(HEAD)
+    with file.open("a") as ledger:
+        ledger.write(run.line(datetime.now(UTC), commit()))
+
+
+def commit() -> str:
+    """The commit that is checked out, with + when it is not exactly what was tested."""
+    here = FILE.parent
+    words = ["kafkalike", "zk", "bin", "config", "tests/faults", "tests/servers.py", ":!tests/faults/LEDGER.md"]
+    try:
+        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True)
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--", *words], cwd=here.parent.parent, capture_output=True, text=True
+        )
+    except OSError:
+        return "unknown"
+    if head.returncode:
+        return "unknown"
+    return head.stdout.strip() + "+" * bool(changed.stdout.strip())

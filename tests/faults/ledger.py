@@ -15,7 +15,7 @@ A line for each full run of `bin/test.sh --faults` (`pytest --faults tests/fault
 commit has a + when files of the product or of these tests were changed and not committed. "faults" is the time that
 clusters spent under faults; "known" are tests that broke as Apache Kafka is known to break.
 
-| when (UTC) | commit | brokers | ZooKeeper | passed | known | failed | skipped | sends | acked | faults | failed tests |
+| when (UTC) | commit | brokers | ZooKeeper | passed | known | failed | skipped | sends | acked | faults | which |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 

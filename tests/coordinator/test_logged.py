@@ -1,0 +1,83 @@
+"""Offsets in the log: what counts, in what order, and what a commit is answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafkalike.coordinator import records
+from kafkalike.coordinator.commits import TOPIC
+from kafkalike.coordinator.logged import Logged
+from kafkalike.coordinator.offsets import Committed
+from kafkalike.coordinator.records import OffsetKey, OffsetValue
+from kafkalike.errors import Error
+from kafkalike.protocol import batch
+from tests.coordinator.apache import T0, T1, G, beside_apaches, fetched, write
+
+
+def test_commits_of_a_transaction_count_with_its_marker() -> None:
+    broker = beside_apaches()
+    ours = {"producer_id": 7, "producer_epoch": 0, "transactional": True}
+    other = {"producer_id": 8, "producer_epoch": 0, "transactional": True}
+    write(broker, 5)
+    write(broker, 6, **ours)
+    write(broker, 9, partition=1, **other)
+    for fields, outcome in ((ours, b"\1"), (other, b"\0")):
+        marker = [(b"\0\0\0" + outcome, b"\0\0\0\0\0\0", broker.zk.now_ms, ())]
+        broker.replicas.log(TOPIC, 0).batches.append(batch.build(marker, control=True, **fields))
+    write(broker, 7, **ours)
+    broker.lead(0)
+    assert [Committed(6), Committed()] == fetched(broker, T0, T1)
+    unstable = fetched(broker, T0, T1, require_stable=True)
+    assert [Error.UNSTABLE_OFFSET_COMMIT, Error.NONE] == [each.error for each in unstable]
+
+
+def test_errors_of_the_log_are_told_as_a_client_understands_them() -> None:
+    broker = beside_apaches()
+    broker.lead(0)
+    broker.replicas.answers = [Error.NOT_ENOUGH_REPLICAS, Error.NOT_LEADER_OR_FOLLOWER, Error.MESSAGE_TOO_LARGE]
+    answers = [broker.commit(G, ("t", 0, 5)) for _ in range(3)]
+    assert [
+        [[Error.COORDINATOR_NOT_AVAILABLE]],
+        [[Error.NOT_COORDINATOR]],
+        [[Error.INVALID_COMMIT_OFFSET_SIZE]],
+    ] == answers
+    assert [Committed()] == fetched(broker, T0)
+
+
+def test_a_commit_is_later_than_what_it_replaces_whatever_the_clock_says() -> None:
+    broker = beside_apaches()
+    write(broker, 5, -60_000)
+    broker.lead(0)
+    broker.committed(G, ("t", 0, 6))
+    before, after = (
+        records.read_offset_value(next(batch.records(memoryview(data))).value or b"")
+        for data in broker.replicas.log(TOPIC, 0).batches
+    )
+    assert before.commit_timestamp_ms < after.commit_timestamp_ms
+
+
+def test_answers_out_of_order_leave_the_newest() -> None:
+    waiting: list[Any] = []
+    offsets = Logged(lambda pairs, done: waiting.append(done))
+    answers: list[list[Error]] = []
+    for offset in (1, 2, 3):
+        offsets.commit("g", [("t", 0, offset, -1, "")], 0, answers.append)
+    settled = offsets.settled()
+    assert [(T0, Committed())] == offsets.fetch("g", [T0], False)
+    for index, seen in ((1, 2), (2, 3), (0, 3)):
+        assert not settled.called
+        waiting[index](None)
+        assert [(T0, Committed(seen))] == offsets.fetch("g", [T0], False)
+    assert settled.called
+    assert [[Error.NONE]] * 3 == answers
+
+
+def test_a_tombstone_takes_the_group_with_its_last_offset() -> None:
+    offsets = Logged(lambda pairs, done: done(None))
+    for partition in (0, 1):
+        offsets.load(OffsetKey("g", "t", partition), records.offset_value(OffsetValue(5)))
+    offsets.load(OffsetKey("g", "t", 0), None)
+    assert {T1} == offsets.of("g").keys()
+    offsets.load(OffsetKey("g", "t", 1), None)
+    offsets.load(OffsetKey("g", "t", 1), None)
+    assert not offsets

@@ -79,7 +79,8 @@ class Raw:
     def event(self) -> tuple[int, str]:
         """The type and path of a watch event, which must be the next frame."""
         reply = self.receive()
-        assert (-1, -1, 0) == reply[:3]
+        # -1 up to ZooKeeper 3.8; since 3.9 the zxid of the change.
+        assert (-1, 0) == (reply[0], reply[2]) and reply[1] >= -1
         kind, state, length = struct.unpack_from("!iii", reply.body)
         assert state == 3 and len(reply.body) == 12 + length
         return kind, reply.body[12:].decode()

@@ -146,7 +146,7 @@ class Partition:
             return Error.NOT_LEADER_OR_FOLLOWER
         if self.high_watermark <= last_offset:
             return None
-        if len(self.maximal_isr) < self.effective_min_isr:
+        if not self._alone and len(self.maximal_isr) < self.effective_min_isr:
             return Error.NOT_ENOUGH_REPLICAS_AFTER_APPEND
         return Error.NONE
 
@@ -175,7 +175,7 @@ class Partition:
             if self.leader != self.broker_id or len(self.isr) < self.effective_min_isr:
                 return False
             mark = log_end_offset
-            members = self.maximal_isr
+            members = self.isr if self.proposal is None else self.maximal_isr
             for broker_id, follower in self.followers.items():
                 if follower.log_end_offset < mark and (
                     broker_id in members or (now_ms - follower.caught_up_ms <= lag_ms and alive(broker_id))

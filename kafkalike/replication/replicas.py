@@ -159,11 +159,12 @@ class Replicas:
             raise KafkaError(Error.NOT_LEADER_OR_FOLLOWER)
         if acks == -1:
             partition.check_replicas()
-        appended = hosted.log.append(records, partition.leader_epoch, now_ms())
+        now = now_ms()
+        appended = hosted.log.append(records, partition.leader_epoch, now)
         if partition.followers:
             self.purgatory.wake(hosted.appended_key)
         # With followers in sync this changes nothing: their next fetches do.
-        if partition.advance(hosted.log.log_end_offset, now_ms(), self._lag_ms, self.reachable):
+        if partition.advance(hosted.log.log_end_offset, now, self._lag_ms, self.reachable):
             self.purgatory.wake(hosted.key)
         return appended
 

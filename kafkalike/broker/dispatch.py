@@ -23,11 +23,11 @@ from kafkalike.broker import apis
 from kafkalike.errors import Error, KafkaError, ProtocolError
 from kafkalike.protocol import messages
 from kafkalike.protocol.framing import read_request_header
+from kafkalike.protocol.messages import api_versions
 
 log = logging.getLogger("kafka.server.KafkaApis")
 
 LATER = object()  # a handler's word for "I will call call.respond"
-API_VERSIONS = 18
 _HEAD = struct.Struct(">ii")
 _HEAD_TAGGED = struct.Struct(">iib")
 
@@ -131,7 +131,7 @@ class Call:
 
     def _answer(self, response: Any) -> None:
         api, version = self.api, self.version
-        tagged = version >= api.flexible and api.key != API_VERSIONS
+        tagged = version >= api.flexible and api.key != api_versions.API_KEY
         try:
             chunks = response.encode_chunks(version) if api.chunked else [response.encode(version)]
         except Exception:
@@ -186,8 +186,8 @@ class Local:
 class Unsupported:
     """An ApiVersions request of a version that we do not have: answered as version 0 with error 35 (KIP-511)."""
 
-    def __init__(self, connection: Any, correlation_id: int, response: Any) -> None:
-        body = response.encode(0)
+    def __init__(self, connection: Any, correlation_id: int) -> None:
+        body = api_versions.unsupported().encode(0)
         self.connection = connection
         self.answer: list[Any] | None = None
         self._frame = _HEAD.pack(4 + len(body), correlation_id) + body
@@ -211,8 +211,8 @@ class Dispatch:
         if api is None:
             raise ProtocolError(f"unknown or unserved api key {key}")
         if not api.oldest <= version <= api.newest:
-            if key == API_VERSIONS:
-                return Unsupported(connection, correlation_id, self._unsupported_version())
+            if key == api_versions.API_KEY:
+                return Unsupported(connection, correlation_id)
             raise ProtocolError(f"{api.name} version {version} is not supported")
         # Apache's brokers ignore what follows the last field, and librdkafka's Metadata v12 relies on that.
         request = api.request.decode(version, frame, position, False)
@@ -224,8 +224,3 @@ class Dispatch:
         call = Call(self._broker, Local(self._broker), api, api.newest, 0, "", request)
         result = api.handler(self._broker, call)
         return Deferred.fromCoroutine(result) if inspect.iscoroutine(result) else result
-
-    def _unsupported_version(self) -> Any:
-        response = self._broker.api_versions()
-        response.error_code = int(Error.UNSUPPORTED_VERSION)
-        return response

@@ -1,7 +1,7 @@
 """Which APIs are served, in which versions.
 
 Answered by any broker, before anything else is known about the client. A version that we do not have is answered as
-version 0 with error 35 and the list (in `dispatch`), so that the client can choose another.
+version 0 with error 35 and the versions of this API (in `dispatch`), so that the client can choose another.
 v0 the list; v1 and v2 throttle time; v3 the client's name and version, features; v4 features from version 0.
 """
 

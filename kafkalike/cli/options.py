@@ -113,6 +113,41 @@ def text_of(problem: Exception) -> str:
     return getattr(problem, "message", None) or _text(problem)
 
 
+def failure_text(problem: Exception) -> str:
+    """A failure as Java's tools print an exception that they did not foresee: a broker's error with its class name."""
+    error = getattr(problem, "error", None)
+    return text_of(problem) if error is None else f"{EXCEPTIONS}.{_class_name(error.name)}: {text_of(problem)}"
+
+
+EXCEPTIONS = "org.apache.kafka.common.errors"
+# Where the exception is not called as the error is.
+CLASS_NAMES = {
+    "UNKNOWN_SERVER_ERROR": "UnknownServerException",
+    "REQUEST_TIMED_OUT": "TimeoutException",
+    "CLUSTER_AUTHORIZATION_FAILED": "ClusterAuthorizationException",
+    "GROUP_AUTHORIZATION_FAILED": "GroupAuthorizationException",
+    "TOPIC_AUTHORIZATION_FAILED": "TopicAuthorizationException",
+    "INVALID_CONFIG": "InvalidConfigurationException",
+    "MESSAGE_TOO_LARGE": "RecordTooLargeException",
+    "NETWORK_EXCEPTION": "NetworkException",
+    "INVALID_TOPIC_EXCEPTION": "InvalidTopicException",
+    "TOPIC_ALREADY_EXISTS": "TopicExistsException",
+}
+
+
+def _class_name(error: str) -> str:
+    return CLASS_NAMES.get(error) or "".join(map(str.capitalize, error.split("_"))) + "Exception"
+
+
+def read_file(path: str) -> str:
+    """What is in a file; ValueError in Kafka's words when it cannot be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError as problem:
+        raise ValueError(f"Unable to read file {path}") from problem
+
+
 def fail(message: str) -> NoReturn:
     """Ends the command with this line on standard error and exit code 1."""
     raise Fail(message)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kafkalike.client.blocking.network import Cluster, Network, Node, TopicInfo, raise_error
+from kafkalike.client.blocking.network import Cluster, Disconnected, Network, Node, TopicInfo, raise_error
+from kafkalike.client.reassignment import Ongoing
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import by_name
 
@@ -14,6 +15,8 @@ Partition = tuple[str, int]
 
 EARLIEST, LATEST, MAX_TIMESTAMP = -2, -1, -3
 TOPIC, BROKER = 2, 4
+SET, DELETE = 0, 1
+PREFERRED, UNCLEAN = 0, 1
 NO_TOPIC_ID = bytes(16)
 
 
@@ -25,6 +28,7 @@ class ConfigEntry:
     value: str | None
     source: int
     is_sensitive: bool
+    synonyms: tuple[tuple[int, str, str | None], ...] = ()  # (source, name, value), the one in force first
 
     @property
     def is_default(self) -> bool:
@@ -207,8 +211,10 @@ class Admin:
 
         self._run("createPartitions", attempt)
 
-    def describe_configs(self, names: Sequence[str], kind: int = TOPIC) -> dict[str, list[ConfigEntry]]:
-        """The effective configuration of topics (or brokers)."""
+    def describe_configs(
+        self, names: Sequence[str], kind: int = TOPIC, *, synonyms: bool = False
+    ) -> dict[str, list[ConfigEntry]]:
+        """The effective configuration of topics, or of one broker; "" is what is set for all brokers."""
         if not names:
             return {}
         api = by_name("describe_configs")
@@ -217,44 +223,165 @@ class Admin:
                 api.DescribeConfigsResource(resource_type=kind, resource_name=name, configuration_keys=None)
                 for name in names
             ],
+            include_synonyms=synonyms,
         )
 
         def attempt() -> dict[str, list[ConfigEntry]]:
-            if kind == BROKER:
-                self.network.refresh()
-                node = self.network.cluster.nodes[int(names[0])]
-            else:
-                node = self.network.any_node()
             found = {}
-            for result in self.network.call(node, api, request).results:
+            for result in self.network.call(self._keeper(kind, names[0]), api, request).results:
                 raise_error(result.error_code, result.error_message)
                 found[result.resource_name] = [
-                    ConfigEntry(c.name, c.value, 5 if c.is_default else c.config_source, c.is_sensitive)
+                    ConfigEntry(
+                        c.name,
+                        c.value,
+                        5 if c.is_default else c.config_source,
+                        c.is_sensitive,
+                        tuple((s.source, s.name, s.value) for s in c.synonyms),
+                    )
                     for c in result.configs
                 ]
             return found
 
         return self._run("describeConfigs", attempt)
 
+    def alter_configs(self, changes: Mapping[tuple[int, str], Mapping[str, str | None]]) -> None:
+        """Sets single values, or deletes them with None. Keys are (TOPIC or BROKER, name)."""
+        api = by_name("incremental_alter_configs")
+        self._alter_configs(
+            "incrementalAlterConfigs",
+            api,
+            {
+                resource: [
+                    api.AlterableConfig(name=key, config_operation=DELETE if value is None else SET, value=value)
+                    for key, value in values.items()
+                ]
+                for resource, values in changes.items()
+            },
+        )
+
+    def replace_configs(self, configs: Mapping[tuple[int, str], Mapping[str, str]]) -> None:
+        """Gives each resource exactly these values; what is not named returns to its default."""
+        api = by_name("alter_configs")
+        self._alter_configs(
+            "alterConfigs",
+            api,
+            {
+                resource: [api.AlterableConfig(name=key, value=value) for key, value in values.items()]
+                for resource, values in configs.items()
+            },
+        )
+
+    def _alter_configs(self, what: str, api: Any, wanted: Mapping[tuple[int, str], Sequence[Any]]) -> None:
+        """A broker's own configuration is altered by itself, all others by any broker."""
+        for places in _by_place(wanted).values():
+            kind, name = places[0]
+            request = api.Request(
+                resources=[
+                    api.AlterConfigsResource(resource_type=k, resource_name=n, configs=list(wanted[k, n]))
+                    for k, n in places
+                ]
+            )
+
+            def attempt(kind: int = kind, name: str = name, request: Any = request) -> None:
+                for result in self.network.call(self._keeper(kind, name), api, request).responses:
+                    raise_error(result.error_code, result.error_message)
+
+            self._run(what, attempt)
+
+    def _keeper(self, kind: int, name: str) -> Node:
+        """Who answers for a configuration."""
+        if kind != BROKER or not name:
+            return self.network.any_node()
+        node = self.network.refresh().nodes.get(int(name))
+        if node is None:
+            raise Disconnected(f"broker {name} is not there")
+        return node
+
+    # Replicas and leaders.
+
     def reassignments(self, partitions: Mapping[str, Sequence[int]]) -> dict[Partition, Any]:
-        """Reassignments that are going on; none where the broker cannot tell."""
+        """Reassignments of these partitions that are going on; none where the broker cannot tell."""
+        try:
+            return self._reassignments(partitions)
+        except KafkaError as problem:
+            if problem.error in (Error.UNSUPPORTED_VERSION, Error.CLUSTER_AUTHORIZATION_FAILED):
+                return {}
+            raise
+
+    def ongoing_reassignments(self) -> dict[Partition, Ongoing]:
+        """Every reassignment that is going on."""
+        return {
+            partition: Ongoing(tuple(p.replicas), tuple(p.adding_replicas), tuple(p.removing_replicas))
+            for partition, p in self._reassignments(None).items()
+        }
+
+    def _reassignments(self, partitions: Mapping[str, Sequence[int]] | None) -> dict[Partition, Any]:
         api = by_name("list_partition_reassignments")
-        topics = [
-            api.ListPartitionReassignmentsTopics(name=name, partition_indexes=list(indexes))
-            for name, indexes in partitions.items()
-        ]
+        topics = None
+        if partitions is not None:
+            topics = [
+                api.ListPartitionReassignmentsTopics(name=name, partition_indexes=list(indexes))
+                for name, indexes in partitions.items()
+            ]
 
         def attempt() -> dict[Partition, Any]:
             response = self.network.call(self.network.controller(), api, api.Request(topics=topics))
             raise_error(response.error_code, response.error_message)
             return {(t.name, p.partition_index): p for t in response.topics for p in t.partitions}
 
-        try:
-            return self._run("listPartitionReassignments", attempt)
-        except KafkaError as problem:
-            if problem.error in (Error.UNSUPPORTED_VERSION, Error.CLUSTER_AUTHORIZATION_FAILED):
-                return {}
-            raise
+        return self._run("listPartitionReassignments", attempt)
+
+    def reassign(self, targets: Mapping[Partition, Sequence[int] | None]) -> dict[Partition, KafkaError]:
+        """Moves partitions to these replicas, or calls their move off with None; what was refused, and why."""
+        api = by_name("alter_partition_reassignments")
+        topics: dict[str, list[Any]] = {}
+        for (topic, index), replicas in targets.items():
+            topics.setdefault(topic, []).append(
+                api.ReassignablePartition(partition_index=index, replicas=None if replicas is None else list(replicas))
+            )
+        request = api.Request(
+            timeout_ms=self.network.request_timeout_ms,
+            topics=[api.ReassignableTopic(name=name, partitions=parts) for name, parts in topics.items()],
+        )
+
+        def attempt() -> dict[Partition, KafkaError]:
+            response = self.network.call(self.network.controller(), api, request)
+            raise_error(response.error_code, response.error_message)
+            return _refusals(
+                ((t.name, p.partition_index), p.error_code, p.error_message)
+                for t in response.responses
+                for p in t.partitions
+            )
+
+        return self._run("alterPartitionReassignments", attempt)
+
+    def elect_leaders(
+        self, election_type: int, partitions: Iterable[Partition] | None = None
+    ) -> dict[Partition, KafkaError | None]:
+        """Has leaders elected, PREFERRED or UNCLEAN, for these partitions or for all; what came of each.
+
+        Of all partitions, those that need no election are not in the answer.
+        """
+        api = by_name("elect_leaders")
+        topics: dict[str, list[int]] = {}
+        for topic, index in partitions or ():
+            topics.setdefault(topic, []).append(index)
+        request = api.Request(
+            election_type=election_type,
+            topic_partitions=None
+            if partitions is None
+            else [api.TopicPartitions(topic=name, partitions=indexes) for name, indexes in topics.items()],
+            timeout_ms=self.network.request_timeout_ms,
+        )
+
+        def attempt() -> dict[Partition, KafkaError | None]:
+            response = self.network.call(self.network.controller(), api, request)
+            raise_error(response.error_code)
+            results = [(t.topic, p) for t in response.replica_election_results for p in t.partition_result]
+            refused = _refusals(((topic, p.partition_id), p.error_code, p.error_message) for topic, p in results)
+            return {(topic, p.partition_id): refused.get((topic, p.partition_id)) for topic, p in results}
+
+        return self._run("electLeaders", attempt)
 
     # Offsets of partitions.
 
@@ -462,3 +589,22 @@ class Admin:
             return {(t.name, p.partition_index): Error(p.error_code) for t in response.topics for p in t.partitions}
 
         return self._run("deleteConsumerGroupOffsets", attempt, group=group_id)
+
+
+def _refusals(results: Iterable[tuple[Partition, int, str | None]]) -> dict[Partition, KafkaError]:
+    """The errors among results. Raises what says that another broker has to be asked."""
+    found = {}
+    for partition, code, message in results:
+        if code == Error.NOT_CONTROLLER:
+            raise_error(code, message)
+        if code:
+            found[partition] = KafkaError(Error(code), message)
+    return found
+
+
+def _by_place(resources: Iterable[tuple[int, str]]) -> dict[str, list[tuple[int, str]]]:
+    """Resources under the broker that has to be asked for them; "" is any."""
+    places: dict[str, list[tuple[int, str]]] = {}
+    for kind, name in resources:
+        places.setdefault(name if kind == BROKER else "", []).append((kind, name))
+    return places

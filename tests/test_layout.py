@@ -68,6 +68,8 @@ PURE = [
     "kafkalike.controller.requests",
     "kafkalike.controller.assignment",
     "kafkalike.controller.isr",
+    "kafkalike.controller.leaders",
+    "kafkalike.controller.reassignment",
     "kafkalike.controller.unclean",
     "kafkalike.coordinator.group",
     "kafkalike.coordinator.records",

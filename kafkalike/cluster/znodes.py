@@ -241,6 +241,24 @@ class Assignment:
         """Whether replicas are on their way in or out."""
         return bool(self.adding or self.removing)
 
+    @property
+    def origin(self) -> tuple[int, ...]:
+        """The replicas before the reassignment."""
+        return tuple(r for r in self.replicas if r not in self.adding)
+
+    @property
+    def target(self) -> tuple[int, ...]:
+        """The replicas after it."""
+        return tuple(r for r in self.replicas if r not in self.removing)
+
+    def reassigned(self, target: tuple[int, ...]) -> Assignment:
+        """On the way from where it began, whatever it was on the way to, to another target."""
+        origin = self.origin
+        replicas = tuple(dict.fromkeys((*target, *origin)))
+        return Assignment(
+            replicas, tuple(r for r in replicas if r not in origin), tuple(r for r in replicas if r not in target)
+        )
+
     def without(self, replica: int) -> Assignment:
         """The assignment less one replica."""
         kept = [tuple(i for i in ids if i != replica) for ids in (self.replicas, self.adding, self.removing)]
@@ -418,6 +436,40 @@ class DeleteTopicNode:
         return f"{DELETE_TOPICS}/{topic}"
 
 
+class PreferredElectionNode:
+    """Partitions whose leadership is to go back to the preferred replica: written by old tools."""
+
+    PATH = "/admin/preferred_replica_election"
+
+    @staticmethod
+    def encode(partitions: Iterable[tuple[str, int]]) -> bytes:
+        """Version 1."""
+        return _json({"version": 1, "partitions": [{"topic": topic, "partition": p} for topic, p in partitions]})
+
+    @classmethod
+    def decode(cls, data: bytes | None) -> list[tuple[str, int]]:
+        """In the order of the list, each once."""
+        return list(dict.fromkeys((topic, p) for topic, p, _ in _partition_list(cls.PATH, data)))
+
+
+class ReassignNode:
+    """Partitions and the replicas that they are to have: written by old tools. What is done is taken out of it."""
+
+    PATH = "/admin/reassign_partitions"
+
+    @staticmethod
+    def encode(wanted: Mapping[tuple[str, int], tuple[int, ...]]) -> bytes:
+        """Version 1."""
+        entries = [{"topic": topic, "partition": p, "replicas": list(ids)} for (topic, p), ids in wanted.items()]
+        return _json({"version": 1, "partitions": entries})
+
+    @classmethod
+    def decode(cls, data: bytes | None) -> dict[tuple[str, int], tuple[int, ...]]:
+        """The last entry for a partition counts."""
+        found = _partition_list(cls.PATH, data)
+        return {(topic, p): _ids(cls.PATH, entry.get("replicas")) for topic, p, entry in found}
+
+
 class FeatureNode:
     """Finalized features: none in ZooKeeper mode, but brokers of Apache Kafka wait for the node."""
 
@@ -506,6 +558,15 @@ def _replica_map(path: str, value: Any) -> dict[int, tuple[int, ...]]:
     if not all(key.isascii() and key.isdigit() and int(key) < 2**31 for key in value):
         raise Garbage(path, f"a partition is no number: {_short(value)}")
     return {int(key): _ids(path, ids) for key, ids in value.items()}
+
+
+def _partition_list(path: str, data: bytes | None) -> list[tuple[str, int, dict[str, Any]]]:
+    found = []
+    for entry in _get(_object(path, data), path, "partitions", list):
+        if not isinstance(entry, dict):
+            raise Garbage(path, f"no partition: {_short(entry)}")
+        found.append((_get(entry, path, "topic", str), _get(entry, path, "partition", int), entry))
+    return found
 
 
 def _endpoint(path: str, text: Any, protocols: Mapping[str, Any]) -> Endpoint:

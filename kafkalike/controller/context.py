@@ -98,6 +98,9 @@ class Context:
     deletion_enabled: bool = True
     # And one of ours: unclean.recovery.timeout.ms.
     unclean_recovery_ms: int = 60_000
+    # leader.imbalance.check.interval.seconds, 0 without automatic rebalancing, and the percentage that is borne.
+    balance_ms: int = 0
+    imbalance_percentage: int = 10
     brokers: dict[int, LiveBroker] = field(default_factory=dict)
     # Registered, and presumed dead: nobody listens at their addresses. They are not among `brokers`.
     presumed_dead: dict[int, LiveBroker] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from kafkalike.cluster import znodes
 from kafkalike.cluster.membership import Membership, random_uuid
 from kafkalike.cluster.znodes import BrokerNode, ControllerEpoch, ControllerNode, Garbage
-from kafkalike.controller import changes, effects, failover, unclean
+from kafkalike.controller import changes, effects, failover, leaders, reassignment, unclean
 from kafkalike.controller.context import Context, LiveBroker, Partition, Replica
 from kafkalike.controller.effects import CreateNode, DeleteNode, Node, SetNode, Steps, Superseded, Written
 from kafkalike.controller.outbox import Outbox
@@ -310,6 +310,10 @@ class Controller:
             unclean_by_default=self._config["unclean.leader.election.enable"],
             deletion_enabled=self._config["delete.topic.enable"],
             unclean_recovery_ms=self._config["unclean.recovery.timeout.ms"],
+            balance_ms=1000 * self._config["leader.imbalance.check.interval.seconds"]
+            if self._config["auto.leader.rebalance.enable"]
+            else 0,
+            imbalance_percentage=self._config["leader.imbalance.per.broker.percentage"],
         )
         self._outbox = Outbox(self._send, self._answered, self._reactor)
         try:
@@ -426,6 +430,8 @@ class Controller:
         steps: Callable[[Context], Steps[Any]]
         if path in DIRECTORIES:
             steps = DIRECTORIES[path]
+        elif path in NODES:
+            steps = NODES[path]
         elif directory == znodes.TOPICS:
             steps = lambda context: changes.topic_changed(context, name)  # noqa: E731
         else:
@@ -500,7 +506,15 @@ DIRECTORIES: dict[str, Callable[[Context], Steps[Any]]] = {
 
 
 # What the subjects of Later stand for.
-REMINDERS: dict[str, Callable[[Context], Steps[Any]]] = {"logs to compare": unclean.time_is_up}
+REMINDERS: dict[str, Callable[[Context], Steps[Any]]] = {
+    "logs to compare": unclean.time_is_up,
+    leaders.BALANCE: leaders.balance,
+}
+
+NODES: dict[str, Callable[[Context], Steps[Any]]] = {
+    znodes.ReassignNode.PATH: reassignment.node_changed,
+    znodes.PreferredElectionNode.PATH: leaders.node_changed,
+}
 
 
 def _operation(operation: CreateNode | SetNode | DeleteNode) -> Create | Set | Delete | Check:

@@ -22,7 +22,10 @@ from kafkalike.cluster.znodes import (
     FeatureNode,
     Garbage,
     PartitionNode,
+    PreferredElectionNode,
+    ReassignNode,
 )
+from kafkalike.controller import leaders, reassignment
 from kafkalike.controller.changes import NewId, load_topics, moved, resume_deletions
 from kafkalike.controller.context import Context, LiveBroker, Partition, PartitionState, ReplicaState
 from kafkalike.controller.effects import (
@@ -65,7 +68,7 @@ def take_over(context: Context, new_id: NewId) -> Steps[None]:
     (features,) = yield Read([FeatureNode.path])
     if features is None or not FeatureNode.is_current(features.data):
         yield PutFeatures(FeatureNode.encode())
-    yield Listen(children=DIRECTORIES)
+    yield Listen(DIRECTORIES, (ReassignNode.PATH, PreferredElectionNode.PATH))
     yield from _forget_notifications(LOG_DIR_EVENTS)
     yield from _forget_notifications(ISR_CHANGES)
 
@@ -90,7 +93,11 @@ def take_over(context: Context, new_id: NewId) -> Steps[None]:
     yield batch.send()
     yield from _start_replicas(context)
     yield from _start_partitions(context)
+    yield from reassignment.node_changed(context)
+    yield from reassignment.resume(context)
     yield from resume_deletions(context)
+    yield from leaders.node_changed(context)
+    yield from leaders.begin_balance(context)
 
 
 def _forget_notifications(directory: str) -> Steps[None]:
@@ -273,9 +280,10 @@ def _brokers_started(context: Context, broker_ids: Sequence[int]) -> Steps[None]
         context.replica_states.setdefault(replica, R.NEW)
     yield from moved(context, replicas, R.ONLINE)
     yield from elect_where_needed(context)
+    yield from reassignment.resume(context, started)
     resumable = {replica[0] for replica in replicas if context.is_being_deleted(replica[0])}
     if resumable:
-        context.deletion_ineligible -= resumable
+        context.deletion_ineligible -= {topic for topic in resumable if not context.being_reassigned(topic)}
         yield from resume_deletions(context)
 
 
@@ -393,6 +401,7 @@ def isr_changed(context: Context) -> Steps[None]:
     batch.update_metadata(context.live_or_shutting_down, known)
     yield batch.send()
     yield Write([DeleteNode(path) for path in paths])
+    yield from reassignment.isr_grew(context, known)
 
 
 def _broker_of(data: bytes | None) -> int:

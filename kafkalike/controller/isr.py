@@ -15,6 +15,7 @@ from typing import Any
 from kafkalike.cluster.znodes import PartitionNode
 from kafkalike.controller.context import Context, Leadership, Partition
 from kafkalike.controller.effects import BAD_VERSION, SetNode, Steps, Write, Written
+from kafkalike.controller.reassignment import isr_grew
 from kafkalike.controller.requests import Batch
 from kafkalike.controller.transitions import leadership_of, read_states
 from kafkalike.errors import Error, KafkaError
@@ -50,7 +51,9 @@ def alter(context: Context, request: Any, version: int) -> Steps[Any]:
         batch = Batch(context)
         batch.update_metadata(context.live_or_shutting_down, touched)
         yield batch.send()
-    return _response(context, request, version, outcomes)
+    response = _response(context, request, version, outcomes)
+    yield from isr_grew(context, touched)
+    return response
 
 
 def _asked(context: Context, request: Any, version: int) -> Iterator[tuple[Partition, Any]]:

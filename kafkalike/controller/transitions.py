@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import groupby
 
 from kafkalike.cluster.znodes import EntityConfig, Garbage, PartitionNode, TopicNode
@@ -105,8 +106,9 @@ def offline_strategy(context: Context, partitions: Iterable[Partition], unclean:
             # A suspect leads only after a comparison, see unclean.py.
             tuple(r for r in state.isr if r not in state.suspects),
             lambda r: context.is_online(r, partition),
-            # A presumption is no reason to lose records.
-            (unclean or partition[0] in allowed)
+            # A presumption is no reason to lose records, and a suspect is compared first; but an order is an order.
+            unclean
+            or partition[0] in allowed
             and not any(r in context.presumed_dead or context.is_online(r, partition) for r in state.isr),
         )
 
@@ -351,6 +353,25 @@ def _remove_from_isr(context: Context, broker_id: int, partitions: list[Partitio
 
 
 # Both.
+
+
+def raise_leader_epoch(context: Context, partition: Partition) -> Steps[bool]:
+    """Adds one to the leader epoch and changes nothing else: whoever is told will listen. Whether it was done."""
+    stale: set[Partition] = set()
+    while True:
+        current = yield from _current_states(context, [partition], stale)
+        if partition not in current:
+            return False
+        state, version = current[partition]
+        new = replace(state, leader_epoch=state.leader_epoch + 1, controller_epoch=context.epoch)
+        (written,) = yield Write([SetNode(PartitionNode.path(*partition), new.encode(), version)])
+        if written.error is None:
+            context.leaderships[partition] = leadership_of(new, written.version)
+            return True
+        if written.error != BAD_VERSION:
+            log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
+            return False
+        stale.add(partition)
 
 
 def _current_states(

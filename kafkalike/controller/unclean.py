@@ -44,7 +44,7 @@ def take_out(context: Context, brokers: Mapping[int, LiveBroker], broker_ids: It
     unclean = {i: brokers[i] for i in sorted(broker_ids) if brokers[i].node.unclean}
     if not unclean:
         return
-    log.warning("brokers %s were not stopped cleanly", list(unclean))
+    log.info("brokers %s were not stopped cleanly, or are new", list(unclean))
     remaining = sorted({(topic, p) for topic, p, _ in context.replicas_on(unclean)})
     while remaining:
         found: list[Node | None] = yield Read([PartitionNode.path(*partition) for partition in remaining])

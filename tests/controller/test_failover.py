@@ -35,8 +35,10 @@ def test_the_order_of_a_take_over() -> None:
         Children, Listen, Read, Listen, Read,  # topics, their nodes, brokers' nodes, states
         Connect, Children, Send,  # channels, deletions, and everybody hears who is alive
         Send, Write, Send,  # replicas; then partitions
+        Read, Read,  # what old tools have written
     ] == kinds  # fmt: skip
-    assert set(failover.DIRECTORIES) | {"/brokers/topics/t", "/brokers/ids/1"} == world.listening
+    nodes = {"/admin/reassign_partitions", "/admin/preferred_replica_election", "/brokers/topics/t", "/brokers/ids/1"}
+    assert set(failover.DIRECTORIES) | nodes == world.listening
     assert {"features": {}, "version": 2, "status": 1} == json.loads(world.nodes["/feature"].data or b"")
     assert [] == world.children("/log_dir_event_notification") == world.children("/isr_change_notification")
 

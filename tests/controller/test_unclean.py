@@ -177,7 +177,7 @@ def test_an_answer_of_an_earlier_life_does_not_count() -> None:
 def test_a_single_replica_needs_nobody_else() -> None:
     world, context = world_of(1)
     crashed(world, 1)
-    context = world.controller(1, epoch=2)
+    world.controller(1, epoch=2)
     has(world, leader=1, isr=[1], suspect_isr=None, zk=0)
     assert [] == questions(world) and not marked(world, 1)
 

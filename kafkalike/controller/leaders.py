@@ -1,0 +1,113 @@
+"""Elections that somebody asks for, and those that bring leadership back to the preferred replicas.
+
+Three ways in: ElectLeaders, the znode /admin/preferred_replica_election of old tools, and the regular look at how many
+leaders of each broker are elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from kafkalike.cluster.znodes import Garbage, PreferredElectionNode
+from kafkalike.controller.context import NO_LEADER, Context, Partition
+from kafkalike.controller.effects import DeleteNode, Later, Read, Steps, Write
+from kafkalike.controller.reassignment import going_on
+from kafkalike.controller.requests import Batch
+from kafkalike.controller.transitions import bring_online, offline_strategy, preferred_strategy
+from kafkalike.errors import Error, KafkaError
+
+log = logging.getLogger(__name__)
+
+PREFERRED, UNCLEAN = 0, 1
+
+BALANCE = "leader balance"
+FIRST_BALANCE_MS = 5000
+
+
+def elect(context: Context, partitions: Iterable[Partition], kind: int) -> Steps[dict[Partition, int | KafkaError]]:
+    """Elections of one kind; the leader of each partition, or why there was none."""
+    results: dict[Partition, int | KafkaError] = {}
+    wanted = []
+    for partition in partitions:
+        leadership = context.leaderships.get(partition)
+        leader = leadership.leader if leadership is not None else NO_LEADER
+        if partition not in context.partition_states:
+            results[partition] = KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION, "The partition does not exist.")
+        elif context.is_being_deleted(partition[0]):
+            results[partition] = KafkaError(Error.INVALID_TOPIC_EXCEPTION, "The topic is being deleted")
+        elif leader == context.replicas_of(partition)[0] if kind == PREFERRED else leader in context.live:
+            results[partition] = KafkaError(Error.ELECTION_NOT_NEEDED)
+        else:
+            wanted.append(partition)
+    if wanted:
+        batch = Batch(context)
+        if kind == PREFERRED:
+            strategy = preferred_strategy(context)
+        else:
+            strategy = yield from offline_strategy(context, wanted, unclean=True)
+        done = yield from bring_online(context, batch, wanted, strategy)
+        yield batch.send()
+        for partition in wanted:
+            results[partition] = (
+                context.leaderships[partition].leader if partition in done else _failed(partition, kind)
+            )
+    return results
+
+
+def _failed(partition: Partition, kind: int) -> KafkaError:
+    error = Error.PREFERRED_LEADER_NOT_AVAILABLE if kind == PREFERRED else Error.ELIGIBLE_LEADERS_NOT_AVAILABLE
+    return KafkaError(error, f"Failed to elect leader for partition {partition[0]}-{partition[1]}")
+
+
+# /admin/preferred_replica_election
+
+
+def node_changed(context: Context) -> Steps[None]:
+    """An old tool has written which partitions are to go back; the node is deleted whatever became of them."""
+    (found,) = yield Read([PreferredElectionNode.PATH])
+    if found is None:
+        return
+    try:
+        partitions = PreferredElectionNode.decode(found.data)
+    except Garbage as error:
+        log.warning("%s", error)
+        partitions = []
+    results = yield from elect(context, partitions, PREFERRED)
+    for partition, outcome in results.items():
+        if isinstance(outcome, KafkaError) and outcome.error is not Error.ELECTION_NOT_NEEDED:
+            log.warning("partition %s-%d in %s: %s", *partition, PreferredElectionNode.PATH, outcome.error.name)
+    yield Write([DeleteNode(PreferredElectionNode.PATH)])
+
+
+# Balance.
+
+
+def begin_balance(context: Context) -> Steps[None]:
+    """The first look comes soon."""
+    if context.balance_ms:
+        yield Later(FIRST_BALANCE_MS, BALANCE)
+
+
+def balance(context: Context) -> Steps[None]:
+    """Where too many of the partitions that prefer a broker are led by others, leadership goes back."""
+    yield Later(context.balance_ms, BALANCE)
+    if going_on(context):
+        return
+    preferring: dict[int, list[Partition]] = {}
+    for partition in context.leaderships:
+        replicas = context.replicas_of(partition)
+        if replicas and not context.is_being_deleted(partition[0]):
+            preferring.setdefault(replicas[0], []).append(partition)
+    wanted: list[Partition] = []
+    for broker_id, partitions in sorted(preferring.items()):
+        misplaced = [p for p in partitions if context.leaderships[p].leader != broker_id]
+        if len(misplaced) * 100 > context.imbalance_percentage * len(partitions):
+            wanted += [p for p in misplaced if _could_lead(context, p, broker_id)]
+    if wanted:
+        log.info("%d partitions go back to their preferred leaders", len(wanted))
+        yield from elect(context, sorted(wanted), PREFERRED)
+
+
+def _could_lead(context: Context, partition: Partition, broker_id: int) -> bool:
+    return context.is_online(broker_id, partition) and broker_id in context.leaderships[partition].isr

@@ -1,0 +1,106 @@
+"""Elections on demand, and the balance of leaders."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kafkalike.cluster.znodes import PartitionNode, PreferredElectionNode
+from kafkalike.controller import failover, leaders
+from kafkalike.controller.context import Context, Partition
+from kafkalike.errors import Error, KafkaError
+from tests.controller.world import World
+
+
+def world_of(*broker_ids: int, **settings: int) -> tuple[World, Context]:
+    """Topic t: partitions that are led by others than they should."""
+    world = World()
+    for broker_id in broker_ids:
+        world.broker(broker_id)
+    world.topic("t", {0: (1, 2), 1: (1, 2), 2: (2, 1)})
+    world.controller()
+    for partition in (0, 1):
+        world.put(PartitionNode.path("t", partition), PartitionNode(2, 1, (2, 1), 1).encode())
+    context = world.controller(epoch=2, **settings)
+    world.letters()
+    return world, context
+
+
+def outcome(world: World, context: Context, partition: Partition, kind: int) -> int | Error:
+    found = world.perform(leaders.elect(context, [partition], kind))[partition]
+    return found.error if isinstance(found, KafkaError) else found  # type: ignore[no-any-return]
+
+
+def test_the_preferred_replica_leads_if_it_may() -> None:
+    world, context = world_of(1, 2)
+    assert 1 == outcome(world, context, ("t", 0), leaders.PREFERRED)
+    assert {"leader": 1, "isr": [2, 1], "leader_epoch": 2}.items() <= world.state("t", 0).items()
+    assert ["LAI>1 t-0:1[2,1]@2", "LAI>2 t-0:1[2,1]@2"] == world.letters()[:2]
+    assert Error.ELECTION_NOT_NEEDED == outcome(world, context, ("t", 0), leaders.PREFERRED)
+    assert Error.UNKNOWN_TOPIC_OR_PARTITION == outcome(world, context, ("t", 9), leaders.PREFERRED)
+    world.put(PartitionNode.path("t", 1), PartitionNode(2, 5, (2,), 2).encode())
+    context = world.controller(epoch=3)
+    assert Error.PREFERRED_LEADER_NOT_AVAILABLE == outcome(world, context, ("t", 1), leaders.PREFERRED)
+    context.topics_to_delete.add("t")
+    assert Error.INVALID_TOPIC_EXCEPTION == outcome(world, context, ("t", 1), leaders.PREFERRED)
+
+
+def test_an_unclean_election_on_demand_is_made_only_where_nobody_leads() -> None:
+    world, context = world_of(1, 2)
+    assert Error.ELECTION_NOT_NEEDED == outcome(world, context, ("t", 0), leaders.UNCLEAN)
+    world.put(PartitionNode.path("t", 0), PartitionNode(2, 5, (2,), 2).encode())
+    world.remove("/brokers/ids/2")
+    context = world.controller(epoch=3)
+    assert -1 == world.state("t", 0)["leader"]
+    assert 1 == outcome(world, context, ("t", 0), leaders.UNCLEAN)
+    assert {"leader": 1, "isr": [1], "leader_recovery_state": 1}.items() <= world.state("t", 0).items()
+    world.put(PartitionNode.path("t", 2), PartitionNode(-1, 5, (7,), 3).encode())
+    context = world.controller(epoch=4)
+    world.remove("/brokers/ids/1")
+    world.perform(failover.brokers_changed(context))
+    assert Error.ELIGIBLE_LEADERS_NOT_AVAILABLE == outcome(world, context, ("t", 2), leaders.UNCLEAN)
+
+
+def test_old_tools_write_a_znode() -> None:
+    """Golden 19: it is gone when the election is over."""
+    world, context = world_of(1, 2)
+    world.put(PreferredElectionNode.PATH, PreferredElectionNode.encode([("t", 0), ("t", 2), ("gone", 1)]))
+    world.perform(leaders.node_changed(context))
+    assert PreferredElectionNode.PATH not in world.nodes
+    assert [1, 2, 2] == [world.state("t", p)["leader"] for p in range(3)]
+    # One that was written while there was no controller is found by the next.
+    world.put(PreferredElectionNode.PATH, PreferredElectionNode.encode([("t", 1)]))
+    world.controller(epoch=3)
+    assert PreferredElectionNode.PATH not in world.nodes and 1 == world.state("t", 1)["leader"]
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{", b'{"partitions":{}}', b'{"partitions":[{"topic":1,"partition":0}]}'])
+def test_garbage_in_the_znode_is_dropped(garbage: bytes) -> None:
+    world, context = world_of(1, 2)
+    before = dict(world.nodes)
+    world.put(PreferredElectionNode.PATH, garbage)
+    world.perform(leaders.node_changed(context))
+    assert before == dict(world.nodes) and [] == world.letters()
+
+
+def test_leadership_goes_back_where_too_much_of_it_is_elsewhere() -> None:
+    world, context = world_of(1, 2, balance_ms=300_000, imbalance_percentage=50)
+    assert [leaders.BALANCE] == world.reminders
+    world.perform(leaders.balance(context))
+    assert [1, 1, 2] == [world.state("t", p)["leader"] for p in range(3)]
+    assert [leaders.BALANCE] * 2 == world.reminders
+    assert json.loads(world.nodes[PartitionNode.path("t", 0)].data or b"")["controller_epoch"] == 2
+    world.letters()
+    world.perform(leaders.balance(context))
+    assert [] == world.letters()
+
+
+def test_a_little_imbalance_is_borne_and_moves_come_first() -> None:
+    world, context = world_of(1, 2, balance_ms=300_000, imbalance_percentage=100)
+    world.perform(leaders.balance(context))
+    assert [] == world.letters()
+    context.imbalance_percentage = 10
+    context.set_assignment(("t", 2), context.assignment(("t", 2)).reassigned((1, 3)))
+    world.perform(leaders.balance(context))
+    assert [] == world.letters()

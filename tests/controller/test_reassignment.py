@@ -1,0 +1,243 @@
+"""Partitions on their way to other brokers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from kafkalike.cluster.znodes import Assignment, PartitionNode, ReassignNode, TopicNode
+from kafkalike.controller import failover, isr, reassignment
+from kafkalike.controller.context import Context, ReplicaState
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.messages import alter_partition
+from tests.controller.world import Crash, World
+from tests.oracle import znodes_golden as golden
+
+T = ("gold-r", 0)
+
+
+def world_of(*broker_ids: int, replicas: tuple[int, ...] = (1,)) -> tuple[World, Context]:
+    world = World()
+    for broker_id in broker_ids:
+        world.broker(broker_id)
+    world.topic("gold-r", {0: replicas})
+    context = world.controller()
+    world.letters()
+    return world, context
+
+
+def move(world: World, context: Context, *target: int) -> KafkaError | None:
+    return world.perform(reassignment.reassign(context, {T: target or None}))[T]  # type: ignore[no-any-return]
+
+
+def in_sync(world: World, context: Context, *members: int) -> None:
+    """The leader finds that these are in sync, one after the other, as leaders do."""
+    leadership = context.leaderships[T]
+    request = alter_partition.Request(
+        broker_id=leadership.leader,
+        broker_epoch=context.brokers[leadership.leader].epoch,
+        topics=[
+            alter_partition.TopicData(
+                topic_id=context.topic_id("gold-r"),
+                partitions=[
+                    alter_partition.PartitionData(
+                        leader_epoch=leadership.leader_epoch,
+                        partition_epoch=leadership.partition_epoch,
+                        new_isr_with_epochs=[
+                            alter_partition.BrokerState(broker_id=m, broker_epoch=context.brokers[m].epoch)
+                            for m in members
+                        ],
+                    )
+                ],
+            )
+        ],
+    )
+    response = world.perform(isr.alter(context, request, 3))
+    assert 0 == response.topics[0].partitions[0].error_code
+
+
+def topic(world: World) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(world.nodes[TopicNode.path("gold-r")].data or b"")
+    return {key: data[key] for key in ("partitions", "adding_replicas", "removing_replicas")}
+
+
+def golden_states(number: str) -> list[tuple[int, Any]]:
+    """(version, contents) of the partition's state, in the order in which they were seen."""
+    path = PartitionNode.path(*T)
+    timeline = golden.dump(number)["timeline"]
+    return [(e["dataVersion"], json.loads(e["data"])) for e in timeline if e["path"] == path]
+
+
+def golden_topics(number: str) -> list[Any]:
+    found = [json.loads(e["data"]) for e in golden.dump(number)["timeline"] if e["path"] == TopicNode.path("gold-r")]
+    return [{key: node[key] for key in ("partitions", "adding_replicas", "removing_replicas")} for node in found]
+
+
+class Recorded(World):
+    """Remembers every state of the partition and of the topic, in Kafka's keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.states: list[tuple[int, Any]] = []
+        self.topics: list[Any] = []
+
+    def put(self, path: str, data: bytes | None = None) -> None:
+        super().put(path, data)
+        if path == PartitionNode.path(*T):
+            self.states.append((self.nodes[path].version, golden.parsed((data or b"").decode())))
+        elif path == TopicNode.path("gold-r"):
+            self.topics.append(topic(self))
+
+
+def test_a_move_writes_what_kafka_writes() -> None:
+    """Goldens 20, 21 and 22: from [1] to [2, 3], then by the znode to [3, 1]."""
+    world = Recorded()
+    for broker_id in (1, 2, 3):
+        world.broker(broker_id)
+    world.topic("gold-r", {0: (1,)})
+    world.controller()
+    context = world.controller(epoch=2)
+    world.states.clear()
+    world.topics.clear()
+    assert move(world, context, 2, 3) is None
+    assert golden_states("20") == world.states and golden_topics("20") == world.topics
+    in_sync(world, context, 1, 2)
+    in_sync(world, context, 1, 2, 3)
+    # Kafka's timeline has not every state: it was looked at now and then.
+    assert [s for s in world.states if s in golden_states("21")] == golden_states("21")
+    assert golden_topics("21") == world.topics[1:]
+    assert 6 == 1 + len(world.states) and context.assignment(T) == Assignment((2, 3))
+
+    world.put(ReassignNode.PATH, ReassignNode.encode({T: (3, 1)}))
+    world.perform(reassignment.node_changed(context))
+    assert ReassignNode.PATH in world.nodes
+    in_sync(world, context, 2, 3, 1)
+    assert [s for s in world.states if s in golden_states("22")] == golden_states("22")
+    assert golden_topics("22") == world.topics[2:]
+    assert ReassignNode.PATH not in world.nodes
+
+
+def test_who_is_told_what() -> None:
+    world, context = world_of(1, 2, 3)
+    assert move(world, context, 2, 3) is None
+    letters = world.letters()
+    assert ["LAI>1 gold-r-0:1[1]@1", "LAI>2 gold-r-0:1[1]@1 new", "LAI>3 gold-r-0:1[1]@1 new"] == letters[:3]
+    assert ReplicaState.NEW is context.replica_state((*T, 2))
+    in_sync(world, context, 1, 2)
+    assert [f"UM>{b} gold-r-0:1[1,2]@1" for b in (1, 2, 3)] == world.letters()
+    in_sync(world, context, 1, 2, 3)
+    letters = world.letters()
+    assert "LAI>2 gold-r-0:2[1,2,3]@2" in letters and "LAI>2 gold-r-0:2[2,3]@3" in letters
+    assert ["SR>1 gold-r-0 @3"] == [x for x in letters if x.startswith("SR") and "delete" not in x]
+    assert ["SR>1 gold-r-0 delete @3"] == [x for x in letters if "delete" in x]
+    assert letters.index("SR>1 gold-r-0 @3") < letters.index("SR>1 gold-r-0 delete @3")
+    assert ReplicaState.NONEXISTENT is context.replica_state((*T, 1))
+    world.attend(context)
+    assert {"gold-r"} == set(context.assignments)
+
+
+def test_a_move_is_called_off_and_another_target_replaces_the_first() -> None:
+    world, context = world_of(1, 2, 3, 4)
+    assert Error.NO_REASSIGNMENT_IN_PROGRESS == getattr(move(world, context), "error", None)
+    move(world, context, 2, 3)
+    assert move(world, context, 2, 4) is None
+    assert {"0": [2, 4, 1]} == topic(world)["partitions"]
+    assert ReplicaState.NONEXISTENT is context.replica_state((*T, 3))
+    assert any(x.startswith("SR>3 gold-r-0 delete") for x in world.letters())
+    assert move(world, context) is None
+    assert {"partitions": {"0": [1]}, "adding_replicas": {}, "removing_replicas": {}} == topic(world)
+    assert {"leader": 1, "isr": [1]}.items() <= world.state("gold-r", 0).items()
+    assert [] == reassignment.going_on(context)
+
+
+def test_another_order_is_another_preferred_leader_and_moves_nothing() -> None:
+    world, context = world_of(1, 2, replicas=(1, 2))
+    assert move(world, context, 2, 1) is None
+    assert {"partitions": {"0": [2, 1]}, "adding_replicas": {}, "removing_replicas": {}} == topic(world)
+    assert {"leader": 1, "isr": [1, 2], "leader_epoch": 1}.items() <= world.state("gold-r", 0).items()
+    assert not any(x.startswith("SR") for x in world.letters())
+
+
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        ((), "Empty replica list specified in partition reassignment."),
+        ((2, 2), "Duplicate replica ids in partition reassignment replica list: 2,2"),
+        ((2, -1), "Invalid broker id in replica list: 2,-1"),
+        ((2, 9), "Replica assignment has brokers that are not alive. Replica list: 2,9, live broker list: 1,2"),
+    ],
+)
+def test_an_assignment_that_cannot_be_is_refused_and_nothing_changes(target: tuple[int, ...], error: str) -> None:
+    world, context = world_of(1, 2)
+    before = dict(world.nodes)
+    refused = world.perform(reassignment.reassign(context, {T: target}))[T]
+    assert (Error.INVALID_REPLICA_ASSIGNMENT, error) == (refused.error, refused.message)
+    unknown = world.perform(reassignment.reassign(context, {("gold-r", 7): (1,), ("x", 0): (1,)}))
+    assert {Error.UNKNOWN_TOPIC_OR_PARTITION} == {e.error for e in unknown.values()}
+    # The same by the znode: refused entries are taken out.
+    world.put(ReassignNode.PATH, ReassignNode.encode({T: target, ("x", 0): (1,)}))
+    world.perform(reassignment.node_changed(context))
+    assert before == dict(world.nodes) and [] == world.letters()
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"", b"x", b"[]", b'{"partitions":7}', b'{"partitions":[7]}', b'{"partitions":[{"topic":"t"}]}',
+     b'{"partitions":[{"topic":"gold-r","partition":0,"replicas":["a"]}]}', b'{"version":1,"partitions":[]}'],
+)  # fmt: skip
+def test_garbage_in_the_znode_is_dropped_with_a_line(garbage: bytes) -> None:
+    world, context = world_of(1, 2)
+    before = dict(world.nodes)
+    world.put(ReassignNode.PATH, garbage)
+    world.perform(reassignment.node_changed(context))
+    assert before == dict(world.nodes) and [] == world.letters()
+
+
+def test_a_move_waits_for_a_dead_target_and_goes_on_when_it_is_back() -> None:
+    world, context = world_of(1, 2, 3)
+    move(world, context, 2, 3)
+    world.remove("/brokers/ids/3")
+    world.perform(failover.brokers_changed(context))
+    in_sync(world, context, 1, 2)
+    assert [T] == reassignment.going_on(context)
+    world.letters()
+    world.broker(3)
+    world.perform(failover.brokers_changed(context))
+    assert any(x.startswith("LAI>3 gold-r-0:1[1,2]") and x.endswith("new") for x in world.letters())
+    in_sync(world, context, 1, 2, 3)
+    assert {"partitions": {"0": [2, 3]}, "adding_replicas": {}, "removing_replicas": {}} == topic(world)
+
+
+def test_the_other_partitions_of_the_topic_are_left_as_they_are() -> None:
+    """One may have been added since the controller last looked."""
+    world, context = world_of(1, 2)
+    node = TopicNode.decode("gold-r", world.nodes[TopicNode.path("gold-r")].data)
+    world.put(TopicNode.path("gold-r"), TopicNode({**node.partitions, 1: Assignment((1,))}, node.topic_id).encode())
+    move(world, context, 2)
+    assert {"0": [2, 1], "1": [1]} == topic(world)["partitions"]
+
+
+@pytest.mark.parametrize("step", range(60))
+def test_B13_a_move_that_is_cut_off_anywhere_is_ended_by_the_next_controller(step: int) -> None:
+    world, context = world_of(1, 2, 3)
+    world.put(ReassignNode.PATH, ReassignNode.encode({T: (2, 3)}))
+    world.crash_after = step
+    epoch = 1
+    try:
+        world.perform(reassignment.node_changed(context))
+        in_sync(world, context, 1, 2)
+        in_sync(world, context, 1, 2, 3)
+    except Crash:
+        world.crash_after = None
+        epoch = 2
+        context = world.controller(2, epoch=2)
+        if reassignment.going_on(context):
+            leader = context.leaderships[T]
+            in_sync(world, context, leader.leader, *sorted({1, 2, 3} - {leader.leader}))
+    world.crash_after = None
+    assert {"partitions": {"0": [2, 3]}, "adding_replicas": {}, "removing_replicas": {}} == topic(world), epoch
+    state = world.state("gold-r", 0)
+    assert [2, 3] == sorted(state["isr"]) and state["leader"] in (2, 3)
+    assert ReassignNode.PATH not in world.nodes and [] == reassignment.going_on(context)

@@ -1,0 +1,220 @@
+"""What goes wrong: at random times something of a kind that the options have, for a random while.
+
+Recovery stays possible: a machine loses what its disk had not written (or all of it) only while no other replica of
+its partitions has yet to get back what it lost, and only where min.insync.replicas is at least 2. That is the promise:
+one loss at a time costs nothing that was acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tests.simulation.machine import Host
+
+if TYPE_CHECKING:
+    from tests.simulation.run import Run
+
+
+class Nemesis:
+    """All faults of one run."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.world = run.world
+        self.random = run.world.random
+        self.active = False
+        self.done: dict[str, int] = {}
+        self.kinds: dict[str, Callable[[], None]] = {
+            name: getattr(self, "_" + name) for name in sorted(run.options.faults) if hasattr(self, "_" + name)
+        }
+
+    def start(self) -> None:
+        """Faults happen from now on."""
+        self.active = True
+        self._plan()
+
+    def stop(self) -> None:
+        """Everything is healed, and stays so."""
+        self.active = False
+        run = self.run
+        run.network.heal()
+        run.network.spike = 0.0
+        run.zookeeper.lose_reply = 0.0
+        for host in run.hosts.values():
+            if host.paused:
+                host.resume()
+            if not host.running:
+                self.world.at(0.1, self._start, host)
+
+    def _plan(self) -> None:
+        self.world.at(self.random.expovariate(1 / self.run.options.interval_s), self._strike)
+
+    def _strike(self) -> None:
+        if not self.active:
+            return
+        if self.kinds:
+            name = self.random.choice(list(self.kinds))
+            self.kinds[name]()
+        self._plan()
+
+    def _note(self, name: str, text: str, *args: object) -> None:
+        self.done[name] = self.done.get(name, 0) + 1
+        self.world.note("FAULT " + name + ": " + text, *args)
+
+    def _host(self) -> Host:
+        hosts = list(self.run.hosts.values())
+        return hosts[self.random.randrange(len(hosts))]
+
+    def _while(self) -> float:
+        """How long something lasts: often shorter than a session, sometimes much longer."""
+        return self.random.choice((0.05, 0.5, 2.0, 8.0)) * (0.5 + self.random.random())
+
+    def _later(self, call: Callable[..., None], *args: object) -> None:
+        self.world.at(self._while(), self._if_active, call, *args)
+
+    def _if_active(self, call: Callable[..., None], *args: object) -> None:
+        if self.active:
+            call(*args)
+
+    def _start(self, host: Host) -> None:
+        if not host.running:
+            self.run.watcher.restarted(host)
+            host.start()
+
+    # Machines.
+
+    def _kill(self) -> None:
+        host = self._host()
+        if host.running:
+            self._note("kill", host.name)
+            host.kill()
+            self._later(self._start, host)
+
+    def crash(self, host: Host, where: str) -> None:
+        """At a step."""
+        if self.active and host.running and self.random.random() < 0.05:
+            self._note("crash", "%s at %s", host.name, where)
+            host.kill()
+            self._later(self._start, host)
+
+    def _stop(self) -> None:
+        host = self._host()
+        if host.running and host.started and not host.paused:
+            self._note("stop", host.name)
+            host.stop()
+            # Told once more, and then not asked any more, as by whoever supervises it.
+            self.world.at(10 + self._while(), self._if_active, self._kill_stopping, host, host.life)
+            self._await_end(host, host.life)
+
+    def _await_end(self, host: Host, life: int) -> None:
+        if not self.active:
+            return
+        if host.life != life:
+            self._later(self._start, host)
+        else:
+            self.world.at(0.5, self._await_end, host, life)
+
+    def _kill_stopping(self, host: Host, life: int) -> None:
+        if host.life == life:
+            host.kill()
+
+    def _may_lose(self, host: Host) -> bool:
+        run = self.run
+        for key, truth in run.watcher.truths.items():
+            if host.broker_id not in truth.replicas:
+                continue
+            if min(run.options.min_isr, len(truth.replicas)) < 2:
+                return False
+            if any(broker_id != host.broker_id for broker_id in run.watcher.still_damaged(key)):
+                return False
+        return True
+
+    def _power(self) -> None:
+        host = self._host()
+        if self._may_lose(host):
+            lost = host.lose_power()
+            self._note("power", "%s loses %s", host.name, lost)
+            self.run.watcher.lost(host, lost, "lost power")
+            self._later(self._start, host)
+
+    def _wipe(self) -> None:
+        host = self._host()
+        if self._may_lose(host):
+            keys = list(host.disk.stores)
+            self._note("wipe", host.name)
+            host.lose_power()
+            host.disk.wipe()
+            self.run.watcher.lost(host, keys, "was wiped")
+            self._later(self._start, host)
+
+    def _pause(self) -> None:
+        host = self._host()
+        if host.running and not host.paused:
+            self._note("pause", host.name)
+            host.pause()
+            self._later(self._resume, host, host.life)
+
+    def _resume(self, host: Host, life: int) -> None:
+        if host.life == life and host.paused:
+            self.world.note("%s goes on", host.name)
+            host.resume()
+
+    # The network.
+
+    def _names(self) -> list[str]:
+        return list(self.run.network.hosts)
+
+    def _cut(self) -> None:
+        names = self._names()
+        one, other = self.random.choice(names), self.random.choice(names)
+        if one != other:
+            self._note("cut", "%s and %s", one, other)
+            self._block([(one, other), (other, one)])
+
+    def _one_way(self) -> None:
+        names = self._names()
+        one, other = self.random.choice(names), self.random.choice(names)
+        if one != other:
+            self._note("one_way", "%s to %s", one, other)
+            self._block([(one, other)])
+
+    def _isolate(self) -> None:
+        host = self._host()
+        self._note("isolate", host.name)
+        others = [name for name in self._names() if name != host.name]
+        if self.random.random() < 0.5:
+            # From the brokers, but not from ZooKeeper.
+            others = [name for name in others if not name.startswith("z")]
+        self._block([(host.name, other) for other in others] + [(other, host.name) for other in others])
+
+    def _away(self) -> None:
+        host = self._host()
+        self._note("away", host.name)
+        servers = [name for name in self._names() if name.startswith("z")]
+        self._block([(host.name, server) for server in servers] + [(server, host.name) for server in servers])
+
+    def _block(self, pairs: list[tuple[str, str]]) -> None:
+        for pair in pairs:
+            self.run.network.cut(*pair)
+        self._later(self._unblock, pairs)
+
+    def _unblock(self, pairs: list[tuple[str, str]]) -> None:
+        for pair in pairs:
+            self.run.network.heal(*pair)
+
+    def _break(self) -> None:
+        wires = [wire for wire in self.run.network.wires[self._host()] if wire.open]
+        if wires:
+            wire = self.random.choice(wires)
+            self._note("break", "%s to %s", wire.machines[0].name, wire.machines[1].name)
+            wire.snap()
+
+    # ZooKeeper.
+
+    def _expire(self) -> None:
+        sessions = [session for session in self.run.zookeeper.sessions.values() if not session.expired]
+        if sessions:
+            session = self.random.choice(sessions)
+            self._note("expire", "0x%x", session.id)
+            self.run.zookeeper.expire(session)

@@ -1,0 +1,393 @@
+"""What must hold after every event. The names are those of the TLA+ models of Kafka's replication.
+
+The specification is one log per partition, the *truth*: the batches that some leader has shown below its high
+watermark, in order. It only grows, at its end, by what a leader commits; every other log is measured against it.
+
+Cheap enough for every event: an append is compared when it is made (LogMatching by induction: equal batch, equal
+predecessor), high watermarks when they move, ISRs when they are written; and only on the machine whose event it was.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from typing import Any
+
+from tests.simulation.disk import Batch, Key, ModelLog, fold
+from tests.simulation.machine import Host
+from tests.simulation.world import Machine, Violation, World
+
+NO_LEADER = -1
+STATES = "/brokers/topics/"
+
+
+class Znode:
+    """A partition's state as it is in ZooKeeper."""
+
+    __slots__ = ("leader", "leader_epoch", "isr", "controller_epoch", "version", "recovering")
+
+    def __init__(self, data: bytes, version: int) -> None:
+        node = json.loads(data)
+        self.leader: int = node["leader"]
+        self.leader_epoch: int = node["leader_epoch"]
+        self.isr: tuple[int, ...] = tuple(node["isr"])
+        self.controller_epoch: int = node["controller_epoch"]
+        self.recovering = bool(node.get("leader_recovery_state", 0))
+        self.version = version
+
+    def __repr__(self) -> str:
+        return f"leader {self.leader}@{self.leader_epoch} isr {list(self.isr)} v{self.version} c{self.controller_epoch}"
+
+
+class Truth:
+    """One partition: what is committed, and what was ever appended by a leader."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.bases: list[int] = []
+        self.end = 0
+        self.values: dict[int, int] = {}  # value -> offset
+        self.appended: dict[
+            tuple[int, int], tuple[Batch, tuple[int, int] | None]
+        ] = {}  # (epoch, base) -> , predecessor
+        self.leaders: dict[int, int] = {}  # epoch -> leader that was elected
+        self.node: Znode | None = None
+        self.replicas: tuple[int, ...] = ()
+        # Replicas that lost part of what they had, and how: until they have left the ISR, and until they are back.
+        self.poor: dict[int, str] = {}
+        self.damaged: dict[int, str] = {}
+
+    def at(self, base: int) -> Batch | None:
+        """The committed batch that begins there."""
+        place = bisect_left(self.bases, base)
+        return self.batches[place] if place < len(self.bases) and self.bases[place] == base else None
+
+
+class Watcher:
+    """All invariants of one run."""
+
+    def __init__(self, world: World, min_isr: int) -> None:
+        self.world = world
+        self.min_isr = min_isr
+        self.hosts: dict[int, Host] = {}
+        self.truths: dict[Key, Truth] = {}
+        self.controller_epoch = 0
+        self.commits = 0
+        self.elections = 0
+        self.truncations = 0
+        self.isr_changes = 0
+        self._seen: dict[tuple[int, Key], tuple[Any, ...]] = {}
+
+    def fail(self, name: str, detail: str, *args: Any) -> None:
+        """Ends the run."""
+        raise Violation(name, detail % args if args else detail)
+
+    def truth(self, key: Key) -> Truth:
+        """The specification's partition."""
+        found = self.truths.get(key)
+        if found is None:
+            found = self.truths[key] = Truth()
+        return found
+
+    # What ZooKeeper decides.
+
+    def znode_written(self, path: str, data: bytes | None, version: int, session: int) -> None:
+        """A change of data has been decided."""
+        if path == "/controller_epoch":
+            epoch = int(data or b"0")
+            if epoch < self.controller_epoch:
+                self.fail("ControllerEpochGrows", "%d after %d", epoch, self.controller_epoch)
+            self.controller_epoch = epoch
+        elif path.startswith(STATES) and path.endswith("/state") and data is not None:
+            topic, _, index, _ = path[len(STATES) :].split("/")
+            self._state_written((topic, int(index)), Znode(data, version))
+
+    def _state_written(self, key: Key, node: Znode) -> None:
+        truth = self.truth(key)
+        old, truth.node = truth.node, node
+        self.world.note("znode %s-%d: %r", *key, node)
+        if node.controller_epoch != self.controller_epoch:
+            self.fail("NoZombieWrites", "%s: %r was written while the epoch is %d", key, node, self.controller_epoch)
+        if node.leader != NO_LEADER and node.leader not in node.isr:
+            self.fail("LeaderInIsr", "%s: %r", key, node)
+        if not node.isr:
+            self.fail("IsrNotEmpty", "%s: %r", key, node)
+        if old is not None:
+            if node.leader_epoch < old.leader_epoch:
+                self.fail("LeaderEpochGrows", "%s: %r after %r", key, node, old)
+            if node.leader_epoch == old.leader_epoch and node.leader != old.leader:
+                self.fail("OneLeaderPerEpoch", "%s: %r after %r", key, node, old)
+        if node.leader != NO_LEADER:
+            if truth.leaders.setdefault(node.leader_epoch, node.leader) != node.leader:
+                self.fail("OneLeaderPerEpoch", "%s: %r, before it was %d", key, node, truth.leaders[node.leader_epoch])
+            if old is None or old.leader_epoch != node.leader_epoch:
+                self.elections += 1
+        for broker_id in list(truth.poor):
+            if broker_id not in node.isr:
+                del truth.poor[broker_id]
+        if old is None or node.isr != old.isr:
+            self.isr_changes += 1
+            for broker_id in node.isr:
+                if old is None or broker_id not in old.isr:
+                    self._check_member(key, truth, broker_id)
+
+    def _check_member(self, key: Key, truth: Truth, broker_id: int) -> None:
+        """A replica that is in the ISR has all that is committed, unless its disk has lost it since."""
+        if not truth.batches or broker_id in truth.poor:
+            return
+        host = self.hosts[broker_id]
+        store = host.disk.stores.get(key)
+        last = truth.batches[-1]
+        if store is None:
+            self.fail("StrongIsr", "%s: %d is in %r and has no log", key, broker_id, truth.node)
+            return
+        if store.end < truth.end:
+            self.fail(
+                "LeaderCandidateCompleteness",
+                "%s: %d is in %r and ends at %d; committed is up to %d", key, broker_id, truth.node, store.end, truth.end,
+            )  # fmt: skip
+        if store.start <= last.base:
+            place = bisect_left(store.batches, last.base, key=lambda batch: batch.base)
+            mine = store.batches[place] if place < len(store.batches) else None
+            if mine is None or mine.identity != last.identity:
+                self.fail(
+                    "StrongIsr", "%s: %d in %r has %r where %r is committed", key, broker_id, truth.node, mine, last
+                )
+
+    # What logs do.
+
+    def opened(self, directory: Any) -> None:
+        """A broker has opened its logs."""
+
+    def appended_as_leader(self, log: ModelLog, batch: Batch) -> None:
+        """About to be appended."""
+        key = (log.topic, log.partition)
+        truth = self.truth(key)
+        broker_id = log.machine.broker_id  # type: ignore[attr-defined]
+        if truth.leaders.get(batch.epoch) != broker_id:
+            self.fail("OneLeaderPerEpoch", "%s: %d appends in epoch %d", key, broker_id, batch.epoch)
+        before = (log.batches[-1].epoch, log.batches[-1].base) if log.batches else None
+        known = truth.appended.setdefault((batch.epoch, batch.base), (batch, before))
+        if known[0].identity != batch.identity or known[1] != before:
+            self.fail(
+                "LogMatching",
+                "%s: %d appends %r after %s; %r after %s was there",
+                key,
+                broker_id,
+                batch,
+                before,
+                *known,
+            )
+
+    def appended_as_follower(self, log: ModelLog, batch: Batch) -> None:
+        """About to be appended."""
+        key = (log.topic, log.partition)
+        known = self.truth(key).appended.get((batch.epoch, batch.base))
+        broker_id = log.machine.broker_id  # type: ignore[attr-defined]
+        if known is None or known[0].identity != batch.identity:
+            self.fail("LogMatching", "%s: %d appends %r, which no leader appended", key, broker_id, batch)
+            return
+        before = (log.batches[-1].epoch, log.batches[-1].base) if log.batches else None
+        if before is not None and before != known[1]:
+            self.fail(
+                "LogMatching", "%s: %d appends %r after %s; the leader had it after %s",
+                key, broker_id, batch, before, known[1],
+            )  # fmt: skip
+
+    def cut(self, log: ModelLog, offset: int) -> None:
+        """About to be cut."""
+        key = (log.topic, log.partition)
+        truth = self.truth(key)
+        self.truncations += 1
+        broker_id = log.machine.broker_id  # type: ignore[attr-defined]
+        self.world.note("cuts %s-%d from %d to %d (committed is %d)", *key, log.log_end_offset, offset, truth.end)
+        if truth.end <= offset or truth.node is None:
+            return
+        # A log may be cut below what is committed only where it differs, and such a log is in no ISR.
+        last = next((b for b in log.batches if b.base >= offset), None)
+        if last is not None:
+            committed = truth.at(last.base)
+            same = committed is not None and committed.identity == last.identity
+            if same and broker_id in truth.node.isr and broker_id not in truth.poor:
+                self.fail(
+                    "StrongIsr", "%s: %d in %r cuts at %d what is committed up to %d",
+                    key, broker_id, truth.node, offset, truth.end,
+                )  # fmt: skip
+
+    # What brokers believe.
+
+    def after(self, machine: Machine | None) -> None:
+        """Looks at the machine whose event it was."""
+        if not isinstance(machine, Host) or machine.broker is None or machine.broker.replicas is None:
+            return
+        broker_id = machine.broker_id
+        for key, hosted in machine.broker.replicas.hosted.items():
+            partition, log = hosted.partition, hosted.log
+            state = (partition.leader_epoch, partition.high_watermark, partition.isr, partition.proposal, log.version)
+            before = self._seen.get((broker_id, key))
+            if state == before:
+                continue
+            self._seen[broker_id, key] = state
+            self._look(broker_id, key, partition, log, before)
+
+    def _look(self, broker_id: int, key: Key, partition: Any, log: ModelLog, before: tuple[Any, ...] | None) -> None:
+        mark = partition.high_watermark
+        truth = self.truth(key)
+        if not log.log_start_offset <= mark <= log.log_end_offset:
+            self.fail(
+                "OffsetsInOrder", "%s on %d: start %d, high watermark %d, end %d",
+                key, broker_id, log.log_start_offset, mark, log.log_end_offset,
+            )  # fmt: skip
+        if partition.leading:
+            if truth.leaders.get(partition.leader_epoch) != broker_id:
+                self.fail("OneLeaderPerEpoch", "%s: %d leads epoch %d", key, broker_id, partition.leader_epoch)
+            node = truth.node
+            if node is not None and node.leader_epoch == partition.leader_epoch:
+                missing = set(node.isr) - partition.maximal_isr
+                if missing:
+                    self.fail(
+                        "ReplicationQuorumSuperset", "%s: %d holds %s, the znode has %r",
+                        key, broker_id, sorted(partition.maximal_isr), node,
+                    )  # fmt: skip
+            if before is None or before[0] != partition.leader_epoch:
+                self._check_leader(broker_id, key, truth, partition, log)
+        if before is None or mark > before[1]:
+            self._check_mark(broker_id, key, truth, partition, log, mark)
+
+    def _check_leader(self, broker_id: int, key: Key, truth: Truth, partition: Any, log: ModelLog) -> None:
+        """It begins to lead, in an epoch that is (or was) its own: it has all that is committed."""
+        self.world.note(
+            "leads %s-%d in epoch %d, %d to %d, high watermark %d, isr %s",
+            *key, partition.leader_epoch, log.log_start_offset, log.log_end_offset, partition.high_watermark,
+            list(partition.isr),
+        )  # fmt: skip
+        node = truth.node
+        if not truth.batches or node is None or node.leader_epoch != partition.leader_epoch:
+            return
+        last = truth.batches[-1]
+        if log.log_end_offset < truth.end:
+            self.fail(
+                "LeaderCompleteness", "%s: %d leads epoch %d up to %d; committed is up to %d%s",
+                key, broker_id, partition.leader_epoch, log.log_end_offset, truth.end,
+                f" ({truth.poor[broker_id]})" if broker_id in truth.poor else "",
+            )  # fmt: skip
+        mine = log.batch_at(last.base)
+        if last.base >= log.log_start_offset and (mine is None or mine.identity != last.identity):
+            self.fail("LeaderCompleteness", "%s: %d leads with %r where %r is committed", key, broker_id, mine, last)
+
+    def _check_mark(self, broker_id: int, key: Key, truth: Truth, partition: Any, log: ModelLog, mark: int) -> None:
+        """A high watermark moved up: what is below is committed, for good, and the same everywhere."""
+        if mark <= truth.end:
+            # The last batch below it says it for all before.
+            place = bisect_left(log.bases, mark) - 1
+            if place >= 0:
+                mine = log.batches[place]
+                committed = truth.at(mine.base)
+                if committed is None or committed.identity != mine.identity:
+                    self.fail(
+                        "ConsistentRead", "%s: %d shows %r where %r is committed", key, broker_id, mine, committed
+                    )
+            return
+        if not partition.leading:
+            self.fail(
+                "ConsistentRead", "%s: follower %d shows up to %d; committed is %d", key, broker_id, mark, truth.end
+            )
+        place = bisect_left(log.bases, truth.end)
+        if place and truth.batches:
+            mine, last = log.batches[place - 1], truth.batches[-1]
+            if mine.identity != last.identity and mine.base >= log.log_start_offset:
+                self.fail("ConsistentRead", "%s: %d commits after %r; committed is %r", key, broker_id, mine, last)
+        for batch in log.batches[place:]:
+            if batch.next > mark:
+                break
+            if batch.base != truth.end:
+                self.fail("ConsistentRead", "%s: %d commits %r at %d", key, broker_id, batch, truth.end)
+            truth.batches.append(batch)
+            truth.bases.append(batch.base)
+            truth.end = batch.next
+            for at, value in enumerate(batch.values):
+                if value in truth.values:
+                    self.fail(
+                        "NoDuplicates",
+                        "%s: value %d is at %d and at %d",
+                        key,
+                        value,
+                        truth.values[value],
+                        batch.base + at,
+                    )
+                truth.values[value] = batch.base + at
+        self.commits += 1
+        if truth.end != mark:
+            self.fail("ConsistentRead", "%s: %d has its high watermark %d inside of a batch", key, broker_id, mark)
+        node = truth.node
+        if node is not None:
+            for member in node.isr:
+                self._check_member(key, truth, member)
+
+    # What clients see.
+
+    def acknowledged(self, key: Key, base: int, values: tuple[int, ...]) -> None:
+        """A producer was told that these are there, on every in-sync replica."""
+        truth = self.truth(key)
+        batch = truth.at(base)
+        if batch is None or batch.values != values:
+            self.fail(
+                "NoCommittedRecordLost",
+                "%s: %s are acknowledged at %d, where %r is committed",
+                key,
+                values,
+                base,
+                batch,
+            )
+
+    def consumed(self, key: Key, batches: list[Batch]) -> None:
+        """A consumer was given these."""
+        truth = self.truth(key)
+        for batch in batches:
+            committed = truth.at(batch.base)
+            if committed is None or committed.identity != batch.identity:
+                self.fail("ConsistentRead", "%s: %r was read, %r is committed", key, batch, committed)
+
+    # Losses that a disk may have.
+
+    def lost(self, host: Host, keys: Any, how: str) -> None:
+        """This machine has lost records."""
+        for key in keys:
+            truth = self.truth(key)
+            if host.broker_id in truth.replicas:
+                truth.poor[host.broker_id] = truth.damaged[host.broker_id] = how
+        for seen in [seen for seen in self._seen if seen[0] == host.broker_id]:
+            del self._seen[seen]
+
+    def still_damaged(self, key: Key) -> dict[int, str]:
+        """Replicas that have lost records and are not yet back among those in sync, with everything."""
+        truth = self.truth(key)
+        for broker_id in list(truth.damaged):
+            store = self.hosts[broker_id].disk.stores.get(key)
+            if store is not None and truth.node is not None and broker_id in truth.node.isr and store.end >= truth.end:
+                del truth.damaged[broker_id]
+                truth.poor.pop(broker_id, None)
+        return truth.damaged
+
+    def restarted(self, host: Host) -> None:
+        """Its state in memory is gone."""
+        for seen in [seen for seen in self._seen if seen[0] == host.broker_id]:
+            del self._seen[seen]
+
+    # In the end.
+
+    def check_folds(self) -> None:
+        """What is derived from a log is what its batches make."""
+        for host in self.hosts.values():
+            if host.broker is None or host.broker.replicas is None:
+                continue
+            for key, hosted in host.broker.replicas.hosted.items():
+                log = hosted.log
+                entries, wanted = log.producers.entries, fold(log.batches).entries
+                if entries != wanted:
+                    self.fail("ProducersAreAFold", "%s on %d: %s, not %s", key, host.broker_id, entries, wanted)
+                for batch in log.batches:
+                    if log.epochs.epoch_for(batch.base) != batch.epoch:
+                        self.fail(
+                            "EpochsAreAFold", "%s on %d: %s, but %r", key, host.broker_id, log.epochs.entries, batch
+                        )

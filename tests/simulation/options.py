@@ -1,0 +1,117 @@
+"""What one run is like. Everything is drawn from the seed, "swarm": sizes, knobs, and which faults there are at all.
+
+A tenth of the seeds has one kind of fault only. Options can be overridden, which is how a failing seed is shrunk.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, fields
+
+# Kinds of faults, and how often a seed has each.
+FAULTS = {
+    "kill": 0.6,  # the process dies, at any time
+    "crash": 0.4,  # the process dies at a step: as it writes to ZooKeeper
+    "stop": 0.4,  # it is told to stop
+    "power": 0.4,  # the machine loses power, and the disk what it had not written
+    "wipe": 0.15,  # it comes back with an empty disk
+    "pause": 0.4,  # it hangs
+    "cut": 0.4,  # two machines do not reach each other
+    "one_way": 0.3,  # one does not reach the other
+    "isolate": 0.3,  # one reaches nobody
+    "break": 0.4,  # connections break
+    "away": 0.3,  # one does not reach ZooKeeper
+    "expire": 0.3,  # its session is ended
+    "reply": 0.4,  # ZooKeeper's replies get lost
+    "lag": 0.4,  # ZooKeeper's servers lag
+    "slow": 0.3,  # packets are late
+    "skew": 0.3,  # clocks are wrong
+}
+
+
+@dataclass
+class Options:
+    """One run."""
+
+    seed: int
+    brokers: int = 3
+    partitions: int = 1
+    replication: int = 3
+    min_isr: int = 2
+    producers: int = 1  # per partition
+    consumers: int = 1
+    duration_s: float = 40.0  # of faults
+    interval_s: float = 3.0  # between faults, on average
+    session_timeout_ms: int = 3000
+    lag_ms: int = 2000
+    fetch_wait_ms: int = 200
+    fetch_bytes: int = 10_000
+    zookeepers: int = 1
+    zookeeper_lag_ms: int = 0
+    lose_reply: float = 0.0
+    low_ms: float = 0.2
+    high_ms: float = 2.0
+    spike: float = 0.0
+    spike_ms: float = 0.0
+    thread_ms: float = 5.0
+    skew_s: float = 0.0
+    drift: float = 0.0
+    produce_pause_s: float = 0.1
+    produce_records: int = 2
+    from_followers: bool = False
+    codec: bool = False
+    faults: frozenset[str] = frozenset()
+
+    def describe(self) -> str:
+        """All of it, on one line."""
+        parts = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            parts.append(f"{field.name}={','.join(sorted(value)) if isinstance(value, frozenset) else value}")
+        return " ".join(parts)
+
+
+def draw(seed: int, without: frozenset[str] = frozenset(), time_factor: float = 1.0) -> Options:
+    """The options of a seed. `without` takes faults out and changes nothing else."""
+    r = random.Random(seed * 7919 + 13)
+    brokers = r.choice((1, 2, 3, 3, 3, 3, 3, 3, 4, 5))
+    replication = min(brokers, r.choice((1, 2, 3, 3, 3, 3, 3)))
+    options = Options(
+        seed,
+        brokers=brokers,
+        partitions=r.choice((1, 1, 2, 3)),
+        replication=replication,
+        min_isr=r.choice((1, 2, 2, 2)),
+        producers=r.choice((1, 1, 2)),
+        consumers=r.choice((0, 1, 1)),
+        duration_s=r.choice((8.0, 15.0, 30.0)),
+        interval_s=r.choice((1.0, 2.0, 4.0)),
+        session_timeout_ms=r.choice((2000, 3000, 6000)),
+        lag_ms=r.choice((1000, 2000, 5000)),
+        fetch_wait_ms=r.choice((20, 100, 500)),
+        fetch_bytes=r.choice((300, 10_000)),
+        zookeepers=r.choice((1, 3)),
+        low_ms=r.choice((0.05, 0.5)),
+        high_ms=r.choice((1.0, 5.0, 20.0)),
+        thread_ms=r.choice((0.0, 5.0, 50.0)),
+        produce_pause_s=r.choice((0.05, 0.2, 0.5)),
+        produce_records=r.choice((1, 3)),
+        from_followers=r.random() < 0.3,
+        codec=r.random() < 0.1,
+    )
+    one = r.choice(sorted(FAULTS))
+    alone = r.random() < 0.1
+    chosen = {name for name, often in FAULTS.items() if r.random() < often}
+    options.faults = frozenset(({one} if alone else chosen) - without)
+    lag, reply, spike = r.choice((20, 200)), r.choice((0.01, 0.1)), r.choice((0.001, 0.02))
+    skew, drift = r.choice((1.0, 600.0)), r.choice((0.0, 0.05))
+    if "lag" in options.faults:
+        options.zookeepers, options.zookeeper_lag_ms = 3, lag
+    if "reply" in options.faults:
+        options.lose_reply = reply
+    if "slow" in options.faults:
+        options.spike, options.spike_ms = spike, 1000.0
+    if "skew" in options.faults:
+        options.skew_s, options.drift = skew, drift
+    options.duration_s *= time_factor
+    return options

@@ -1,0 +1,219 @@
+"""How the product is put on the simulated machines: what is replaced in its modules while a run is under way.
+
+Everything here is an edge: clocks, randomness, threads, sockets, kazoo, files. No decision of the product is replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import logging
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from twisted.internet import defer, task, threads
+from twisted.internet.defer import Deferred
+
+from kafkalike.broker import broker, dispatch, peers
+from kafkalike.cluster import membership
+from kafkalike.net import probe
+from kafkalike.replication import copying, replicas
+from tests.simulation import disk, network, zookeeper
+from tests.simulation.world import World
+
+_load_apis = dispatch.load_apis
+
+
+@functools.cache
+def load_apis() -> Any:
+    """The table of APIs, made once instead of once per broker."""
+    return _load_apis()
+
+
+class Time:
+    """The module `time`, on the clock of the machine that is running."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def time(self) -> float:
+        machine = self._world.current
+        return machine.wall() if machine is not None else 1_700_000_000.0 + self._world.now
+
+    def monotonic(self) -> float:
+        machine = self._world.current
+        return machine.monotonic() if machine is not None else self._world.now
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+
+class Files:
+    """The module `os`, as far as the broker and its membership write small files: onto the machine's disk."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """Nothing lies in directories here."""
+
+    def open(self, path: Any, flags: int, mode: int = 0) -> Any:
+        return path
+
+    def fdopen(self, path: Any, mode: str) -> Any:
+        return _File(path)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+
+class _File(io.StringIO):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def close(self) -> None:
+        if not self.closed:
+            self._path.write_text(self.getvalue())
+        super().close()
+
+
+class Path:
+    """pathlib.Path, of a file on the disk of the machine that is running."""
+
+    world: World
+
+    def __init__(self, name: Any) -> None:
+        self._name = str(name)
+        machine: Any = self.world.current
+        self._machine = machine
+        self._files = machine.disk.files
+        self._life = machine.life
+
+    def read_text(self) -> str:
+        try:
+            text: str = self._files[self._name]
+        except KeyError:
+            raise FileNotFoundError(self._name) from None
+        return text
+
+    def write_text(self, text: str) -> None:
+        if self._life == self._machine.life:
+            self._files[self._name] = text
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        if self._life == self._machine.life:
+            self._files.pop(self._name, None)
+
+    def __str__(self) -> str:
+        return self._name
+
+
+@contextlib.contextmanager
+def applied(world: World, net: network.Network, watcher: Any, thread_delay_s: float) -> Iterator[None]:
+    """The product runs in this world, until the end of the block."""
+    undo: list[tuple[Any, str, Any]] = []
+
+    def put(owner: Any, name: str, value: Any) -> None:
+        undo.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, value)
+
+    clock = Time(world)
+    for name, module in sorted(sys.modules.items()):
+        if name.partition(".")[0] in ("kafkalike", "zk") and getattr(module, "time", None) is time:
+            put(module, "time", clock)
+    files = Files(world)
+    put(broker, "os", files)
+    put(membership, "os", files)
+    Path.world = world
+    put(membership, "Path", Path)
+    put(broker, "ZkClient", zookeeper.SimZkClient)
+    put(membership, "ZkClient", zookeeper.SimZkClient)
+    put(peers, "Peer", network.SimPeer)
+    put(probe, "Peer", network.SimPeer)
+    put(probe, "HostnameEndpoint", network.SimEndpoint)
+    put(probe, "connectProtocol", network.connect_protocol)
+    put(broker, "Server", network.SimServer)
+    put(broker, "Listener", network.SimListener)
+    put(replicas, "LogDirectory", disk.ModelDirectory)
+    put(copying, "read_header", lambda records, position: disk.Head(records.batches[0].base))
+    put(broker, "read_broker_id", lambda path: None)
+    put(dispatch, "load_apis", load_apis)
+    put(threads, "deferToThreadPool", functools.partial(_defer_to_thread, world, thread_delay_s))
+    put(task, "coiterate", functools.partial(_coiterate, world))
+    put(os, "urandom", lambda count: world.random.randbytes(count))
+    state = random.getstate()
+    random.seed(world.random.getrandbits(64))
+    network.NETWORK.append(net)
+    disk.WATCHED.append(watcher)
+    try:
+        yield
+    finally:
+        network.NETWORK.clear()
+        disk.WATCHED.clear()
+        random.setstate(state)
+        for owner, name, value in reversed(undo):
+            setattr(owner, name, value)
+
+
+def _defer_to_thread(
+    world: World, delay_s: float, reactor: Any, pool: Any, work: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Deferred[Any]:
+    """The work happens some time later, all at once; its end is heard later still."""
+    answer: Deferred[Any] = Deferred()
+
+    def run() -> None:
+        outcome = defer.maybeDeferred(work, *args, **kwargs)
+        reactor.callLater(delay_s * world.random.random(), outcome.chainDeferred, answer)
+
+    reactor.callLater(delay_s * world.random.random(), run)
+    return answer
+
+
+def _coiterate(world: World, steps: Iterator[Any]) -> Deferred[Any]:
+    for _ in steps:
+        pass
+    return defer.succeed(None)
+
+
+class Complaints(logging.Handler):
+    """Collects what the product logs about itself having failed; everything goes to the trace."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(logging.DEBUG if world.trace else logging.WARNING)
+        self._world = world
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if self._world.trace is not None:
+            self._world.note("  %s: %s", record.name.rpartition(".")[2], text)
+        if record.exc_info or record.levelno >= logging.CRITICAL or "Traceback" in text:
+            if record.exc_info and isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
+                text += f" ({record.exc_info[1]!r})"
+                text += logging.Formatter().formatException(record.exc_info)
+            self.found.append(text)
+
+
+@contextlib.contextmanager
+def listening(world: World) -> Iterator[Complaints]:
+    """Hears what the product logs, and keeps it from being printed."""
+    complaints = Complaints(world)
+    loggers = [logging.getLogger(name) for name in ("kafka", "kafkalike", "zk")]
+    before = [(each.level, each.propagate, list(each.handlers)) for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.DEBUG if world.trace else logging.WARNING)
+        each.propagate = False
+        each.handlers = [complaints]
+    try:
+        yield complaints
+    finally:
+        for each, (level, propagate, handlers) in zip(loggers, before, strict=True):
+            each.setLevel(level)
+            each.propagate = propagate
+            each.handlers = handlers

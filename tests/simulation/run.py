@@ -1,0 +1,220 @@
+"""One seed: a cluster starts, a topic is made, clients work; faults for a while; then everything is healed, and the
+cluster must come to rest: every partition led and replicated, every write acknowledged, every replica the same.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+from kafkalike.cluster.znodes import TOP_LEVEL, Assignment, ClusterId, EntityConfig, TopicNode, encode_uuid
+from tests.simulation.clients import Consumer, Producer
+from tests.simulation.disk import Key
+from tests.simulation.faults import Nemesis
+from tests.simulation.invariants import NO_LEADER, Watcher
+from tests.simulation.machine import Host
+from tests.simulation.network import Network, SimPeer
+from tests.simulation.options import Options
+from tests.simulation.patches import applied, listening
+from tests.simulation.world import Violation, World
+from tests.simulation.zookeeper import ZooKeeper
+from zk import ensemble
+from zk.client import Create
+
+TOPIC = "t"
+TOPIC_ID = bytes(range(16))
+SETTLE_S = 120.0  # how long a healed cluster may take to come to rest
+START_S = 30.0
+
+
+class Run:
+    """One run, from its options."""
+
+    def __init__(self, options: Options, trace: Callable[[str], None] | None = None) -> None:
+        self.options = options
+        self.world = world = World(options.seed)
+        world.trace = trace
+        self.network = Network(world, (options.low_ms, options.high_ms), options.spike, options.spike_ms)
+        self.zookeeper = ZooKeeper(
+            world, self.network, options.zookeepers, options.zookeeper_lag_ms / 1000, options.lose_reply
+        )
+        self.watcher = Watcher(world, options.min_isr)
+        self.zookeeper.heard = self._znode_written
+        self.hosts: dict[int, Host] = {}
+        for broker_id in range(1, options.brokers + 1):
+            host = self.hosts[broker_id] = Host(world, self.network, broker_id, self._settings(broker_id))
+            host.skew = options.skew_s * (world.random.random() - 0.5)
+            host.rate = 1.0 + options.drift * (world.random.random() - 0.5)
+        self.watcher.hosts = self.hosts
+        self.nemesis = Nemesis(self)
+        self.producers: list[Producer] = []
+        self.consumers: list[Consumer] = []
+        self.settled_s = 0.0
+        self.complaints: list[str] = []
+
+    def _settings(self, broker_id: int) -> dict[str, str]:
+        options = self.options
+        return {
+            "zookeeper.connect": "z0:2181",
+            "zookeeper.session.timeout.ms": str(options.session_timeout_ms),
+            "zookeeper.connection.timeout.ms": "18000",
+            "listeners": f"PLAINTEXT://b{broker_id}:9092",
+            "log.dirs": "/disk",
+            "replica.lag.time.max.ms": str(options.lag_ms),
+            "replica.fetch.wait.max.ms": str(options.fetch_wait_ms),
+            "replica.fetch.max.bytes": str(options.fetch_bytes),
+            "replica.socket.timeout.ms": "5000",
+            "controller.socket.timeout.ms": "5000",
+            "min.insync.replicas": str(options.min_isr),
+            "socket.connection.setup.timeout.ms": "2000",
+            "log.retention.check.interval.ms": str(2**41),
+            "log.flush.scheduler.interval.ms": str(2**41),
+        }
+
+    def run(self) -> None:
+        """All of it; Violation when something does not hold."""
+        world, options = self.world, self.options
+        gc.disable()
+        try:
+            with (
+                applied(world, self.network, self.watcher, options.thread_ms / 1000),
+                listening(world) as complaints,
+            ):
+                SimPeer.codec = options.codec
+                world.after = self.watcher.after
+                self.complaints = complaints.found
+                self._prepare()
+                self._start()
+                self._check_complaints()
+                self.nemesis.start()
+                world.run(world.now + options.duration_s, self._complained)
+                self._check_complaints()
+                self._heal()
+                self._check_complaints()
+                self.watcher.check_folds()
+        finally:
+            gc.enable()
+
+    def _complained(self) -> bool:
+        return bool(self.complaints)
+
+    def _check_complaints(self) -> None:
+        if self.complaints:
+            raise Violation("NoException", self.complaints[0])
+
+    # The scene.
+
+    def _prepare(self) -> None:
+        zookeeper = self.zookeeper
+        paths = dict.fromkeys(path for leaf in TOP_LEVEL for path in ensemble.parents(leaf))
+        zookeeper.write(*(Create(path) for path in paths if path not in zookeeper.head.nodes))
+        zookeeper.write(Create("/cluster"), Create(ClusterId.path, ClusterId.encode(encode_uuid(bytes(range(1, 17))))))
+
+    def _start(self) -> None:
+        world, options = self.world, self.options
+        for host in self.hosts.values():
+            world.at(world.random.random() * 0.5, host.start)
+        if not world.run(START_S, lambda: all(host.started for host in self.hosts.values())):
+            raise Violation("EventuallyRuns", "the brokers do not start")
+        ids = list(self.hosts)
+        assignment = {}
+        for partition in range(options.partitions):
+            replicas = world.random.sample(ids, options.replication)
+            assignment[partition] = Assignment(tuple(replicas))
+            self.watcher.truth((TOPIC, partition)).replicas = tuple(replicas)
+        self.zookeeper.write(
+            Create(EntityConfig.path("topics", TOPIC), EntityConfig.encode({})),
+            Create(TopicNode.path(TOPIC), TopicNode(assignment, TOPIC_ID).encode()),
+        )
+        keys = self.keys
+        if not world.run(world.now + START_S, lambda: all(self.watcher.truth(key).node for key in keys)):
+            raise Violation("EventuallyRuns", "the topic gets no leaders")
+        for number, key in enumerate(key for key in keys for _ in range(options.producers)):
+            producer = Producer(world, self.network, f"p{number}", ids, number, key, self.watcher)
+            producer.pause_s, producer.records = options.produce_pause_s, options.produce_records
+            self.producers.append(producer)
+        for number, key in enumerate(key for key in keys for _ in range(options.consumers)):
+            consumer = Consumer(world, self.network, f"c{number}", ids, key, TOPIC_ID, self.watcher)
+            consumer.from_follower = options.from_followers
+            self.consumers.append(consumer)
+        for client in (*self.producers, *self.consumers):
+            client.start()
+
+    @property
+    def keys(self) -> list[Key]:
+        """Every partition."""
+        return [(TOPIC, partition) for partition in range(self.options.partitions)]
+
+    def _znode_written(self, path: str, data: bytes | None, version: int, session: int) -> None:
+        self.watcher.znode_written(path, data, version, session)
+        if session and "crash" in self.options.faults and self.nemesis.active:
+            for host in self.hosts.values():
+                if host.broker is not None and host.broker.zk.session_id == session:
+                    self.world.at(0, self.nemesis.crash, host, path)
+
+    # The end.
+
+    def _heal(self) -> None:
+        world = self.world
+        world.note("EVERYTHING IS HEALED")
+        self.nemesis.stop()
+        began = world.now
+        counts = [producer.acknowledged for producer in self.producers]
+
+        def rest() -> bool:
+            for producer, count in zip(self.producers, counts, strict=True):
+                if producer.acknowledged > count:
+                    producer.wanted = False
+            return bool(self.complaints) or self._unrest() is None
+
+        if not world.run(began + SETTLE_S, rest):
+            raise Violation("EventuallyRuns", f"{SETTLE_S:.0f} s after all was healed: {self._unrest()}")
+        self.settled_s = world.now - began
+        world.note("AT REST after %.3f s", self.settled_s)
+
+    def _unrest(self) -> str | None:
+        """Why the cluster is not at rest; None when it is."""
+        for host in self.hosts.values():
+            if not host.started:
+                return f"{host.name} is not started"
+        active = [host.name for host in self.hosts.values() if host.broker.controller.active]
+        if len(active) != 1:
+            return f"controllers: {active}"
+        for key in self.keys:
+            reason = self._partition_unrest(key)
+            if reason is not None:
+                return f"{key}: {reason}"
+        for producer in self.producers:
+            if producer.wanted or not producer.idle:
+                return f"{producer.name} is not done"
+        for consumer in self.consumers:
+            end = self.watcher.truth(consumer.key).end
+            if consumer.position != end:
+                return f"{consumer.name} is at {consumer.position} of {end}"
+        return None
+
+    def _partition_unrest(self, key: Key) -> str | None:
+        truth = self.watcher.truth(key)
+        node = truth.node
+        assert node is not None
+        if node.leader == NO_LEADER:
+            return f"no leader: {node!r}"
+        if set(node.isr) != set(truth.replicas):
+            return f"not all in sync: {node!r}"
+        for broker_id in truth.replicas:
+            hosted = self.hosts[broker_id].broker.replicas.hosted.get(key)
+            if hosted is None:
+                return f"no replica on {broker_id}"
+            partition, log = hosted.partition, hosted.log
+            if (partition.leader, partition.leader_epoch) != (node.leader, node.leader_epoch):
+                return f"{broker_id} follows {partition.leader}@{partition.leader_epoch}, not {node!r}"
+            if log.log_end_offset != truth.end or partition.high_watermark != truth.end:
+                return f"{broker_id} is at {partition.high_watermark} of {log.log_end_offset}; committed {truth.end}"
+            if partition.leading and set(partition.isr) != set(node.isr):
+                return f"{broker_id} believes in {partition.isr}, not {node!r}"
+        for host in self.hosts.values():
+            state: Any = host.broker.metadata.image.partition(*key)
+            if state is None or (state.leader, state.leader_epoch) != (node.leader, node.leader_epoch):
+                return f"{host.name} tells clients {state}, not {node!r}"
+        return None

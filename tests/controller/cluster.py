@@ -27,6 +27,10 @@ class Replicas:
         self.broken = False
         self.controller_epoch = 0
 
+    @property
+    def orders(self) -> Replicas:
+        return self
+
     def check_controller(self, request: Any) -> Error:
         if request.controller_epoch < self.controller_epoch:
             return Error.STALE_CONTROLLER_EPOCH

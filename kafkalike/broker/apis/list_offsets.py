@@ -5,14 +5,17 @@ Timestamps: -1 the end (high watermark, or last stable offset for read_committed
 -3 the record with the largest timestamp, -4 the start on this broker, -5 the end in remote storage (there is none: -1);
 any other: the first record at or after it, -1 when there is none.
 v0 returns several segment boundaries; v1 one offset and its timestamp; v2 isolation level; v4 leader epochs (74, 75);
-v6 flexible; v7 -3; v8 -4; v9 -5.
+v5 OFFSET_NOT_AVAILABLE; v6 flexible; v7 -3; v8 -4; v9 -5.
+
+A new leader may not know yet how far its predecessor had let consumers read: until its high watermark has reached the
+start of its own epoch, an offset at or above that mark is OFFSET_NOT_AVAILABLE, or the end would go back (KIP-207).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.errors import KafkaError
+from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import list_offsets as messages
 from kafkalike.replication.replicas import READ_COMMITTED
 
@@ -20,6 +23,7 @@ LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED = -1, -2, -3, -4,
 ANY_REPLICA = -2  # for the controller, when it compares logs, and for debugging: a replica that does not lead answers
 UNKNOWN = (-1, -1, -1)
 LEADER_EPOCHS = 4  # the first version that tells them
+NOT_AVAILABLE = 5  # the first version that knows OFFSET_NOT_AVAILABLE
 
 
 def list_offsets(broker: Any, call: Any) -> Any:
@@ -45,6 +49,8 @@ def list_offsets(broker: Any, call: Any) -> Any:
                         answer.leader_epoch = epoch
             except KafkaError as problem:
                 answer.error_code = problem.error
+                if problem.error is Error.OFFSET_NOT_AVAILABLE and call.version < NOT_AVAILABLE:
+                    answer.error_code = Error.LEADER_NOT_AVAILABLE
             partitions.append(answer)
         topics.append(messages.ListOffsetsTopicResponse(name=topic.name, partitions=partitions))
     return messages.Response(topics=topics)
@@ -59,11 +65,14 @@ def _log_end(replicas: Any, topic: str, asked: Any) -> tuple[int, int]:
 
 
 def _look_up(hosted: Any, timestamp: int, isolation_level: int) -> tuple[int, int, int]:
-    """(timestamp, offset, leader epoch); UNKNOWN when there is no such record."""
+    """(timestamp, offset, leader epoch); UNKNOWN when there is no such record, KafkaError while nobody knows."""
     log = hosted.log
     mark = hosted.partition.high_watermark
+    known = mark >= hosted.partition.epoch_start
     end = log.last_stable_offset(mark) if isolation_level == READ_COMMITTED else mark
     if timestamp == LATEST:
+        if not known:
+            raise KafkaError(Error.OFFSET_NOT_AVAILABLE)
         return -1, end, hosted.partition.leader_epoch
     if timestamp in (EARLIEST, EARLIEST_LOCAL):
         return -1, log.log_start_offset, log.epoch_at(log.log_start_offset)
@@ -71,6 +80,8 @@ def _look_up(hosted: Any, timestamp: int, isolation_level: int) -> tuple[int, in
         return UNKNOWN
     found = log.max_timestamp() if timestamp == MAX_TIMESTAMP else log.offset_for_timestamp(timestamp)
     if found is None or found[1] >= end:
+        if not known:
+            raise KafkaError(Error.OFFSET_NOT_AVAILABLE)
         return UNKNOWN
     return found  # type: ignore[no-any-return]
 

@@ -1,0 +1,53 @@
+"""ListOffsets: what a new leader may say of the end before it knows it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from kafkalike.errors import Error
+from kafkalike.protocol.messages import list_offsets
+from tests.broker.apis.calls import ask
+
+END, START, SOME_TIME = -1, -2, 1000
+
+
+def broker(high_watermark: int, epoch_start: int) -> Any:
+    """A leader of epoch 3 whose log has 100 records; one of time 1000 is at 60."""
+    log = SimpleNamespace(
+        log_start_offset=0,
+        last_stable_offset=lambda mark: mark,
+        epoch_at=lambda offset: 2,
+        offset_for_timestamp=lambda timestamp: (1000, 60, 2),
+    )
+    partition = SimpleNamespace(high_watermark=high_watermark, epoch_start=epoch_start, leader_epoch=3)
+    hosted = SimpleNamespace(log=log, partition=partition)
+    return SimpleNamespace(replicas=SimpleNamespace(leader=lambda *_: hosted))
+
+
+def answer(high_watermark: int, epoch_start: int, timestamp: int, version: int = 7) -> tuple[Error, int]:
+    partition = list_offsets.ListOffsetsPartition(partition_index=0, timestamp=timestamp)
+    request = list_offsets.Request(
+        replica_id=-1, topics=[list_offsets.ListOffsetsTopic(name="t", partitions=[partition])]
+    )
+    asked = ask(broker(high_watermark, epoch_start), "list_offsets", request, version)
+    found = Deferred.fromCoroutine(asked).result
+    (told,) = found.topics[0].partitions
+    return Error(told.error_code), told.offset
+
+
+@pytest.mark.parametrize("timestamp", [END, SOME_TIME])
+def test_a_new_leader_says_nothing_above_its_high_watermark_until_that_has_reached_its_epoch(timestamp: int) -> None:
+    """KIP-207: its predecessor may have said more, and an end never goes back."""
+    assert (Error.OFFSET_NOT_AVAILABLE, -1) == answer(50, 100, timestamp)
+    assert (Error.LEADER_NOT_AVAILABLE, -1) == answer(50, 100, timestamp, version=4)
+
+
+def test_what_it_knows_it_says() -> None:
+    assert (Error.NONE, 0) == answer(50, 100, START)
+    assert (Error.NONE, 60) == answer(70, 100, SOME_TIME)
+    assert (Error.NONE, 100) == answer(100, 100, END)
+    assert (Error.NONE, -1) == answer(50, 50, SOME_TIME)

@@ -157,7 +157,7 @@ def measure(cluster: Cluster, name: str, number: int) -> tuple[float, str]:
     if name.endswith("frozen"):
         cluster.thaw(victim)
     else:
-        cluster.terminate(victim)
+        cluster.brokers[victim].stop(60)
         wait_until(lambda: cluster.kind != "apache" or cluster.registration(victim) is None, 60, "its session's end")
         cluster.start(victim)
     wait_until(lambda: cluster.in_sync(topic) and cluster.whole(), 90, "all in sync")

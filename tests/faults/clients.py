@@ -267,7 +267,9 @@ def end_offset(connection: Connection, topic: str, partition: int, timeout_ms: i
 class Consuming(Client):
     """What readers and members have in common: `seen` is how far each partition was read."""
 
-    def __init__(self, history: History, name: str, bootstrap: str, topic: str, partitions: int, group: str) -> None:
+    def __init__(
+        self, history: History, name: str, bootstrap: str, topic: str, partitions: int, group: str, **config: Any
+    ) -> None:
         super().__init__(history, name)
         self.topic, self.partitions, self.group = topic, partitions, group
         self.seen: dict[int, int] = dict.fromkeys(range(partitions), 0)
@@ -285,6 +287,7 @@ class Consuming(Client):
                 heartbeat_interval_ms=500,
                 partition_assignment_strategy="range",
             )
+            | config
         )
 
     def note(self, messages: list[Message]) -> None:
@@ -331,9 +334,10 @@ class Member(Consuming):
     """One of the group."""
 
     def __init__(self, history: History, name: str, bootstrap: str, topic: str, partitions: int, group: str) -> None:
-        super().__init__(history, name, bootstrap, topic, partitions, group)
+        super().__init__(history, name, bootstrap, topic, partitions, group, on_commit=self._committed)
         self._positions: dict[int, int] = {}
         self._ids = itertools.count()
+        self._committing: list[tuple[list[tuple[int, int]], int]] = []
 
     def run(self) -> None:
         self._consumer.subscribe([self.topic], on_assign=self._assigned, on_revoke=self._revoked)
@@ -341,7 +345,9 @@ class Member(Consuming):
         while not self.ending.is_set():
             self.note(self._poll())
             now = time.monotonic()
-            if self._positions and now - committed > 0.5:
+            if now - committed > 10:
+                self._committing.clear()  # nobody will tell any more
+            if self._positions and not self._committing and now - committed > 0.5:
                 self._commit()
                 committed = time.monotonic()
             if now - asked > 1.5:
@@ -379,17 +385,25 @@ class Member(Consuming):
         self._positions = {}
 
     def _commit(self) -> None:
-        offsets, self._positions = self._positions, {}
+        """Not synchronously: librdkafka waits for ever when a rebalance comes in between."""
+        offsets, self._positions = sorted(self._positions.items()), {}
         number = next(self._ids)
-        self.record("invoke", "commit", id=number, group=self.group, offsets=sorted(offsets.items()))
+        self.record("invoke", "commit", id=number, group=self.group, offsets=offsets)
+        self._committing.append((offsets, number))
         try:
-            done = self._consumer.commit(
-                offsets=[TopicPartition(self.topic, p, o) for p, o in offsets.items()], asynchronous=False
-            )
-            failed = [p.error.name() for p in done or () if p.error is not None]
-            self.record(INFO if failed else OK, "commit", id=number, error=failed)
+            self._consumer.commit(offsets=[TopicPartition(self.topic, p, o) for p, o in offsets], asynchronous=True)
         except KafkaException as problem:
+            self._committing.pop()
             self.record(INFO, "commit", id=number, error=str(problem))
+
+    def _committed(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        answered = sorted((p.partition, p.offset) for p in partitions)
+        for entry in self._committing:
+            if entry[0] == answered:
+                self._committing.remove(entry)
+                failed = [e.name() for e in (error, *(p.error for p in partitions)) if e is not None]
+                self.record(INFO if failed else OK, "commit", id=entry[1], error=failed)
+                return
 
     def _ask(self) -> None:
         number = next(self._ids)

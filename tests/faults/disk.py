@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.history import Batch
+from tests.faults.replica import split
 from tests.servers import require, tool, wait_until
 
 BLOCK = 1 << 16
@@ -41,11 +43,13 @@ def last_segment(directory: Path) -> Path:
 
 
 def tear(directory: Path, rest: bytes = b"") -> None:
-    """The last batch was written in part: its first half is there again, and then `rest`."""
+    """A batch that was being written got half of its way; `rest` is what the disk has behind it."""
     file = last_segment(directory)
-    data = file.read_bytes()
+    *_, (_, last) = split(file.read_bytes())
+    assert isinstance(last, Batch)
+    batch = (last.last_offset + 1).to_bytes(8, "big") + last.data[8:]
     with file.open("ab") as log:
-        log.write(data[: max(30, len(data) // 8)] + rest)
+        log.write(batch[: len(batch) // 2] + rest)
 
 
 def flip(file: Path, at: float = 0.5) -> None:

@@ -107,7 +107,7 @@ def test_five_bounces_chase_the_leader(start: Start, how: str) -> None:
             if how == "killed":
                 cluster.kill(victim)
             else:
-                assert 0 == cluster.terminate(victim)
+                cluster.terminate(victim)
             wait_until(lambda v=victim: cluster.leader(TOPIC, 0) not in (v, -1), 60, "another leader")
             scenario.progress(30)
             cluster.start(victim)
@@ -122,7 +122,7 @@ def test_one_is_stopped(start: Start, role: Role) -> None:
     cluster = scenario.cluster
     victim = role(cluster)
     with scenario.fault(f"{role.__name__} stopped"):
-        assert 0 == cluster.terminate(victim)
+        cluster.terminate(victim)
         scenario.progress(60)
         scenario.commits(2)
         cluster.start(victim)
@@ -135,7 +135,7 @@ def test_all_are_restarted_in_turn(start: Start) -> None:
     cluster = scenario.cluster
     with scenario.fault("rolling restart"):
         for victim in BROKERS:
-            assert 0 == cluster.terminate(victim)
+            cluster.terminate(victim)
             cluster.start(victim)
             wait_until(lambda: cluster.in_sync(TOPIC), 60, "all in sync")
             scenario.progress(30)
@@ -149,7 +149,8 @@ def test_all_are_stopped_at_once(start: Start) -> None:
     with scenario.fault("all stopped", majority=False):
         for number in BROKERS:
             cluster.signal(number, signal.SIGTERM)
-        assert [0, 0, 0] == [cluster.terminate(number) for number in BROKERS]
+        for number in BROKERS:
+            cluster.terminate(number)
         cluster.start(*BROKERS)
     scenario.finish()
 

@@ -15,6 +15,7 @@ pytest_plugins = ["tests.zoo"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--on", choices=["kafkalike", "apache"], default="kafkalike", help="whose broker the clients use")
+    parser.addoption("--mixed", action="store_true", help="also the tests with Apache's brokers that take long")
     parser.addoption("--faults", action="store_true", help="also the fault tests that take long; LEDGER.md gets a line")
     parser.addoption(
         "--zookeeper", choices=["embedded", "debian"], default="embedded", help="whose ZooKeeper the fault tests use"

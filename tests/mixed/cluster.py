@@ -258,14 +258,16 @@ class Load:
     def _run(self) -> None:
         while not self.ended.is_set():
             for partition in range(len(self.sent)):
-                for _ in range(5):
-                    if len(self.producer) < 2000:
-                        value = b"%d." % self.sent[partition]
-                        self.producer.produce(
-                            self.topic, value.ljust(100, b"x"), partition=partition, on_delivery=self._reported
-                        )
-                        self.sent[partition] += 1
+                with suppress(KafkaException):
+                    # A broker of Apache's that has just started may know of no topic yet, and says so.
+                    self._send(partition, 5 if len(self.producer) < 2000 else 0)
             self.producer.poll(self.pause)
+
+    def _send(self, partition: int, count: int) -> None:
+        for _ in range(count):
+            value = b"%d." % self.sent[partition]
+            self.producer.produce(self.topic, value.ljust(100, b"x"), partition=partition, on_delivery=self._reported)
+            self.sent[partition] += 1
 
     def _reported(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:

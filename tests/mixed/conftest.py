@@ -10,6 +10,14 @@ import pytest
 from tests.mixed.cluster import Mixed, assert_no_traceback
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without --mixed those that take long are left out."""
+    if not config.getoption("--mixed"):
+        left_out = [item for item in items if item.get_closest_marker("mixed")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
     """Brokers 1 and 2 are Apache's, 3 is ours. Apache's were first, so that one of them is the controller."""

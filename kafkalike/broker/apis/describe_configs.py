@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike import config as tables
+from kafkalike.broker import loggers
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import describe_configs as messages
 
-TOPIC, BROKER = 2, 4  # resource types
-DYNAMIC_TOPIC, STATIC_BROKER, DEFAULT = 1, 4, 5  # sources
+TOPIC, BROKER, BROKER_LOGGER = 2, 4, 8  # resource types
+DYNAMIC_TOPIC, STATIC_BROKER, DEFAULT, DYNAMIC_BROKER_LOGGER = 1, 4, 5, 6  # sources
 TYPES = {
     name: number
     for number, name in enumerate(
@@ -35,6 +36,8 @@ async def describe_configs(broker: Any, call: Any) -> Any:
                 entries = await _topic(broker, resource.resource_name)
             elif resource.resource_type == BROKER:
                 entries = _broker(broker, resource.resource_name)
+            elif resource.resource_type == BROKER_LOGGER:
+                entries = _loggers(broker, resource.resource_name)
             else:
                 raise KafkaError(Error.INVALID_REQUEST, f"Unsupported resource type: {resource.resource_type}")
         except KafkaError as problem:
@@ -78,6 +81,17 @@ def _broker(broker: Any, name: str) -> list[tuple[Any, ...]]:
     return [
         (key.name, key.type, key.sentence, not key.dynamic, _broker_chain(broker.config, key.name, 1) or [NOTHING])
         for key in tables.BROKER.values()
+    ]
+
+
+def _loggers(broker: Any, name: str) -> list[tuple[Any, ...]]:
+    if name != str(broker.broker_id):
+        raise KafkaError(
+            Error.INVALID_REQUEST, f"Unexpected broker id, expected {broker.broker_id} but received {name}"
+        )
+    return [
+        (logger, "STRING", "", False, [(logger, level, DYNAMIC_BROKER_LOGGER)])
+        for logger, level in loggers.levels().items()
     ]
 
 

@@ -23,6 +23,8 @@ BOOLEAN, STRING, INT, SHORT, LONG, DOUBLE, LIST, CLASS, PASSWORD = (
 _BOUNDS = {SHORT: 2**15, INT: 2**31, LONG: 2**63}
 LONG_MAX, INT_MAX = 2**63 - 1, 2**31 - 1
 
+RACK_AWARE_SELECTOR = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
+
 Check = Callable[[Any], str | None]
 
 
@@ -435,6 +437,11 @@ def broker_config(properties: Mapping[str, str]) -> tuple[Config, list[str]]:
 def _check_together(config: Config) -> None:
     if not config.log_dirs:
         raise ConfigException("At least one log directory must be defined via log.dirs or log.dir.")
+    if config["replica.selector.class"] not in (None, RACK_AWARE_SELECTOR):
+        raise ConfigException(
+            f"Invalid value {config['replica.selector.class']} for configuration replica.selector.class: no class is "
+            f"loaded by name; {RACK_AWARE_SELECTOR} is built in"
+        )
     if config["authorizer.class.name"]:
         raise ConfigException(
             f"Invalid value {config['authorizer.class.name']} for configuration authorizer.class.name: access control "

@@ -48,6 +48,7 @@ def test_unknown_keys_are_named_and_ignored():
         ("listeners", "PLAINTEXT://:1,SSL://:1", "Each listener must have a different port"),
         ("advertised.listeners", "PLAINTEXT://0.0.0.0:9092", "nonroutable meta-address 0.0.0.0"),
         ("advertised.listeners", "SSL://a:9092", "must be equal to or a subset of the ones defined in listeners"),
+        ("replica.selector.class", "com.example.Mine", "no class is loaded by name"),
         ("authorizer.class.name", "kafka.security.authorizer.AclAuthorizer", "access control is not supported yet"),
         ("broker.id", "1001", "broker.id must be less than or equal to reserved.broker.max.id"),
     ],

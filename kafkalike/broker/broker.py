@@ -33,7 +33,7 @@ from kafkalike.net.server import Limits, Listener, Server
 from kafkalike.protocol.messages import api_versions, controlled_shutdown
 from kafkalike.replication.replicas import Replicas
 from kafkalike.storage.directory import StorageError, read_broker_id
-from zk.client import ConnectTimeout, NoNode, ZkClient
+from zk.client import ConnectionLoss, ConnectTimeout, NoNode, SessionExpired, ZkClient
 
 log = logging.getLogger("kafka.server.KafkaServer")
 
@@ -55,6 +55,7 @@ class Broker:
         self.broker_id: int = config["broker.id"]
         self.cluster_id = ""
         self.fetch_max_bytes: int = config["fetch.max.bytes"]
+        self.rack_aware = config["replica.selector.class"] is not None
         self.fetch_sessions = FetchSessions(
             config["max.incremental.fetch.session.cache.slots"], random.randrange(1, 2**31 - 1)
         )
@@ -79,6 +80,8 @@ class Broker:
             await self._start()
         except (ConnectTimeout, MembershipError, StorageError, ConfigException, OSError) as problem:
             raise StartupError(str(problem)) from problem
+        except (SessionExpired, ConnectionLoss) as problem:
+            raise StartupError("The ZooKeeper session was lost during the start.") from problem
 
     async def _start(self) -> None:
         config = self.config

@@ -79,6 +79,7 @@ class Fetching:
                 size > 0
                 or data.error_code != 0
                 or data.diverging_epoch.epoch >= 0
+                or data.preferred_read_replica >= 0
                 or data.high_watermark != fetched.high_watermark
                 or data.log_start_offset != fetched.log_start_offset
             )

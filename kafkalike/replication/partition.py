@@ -241,6 +241,18 @@ class Partition:
             and now_ms - self.followers[broker_id].caught_up_ms > lag_ms
         )
 
+    def preferred_replica(self, offset: int, rack: str, rack_of: Callable[[int], str | None]) -> int:
+        """Where a consumer in `rack` should read from `offset` on (KIP-392): here, if this broker is in that rack or
+        nobody there will do; else the in-sync replica of the rack that has most."""
+        if rack_of(self.broker_id) == rack:
+            return self.broker_id
+        candidates = [
+            (follower.log_end_offset, follower.caught_up_ms, -broker_id)
+            for broker_id, follower in self.followers.items()
+            if broker_id in self.isr and follower.log_end_offset >= offset and rack_of(broker_id) == rack
+        ]
+        return -max(candidates)[2] if candidates else self.broker_id
+
     # Changes of the ISR
 
     def propose(self, isr: tuple[int, ...]) -> Proposal:

@@ -56,6 +56,7 @@ class Node:
         self.replicas.broker_epoch = 100 + broker_id
         self.fetch_sessions = FetchSessions(100, 1)
         self.fetch_max_bytes = 1 << 20
+        self.rack_aware = False
         self.metadata = SimpleNamespace(image=Image(names={ID: "t"}))
         self.dispatch = Dispatch(self)
         shared.run(self.replicas.load, "cluster", {})

@@ -231,3 +231,17 @@ def test_a_follower_believes_the_leaders_high_watermark_as_far_as_its_own_log_re
     assert p.high_watermark == 7
     p.truncated(5)
     assert p.high_watermark == 5
+
+
+def test_a_consumer_reads_in_its_rack_if_a_replica_there_is_in_sync_and_has_the_offset():
+    """KIP-392."""
+    racks = {1: "a", 2: "b", 3: "b", 4: "c"}.get
+    p = led(isr=(1, 2, 3))
+    p.fetched(2, 5, -1, 10, 0)
+    p.fetched(3, 8, -1, 10, 0)
+    assert p.preferred_replica(4, "b", racks) == 3
+    assert p.preferred_replica(9, "b", racks) == 1
+    assert p.preferred_replica(4, "a", racks) == 1
+    assert p.preferred_replica(4, "nowhere", racks) == 1
+    p.isr = (1, 2)
+    assert p.preferred_replica(4, "b", racks) == 2

@@ -83,6 +83,10 @@ class _Attempt:
         self.keys = keys = []
         total = 0
         urgent = False
+        racks = None
+        if broker.rack_aware and follower < 0 and call.version >= FROM_FOLLOWERS and request.rack_id:
+            brokers = broker.metadata.image.brokers
+            racks = {broker_id: each.rack for broker_id, each in brokers.items()}.get
         for fetched in self._fetching.partitions:
             topic = fetched.topic
             try:
@@ -105,6 +109,13 @@ class _Attempt:
                 urgent = True
                 results.append((fetched, _error(fetched.index, problem.error)))
                 continue
+            if racks is not None:
+                replica = broker.replicas.partition(topic, fetched.index)
+                chosen = replica.preferred_replica(fetched.offset, request.rack_id, racks)
+                if replica.leading and chosen != broker.broker_id:
+                    urgent = True
+                    results.append((fetched, _elsewhere(fetched.index, found, chosen)))
+                    continue
             keys.append((topic, fetched.index) if follower < 0 else (topic, fetched.index, "appended"))
             records = found.records
             if records is None:
@@ -146,6 +157,18 @@ class _Attempt:
                 ((names.get(t.topic_id), p.partition_index, p) for t in topics for p in t.partitions if p.error_code),
             )
         call.respond(response)
+
+
+def _elsewhere(index: int, found: Any, replica: int) -> Any:
+    """No records: the consumer shall ask a replica in its rack."""
+    return _Data(
+        partition_index=index,
+        high_watermark=found.high_watermark,
+        last_stable_offset=found.last_stable_offset,
+        log_start_offset=found.log_start_offset,
+        preferred_read_replica=replica,
+        records=b"",
+    )
 
 
 def _error(index: int, error: Error) -> Any:

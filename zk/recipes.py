@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.python.failure import Failure
 
 from zk.client import (
@@ -207,7 +207,9 @@ class _Watch:
 
     def start(self) -> Deferred[None]:
         """Reads for the first time; fires after the callback had the first value."""
-        assert self._first is not None
+        if self._first is None:
+            # A reconnection was faster, and the callback has had the first value.
+            return succeed(None)
         first = self._first
         self._read()
         return first

@@ -143,7 +143,7 @@ class Controller:
                 return
             try:
                 result = await self._perform(term, steps(context))
-            except Superseded:
+            except (Superseded, SessionExpired, ConnectionLoss):
                 answer.errback(KafkaError(Error.NOT_CONTROLLER))
                 raise
             except Exception as error:

@@ -33,6 +33,8 @@ RETRIABLE = frozenset(
         Error.FENCED_LEADER_EPOCH,
         Error.UNKNOWN_LEADER_EPOCH,
         Error.OFFSET_NOT_AVAILABLE,
+        # From a leader that does not know yet that it was deposed; from any other it never ends.
+        Error.OUT_OF_ORDER_SEQUENCE_NUMBER,
     )
 )
 

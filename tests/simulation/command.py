@@ -13,7 +13,6 @@ from tests.simulation.options import draw
 from tests.simulation.run import Run
 from tests.simulation.world import Violation
 
-
 HANGS_S = 120.0  # processor time after which a run hangs
 
 

@@ -103,15 +103,16 @@ class Nemesis:
         if host.running and host.started and not host.paused:
             self._note("stop", host.name)
             host.stop()
-            # Told once more, and then not asked any more, as by whoever supervises it.
-            self.world.at(10 + self._while(), self._if_active, self._kill_stopping, host, host.life)
+                # In the end it is not asked any more.
+            self.world.at(10 + self._while(), self._kill_stopping, host, host.life)
             self._await_end(host, host.life)
 
     def _await_end(self, host: Host, life: int) -> None:
-        if not self.active:
-            return
         if host.life != life:
-            self._later(self._start, host)
+            if self.active:
+                self._later(self._start, host)
+            else:
+                self._start(host)
         else:
             self.world.at(0.5, self._await_end, host, life)
 

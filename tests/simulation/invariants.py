@@ -80,7 +80,9 @@ class Watcher:
 
     def fail(self, name: str, detail: str, *args: Any) -> None:
         """Ends the run."""
-        raise Violation(name, detail % args if args else detail)
+        violation = Violation(name, detail % args if args else detail)
+        self.world.violation = self.world.violation or violation
+        raise violation
 
     def truth(self, key: Key) -> Truth:
         """The specification's partition."""

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from kafkalike.broker.broker import Broker, StartupError
 from kafkalike.config import broker_config
 from tests.simulation.disk import Disk
 from tests.simulation.network import Network
-from tests.simulation.world import Machine, Reactor, World
+from tests.simulation.world import Machine, Reactor, Violation, World
 
 PORT = 9092
 RETRY_S = 0.5  # what starts the broker's process again after it has exited
@@ -59,7 +60,8 @@ class Host(Machine):
         if life != self.life:
             return
         if not failure.check(StartupError):
-            failure.raiseException()
+            self._broken(failure)
+            return
         self.world.note("could not start: %s", failure.getErrorMessage())
         self.kill()
         self.world.at(RETRY_S, self.start)
@@ -78,10 +80,14 @@ class Host(Machine):
     def _stopped(self, result: Any, life: int) -> None:
         if life != self.life:
             return
-        if hasattr(result, "raiseException"):
-            result.raiseException()
+        if isinstance(result, Failure):
+            self._broken(result)
+            return
         self.world.note("has stopped, %s", "clean" if self.disk.clean else "not clean")
         self.kill()
+
+    def _broken(self, failure: Failure) -> None:
+        self.world.violation = self.world.violation or Violation("NoException", failure.getTraceback())
 
     def kill(self) -> None:
         """SIGKILL: the process is gone, what it wrote is there."""

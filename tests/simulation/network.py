@@ -58,7 +58,7 @@ class Wire:
         if due < self.due[side]:
             due = self.due[side]
         self.due[side] = due
-        world.at(due - world.now, call, 1 - side, *args, machine=self.machines[1 - side])
+        world.at_time(due, call, 1 - side, *args, machine=self.machines[1 - side])
 
     def flow(self) -> None:
         """A cut was healed: what it held back goes on."""
@@ -191,7 +191,7 @@ class Network:
         wire.ends[SERVER] = listener.end(wire)
         wire.due[CLIENT] = world.now + self.delay()
         wire.due[SERVER] = wire.due[CLIENT] + self.delay()
-        world.at(wire.due[SERVER] - world.now, self._connected, answer, alarm, wire, machine=client)
+        world.at_time(wire.due[SERVER], self._connected, answer, alarm, wire, machine=client)
         return answer
 
     @staticmethod

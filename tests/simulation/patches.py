@@ -18,6 +18,7 @@ from typing import Any
 
 from twisted.internet import defer, task, threads
 from twisted.internet.defer import Deferred
+from twisted.logger import globalLogPublisher
 
 from kafkalike.broker import broker, dispatch, peers
 from kafkalike.cluster import membership
@@ -204,6 +205,13 @@ class Complaints(logging.Handler):
 def listening(world: World) -> Iterator[Complaints]:
     """Hears what the product logs, and keeps it from being printed."""
     complaints = Complaints(world)
+
+    def observe(event: dict[str, Any]) -> None:
+        failure = event.get("log_failure")
+        if failure is not None:
+            complaints.found.append(f"unhandled error in a Deferred: {failure.getTraceback()}")
+
+    globalLogPublisher.addObserver(observe)
     loggers = [logging.getLogger(name) for name in ("kafka", "kafkalike", "zk")]
     before = [(each.level, each.propagate, list(each.handlers)) for each in loggers]
     for each in loggers:
@@ -213,6 +221,7 @@ def listening(world: World) -> Iterator[Complaints]:
     try:
         yield complaints
     finally:
+        globalLogPublisher.removeObserver(observe)
         for each, (level, propagate, handlers) in zip(loggers, before, strict=True):
             each.setLevel(level)
             each.propagate = propagate

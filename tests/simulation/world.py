@@ -14,7 +14,6 @@ from typing import Any
 
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled
 
-
 TURN_S = 1e-6
 STILL = 20_000  # events at one moment that mean that it never ends
 
@@ -98,15 +97,20 @@ class World:
         self.current: Machine | None = None
         self.after: Callable[[Machine | None], None] | None = None  # called after every event
         self.trace: Callable[[str], None] | None = None
+        self.violation: Violation | None = None  # one that was found where exceptions do not get out
         self._still = 0
         self._heap: list[tuple[float, int, Event]] = []
         self._count = 0
 
     def at(self, delay: float, call: Callable[..., Any], *args: Any, machine: Machine | None = None) -> Event:
         """Schedules an event."""
-        event = Event(self.now + delay, call, args, machine)
+        return self.at_time(self.now + delay, call, *args, machine=machine)
+
+    def at_time(self, time: float, call: Callable[..., Any], *args: Any, machine: Machine | None = None) -> Event:
+        """Schedules an event at exactly that time: events at the same time keep their order."""
+        event = Event(time, call, args, machine)
         self._count += 1
-        heapq.heappush(self._heap, (event.time, self._count, event))
+        heapq.heappush(self._heap, (time, self._count, event))
         return event
 
     def put(self, event: Event) -> None:
@@ -154,6 +158,8 @@ class World:
                 raise Violation("NoException", "".join(traceback.format_exception(error))) from error
             if self.after is not None:
                 self.after(machine)
+            if self.violation is not None:
+                raise self.violation
             self.current = None
         self.now = max(self.now, until)
         return done is not None and done()

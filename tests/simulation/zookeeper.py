@@ -88,6 +88,7 @@ class Server:
         self.tree = Tree()
         self.watches = Watches()
         self.applied = 0
+        self.behind = 0  # changes that are on their way here
         self.due = 0.0  # when the last change that is on its way here arrives
         self.connections: dict[int, ServerEnd] = {}
         self.waiting: list[tuple[int, Callable[[], None]]] = []
@@ -105,10 +106,15 @@ class Server:
         if due < self.due:
             due = self.due
         self.due = due
-        if due <= world.now:
+        if due <= world.now and not self.behind:
             self._apply(change)
         else:
-            world.at(due - world.now, self._apply, change)
+            self.behind += 1
+            world.at_time(due, self._arrived, change)
+
+    def _arrived(self, change: Change) -> None:
+        self.behind -= 1
+        self._apply(change)
 
     def _apply(self, change: Change) -> None:
         tree = self.tree
@@ -204,7 +210,8 @@ class ServerEnd:
     def _ready(self, number: int, error: Any, result: Any) -> None:
         self.wire.send(SERVER, ("reply", number, error, result, self.server.applied))
         self.busy = False
-        while self.held and not self.busy and self.session is not None and not self.session.expired:
+        while self.held and not self.busy and self.number in self.server.connections:
+            assert self.session is not None
             kind, number, *args = self.held.popleft()
             self._carry_out(self.session, kind, number, args)
 

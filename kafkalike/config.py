@@ -56,6 +56,20 @@ def list_of(*choices: str) -> Check:
     return lambda value: None if all(v in choices for v in value) else f"String must be one of: {text}"
 
 
+def throttled(replicas: list[str]) -> str | None:
+    """Accepts * or partition:broker, for the replicas whose copying is throttled."""
+    if replicas == ["*"] or all(_digits(part.partition(":")) for part in replicas):
+        return None
+    return (
+        "must be the literal '*' or a list of replicas in the following format: "
+        "[partitionId]:[brokerId],[partitionId]:[brokerId],..."
+    )
+
+
+def _digits(pair: tuple[str, str, str]) -> bool:
+    return pair[0].isdigit() and pair[2].isdigit()
+
+
 class Key(NamedTuple):
     """One configuration key: how to read it, what it is when absent, how it may be changed, what it does."""
 
@@ -234,6 +248,13 @@ BROKER: dict[str, Key] = {key.name: key for key in (
     Key("producer.id.expiration.check.interval.ms", INT, 600000, at_least(1), "", "How often that is looked at."),
 )}
 
+# These exist only as dynamic configuration of brokers: the rates of what TOPIC's ...throttled.replicas name.
+DYNAMIC_ONLY: dict[str, Key] = {key.name: key for key in (
+    Key("leader.replication.throttled.rate", LONG, LONG_MAX, at_least(0), "C", "Bytes a second that throttled leaders send."),
+    Key("follower.replication.throttled.rate", LONG, LONG_MAX, at_least(0), "C", "Bytes a second that throttled followers fetch."),
+    Key("replica.alter.log.dirs.io.max.bytes.per.second", LONG, LONG_MAX, at_least(0), "C", "Kept for compatibility: replicas stay in their directory."),
+)}
+
 TOPIC: dict[str, TopicKey] = {key.name: key for key in (
     TopicKey("cleanup.policy", LIST, (("log.cleanup.policy", 1),), None, list_of("compact", "delete"), "What happens to old records."),
     TopicKey("compression.gzip.level", INT, (("compression.gzip.level", 1),), None, None, "Level when batches are stored as gzip."),
@@ -244,9 +265,9 @@ TOPIC: dict[str, TopicKey] = {key.name: key for key in (
     TopicKey("file.delete.delay.ms", LONG, (("log.segment.delete.delay.ms", 1),), None, at_least(0), "How long a deleted file stays under another name."),
     TopicKey("flush.messages", LONG, (("log.flush.interval.messages", 1),), None, at_least(1), "Records after which the partition is forced to disk."),
     TopicKey("flush.ms", LONG, (("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)), None, at_least(0), "Time after which the partition is forced to disk."),
-    TopicKey("follower.replication.throttled.replicas", LIST, (), [], None, "Followers whose copying is throttled: partition:broker, or *."),
+    TopicKey("follower.replication.throttled.replicas", LIST, (), [], throttled, "Followers whose copying is throttled: partition:broker, or *."),
     TopicKey("index.interval.bytes", INT, (("log.index.interval.bytes", 1),), None, at_least(0), "Bytes of records between index entries."),
-    TopicKey("leader.replication.throttled.replicas", LIST, (), [], None, "Leaders whose copying is throttled: partition:broker, or *."),
+    TopicKey("leader.replication.throttled.replicas", LIST, (), [], throttled, "Leaders whose copying is throttled: partition:broker, or *."),
     TopicKey("local.retention.bytes", LONG, (), -2, at_least(-2), "Bytes kept here when old records move elsewhere."),
     TopicKey("local.retention.ms", LONG, (), -2, at_least(-2), "Time kept here when old records move elsewhere."),
     TopicKey("max.compaction.lag.ms", LONG, (("log.cleaner.max.compaction.lag.ms", 1),), None, at_least(1), "Oldest age until which a record may stay uncompacted."),
@@ -298,6 +319,8 @@ def parse(key: Key | TopicKey, text: str) -> Any:
         value = [part.strip() for part in text.split(",")] if text else []
     if key.check is not None:
         problem = key.check(value)
+        if problem and key.check is throttled:
+            raise _invalid(key.name, f"[{', '.join(value)}]", f"{key.name} {problem}")
         if problem:
             raise _invalid(key.name, text, problem)
     return value
@@ -320,6 +343,20 @@ def text_of(value: Any) -> str | None:
     return str(value)
 
 
+def _usable(texts: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """What parses, and the names of what does not. Names that no table knows are kept: they may be somebody else's."""
+    usable, bad = {}, []
+    for name, text in texts.items():
+        key = BROKER.get(name) or DYNAMIC_ONLY.get(name)
+        try:
+            if key is not None:
+                parse(key, text)
+            usable[name] = text
+        except ConfigException:
+            bad.append(name)
+    return usable, bad
+
+
 class Endpoint(NamedTuple):
     """One listener: its name, protocol and address. Port 0 means that the system chooses."""
 
@@ -330,11 +367,27 @@ class Endpoint(NamedTuple):
 
 
 class Config(Mapping[str, Any]):
-    """Typed values by Kafka's key. `originals` holds what was set explicitly, as text."""
+    """Typed values by Kafka's key. `originals` holds what was set explicitly, as text.
+
+    A broker's values also change while it runs: `own` is what was set for this broker and `cluster` what was set for
+    all, as text; the first wins, and both win over the file.
+    """
 
     def __init__(self, typed: dict[str, Any], originals: dict[str, str]) -> None:
         self._typed = typed
         self.originals = originals
+        self.own: Mapping[str, str] = {}
+        self.cluster: Mapping[str, str] = {}
+
+    def reconfigure(self, own: Mapping[str, str], cluster: Mapping[str, str]) -> list[str]:
+        """Takes over what was set while it runs; the names whose values cannot be used and were left out."""
+        self.own, bad = _usable(own)
+        self.cluster, worse = _usable(cluster)
+        for name, key in (BROKER | DYNAMIC_ONLY).items():
+            if key.dynamic:
+                text = self.own.get(name, self.cluster.get(name, self.originals.get(name)))
+                self._typed[name] = key.default if text is None else parse(key, text)
+        return bad + worse
 
     def __getitem__(self, key: str) -> Any:
         return self._typed[key]
@@ -422,7 +475,7 @@ def broker_config(properties: Mapping[str, str]) -> tuple[Config, list[str]]:
     ConfigException when a value cannot be parsed, a required key is missing, or keys contradict each other.
     """
     known = {name: text for name, text in properties.items() if name in BROKER and text != ""}
-    values = {name: key.default for name, key in BROKER.items()}
+    values = {name: key.default for name, key in (BROKER | DYNAMIC_ONLY).items()}
     for name, text in known.items():
         values[name] = parse(BROKER[name], text)
     if not values["zookeeper.connect"]:
@@ -495,3 +548,75 @@ def parse_topic_overrides(overrides: Mapping[str, str]) -> dict[str, Any]:
             raise ConfigException(f"Unknown topic config name: {name}")
         values[name] = parse(TOPIC[name], text)
     return values
+
+
+# Kafka takes such a number only if it is between half and twice of the present one.
+THREADS = ("num.io.threads", "num.network.threads", "num.replica.fetchers", "num.recovery.threads.per.data.dir",
+           "background.threads")  # fmt: skip
+
+
+def check_dynamic(config: Config, proposed: Mapping[str, str], per_broker: bool) -> None:
+    """Whether a broker's dynamic configuration may become this; ConfigException in Kafka's words if not."""
+    fixed = [name for name in proposed if name in BROKER and not BROKER[name].dynamic]
+    if fixed:
+        raise ConfigException(f"Cannot update these configs dynamically: Set({', '.join(fixed)})")
+    values = {name: config[name] for name in config}
+    for name, text in proposed.items():
+        key = BROKER.get(name) or DYNAMIC_ONLY.get(name)
+        if key is not None:
+            values[name] = parse(key, text)
+    own = [name for name in proposed if name in BROKER and BROKER[name].dynamic == "B"]
+    if own and not per_broker:
+        raise ConfigException(
+            f"Cannot update these configs at default cluster level, broker id must be specified: Set({', '.join(own)})"
+        )
+    # Ours: sockets are bound once.
+    moved = [name for name in own if values[name] != config[name]]
+    if moved:
+        raise ConfigException(f"Listeners cannot change while the broker runs: Set({', '.join(moved)})")
+    if values["log.cleaner.dedupe.buffer.size"] // max(values["log.cleaner.threads"], 1) < 1024 * 1024:
+        raise ConfigException(
+            "requirement failed: log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread."
+        )
+    problem = _thread_problem(config, values)
+    if problem:
+        raise ConfigException(
+            f"Invalid value org.apache.kafka.common.config.ConfigException: {problem} for configuration Invalid "
+            "dynamic configuration"
+        )
+
+
+def _thread_problem(config: Config, values: Mapping[str, Any]) -> str | None:
+    for name in THREADS:
+        new, old = values[name], config[name]
+        refused = f"Dynamic thread count update validation failed for {name}={new}, value should"
+        if new < old // 2:
+            return f"{refused} be at least half the current value {old}"
+        if new > old * 2:
+            return f"{refused} not be greater than double the current value {old}"
+    new, old = values["log.cleaner.threads"], config["log.cleaner.threads"]
+    if new < 1:
+        return "Log cleaner threads should be at least 1"
+    if new < old // 2:
+        return f"Log cleaner threads cannot be reduced to less than half the current value {old}"
+    if new > old * 2:
+        return f"Log cleaner threads cannot be increased to more than double the current value {old}"
+    return None
+
+
+def check_topic(config: Config, overrides: Mapping[str, str]) -> str | None:
+    """What does not fit together in a topic's configuration, in Kafka's words. ConfigException for a bad value."""
+    values = topic_config(config, overrides)
+    low, high = values["min.compaction.lag.ms"], values["max.compaction.lag.ms"]
+    if low > high:
+        return f"conflict topic config setting min.compaction.lag.ms ({low}) > max.compaction.lag.ms ({high})"
+    if values["remote.log.delete.on.disable"] or values["remote.log.copy.disable"]:
+        return (
+            "It is invalid to set `remote.log.delete.on.disable` or `remote.log.copy.disable` under Zookeeper's mode."
+        )
+    if values["remote.storage.enable"]:
+        raise ConfigException(
+            "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log "
+            "storage."
+        )
+    return None

@@ -16,6 +16,7 @@ from twisted.internet import defer, task
 from twisted.internet.defer import Deferred
 
 from kafkalike.broker.dispatch import Dispatch
+from kafkalike.broker.dynamic import UNCLEAN, DynamicConfig
 from kafkalike.broker.peers import Peers
 from kafkalike.broker.sessions import FetchSessions
 from kafkalike.cluster import topic_names, znodes
@@ -67,6 +68,7 @@ class Broker:
         self.controller: Any = None
         self.groups: Any = None
         self.producer_ids: Any = None
+        self.dynamic: Any = None
         self.listeners: list[Listener] = []
         self._keeping: Any = None
         self._dispatch = Dispatch(self)
@@ -97,6 +99,8 @@ class Broker:
         log.info("Cluster ID = %s", self.cluster_id)
         self.metadata = MetadataCache(self.cluster_id, self.reactor)
         await self._find_broker_id()
+        self.dynamic = DynamicConfig(self.zk, self.broker_id, config, self._topic_altered, self._broker_altered)
+        await self.dynamic.load()
         self.peers = Peers(self.broker_id, config, self.metadata, self.reactor)
         self.replicas = Replicas(
             self.broker_id, config, self.reactor, self.topic_overrides, self.peers.fetch_channel, self.ask_controller
@@ -124,6 +128,7 @@ class Broker:
         await self.membership.register(self.broker_id)
         self.replicas.upkeep.start()
         await self.controller.start()
+        await self.dynamic.start()
         self._keeping.start(1.0)
         await defer.maybeDeferred(self.groups.start)
         for listener in self.listeners:
@@ -158,14 +163,34 @@ class Broker:
 
         return Deferred.fromCoroutine(read())
 
-    def _bind(self) -> None:
+    def _topic_altered(self, topic: str, values: dict[str, str]) -> None:
+        self.replicas.configure(topic, values)
+        if values.get(UNCLEAN, "").lower() == "true":
+            self.controller.unclean_allowed()
+
+    def _broker_altered(self, names: set[str]) -> None:
+        """Topics take their defaults from this configuration; the rest of it is read whenever it is needed."""
+        if self.replicas is None:
+            return
+        for topic in {topic for topic, _ in self.replicas.hosted}:
+            self.replicas.configure(topic, self.replicas.overrides.get(topic, {}))
+        if UNCLEAN in names and self.controller is not None:
+            self.controller.unclean_allowed()
+        for listener in self.listeners:
+            listener.server.limit(*self._limits())
+
+    def _limits(self) -> tuple[int, int, dict[str, int]]:
         config = self.config
         overrides = {}
         for part in config["max.connections.per.ip.overrides"].split(","):
             host, colon, count = part.strip().rpartition(":")
             if colon:
                 overrides[host] = int(count)
-        limits = Limits(config["max.connections"], config["max.connections.per.ip"], overrides)
+        return config["max.connections"], config["max.connections.per.ip"], overrides
+
+    def _bind(self) -> None:
+        config = self.config
+        limits = Limits(*self._limits())
         buffers = (config["socket.send.buffer.bytes"], config["socket.receive.buffer.bytes"])
         for endpoint in config.listeners:
             if endpoint.security_protocol != "PLAINTEXT":
@@ -231,6 +256,8 @@ class Broker:
         if self.membership is not None and self.membership.broker_epoch >= 0:
             self.replicas.leaving = True
             await self._hand_over()
+            # Whoever is next need not wait for the end of our session.
+            await self.controller.leave()
         for listener in self.listeners:
             await defer.maybeDeferred(listener.close)
             listener.server.abort_all()
@@ -242,8 +269,10 @@ class Broker:
             self._keeping.stop()
         if self.peers is not None:
             self.peers.close()
+        if self.dynamic is not None:
+            self.dynamic.stop()
         if self.controller is not None:
-            await defer.maybeDeferred(self.controller.stop)
+            self.controller.stop()
         if self.membership is not None:
             self.membership.stop()
         await self.zk.stop()
@@ -272,9 +301,11 @@ class Broker:
             except (KafkaError, OSError, defer.TimeoutError) as error:
                 problem = str(error) or type(error).__name__
             log.info("[KafkaServer id=%d] Controlled shutdown: %s", self.broker_id, problem)
-            # A new controller makes itself known by its metadata.
+            # A new controller makes itself known by its metadata. The last broker has nobody to wait for.
             await self.metadata.wait(
-                lambda image, asked=image.controller_id: image.controller_id != asked,  # type: ignore[misc]
+                lambda image, asked=image.controller_id: (  # type: ignore[misc]
+                    image.controller_id != asked or not image.brokers.keys() - {self.broker_id}
+                ),
                 config["controlled.shutdown.retry.backoff.ms"],
             )
         if tries:

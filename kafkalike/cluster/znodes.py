@@ -427,6 +427,29 @@ class EntityConfig:
         return config
 
 
+class ConfigChange:
+    """A notification that an entity's configuration has changed: a sequential znode below /config/changes."""
+
+    PARENT = "/config/changes"
+    PREFIX = f"{PARENT}/config_change_"
+
+    @staticmethod
+    def encode(kind: str, name: str) -> bytes:
+        """Version 2."""
+        return _json({"version": 2, "entity_path": f"{kind}/{name}"})
+
+    @staticmethod
+    def decode(path: str, data: bytes | None) -> tuple[str, str]:
+        """Kind and name. Version 1 has them apart, and knows topics and clients only."""
+        node = _object(path, data)
+        if node.get("version") == 1:
+            return _get(node, path, "entity_type", str), _get(node, path, "entity_name", str)
+        kind, slash, name = _get(node, path, "entity_path", str).partition("/")
+        if not slash:
+            raise Garbage(path, "no entity path")
+        return kind, name
+
+
 class DeleteTopicNode:
     """The order to delete a topic: it has no data."""
 

@@ -132,6 +132,16 @@ class Controller:
         self._zk.remove_listener(self._state_changed)
         self._resign("stopping")
 
+    async def leave(self) -> None:
+        """Stops, and gives /controller back, for the others to elect another controller at once."""
+        term = self._term
+        self.stop()
+        if term is not None:
+            try:
+                await recipes.resign(self._zk, ControllerNode.PATH, term)
+            except SessionExpired:
+                return
+
     def submit(self, steps: Callable[[Context], Steps[Any]]) -> Deferred[Any]:
         """Runs steps as an event of its own and gives their result; NOT_CONTROLLER when this broker is not it."""
         answer: Deferred[Any] = Deferred()
@@ -180,6 +190,11 @@ class Controller:
             except Exception:
                 log.exception("controller event %s", key)
         self._busy = False
+
+    def unclean_allowed(self) -> None:
+        """The configuration says anew where unclean elections are allowed: what has no leader is looked at again."""
+        by_default = self._config["unclean.leader.election.enable"]
+        self._ring(("unclean", by_default), lambda context: _allow_unclean(context, by_default))
 
     def _ring(self, key: tuple[Any, ...], steps: Callable[[Context], Steps[Any]]) -> None:
         async def event() -> None:
@@ -490,6 +505,11 @@ class Controller:
             self._ring(
                 ("log dirs", object()), lambda context: failover.log_dir_answered(context, broker_id, failed, fine)
             )
+
+
+def _allow_unclean(context: Context, by_default: bool) -> Steps[None]:
+    context.unclean_by_default = by_default
+    return failover.elect_where_needed(context)
 
 
 def _topics_changed(context: Context) -> Steps[None]:

@@ -319,6 +319,10 @@ class Server(protocol.Factory):
             for connection in dirty:
                 connection.flush()
 
+    def limit(self, total: int, per_ip: int, overrides: dict[str, int]) -> None:
+        """Other limits for connections that come from now on."""
+        self._limits.total, self._limits.per_ip, self._limits.overrides = total, per_ip, overrides
+
     def admit(self, connection: Connection) -> bool:
         """Whether this connection may stay."""
         self._connections.add(connection)

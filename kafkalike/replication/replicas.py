@@ -124,6 +124,19 @@ class Replicas:
         """The effective configuration of a topic."""
         return topic_config(self._config, self.overrides.get(topic, {}))
 
+    def configure(self, topic: str, overrides: dict[str, str]) -> None:
+        """A topic's own configuration, or a default beneath it, has changed: its logs here follow."""
+        self.overrides[topic] = overrides
+        for hosted in [hosted for key, hosted in self.hosted.items() if key[0] == topic]:
+            hosted.log.config = self._log_config(topic)
+            hosted.config = self.topic_config(topic)
+            partition = hosted.partition
+            partition.min_insync_replicas = hosted.config["min.insync.replicas"]
+            # Fewer replicas may be enough now for what waits.
+            if partition.leading:
+                partition.advance(hosted.log.log_end_offset, now_ms(), self._lag_ms, self.reachable)
+                self.purgatory.wake(hosted.key)
+
     # Finding partitions
 
     def _find(self, topic: str, index: int) -> Hosted:

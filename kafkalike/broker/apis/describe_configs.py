@@ -1,7 +1,8 @@
 """The configuration of topics and of this broker.
 
 Answered by any broker for topics, and by the broker itself for a broker resource. Each value says where it comes from:
-the topic's own, this broker's file, or the default; with its synonyms when asked. Passwords are never echoed.
+the topic's own, what was set for this broker or for all while they ran, this broker's file, or the default; with its
+synonyms when asked. Passwords are never echoed.
 v0 has "is default" instead of the source; v1 synonyms; v3 type and documentation; v4 flexible.
 """
 
@@ -15,7 +16,8 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import describe_configs as messages
 
 TOPIC, BROKER, BROKER_LOGGER = 2, 4, 8  # resource types
-DYNAMIC_TOPIC, STATIC_BROKER, DEFAULT, DYNAMIC_BROKER_LOGGER = 1, 4, 5, 6  # sources
+# Sources.
+DYNAMIC_TOPIC, DYNAMIC_BROKER, DYNAMIC_DEFAULT, STATIC_BROKER, DEFAULT, DYNAMIC_BROKER_LOGGER = range(1, 7)
 TYPES = {
     name: number
     for number, name in enumerate(
@@ -76,11 +78,16 @@ def _broker(broker: Any, name: str) -> list[tuple[Any, ...]]:
             Error.INVALID_REQUEST,
             f"Unexpected broker id, expected {broker.broker_id} or empty string, but received {name}",
         )
-    if not name:  # the cluster-wide defaults: none are set
-        return []
+    config = broker.config
+    if not name:
+        return [
+            (key, *_known(key), not _changes(key), [(key, text, DYNAMIC_DEFAULT)])
+            for key, text in sorted(config.cluster.items())
+        ]
+    extra = [name for name in config.own | config.cluster if name not in tables.BROKER]
     return [
-        (key.name, key.type, key.sentence, not key.dynamic, _broker_chain(broker.config, key.name, 1) or [NOTHING])
-        for key in tables.BROKER.values()
+        (key, *_known(key), not _changes(key), _broker_chain(config, key, 1) or [NOTHING])
+        for key in (*tables.BROKER, *extra)
     ]
 
 
@@ -95,20 +102,37 @@ def _loggers(broker: Any, name: str) -> list[tuple[Any, ...]]:
     ]
 
 
+UNKNOWN = "UNKNOWN"  # the type of what is in no table: it may be a password of somebody's plugin, and is not shown
+
+
+def _known(name: str) -> tuple[str, str]:
+    key = tables.BROKER.get(name) or tables.DYNAMIC_ONLY.get(name)
+    return (UNKNOWN, "") if key is None else (key.type, key.sentence)
+
+
+def _changes(name: str) -> bool:
+    """Whether it may be altered while the broker runs."""
+    key = tables.BROKER.get(name) or tables.DYNAMIC_ONLY.get(name)
+    return key is not None and bool(key.dynamic)
+
+
 NOTHING = ("", None, DEFAULT)
 
 
 def _broker_chain(config: Any, name: str, factor: int) -> list[tuple[str, str | None, int]]:
-    """The broker's own value and the default of one key, as (name, value, source), scaled to the asker's unit."""
-    key = tables.BROKER[name]
-    chain = []
-    if name in config.originals:
-        chain.append((name, config[name], STATIC_BROKER))
-    if key.default is not None or (not chain and name in config and config[name] is not None):
-        chain.append((name, key.default if key.default is not None else config[name], DEFAULT))
+    """A broker's values and the default of one key as (name, value in the asker's unit, source); the first holds."""
+    key = tables.BROKER.get(name)
+    texts = ((config.own, DYNAMIC_BROKER), (config.cluster, DYNAMIC_DEFAULT), (config.originals, STATIC_BROKER))
+    chain: list[tuple[Any, int]] = [
+        (layer[name] if key is None else tables.parse(key, layer[name]), source)
+        for layer, source in texts
+        if name in layer
+    ]
+    if key is not None and (key.default is not None or (not chain and config[name] is not None)):
+        chain.append((key.default if key.default is not None else config[name], DEFAULT))
     return [
         (name, tables.text_of(value * factor if factor > 1 and value >= 0 else value), source)
-        for name, value, source in chain
+        for value, source in chain
     ]
 
 
@@ -116,7 +140,7 @@ def _render(entry: tuple[Any, ...], call: Any) -> Any:
     name, kind, sentence, read_only, chain = entry
     request = call.request
     _, value, source = chain[0] if chain else NOTHING
-    sensitive = kind == tables.PASSWORD
+    sensitive = kind in (tables.PASSWORD, UNKNOWN)
     synonyms = []
     if request.include_synonyms:
         synonyms = [

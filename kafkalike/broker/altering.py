@@ -1,0 +1,159 @@
+"""What the two requests that alter configuration have in common: the checks in Kafka's order and words, and the write.
+
+A topic's configuration is altered by any broker, a broker's only by itself, and what holds for all brokers by any.
+The write is guarded by a check of /controller, as Kafka's is since 3.4, so that without a controller nothing changes;
+then a notification in /config/changes tells every broker, this one too (dynamic.py).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kafkalike import config as tables
+from kafkalike.cluster.znodes import ConfigChange, ControllerNode, EntityConfig
+from kafkalike.config import ConfigException
+from kafkalike.errors import Error, KafkaError
+from zk import recipes
+from zk.client import BadVersion, Check, ConnectionLoss, Create, NodeExists, NoNode, SessionExpired, Set
+
+TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS = 2, 4, 8, 16  # resource types
+DEFAULT = "<default>"  # the entity that stands for all brokers
+ATTEMPTS = 5
+
+Values = Callable[[Any, Mapping[str, str], Mapping[str, Any]], dict[str, str]]
+
+
+async def alter(broker: Any, call: Any, messages: Any, values: Values) -> Any:
+    """Alters every resource that can be. `values(resource, present values, keys)` says what it shall have."""
+    request = call.request
+    named = Counter((resource.resource_type, resource.resource_name) for resource in request.resources)
+    results = []
+    for resource in request.resources:
+        kind, name = resource.resource_type, resource.resource_name
+        result = messages.AlterConfigsResourceResponse(error_message=None, resource_type=kind, resource_name=name)
+        results.append(result)
+        try:
+            if named[kind, name] > 1:
+                raise KafkaError(Error.INVALID_REQUEST, "Each resource must appear at most once.")
+            _check_entries(resource)
+            if kind == TOPIC:
+                await _alter_topic(broker, resource, values, request.validate_only)
+            elif kind == BROKER:
+                await _alter_broker(broker, resource, values, request.validate_only)
+            else:
+                raise _unknown_type(messages, kind)
+        except KafkaError as problem:
+            result.error_code = problem.error
+            result.error_message = None if problem.error is Error.UNKNOWN_SERVER_ERROR else problem.message
+    return messages.Response(responses=results)
+
+
+def _check_entries(resource: Any) -> None:
+    names = [entry.name for entry in resource.configs]
+    if len(set(names)) != len(names):
+        raise KafkaError(Error.INVALID_REQUEST, "Error due to duplicate config keys")
+    # Only a deletion (1) needs no value; AlterConfigs has no operations.
+    nulls = [e.name for e in resource.configs if e.value is None and getattr(e, "config_operation", 0) != 1]
+    if nulls:
+        raise KafkaError(Error.INVALID_REQUEST, f"Null value not supported for : {', '.join(nulls)}")
+
+
+def _unknown_type(messages: Any, kind: int) -> KafkaError:
+    if kind == CLIENT_METRICS:
+        why = "AlterConfigs is only supported for topics and brokers, but resource type is CLIENT_METRICS"
+    elif kind == BROKER_LOGGER and messages.NAME == "IncrementalAlterConfigs":
+        why = "The levels of loggers are not altered at run time here."
+    else:
+        why = f"Unknown resource type {kind}"
+    return KafkaError(Error.INVALID_REQUEST, why)
+
+
+async def _alter_topic(broker: Any, resource: Any, values: Values, validate_only: bool) -> None:
+    topic = resource.resource_name
+    if not topic:
+        raise KafkaError(Error.INVALID_REQUEST, "Default topic resources are not allowed.")
+    if topic not in broker.metadata.image.topics:
+        raise KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{topic}' does not exist.")
+    wanted = values(resource, await _present(broker, "topics", topic), tables.TOPIC)
+    unknown = next((name for name in wanted if name not in tables.TOPIC), None)
+    if unknown is not None:
+        raise KafkaError(Error.INVALID_CONFIG, f"Unknown topic config name: {unknown}")
+    try:
+        conflict = tables.check_topic(broker.config, wanted)
+    except ConfigException as problem:
+        why = f"Invalid config value for resource ConfigResource(type=TOPIC, name='{topic}'): {problem}"
+        raise KafkaError(Error.INVALID_CONFIG, why) from None
+    if conflict:
+        raise KafkaError(Error.INVALID_CONFIG, conflict)
+    if not validate_only:
+        await write(broker.zk, "topics", topic, wanted)
+
+
+async def _alter_broker(broker: Any, resource: Any, values: Values, validate_only: bool) -> None:
+    name = resource.resource_name
+    if name:
+        if not name.removeprefix("-").isdigit():
+            raise KafkaError(Error.INVALID_REQUEST, f"Node id must be an integer, but it is: {name}")
+        if int(name) != broker.broker_id:
+            why = f"Unexpected broker id, expected {broker.broker_id}, but received {name}"
+            raise KafkaError(Error.INVALID_REQUEST, why)
+    entity = str(broker.broker_id) if name else DEFAULT
+    wanted = values(resource, await _present(broker, "brokers", entity), tables.BROKER)
+    try:
+        tables.check_dynamic(broker.config, wanted, per_broker=bool(name))
+    except ConfigException as problem:
+        raise KafkaError(Error.INVALID_REQUEST, str(problem)) from None
+    if not validate_only:
+        await write(broker.zk, "brokers", entity, wanted)
+
+
+async def _present(broker: Any, kind: str, name: str) -> dict[str, str]:
+    try:
+        found = await recipes.get_or_none(broker.zk, EntityConfig.path(kind, name))
+        return EntityConfig.decode(kind, name, found[0] if found else None)
+    except (SessionExpired, ConnectionLoss):
+        raise _away() from None
+    except ValueError as problem:
+        # Garbage is not overwritten unseen.
+        raise KafkaError(Error.INVALID_CONFIG, str(problem)) from None
+
+
+async def write(zk: Any, kind: str, name: str, values: Mapping[str, str]) -> None:
+    """Sets an entity's configuration and notifies every broker."""
+    path, data = EntityConfig.path(kind, name), EntityConfig.encode(values)
+    try:
+        for _ in range(ATTEMPTS):
+            if await _set(zk, path, data):
+                break
+        else:
+            raise KafkaError(Error.STALE_CONTROLLER_EPOCH, "The controller changes too often.")
+        await zk.create(ConfigChange.PREFIX, ConfigChange.encode(kind, name), sequence=True)
+    except (SessionExpired, ConnectionLoss):
+        raise _away() from None
+
+
+async def _set(zk: Any, path: str, data: bytes) -> bool:
+    """False when it has to be tried again: the controller changed meanwhile, or the answer was lost."""
+    controller = await zk.exists(ControllerNode.PATH)
+    if controller is None:
+        raise KafkaError(
+            Error.STALE_CONTROLLER_EPOCH, f"Cannot set entity configs for {path} when there is no controller."
+        )
+    try:
+        await zk.multi([Check(ControllerNode.PATH, controller.version), Set(path, data)])
+    except NoNode as problem:
+        if problem.index == 0:
+            return False
+        try:
+            await zk.multi([Check(ControllerNode.PATH, controller.version), Create(path, data)])
+        except (NodeExists, NoNode, BadVersion):
+            return False
+    except (BadVersion, ConnectionLoss):
+        return False
+    return True
+
+
+def _away() -> KafkaError:
+    return KafkaError(Error.REQUEST_TIMED_OUT, "The ZooKeeper session was lost.")

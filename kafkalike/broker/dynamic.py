@@ -1,0 +1,149 @@
+"""Configuration that changes while the broker runs: reads it at the start, and again whenever a notification comes.
+
+Every broker watches /config/changes. A notification has a sequence number and names an entity; those above the last
+number are taken in order, and the entity's own znode says what holds now. A notification older than 15 minutes is
+removed by whoever sees it. What a broker missed while its session was lost it finds there afterwards.
+
+    /config/brokers/<default>, /config/brokers/N   values of `Config`, from which topics take their defaults
+    /config/topics/T                               the topic's logs here
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from kafkalike.broker.altering import DEFAULT
+from kafkalike.cluster.znodes import ConfigChange, EntityConfig, Garbage
+from zk import recipes
+from zk.client import ConnectionLoss, NoNode, SessionExpired, ZkClient
+
+log = logging.getLogger("kafka.server.ZkConfigManager")
+
+KEEP_MS = 15 * 60 * 1000
+UNCLEAN = "unclean.leader.election.enable"
+
+
+class DynamicConfig:
+    """The changing part of one broker's configuration."""
+
+    def __init__(
+        self,
+        zk: ZkClient,
+        broker_id: int,
+        config: Any,
+        topic_changed: Callable[[str, dict[str, str]], None],
+        broker_changed: Callable[[set[str]], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`topic_changed(topic, its values)` and `broker_changed(names whose values are others now)` are told."""
+        self._zk = zk
+        self._broker_id = broker_id
+        self._config = config
+        self._topic_changed = topic_changed
+        self._broker_changed = broker_changed
+        self._clock = clock
+        self._last = -1
+        self._watch = recipes.ChildrenWatch(zk, ConfigChange.PARENT, self._listed)
+        self._names: list[str] | None = None
+        self._working = False
+
+    async def load(self) -> None:
+        """The broker's own values, before anything is made from them."""
+        await self._broker_entity()
+
+    def start(self) -> Deferred[None]:
+        """Begins to watch; what is there already is applied once more, which does no harm."""
+        return self._watch.start()
+
+    def stop(self) -> None:
+        """Watches no more."""
+        self._watch.stop()
+
+    # Notifications
+
+    def _listed(self, names: list[str]) -> None:
+        self._names = names
+        if not self._working:
+            self._working = True
+            Deferred.fromCoroutine(self._work()).addErrback(
+                lambda failure: log.error("configuration changes: %s", failure.getTraceback())
+            )
+
+    async def _work(self) -> None:
+        try:
+            while self._names is not None:
+                names, self._names = self._names, None
+                for name in sorted(names, key=_number):
+                    if _number(name) > self._last:
+                        await self._notified(name)
+                        self._last = _number(name)
+                await self._remove_old(names)
+        except (SessionExpired, ConnectionLoss):
+            # The watch lists them again when the connection is back.
+            log.info("configuration changes are looked at again after the reconnection")
+        finally:
+            self._working = False
+
+    async def _notified(self, name: str) -> None:
+        path = f"{ConfigChange.PARENT}/{name}"
+        try:
+            data, _ = await self._zk.get(path)
+            kind, entity = ConfigChange.decode(path, data)
+        except NoNode:
+            return
+        except Garbage as problem:
+            log.error("%s", problem)
+            return
+        if kind == "topics":
+            await self._topic_entity(entity)
+        elif kind == "brokers" and entity in (DEFAULT, str(self._broker_id)):
+            await self._broker_entity()
+
+    async def _remove_old(self, names: list[str]) -> None:
+        limit = self._clock() * 1000 - KEEP_MS
+        for name in names:
+            path = f"{ConfigChange.PARENT}/{name}"
+            stat = await self._zk.exists(path)
+            if stat is not None and stat.ctime < limit:
+                with contextlib.suppress(NoNode):
+                    await self._zk.delete(path)
+
+    # Entities
+
+    async def _topic_entity(self, topic: str) -> None:
+        values = await self._values("topics", topic)
+        if values is not None:
+            self._topic_changed(topic, values)
+
+    async def _broker_entity(self) -> None:
+        own = await self._values("brokers", str(self._broker_id)) if self._broker_id >= 0 else {}
+        cluster = await self._values("brokers", DEFAULT)
+        if own is None or cluster is None:
+            return
+        before = dict(self._config)
+        for name in self._config.reconfigure(own, cluster):
+            log.error("Dynamic broker config contains an invalid value for %s, which will be ignored", name)
+        changed = {name for name in self._config if self._config[name] != before.get(name)}
+        if changed:
+            log.info("Updated by /config/brokers: %s", ", ".join(sorted(changed)))
+            self._broker_changed(changed)
+
+    async def _values(self, kind: str, name: str) -> dict[str, str] | None:
+        """None when what is there cannot be used: then what held before goes on."""
+        try:
+            found = await recipes.get_or_none(self._zk, EntityConfig.path(kind, name))
+            return EntityConfig.decode(kind, name, found[0] if found else None)
+        except Garbage as problem:
+            log.error("%s", problem)
+            return None
+
+
+def _number(name: str) -> int:
+    digits = name[-10:]
+    return int(digits) if digits.isdigit() else -1

@@ -343,3 +343,16 @@ async def test_a_persistent_controller_is_nobodys_to_delete(clients: Clients) ->
 
 def _nothing(context: Context) -> Steps[None]:
     yield Read([])
+
+
+@on_reactor
+async def test_a_controller_that_leaves_makes_room_at_once_and_does_not_stand_again(clients: Clients) -> None:
+    cluster = Cluster(clients)
+    one, two = await cluster.add(1), await cluster.add(2)
+    await one.controller.leave()
+    await until(lambda: two.controller.active)
+    assert 2 == two.controller.epoch and not one.controller.active
+    await two.controller.leave()
+    await two.zk.sync()
+    assert await one.zk.exists("/controller") is None
+    assert one.zk.state == two.zk.state == "CONNECTED"

@@ -34,7 +34,7 @@ from kafkalike.net.server import Limits, Listener, Server
 from kafkalike.protocol.messages import api_versions, controlled_shutdown
 from kafkalike.replication.replicas import Replicas
 from kafkalike.storage.directory import StorageError, read_broker_id
-from zk.client import ConnectionLoss, ConnectTimeout, NoNode, SessionExpired, ZkClient
+from zk.client import ConnectionLoss, ConnectTimeout, NoNode, SessionExpired, ZkClient, gather
 
 log = logging.getLogger("kafka.server.KafkaServer")
 
@@ -298,6 +298,10 @@ class Broker:
                     return
                 else:
                     problem = f"nobody can take over {', '.join(remaining[:10])}"
+                    others = image.brokers.keys() - {self.broker_id}
+                    if all(await gather(self.peers.refuses(broker_id) for broker_id in others)):
+                        log.info("[KafkaServer id=%d] Controlled shutdown: the others are gone", self.broker_id)
+                        return
             except (KafkaError, OSError, defer.TimeoutError) as error:
                 problem = str(error) or type(error).__name__
             log.info("[KafkaServer id=%d] Controlled shutdown: %s", self.broker_id, problem)

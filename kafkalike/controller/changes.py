@@ -29,7 +29,7 @@ from kafkalike.controller.effects import (
     Write,
 )
 from kafkalike.controller.requests import Batch
-from kafkalike.controller.transitions import bring_online, move_partitions, move_replicas
+from kafkalike.controller.transitions import bring_online, move_partitions, move_replicas, shown
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def create_partitions(context: Context, partitions: list[Partition]) -> Steps[No
     """Assigned, not yet led: the first live replica leads, all live ones are in sync."""
     if not partitions:
         return
-    log.info("new partitions: %s", _names(partitions))
+    log.info("new partitions: %s", shown(partitions))
     replicas = [(*partition, r) for partition in partitions for r in context.replicas_of(partition)]
     move_partitions(context, partitions, P.NEW)
     yield from moved(context, replicas, R.NEW)
@@ -238,8 +238,3 @@ def moved(context: Context, replicas: Iterable[Replica], target: ReplicaState) -
         batch = Batch(context)
         yield from move_replicas(context, batch, replicas, target)
         yield batch.send()
-
-
-def _names(partitions: list[Partition]) -> str:
-    shown = ", ".join(f"{topic}-{p}" for topic, p in partitions[:10])
-    return shown if len(partitions) <= 10 else f"{shown} and {len(partitions) - 10} more"

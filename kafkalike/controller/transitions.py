@@ -184,6 +184,7 @@ def _elect(context: Context, batch: Batch, partitions: list[Partition], choose: 
     while remaining:
         current = yield from _current_states(context, remaining, stale)
         chosen: dict[Partition, tuple[PartitionNode, Elected, int]] = {}
+        nobody = []
         for partition in remaining:
             if partition not in current:
                 log.error("no election for partition %s-%d: it has no state", *partition)
@@ -191,10 +192,12 @@ def _elect(context: Context, batch: Batch, partitions: list[Partition], choose: 
             state, version = current[partition]
             elected = choose(partition, state)
             if elected is None:
-                log.warning("partition %s-%d has no replica that may lead: %s", *partition, state)
+                nobody.append(partition)
                 continue
             new = state.elected(elected.leader, elected.isr, context.epoch, elected.recovering)
             chosen[partition] = (new, elected, version)
+        if nobody:
+            log.warning("no replica may lead: %s; the first is %s", shown(nobody), current[nobody[0]][0])
         results = yield Write(
             [
                 SetNode(PartitionNode.path(*partition), new.encode(), version)
@@ -404,6 +407,12 @@ def read_states(context: Context, partitions: list[Partition]) -> Steps[dict[Par
             raise Superseded(f"{path} was written in controller epoch {state.controller_epoch}")
         states[partition] = (state, found.version)
     return states
+
+
+def shown(partitions: list[Partition]) -> str:
+    """Their names, or those of the first."""
+    names = ", ".join(f"{topic}-{p}" for topic, p in partitions[:10])
+    return names if len(partitions) <= 10 else f"{names} and {len(partitions) - 10} more"
 
 
 def leadership_of(node: PartitionNode, partition_epoch: int) -> Leadership:

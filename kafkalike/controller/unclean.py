@@ -26,7 +26,7 @@ from kafkalike.controller.context import (
 from kafkalike.controller.effects import BAD_VERSION, Later, Node, Read, Send, SetNode, Steps, Superseded, Write
 from kafkalike.controller.elections import Elected
 from kafkalike.controller.requests import Batch
-from kafkalike.controller.transitions import bring_online, leadership_of, move_partitions
+from kafkalike.controller.transitions import bring_online, leadership_of, move_partitions, shown
 from kafkalike.protocol.messages import list_offsets
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
     """Finds leaders for those of the partitions that have none, and whose live in-sync replicas are all suspect."""
     ready: dict[Partition, Elected] = {}
     asked: dict[int, list[Partition]] = {}
-    waiting = False
+    begun = []
     for partition in partitions:
         candidates = _candidates(context, partition)
         if not candidates:
@@ -140,13 +140,11 @@ def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
                     asked.setdefault(replica, []).append(partition)
         if partition not in context.comparing:
             context.comparing.add(partition)
-            waiting = True
-            log.warning(
-                "partition %s-%d: nobody in sync is known to be whole; comparing the logs of %s", *partition, candidates
-            )
+            begun.append(partition)
     if asked:
         yield Send([(broker_id, _question(wanted)) for broker_id, wanted in sorted(asked.items())])
-    if waiting:
+    if begun:
+        log.warning("nobody in sync is known to be whole, comparing logs: %s", shown(begun))
         yield Later(context.unclean_recovery_ms, "logs to compare")
     if ready:
         batch = Batch(context)

@@ -130,9 +130,9 @@ def test_who_is_told_what() -> None:
     in_sync(world, context, 1, 2, 3)
     letters = world.letters()
     assert "LAI>2 gold-r-0:2[1,2,3]@2" in letters and "LAI>2 gold-r-0:2[2,3]@3" in letters
-    assert ["SR>1 gold-r-0 @3"] == [x for x in letters if x.startswith("SR") and "delete" not in x]
+    assert ["SR>1 gold-r-0 @2"] == [x for x in letters if x.startswith("SR") and "delete" not in x]
     assert ["SR>1 gold-r-0 delete @3"] == [x for x in letters if "delete" in x]
-    assert letters.index("SR>1 gold-r-0 @3") < letters.index("SR>1 gold-r-0 delete @3")
+    assert letters.index("SR>1 gold-r-0 @2") < letters.index("SR>1 gold-r-0 delete @3")
     assert ReplicaState.NONEXISTENT is context.replica_state((*T, 1))
     world.attend(context)
     assert {"gold-r"} == set(context.assignments)

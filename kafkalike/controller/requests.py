@@ -27,7 +27,7 @@ class Batch:
         self._leader_and_isr: dict[int, dict[Partition, bool]] = {}
         self._metadata_to: set[int] = set()
         self._metadata: dict[Partition, None] = {}
-        self._stop: dict[int, dict[Partition, bool]] = {}
+        self._stop: dict[int, dict[Partition, tuple[int, bool]]] = {}
 
     def leader_and_isr(self, broker_ids: Iterable[int], partition: Partition, is_new: bool) -> None:
         """Tells these who leads and who is in sync, and everybody the same as metadata."""
@@ -42,10 +42,14 @@ class Batch:
         self._metadata.update(dict.fromkeys(partitions))
 
     def stop_replica(self, broker_ids: Iterable[int], partition: Partition, delete: bool) -> None:
-        """Tells these to stop following the partition, or to delete it."""
+        """Tells these to stop following the partition, or to delete it, as of the leader epoch that it has now."""
+        leadership = self._context.leaderships.get(partition)
+        epoch = leadership.leader_epoch if leadership else NO_EPOCH
+        if self._context.is_being_deleted(partition[0]):
+            epoch = EPOCH_DURING_DELETE
         for broker_id in broker_ids:
             partitions = self._stop.setdefault(broker_id, {})
-            partitions[partition] = delete or partitions.get(partition, False)
+            partitions[partition] = (epoch, delete or partitions.get(partition, (0, False))[1])
 
     def send(self) -> Send:
         """The effect that sends all of it."""
@@ -132,18 +136,18 @@ class Batch:
             if leadership is None:
                 continue
             replicas = context.replicas_of(partition)
-            leader = LEADER_DURING_DELETE if context.is_being_deleted(partition[0]) else leadership.leader
+            deleted = context.is_being_deleted(partition[0])
             states.setdefault(partition[0], []).append(
                 update_metadata.UpdateMetadataPartitionState(
                     topic_name=partition[0],
                     partition_index=partition[1],
                     controller_epoch=leadership.controller_epoch,
-                    leader=leader,
-                    leader_epoch=leadership.leader_epoch,
+                    leader=LEADER_DURING_DELETE if deleted else leadership.leader,
+                    leader_epoch=0 if deleted else leadership.leader_epoch,
                     isr=list(leadership.isr),
-                    zk_version=leadership.partition_epoch,
+                    zk_version=0 if deleted else leadership.partition_epoch,
                     replicas=list(replicas),
-                    offline_replicas=[r for r in replicas if not context.is_online(r, partition, True)],
+                    offline_replicas=[r for r in replicas if not context.is_online(r, partition)],
                 )
             )
         return [
@@ -174,17 +178,13 @@ class Batch:
             for _, broker in sorted(brokers.items())
         ]
 
-    def _stop_request(self, broker_id: int, partitions: dict[Partition, bool]) -> Any:
+    def _stop_request(self, broker_id: int, partitions: dict[Partition, tuple[int, bool]]) -> Any:
         context = self._context
         states: dict[str, list[Any]] = {}
-        for partition, delete in partitions.items():
-            leadership = context.leaderships.get(partition)
-            epoch = leadership.leader_epoch if leadership else NO_EPOCH
+        for partition, (epoch, delete) in partitions.items():
             states.setdefault(partition[0], []).append(
                 stop_replica.StopReplicaPartitionState(
-                    partition_index=partition[1],
-                    leader_epoch=EPOCH_DURING_DELETE if context.is_being_deleted(partition[0]) else epoch,
-                    delete_partition=delete,
+                    partition_index=partition[1], leader_epoch=epoch, delete_partition=delete
                 )
             )
         return stop_replica.Request(

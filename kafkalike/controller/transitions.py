@@ -315,7 +315,10 @@ def _offline_replicas(context: Context, batch: Batch, broker_id: int, partitions
         if not context.is_being_deleted(partition[0]):
             others = [r for r in context.replicas_of(partition) if r != broker_id]
             batch.leader_and_isr(others, partition, is_new=False)
-    batch.update_metadata(context.live_or_shutting_down, partitions)
+    # That a topic is being deleted everybody has been told: it is metadata no more.
+    staying = [partition for partition in partitions if not context.is_being_deleted(partition[0])]
+    if staying:
+        batch.update_metadata(context.live_or_shutting_down, staying)
     for partition in partitions:
         context.replica_states[*partition, broker_id] = R.OFFLINE
 

@@ -142,8 +142,6 @@ def test_deletion_ends_every_znode_and_tells_brokers_first() -> None:
     assert [
         "UM>11 t-0:-2[11,12]@0 t-1:-2[12]@0",
         "UM>12 t-0:-2[11,12]@0 t-1:-2[12]@0",
-        "UM>11 t-0:-2[12]@2 t-1:-2[12]@1",
-        "UM>12 t-0:-2[12]@2 t-1:-2[12]@1",
         "SR>11 t-0 @-2",
         "SR>12 t-0 @-2 t-1 @-2",
         "SR>11 t-0 delete @-2",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 
 from kafkalike.cli.walkthrough.report import NotHeld
 from kafkalike.cli.walkthrough.stage import Stage, percentile
@@ -48,21 +49,33 @@ def stored_on_disk(stage: Stage) -> None:
     expected: dict[int, list[tuple[int, str]]] = {0: [], 1: []}
     for delivery, value in zip(deliveries, values, strict=True):
         expected[delivery.partition].append((delivery.offset, value))
-    if not stage.segments(topic, 0):
+    if not stage.copies(topic, 0):
         stage.report.skipped.append("the log directories are not on this machine: read back through Fetch instead")
         _read_back(stage, topic, expected)
         return
     for partition, records in expected.items():
-        files = ",".join(str(path) for path in stage.segments(topic, partition))
-        dumped = stage.tool("kafka-dump-log.sh", "--print-data-log", "--files", files, show=False)
-        stage.report.sent[-1] = f"$ kafka-dump-log.sh --print-data-log --files {topic}-{partition}/*.log"
-        found = re.findall(r"^\| offset: (\d+) .* payload: (.*)$", dumped, re.MULTILINE)
-        for offset, payload in found:
+        found = _dumped(stage, stage.copies(topic, partition))
+        stage.sent(f"$ kafka-dump-log.sh --print-data-log --files {topic}-{partition}/*.log")
+        for offset, payload in found[0]:
             stage.seen(f"{topic}-{partition} offset {offset}: {payload}")
         stage.holds(
-            records == [(int(offset), payload) for offset, payload in found],
-            f"{topic}-{partition} holds exactly the {len(records)} records that were acknowledged",
+            all(copy == records for copy in found),
+            f"{topic}-{partition} holds exactly the {len(records)} records that were acknowledged"
+            + (f", on each of {len(found)} brokers" if len(found) > 1 else ""),
         )
+
+
+def _dumped(stage: Stage, copies: list[list[Path]]) -> list[list[tuple[int, str]]]:
+    """Offsets and messages in each copy's log files, as the command shows them."""
+    names = [str(path) for files in copies for path in files]
+    dumped = stage.tool("kafka-dump-log.sh", "--print-data-log", "--files", ",".join(names), show=False)
+    stage.report.sent.pop()
+    records = []
+    for text in re.split(r"^Dumping ", dumped, flags=re.MULTILINE)[1:]:
+        found = re.findall(r"^\| offset: (\d+) .* payload: (.*)$", text, re.MULTILINE)
+        records.append([(int(offset), payload) for offset, payload in found])
+    starts = [sum(map(len, copies[:at])) for at in range(len(copies))]
+    return [sum(records[start : start + len(files)], []) for start, files in zip(starts, copies, strict=True)]
 
 
 def _read_back(stage: Stage, topic: str, expected: dict[int, list[tuple[int, str]]]) -> None:

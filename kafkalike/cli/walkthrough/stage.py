@@ -28,6 +28,9 @@ NoZooKeeper = SequentialThreadingHandler.timeout_exception
 # So much of a znode's data fits into a line.
 LINE = 62
 
+# Replicas of a step's topics, where there are as many brokers.
+COPIES = 3
+
 
 class Stage:
     """A cluster, and the report of the step that is being run."""
@@ -121,7 +124,7 @@ class Stage:
         if not self._topics:
             self.watch(f"/brokers/topics/{name}", f"/config/topics/{name}")
         self._topics.append(name)
-        self.admin.create_topic(name, partitions, 1)
+        self.admin.create_topic(name, partitions, min(COPIES, len(self.admin.cluster().nodes)))
         self.wait(lambda: self._led(name, partitions), f"every partition of {name} has a leader")
         self._sizes = self._log_sizes()
         return name
@@ -186,10 +189,14 @@ class Stage:
         self._open.append(thing)
         return thing
 
-    def produce(self, topic: str, values: Iterable[str], partition: int | None = None) -> list[Any]:
+    def produce(
+        self, topic: str, values: Iterable[str], partition: int | None = None, timestamp_ms: int | None = None
+    ) -> list[Any]:
         """Sends these messages and waits for their acknowledgements."""
         producer = self.producer()
-        deliveries = [producer.send(topic, value.encode(), partition=partition) for value in values]
+        deliveries = [
+            producer.send(topic, value.encode(), partition=partition, timestamp_ms=timestamp_ms) for value in values
+        ]
         producer.flush()
         return [delivery.result(10_000) for delivery in deliveries]
 
@@ -306,16 +313,18 @@ class Stage:
                     found.append(path)
         return found
 
-    def segments(self, topic: str, partition: int) -> list[Path]:
-        """The log files of a partition on this machine."""
-        return sorted(f for d in self.log_dirs for f in (d / f"{topic}-{partition}").glob("*.log"))
+    def copies(self, topic: str, partition: int) -> list[list[Path]]:
+        """The log files of each replica of a partition on this machine."""
+        found = [sorted((directory / f"{topic}-{partition}").glob("*.log")) for directory in self.log_dirs]
+        return [files for files in found if files]
 
     def _log_sizes(self) -> dict[str, int]:
         step = f"{self.report.name.lower()}-{self.run}"
         sizes: dict[str, int] = {}
         for directory in self.log_dirs:
             for partition in directory.glob(f"{step}*"):
-                sizes[partition.name] = sum(file.stat().st_size for file in partition.glob("*.log"))
+                size = sum(file.stat().st_size for file in partition.glob("*.log"))
+                sizes[partition.name] = max(size, sizes.get(partition.name, 0))
         return sizes
 
     def _look_at_log(self, when: str) -> None:

@@ -384,7 +384,8 @@ def _current_states(
     context: Context, partitions: list[Partition], stale: set[Partition]
 ) -> Steps[dict[Partition, tuple[PartitionNode, int]]]:
     """The states to decide on and the versions to write under: what is believed, and read only where nothing is
-    believed or the belief was found stale. A wrong belief does no harm, for the write's version check refuses it."""
+    believed or the belief was found stale; what was read is the new belief. A wrong one does no harm, for the write's
+    version check refuses it."""
     current: dict[Partition, tuple[PartitionNode, int]] = {}
     unknown = []
     for partition in partitions:
@@ -393,8 +394,10 @@ def _current_states(
             unknown.append(partition)
         else:
             current[partition] = (known.node, known.partition_epoch)
-    current |= (yield from read_states(context, unknown)) if unknown else {}
-    return current
+    found = (yield from read_states(context, unknown)) if unknown else {}
+    for partition, (state, version) in found.items():
+        context.leaderships[partition] = leadership_of(state, version)
+    return current | found
 
 
 def read_states(context: Context, partitions: list[Partition]) -> Steps[dict[Partition, tuple[PartitionNode, int]]]:

@@ -10,6 +10,7 @@ answered, or for unclean.recovery.timeout.ms. (KIP-966, with ZooKeeper.)
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -46,6 +47,7 @@ def take_out(context: Context, brokers: Mapping[int, LiveBroker], broker_ids: It
         return
     log.info("brokers %s were not stopped cleanly, or are new", list(unclean))
     remaining = sorted({(topic, p) for topic, p, _ in context.replicas_on(unclean)})
+    refused: set[Partition] = set()
     while remaining:
         found: list[Node | None] = yield Read([PartitionNode.path(*partition) for partition in remaining])
         writes = {}
@@ -53,6 +55,10 @@ def take_out(context: Context, brokers: Mapping[int, LiveBroker], broker_ids: It
             struck = _strike(context, partition, node, brokers, unclean)
             if struck is not None and node is not None:
                 writes[partition] = (struck, node.version)
+            elif partition in refused and node is not None:
+                # It was done, and the answer was lost; or somebody else's write has made it needless.
+                with contextlib.suppress(Garbage):
+                    _believe(context, partition, PartitionNode.decode(*partition, node.data), node.version)
         operations = [
             SetNode(PartitionNode.path(*p), state.encode(), version) for p, (state, version) in writes.items()
         ]
@@ -60,14 +66,19 @@ def take_out(context: Context, brokers: Mapping[int, LiveBroker], broker_ids: It
         remaining = []
         for (partition, (state, _)), written in zip(writes.items(), results, strict=True):
             if written.error is None:
-                context.leaderships[partition] = leadership_of(state, written.version)
-                if state.leader == NO_LEADER and context.partition_states.get(partition) is PartitionState.ONLINE:
-                    move_partitions(context, [partition], PartitionState.OFFLINE)
+                _believe(context, partition, state, written.version)
             elif written.error == BAD_VERSION:
                 remaining.append(partition)
+                refused.add(partition)
             else:
                 log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
     yield from _forgive(brokers, unclean)
+
+
+def _believe(context: Context, partition: Partition, state: PartitionNode, version: int) -> None:
+    context.leaderships[partition] = leadership_of(state, version)
+    if state.leader == NO_LEADER and context.partition_states.get(partition) is PartitionState.ONLINE:
+        move_partitions(context, [partition], PartitionState.OFFLINE)
 
 
 def _strike(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +17,9 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
 from kafkalike.cluster.znodes import ControllerNode, PartitionNode
-from tests.servers import ApacheBroker, Broker, DebianZooKeeper, wait_until, zookeeper_client
+from kafkalike.protocol.framing import read_response_header, request_header
+from kafkalike.protocol.messages import alter_partition_reassignments, elect_leaders
+from tests.servers import ApacheBroker, Broker, DebianZooKeeper, receive, wait_until, zookeeper_client
 
 QUIET = {"log_level": 0, "reconnect.backoff.max.ms": 200, "retry.backoff.ms": 50}
 
@@ -179,20 +182,44 @@ class Mixed:
             p.leader >= 0 and set(p.replicas) & running <= set(p.isrs) for p in found.partitions.values()
         )
 
+    def partitions(self, topic: str) -> dict[int, Any]:
+        """A topic's partitions, as some broker tells them."""
+        partitions: dict[int, Any] = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
+        return partitions
+
     def leaders(self, topic: str) -> dict[int, int]:
-        """Each partition's leader, as the controller tells it."""
-        partitions = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
-        return {index: each.leader for index, each in partitions.items()}
+        """Each partition's leader."""
+        return {index: each.leader for index, each in self.partitions(topic).items()}
 
     def elect_preferred(self, topic: str) -> None:
-        """Has the first replica of each partition lead, through the znode that all controllers since 0.8 know."""
+        """Has the first replica of each partition lead."""
         self.wait_in_sync(topic)
-        partitions = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
-        wanted = {index: each.replicas[0] for index, each in partitions.items()}
-        body = ",".join(f'{{"topic":"{topic}","partition":{index}}}' for index in wanted)
-        with self.znodes() as client:
-            client.create("/admin/preferred_replica_election", f'{{"version":1,"partitions":[{body}]}}'.encode())
+        wanted = {index: each.replicas[0] for index, each in self.partitions(topic).items()}
+        asked = [elect_leaders.TopicPartitions(topic=topic, partitions=list(wanted))]
+        request = elect_leaders.Request(election_type=0, topic_partitions=asked, timeout_ms=20_000)
+        answer = ask(self.brokers[self.controller()], elect_leaders, 2, request)
+        assert 0 == answer.error_code, answer
         wait_until(lambda: self.leaders(topic) == wanted, 30, "the preferred leaders to lead")
+
+    def reassign(self, topic: str, *assignment: list[int]) -> None:
+        """Gives each partition other replicas, and waits until no other has it any more."""
+        moves = alter_partition_reassignments
+        partitions = [
+            moves.ReassignablePartition(partition_index=index, replicas=replicas)
+            for index, replicas in enumerate(assignment)
+        ]
+        topics = [moves.ReassignableTopic(name=topic, partitions=partitions)]
+        request = moves.Request(topics=topics, timeout_ms=20_000)
+        answer = ask(self.brokers[self.controller()], moves, 0, request)
+        assert 0 == answer.error_code, answer
+        assert {0} == {each.error_code for each in answer.responses[0].partitions}, answer
+        wanted = dict(enumerate(assignment))
+        wait_until(
+            lambda: {index: each.replicas for index, each in self.partitions(topic).items()} == wanted,
+            60,
+            "the reassignment to be over",
+        )
+        self.wait_in_sync(topic)
 
     # Files.
 
@@ -207,7 +234,7 @@ class Mixed:
 
     def assert_identical(self, topic: str, timeout: float = 30) -> None:
         """With nobody producing: the same bytes on every replica. Where segments end is each broker's own affair."""
-        partitions = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
+        partitions = self.partitions(topic)
 
         def same() -> bool:
             return all(
@@ -218,6 +245,16 @@ class Mixed:
         wait_until(same, timeout, f"the replicas of {topic} to be the same")
         for index, each in partitions.items():
             assert set(each.replicas) == self.replicas(topic, index).keys()
+
+
+def ask(broker: Broker, module: Any, version: int, request: Any) -> Any:
+    """Sends a request to this broker and returns its answer."""
+    frame = request_header(module.API_KEY, version, 5, "test") + request.encode(version)
+    with socket.create_connection(("127.0.0.1", broker.port), 30) as s:
+        s.sendall(len(frame).to_bytes(4, "big") + frame)
+        answer = receive(s)
+    _, pos = read_response_header(answer, module.API_KEY, version)
+    return module.Response.decode(version, answer, pos)
 
 
 class Load:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from kazoo.client import KazooClient
 
 from kafkalike.cluster.znodes import BrokerNode, Endpoint, PartitionNode, TopicNode
-from kafkalike.protocol.framing import read_request_header, read_response_header, request_header, response_header
+from kafkalike.protocol.framing import read_request_header, response_header
 from kafkalike.protocol.messages import (
     alter_partition,
     alter_partition_reassignments,
@@ -33,8 +33,8 @@ from kafkalike.protocol.messages import (
     stop_replica,
     update_metadata,
 )
-from tests.mixed.cluster import Mixed
-from tests.servers import receive, wait_until
+from tests.mixed.cluster import Mixed, ask
+from tests.servers import wait_until
 
 CONTROLLER = 1
 # How long everybody is silent before a step is over.
@@ -168,12 +168,7 @@ class Story:
 
     def ask(self, module: Any, version: int, request: Any) -> Any:
         """A request to the controller."""
-        frame = request_header(module.API_KEY, version, 5, "story") + request.encode(version)
-        with socket.create_connection(("127.0.0.1", self.real.port), 30) as s:
-            s.sendall(len(frame).to_bytes(4, "big") + frame)
-            answer = receive(s)
-        _, pos = read_response_header(answer, module.API_KEY, version)
-        return module.Response.decode(version, answer, pos)
+        return ask(self.real, module, version, request)
 
     def state(self, topic: str, partition: int) -> tuple[PartitionNode, int]:
         """A partition's state and its epoch."""

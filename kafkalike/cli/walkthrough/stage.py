@@ -31,6 +31,9 @@ LINE = 62
 # Replicas of a step's topics, where there are as many brokers.
 COPIES = 3
 
+# How long a killed consumer may stay a member: more than its session.
+LAST_MEMBER_S = 10
+
 
 class Stage:
     """A cluster, and the report of the step that is being run."""
@@ -59,7 +62,7 @@ class Stage:
         self._close_open()
         if self.own is None:
             for group in self._groups:
-                self._try(partial(self.admin.delete_group, group))
+                self._try(partial(self._delete_group, group))
             if self._topics:
                 self._try(partial(self.admin.delete_topics, self._topics))
         self.admin.close()
@@ -71,6 +74,18 @@ class Stage:
             action()
         except (KafkaError, OSError) as problem:
             print(f"left behind: {problem}", file=sys.stderr)
+
+    def _delete_group(self, group: str) -> None:
+        """Deletes a group; one whose member was killed is empty when that member's session ends."""
+        deadline = time.monotonic() + LAST_MEMBER_S
+        while True:
+            try:
+                self.admin.delete_group(group)
+                return
+            except KafkaError as problem:
+                if problem.error is not Error.NON_EMPTY_GROUP or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
 
     def begin(self, report: Report) -> None:
         """A step begins."""

@@ -38,8 +38,9 @@ from zk.client import ConnectionLoss, ConnectTimeout, NoNode, SessionExpired, Zk
 
 log = logging.getLogger("kafka.server.KafkaServer")
 
+FAREWELL_SECONDS = 0.3
 HAND_OVER_SECONDS = 10  # for one answer to ControlledShutdown
-DOUBT_SECONDS = 1.0  # in which a dead leader should have been replaced
+DOUBT_SECONDS = 3.0  # in which a dead leader should have been replaced
 SESSION_FILE = ".zookeeper-session"  # beside the logs of the first directory
 
 
@@ -295,6 +296,8 @@ class Broker:
                     problem = Error(response.error_code).name
                 elif not remaining:
                     log.info("[KafkaServer id=%d] Controlled shutdown succeeded", self.broker_id)
+                    # Clients hear here who leads now, before their connections end.
+                    await task.deferLater(self.reactor, FAREWELL_SECONDS)
                     return
                 else:
                     problem = f"nobody can take over {', '.join(remaining[:10])}"

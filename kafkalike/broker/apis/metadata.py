@@ -21,7 +21,7 @@ from zk.client import gather
 # How long an answer waits for a topic that it had to create.
 CREATION_WAIT_MS = 1000
 # How long an answer waits while it is found out whether a leader has died.
-DOUBT_WAIT_MS = 900
+DOUBT_WAIT_MS = 2500
 # Bits of the operations that exist for a topic and for the cluster: without an authorizer everybody may do them all.
 TOPIC_OPERATIONS = sum(1 << code for code in (3, 4, 5, 6, 7, 8, 10, 11))
 CLUSTER_OPERATIONS = sum(1 << code for code in (5, 7, 8, 9, 10, 11, 12))

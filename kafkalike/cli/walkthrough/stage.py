@@ -185,8 +185,10 @@ class Stage:
         """A consumer that has its partitions and positions."""
         consumer = self.consumer(group, **options)
         consumer.subscribe([topic])
-        if not consumer.join(20_000):
-            raise NotHeld(f"no partitions of {topic} were assigned within 20 s")
+        # A consumer that asks a broker which has not heard of the topic yet is given no partitions at first.
+        self.wait(
+            lambda: consumer.join(1000) and consumer.assignment, f"partitions of {topic} were assigned", timeout_s=20
+        )
         return consumer
 
     def classic_consumer(self, group: str, topic: str) -> ClassicConsumer:
@@ -247,12 +249,14 @@ class Stage:
     def watch(self, *paths: str) -> None:
         """What changes under these paths from now on belongs to the step."""
         self._roots += paths
+        self._catch_up()
         for path in paths:
             self._znodes |= self._tree(path)
 
     def look(self, when: str = "") -> None:
         """Notes what changed since the last look: + new, ~ changed, - gone; then the bytes in the log."""
         now: Znodes = {}
+        self._catch_up()
         for root in self._roots:
             now |= self._tree(root)
         changes = []
@@ -275,6 +279,10 @@ class Stage:
         self._znodes = now
         self._look_at_log(when)
 
+    def _catch_up(self) -> None:
+        """Our server of an ensemble may be behind; what was answered to others before is seen after this."""
+        self.zk.sync("/")
+
     def _is_only_a_parent(self, path: str, now: Znodes) -> bool:
         """Without data and with children: the children tell it all."""
         both = self._znodes | now
@@ -293,6 +301,7 @@ class Stage:
 
     def offset(self, group: str, topic: str, partition: int) -> tuple[int, int] | None:
         """The committed offset in the classic znode, and the znode's version."""
+        self._catch_up()
         try:
             data, stat = self.zk.get(f"/consumers/{group}/offsets/{topic}/{partition}")
         except NoNode:

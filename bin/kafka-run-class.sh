@@ -15,6 +15,14 @@ case $1 in
   org.apache.kafka.tools.consumer.group.ConsumerGroupCommand | kafka.admin.ConsumerGroupCommand) module=kafkalike.cli.consumer_groups ;;
   kafka.admin.BrokerApiVersionsCommand) module=kafkalike.cli.broker_api_versions ;;
   kafka.tools.DumpLogSegments) module=kafkalike.cli.dump_log ;;
+  org.apache.kafka.tools.reassign.ReassignPartitionsCommand | kafka.admin.ReassignPartitionsCommand)
+    module=kafkalike.cli.reassign_partitions ;;
+  org.apache.kafka.tools.LeaderElectionCommand | kafka.admin.LeaderElectionCommand) module=kafkalike.cli.leader_election ;;
+  kafka.admin.PreferredReplicaLeaderElectionCommand) module=kafkalike.cli.preferred_replica_election ;;
+  org.apache.kafka.tools.ReplicaVerificationTool | kafka.tools.ReplicaVerificationTool) module=kafkalike.cli.replica_verification ;;
+  org.apache.kafka.tools.GetOffsetShell | kafka.tools.GetOffsetShell) module=kafkalike.cli.get_offsets ;;
+  org.apache.kafka.tools.DeleteRecordsCommand | kafka.admin.DeleteRecordsCommand) module=kafkalike.cli.delete_records ;;
+  kafka.admin.ConfigCommand) module=kafkalike.cli.configs ;;
   kafka.Kafka) module=kafkalike.cli.server_start ;;
   *) module=$1 ;;
 esac

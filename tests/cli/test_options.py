@@ -19,6 +19,13 @@ COMMANDS = [
     "kafka-consumer-groups",
     "kafka-broker-api-versions",
     "kafka-dump-log",
+    "kafka-reassign-partitions",
+    "kafka-leader-election",
+    "kafka-preferred-replica-election",
+    "kafka-replica-verification",
+    "kafka-get-offsets",
+    "kafka-delete-records",
+    "kafka-configs",
     "walkthrough",
 ]
 

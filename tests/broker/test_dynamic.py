@@ -1,0 +1,129 @@
+"""Configuration that changes while the broker runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafkalike.broker import altering
+from kafkalike.broker.dynamic import KEEP_MS, DynamicConfig
+from kafkalike.config import broker_config
+from tests.reactor import on_reactor, until
+from tests.zoo import Clients
+from zk.client import ZkClient
+
+
+class Heard:
+    """A broker's dynamic configuration, and what it told."""
+
+    def __init__(self, zk: ZkClient, clock: Any = None, **settings: str) -> None:
+        self.config, _ = broker_config({"zookeeper.connect": "z", "broker.id": "1"} | settings)
+        self.topics: list[tuple[str, dict[str, str]]] = []
+        self.names: list[set[str]] = []
+        more = {} if clock is None else {"clock": clock}
+        self.dynamic = DynamicConfig(
+            zk, 1, self.config, lambda topic, values: self.topics.append((topic, values)), self.names.append, **more
+        )
+
+
+async def prepared(zk: ZkClient) -> None:
+    for path in ("/config/topics", "/config/brokers", "/config/changes"):
+        await zk.create(path, None, makepath=True)
+    await zk.create("/controller", b"{}")
+
+
+@on_reactor
+async def test_a_topics_values_are_told_with_each_notification(clients: Clients) -> None:
+    zk = await clients.open()
+    await prepared(zk)
+    heard = Heard(zk)
+    await heard.dynamic.start()
+    await altering.write(zk, "topics", "t", {"retention.ms": "5"})
+    await until(lambda: heard.topics == [("t", {"retention.ms": "5"})])
+    await altering.write(zk, "topics", "t", {})
+    await until(lambda: heard.topics[1:] == [("t", {})])
+    heard.dynamic.stop()
+
+
+@on_reactor
+async def test_this_brokers_values_win_over_those_of_all(clients: Clients) -> None:
+    zk = await clients.open()
+    await prepared(zk)
+    await altering.write(zk, "brokers", "<default>", {"message.max.bytes": "5000", "log.retention.ms": "7"})
+    await altering.write(zk, "brokers", "1", {"message.max.bytes": "6000"})
+    await altering.write(zk, "brokers", "2", {"message.max.bytes": "9"})
+    heard = Heard(zk, **{"log.segment.bytes": "1000"})
+    await heard.dynamic.load()
+    assert (6000, 7, 1000) == tuple(
+        heard.config[name] for name in ("message.max.bytes", "log.retention.ms", "log.segment.bytes")
+    )
+    assert [{"message.max.bytes", "log.retention.ms"}] == heard.names
+    await heard.dynamic.start()
+    await altering.write(zk, "brokers", "1", {})
+    await until(lambda: heard.config["message.max.bytes"] == 5000)
+    await altering.write(zk, "brokers", "<default>", {})
+    await until(lambda: heard.config["message.max.bytes"] == 1048588)
+    assert heard.config["log.retention.ms"] is None
+    heard.dynamic.stop()
+
+
+@on_reactor
+async def test_values_that_cannot_be_used_are_left_out(clients: Clients) -> None:
+    zk = await clients.open()
+    await prepared(zk)
+    await altering.write(zk, "brokers", "1", {"message.max.bytes": "many", "log.retention.ms": "7"})
+    heard = Heard(zk)
+    await heard.dynamic.load()
+    assert (1048588, 7) == (heard.config["message.max.bytes"], heard.config["log.retention.ms"])
+
+
+@on_reactor
+async def test_garbage_changes_nothing_and_does_not_stop_the_rest(clients: Clients) -> None:
+    zk = await clients.open()
+    await prepared(zk)
+    heard = Heard(zk)
+    await heard.dynamic.start()
+    for data in (b"", b"nonsense", b"[]", b'{"version":2}', b'{"version":2,"entity_path":"topics"}', b"\xff\xfe"):
+        await zk.create("/config/changes/config_change_", data, sequence=True)
+    await zk.create("/config/changes/else", b"{}")
+    await zk.create("/config/topics/g", b"garbage")
+    await zk.create("/config/changes/config_change_", b'{"version":2,"entity_path":"topics/g"}', sequence=True)
+    old = b'{"version":1,"entity_type":"topics","entity_name":"t"}'
+    await zk.create("/config/changes/config_change_", old, sequence=True)
+    await until(lambda: heard.topics)
+    assert [("t", {})] == heard.topics
+    heard.dynamic.stop()
+
+
+@on_reactor
+async def test_old_notifications_are_removed_after_they_were_read(clients: Clients) -> None:
+    zk = await clients.open()
+    await prepared(zk)
+    await altering.write(zk, "topics", "t", {"retention.ms": "5"})
+    ((name,), path) = (await zk.children("/config/changes"), "/config/changes")
+    _, stat = await zk.get(f"{path}/{name}")
+    now = [(stat.ctime + KEEP_MS) / 1000]
+    heard = Heard(zk, clock=lambda: now[0])
+    await heard.dynamic.start()
+    await until(lambda: heard.topics)
+    assert [name] == await zk.children(path)
+    now[0] += 60
+    await zk.create(f"{path}/config_change_", b'{"version":2,"entity_path":"users/u"}', sequence=True)
+
+    async def gone() -> bool:
+        return name not in await zk.children(path)
+
+    await until(gone)
+    assert [("t", {"retention.ms": "5"})] == heard.topics
+    heard.dynamic.stop()
+
+
+@on_reactor
+async def test_what_was_missed_during_a_lost_session_is_found_afterwards(clients: Clients) -> None:
+    zk, other = await clients.open(), await clients.open()
+    await prepared(zk)
+    heard = Heard(zk)
+    await heard.dynamic.start()
+    await clients.expire(zk)
+    await altering.write(other, "topics", "t", {"retention.ms": "5"})
+    await until(lambda: ("t", {"retention.ms": "5"}) in heard.topics)
+    heard.dynamic.stop()

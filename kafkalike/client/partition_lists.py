@@ -57,7 +57,8 @@ def reassignment(text: str) -> tuple[list[tuple[Partition, list[int]]], dict[tup
     """Partitions with their new replicas, in order; and directories that are named for (topic, partition, broker)."""
     document = _parse(text, None)
     _demand_version(document)
-    targets, directories = [], {}
+    targets: list[tuple[Partition, list[int]]] = []
+    directories: dict[tuple[str, int, int], str] = {}
     for entry in _list(document, "partitions"):
         partition = _partition(entry)
         replicas = _values(entry, "replicas", int)

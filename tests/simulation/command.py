@@ -47,7 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
         except Violation as violation:
             failed += 1
             print(
-                f"seed {seed}: {violation}\n  at {run.world.now:.6f} s, event {run.world.events}: {options.describe()}"
+                f"seed {seed}: {violation}\n  at {run.world.now:.6f} s, event {run.world.events}: {options.describe()}",
+                flush=True,
             )
             if not given.keep_going:
                 break

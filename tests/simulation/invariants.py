@@ -19,6 +19,7 @@ from tests.simulation.world import Machine, Violation, World
 
 NO_LEADER = -1
 STATES = "/brokers/topics/"
+BROKERS = "/brokers/ids/"
 
 
 class Znode:
@@ -76,6 +77,8 @@ class Watcher:
         self.elections = 0
         self.truncations = 0
         self.isr_changes = 0
+        self.registered: dict[int, float] = {}  # when each broker was last registered
+        self.lost_at: dict[int, float] = {}  # when its disk last lost something
         self._seen: dict[tuple[int, Key], tuple[Any, ...]] = {}
 
     def fail(self, name: str, detail: str, *args: Any) -> None:
@@ -93,16 +96,19 @@ class Watcher:
 
     # What ZooKeeper decides.
 
-    def znode_written(self, path: str, data: bytes | None, version: int, session: int) -> None:
+    def znode_written(self, path: str, data: bytes | None, node: Any) -> None:
         """A change of data has been decided."""
         if path == "/controller_epoch":
             epoch = int(data or b"0")
             if epoch < self.controller_epoch:
                 self.fail("ControllerEpochGrows", "%d after %d", epoch, self.controller_epoch)
             self.controller_epoch = epoch
+        elif path.startswith(BROKERS):
+            if node is not None and node.czxid == node.mzxid:
+                self.registered[int(path[len(BROKERS) :])] = self.world.now
         elif path.startswith(STATES) and path.endswith("/state") and data is not None:
             topic, _, index, _ = path[len(STATES) :].split("/")
-            self._state_written((topic, int(index)), Znode(data, version))
+            self._state_written((topic, int(index)), Znode(data, node.version))
 
     def _state_written(self, key: Key, node: Znode) -> None:
         truth = self.truth(key)
@@ -125,7 +131,8 @@ class Watcher:
             if old is None or old.leader_epoch != node.leader_epoch:
                 self.elections += 1
         for broker_id in list(truth.poor):
-            if broker_id not in node.isr:
+            # As long as its registration is the one from before its loss, nobody can know.
+            if broker_id not in node.isr and self.registered.get(broker_id, 0.0) > self.lost_at[broker_id]:
                 del truth.poor[broker_id]
         if old is None or node.isr != old.isr:
             self.isr_changes += 1
@@ -146,7 +153,8 @@ class Watcher:
         if store.end < truth.end:
             self.fail(
                 "LeaderCandidateCompleteness",
-                "%s: %d is in %r and ends at %d; committed is up to %d", key, broker_id, truth.node, store.end, truth.end,
+                "%s: %d is in %r and ends at %d; committed is up to %d",
+                key, broker_id, truth.node, store.end, truth.end,
             )  # fmt: skip
         if store.start <= last.base:
             place = bisect_left(store.batches, last.base, key=lambda batch: batch.base)
@@ -354,6 +362,7 @@ class Watcher:
 
     def lost(self, host: Host, keys: Any, how: str) -> None:
         """This machine has lost records."""
+        self.lost_at[host.broker_id] = self.world.now
         for key in keys:
             truth = self.truth(key)
             if host.broker_id in truth.replicas:

@@ -1,4 +1,4 @@
-"""Connections between machines, as TCP makes them: in order, delayed, cut one way or both, broken with what was in them.
+"""Connections between machines, as TCP makes them: in order, delayed, cut one way or both, broken with what they hold.
 
 A cut holds packets back: they go on when it is healed, if both ends still have the connection by then. A process that
 dies resets its connections, and so does a machine that is back for those of its life before; one that has lost power

@@ -18,14 +18,18 @@ from typing import Any
 
 from twisted.internet import defer, task, threads
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.logger import globalLogPublisher
 
-from kafkalike.broker import broker, dispatch, peers
+from kafkalike.broker import broker, dispatch
 from kafkalike.cluster import membership
-from kafkalike.net import probe
-from kafkalike.replication import copying, replicas
+from kafkalike.net.peer import Peer
+from kafkalike.net.server import Listener, Server
+from kafkalike.protocol.batch import read_header
+from kafkalike.storage.directory import LogDirectory, read_broker_id
 from tests.simulation import disk, network, zookeeper
 from tests.simulation.world import World
+from zk.client import ZkClient
 
 _load_apis = dispatch.load_apis
 
@@ -128,22 +132,27 @@ def applied(world: World, net: network.Network, watcher: Any, thread_delay_s: fl
     for name, module in sorted(sys.modules.items()):
         if name.partition(".")[0] in ("kafkalike", "zk") and getattr(module, "time", None) is time:
             put(module, "time", clock)
+    def everywhere(original: Any, replacement: Any) -> None:
+        """In every module of the product that has taken it over from where it is defined."""
+        for name, module in sorted(sys.modules.items()):
+            if name.partition(".")[0] in ("kafkalike", "zk") and name != original.__module__:
+                for attribute in [key for key, value in vars(module).items() if value is original]:
+                    put(module, attribute, replacement)
+
     files = Files(world)
     put(broker, "os", files)
     put(membership, "os", files)
     Path.world = world
     put(membership, "Path", Path)
-    put(broker, "ZkClient", zookeeper.SimZkClient)
-    put(membership, "ZkClient", zookeeper.SimZkClient)
-    put(peers, "Peer", network.SimPeer)
-    put(probe, "Peer", network.SimPeer)
-    put(probe, "HostnameEndpoint", network.SimEndpoint)
-    put(probe, "connectProtocol", network.connect_protocol)
-    put(broker, "Server", network.SimServer)
-    put(broker, "Listener", network.SimListener)
-    put(replicas, "LogDirectory", disk.ModelDirectory)
-    put(copying, "read_header", lambda records, position: disk.Head(records.batches[0].base))
-    put(broker, "read_broker_id", lambda path: None)
+    everywhere(ZkClient, zookeeper.SimZkClient)
+    everywhere(Peer, network.SimPeer)
+    everywhere(HostnameEndpoint, network.SimEndpoint)
+    everywhere(connectProtocol, network.connect_protocol)
+    everywhere(Server, network.SimServer)
+    everywhere(Listener, network.SimListener)
+    everywhere(LogDirectory, disk.ModelDirectory)
+    everywhere(read_header, lambda records, position: disk.Head(records.batches[0].base))
+    everywhere(read_broker_id, lambda path: None)
     put(dispatch, "load_apis", load_apis)
     put(threads, "deferToThreadPool", functools.partial(_defer_to_thread, world, thread_delay_s))
     put(task, "coiterate", functools.partial(_coiterate, world))

@@ -146,8 +146,8 @@ class Run:
         """Every partition."""
         return [(TOPIC, partition) for partition in range(self.options.partitions)]
 
-    def _znode_written(self, path: str, data: bytes | None, version: int, session: int) -> None:
-        self.watcher.znode_written(path, data, version, session)
+    def _znode_written(self, path: str, data: bytes | None, node: Any, session: int) -> None:
+        self.watcher.znode_written(path, data, node)
         if session and "crash" in self.options.faults and self.nemesis.active:
             for host in self.hosts.values():
                 if host.broker is not None and host.broker.zk.session_id == session:

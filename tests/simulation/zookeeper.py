@@ -292,7 +292,7 @@ def stat(node: Any) -> Stat:
 
 
 class ZooKeeper:
-    """The ensemble. `watch_commit(path, data | None, version)` hears of every change of data when it is decided."""
+    """The ensemble. `heard(path, data, node, session)` hears of every change of data when it is decided."""
 
     def __init__(self, world: World, network: Network, servers: int, lag: float, lose_reply: float) -> None:
         self.world = world
@@ -303,7 +303,7 @@ class ZooKeeper:
         self.lost = 0
         self.expirations = 0
         self.apart: set[str] = set()
-        self.heard: Callable[[str, bytes | None, int, int], None] = lambda path, data, version, session: None
+        self.heard: Callable[[str, bytes | None, Any, int], None] = lambda path, data, node, session: None
         self._count = 0
         self.servers: list[Server] = []
         for number in range(servers):
@@ -406,9 +406,9 @@ class ZooKeeper:
         head.events.clear()
         for kind, path, *args in change.operations:
             if kind == "delete":
-                self.heard(path, None, -1, session)
+                self.heard(path, None, None, session)
             else:
-                self.heard(path, args[0], head.nodes[path].version, session)
+                self.heard(path, args[0], head.nodes[path], session)
         for server in self.servers:
             server.follow(change)
 

@@ -98,6 +98,7 @@ def test_fsync_fails_as_long_as_it_is_told_to(tmp_path: Path) -> None:
 # Power loss
 
 
+@faults
 def test_the_last_replica_loses_power(start: Start) -> None:
     """Apache Kafka lets the last one lead again and cuts the others to what it has left (KIP-966, A4)."""
     last_replica_standing(start(), lambda cluster, last, kept: lose_power(cluster.brokers[last].data, kept))

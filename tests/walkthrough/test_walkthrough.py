@@ -1,6 +1,7 @@
 """The walk through the documented workflow: all of it on its own cluster, parts of it on one that is given."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -39,6 +40,7 @@ def test_a_step_that_does_not_hold_stops_the_walk(monkeypatch: pytest.MonkeyPatc
     class Bare(Stage):
         def __init__(self) -> None:
             self._open, self.log_dirs, self.run = [], [], "x"
+            self.zk = SimpleNamespace(sync=lambda path: path)
 
     def fails(stage: Stage) -> None:
         stage.sent("something")

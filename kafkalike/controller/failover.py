@@ -214,6 +214,10 @@ def brokers_changed(context: Context) -> Steps[None]:
     dead = sorted(context.brokers.keys() - found.keys())
     bounced = sorted(i for i in found.keys() & context.brokers.keys() if found[i].epoch > context.brokers[i].epoch)
     if buried:
+        # Who is only presumed dead is still in everybody's metadata (requests.py).
+        batch = Batch(context)
+        batch.update_metadata(context.live_or_shutting_down, [])
+        yield batch.send()
         # What a presumption does not allow may be allowed now.
         yield from elect_where_needed(context)
     if not (new or dead or bounced):

@@ -320,6 +320,18 @@ def test_nobody_at_its_address_means_dead_until_it_answers_or_is_registered_anew
     assert any(letter.startswith("LAI>2 t-0:1[1,3]") for letter in world.letters())
 
 
+def test_who_was_presumed_dead_leaves_the_metadata_with_his_registration() -> None:
+    world = world_of(1, 2, 3)
+    world.topic("t", {0: (1, 2)})
+    context = world.controller()
+    world.perform(failover.presume_dead(context, 3, context.brokers[3].epoch))
+    world.letters()
+    world.remove("/brokers/ids/3")
+    world.perform(failover.brokers_changed(context))
+    told = [(to, {live.id for live in request.live_brokers}) for to, request in world.sent]
+    assert [(1, {1, 2}), (2, {1, 2})] == sorted(told)
+
+
 def test_a_presumption_is_about_one_life_and_never_about_the_controller_itself() -> None:
     world = world_of(1, 2)
     world.topic("t", {0: (2, 1), 1: (1, 2)})

@@ -41,5 +41,5 @@ USER kafkalike
 VOLUME /var/lib/kafkalike
 EXPOSE 9092
 # A sign of life every ten seconds costs a fiftieth of a core.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["/opt/kafkalike/image/health.py"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=30s --retries=3 CMD ["/opt/kafkalike/image/health.py"]
 ENTRYPOINT ["/opt/kafkalike/image/entrypoint.py"]

@@ -49,7 +49,9 @@ def properties(environment: Mapping[str, str]) -> dict[str, str]:
 
 def overlay(text: str, environment: Mapping[str, str]) -> str:
     """A properties file with the environment's after it: later lines win. A line end in a value continues it."""
-    lines = [f"{name}={value.replace(chr(10), chr(92) + chr(10))}\n" for name, value in properties(environment).items()]
+    lines = []
+    for name, value in properties(environment).items():
+        lines.append(f"{name}={value}".replace("\n", " \\\n") + "\n")
     return "".join([text, "\n# From the environment.\n", *lines])
 
 

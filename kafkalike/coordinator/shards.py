@@ -173,6 +173,7 @@ class Groups:
         self._purging: list[tuple[frozenset[str], list[Deferred[None]]]] = []
         # The controller may give us partitions before start() is called.
         self._replicas.on_leadership(TOPIC, self._leadership)
+        self._replicas.may_join = self._may_join
         self._metadata.on_change(self._metadata_changed)
         self.commits.start()
         self.mode.start()
@@ -587,7 +588,11 @@ class Groups:
         shard.moving = True
         await self.mode.known()
         while self.shards.get(shard.index) is shard and shard.mode != self.mode.mode:
-            mode, shard.mode = self.mode.mode, None
+            mode = self._possible_mode(shard)
+            if shard.mode == mode:
+                await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
+                continue
+            shard.mode = None
             try:
                 await shard.settled()
                 self.offsets.doubt()
@@ -605,6 +610,21 @@ class Groups:
                 where = "the log" if mode == KAFKA else "ZooKeeper"
                 log.info("Copied %d offsets of %s-%d to %s", count, TOPIC, shard.index, where)
         shard.moving = False
+
+    def _possible_mode(self, shard: Shard) -> str:
+        """As long as the next leader may be a broker that knows the log only, offsets are in the log."""
+        isr = self._replicas.partition(TOPIC, shard.index).isr
+        return ZOOKEEPER if all(self._announces(each) for each in isr) and self.mode.mode == ZOOKEEPER else KAFKA
+
+    def _may_join(self, partition: Any, broker_id: int) -> bool:
+        """And who knows the log only is not to be the next leader before offsets are there."""
+        if partition.topic != TOPIC or self._announces(broker_id):
+            return True
+        shard = self.shards.get(partition.index)
+        return shard is not None and shard.mode == KAFKA
+
+    def _announces(self, broker_id: int) -> bool:
+        return broker_id == self._broker.broker_id or self.mode.announced.get(broker_id) == ZOOKEEPER
 
     def _is_logged(self, group_id: str) -> bool:
         shard = self.shards.get(self.partition_for(group_id))

@@ -64,6 +64,8 @@ class Replicas:
         self.reachable: Callable[[int], bool] = lambda broker_id: True  # whether that broker's address is known
         self.leaving = False  # before a stop: whoever takes over need not wait for us as a follower
         self.before_cut: Callable[[Log], None] = lambda log: None  # ends every unsent range of a log
+        # A veto on who gets in sync.
+        self.may_join: Callable[[Partition, int], bool] = lambda partition, broker_id: True
         self._lag_ms: int = config["replica.lag.time.max.ms"]
         self.orders = Orders(self, fetch_overrides, reactor)
         self.upkeep = Upkeep(self, config, reactor)
@@ -257,7 +259,7 @@ class Replicas:
         records = source.read(asked.offset, max_bytes, end, min_one_batch)
         now = now_ms()
         partition.fetched(follower, asked.offset, broker_epoch, end, now)
-        if partition.joiner(follower):
+        if partition.joiner(follower) and self.may_join(partition, follower):
             self.propose(hosted, (*partition.isr, follower))
         if partition.advance(end, now, self._lag_ms, self.reachable):
             self.purgatory.wake(hosted.key)
@@ -323,7 +325,7 @@ class Replicas:
         partition.advance(hosted.log.log_end_offset, now_ms(), self._lag_ms, self.reachable)
         self.purgatory.wake(hosted.key)
         for broker_id in partition.followers:
-            if partition.joiner(broker_id):
+            if partition.joiner(broker_id) and self.may_join(partition, broker_id):
                 self.propose(hosted, (*partition.isr, broker_id))
                 break
 

@@ -253,12 +253,16 @@ class FakeReplicas:
     def __init__(self) -> None:
         self.logs: dict[int, FakeLog] = {}
         self.callback: Any = None
+        self.isr: tuple[int, ...] = (1,)
         self.answers: list[Error] = []
         self.later: list[Callable[[], None]] | None = None
 
     def on_leadership(self, topic: str, callback: Any) -> None:
         assert topic == TOPIC
         self.callback = callback
+
+    def partition(self, topic: str, index: int) -> Any:
+        return SimpleNamespace(topic=topic, index=index, isr=self.isr)
 
     def log(self, topic: str, index: int) -> FakeLog:
         return self.logs.setdefault(index, FakeLog())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from kafkalike.cluster.znodes import BrokerNode
+from kafkalike.coordinator.commits import TOPIC
 from kafkalike.coordinator.mode import KAFKA, ZOOKEEPER, announcement, mode_of
 from kafkalike.coordinator.offsets import Committed
 from kafkalike.coordinator.records import OffsetKey
-from tests.coordinator.apache import NODE, T0, G, fetched, logged
+from tests.coordinator.apache import NODE, T0, G, beside_apaches, fetched, logged
 from tests.coordinator.fakes import FakeBroker
 
 
@@ -46,3 +49,36 @@ def test_brokers_that_come_and_go_meanwhile_leave_one_truth() -> None:
         broker.settle()
         assert [Committed(turn)] == fetched(broker, T0)
         assert {} == logged(broker)
+
+
+def test_who_knows_the_log_only_gets_in_sync_when_offsets_are_there() -> None:
+    broker = FakeBroker()
+    broker.committed(G, ("t", 0, 5))
+    broker.register(3, "zookeeper")
+    broker.settle()
+    partition = broker.replicas.partition(TOPIC, 0)
+    assert broker.replicas.may_join(partition, 3)
+    assert not broker.replicas.may_join(partition, 2)
+    broker.replicas.later = []
+    broker.register(2, None)
+    broker.settle()
+    assert not broker.replicas.may_join(partition, 2)
+    assert broker.replicas.may_join(SimpleNamespace(topic="t", index=0), 2)
+    for answer in broker.replicas.later:
+        answer()
+    assert broker.replicas.may_join(partition, 2)
+
+
+def test_offsets_stay_in_the_log_while_such_a_one_is_in_sync() -> None:
+    broker = beside_apaches()
+    broker.replicas.isr = (1, 2)
+    broker.lead(0)
+    broker.committed(G, ("t", 0, 5))
+    broker.zk.do_delete("/brokers/ids/2")
+    broker.settle(3)
+    assert {OffsetKey(G, *T0)} == logged(broker).keys()
+    assert [Committed(5)] == fetched(broker, T0)
+    broker.replicas.isr = (1,)
+    broker.settle(2)
+    assert {} == logged(broker)
+    assert b"5" == broker.zk.data(NODE)

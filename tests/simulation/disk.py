@@ -214,6 +214,7 @@ class ModelLog:
         delta = len(batch.values) - 1
         sent = self.producers.check(batch.producer_id, batch.producer_epoch, batch.sequence, delta, False)
         if sent is not None:
+            self.machine.world.meet("repeat recognised")
             return Appended(sent.base_offset, sent.last_offset, sent.timestamp, self.log_start_offset, True)
         base = self.log_end_offset
         if leader_epoch != self.epochs.latest:

@@ -103,7 +103,7 @@ class Nemesis:
         if host.running and host.started and not host.paused:
             self._note("stop", host.name)
             host.stop()
-                # In the end it is not asked any more.
+            # In the end it is not asked any more.
             self.world.at(10 + self._while(), self._kill_stopping, host, host.life)
             self._await_end(host, host.life)
 

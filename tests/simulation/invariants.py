@@ -25,7 +25,7 @@ BROKERS = "/brokers/ids/"
 class Znode:
     """A partition's state as it is in ZooKeeper."""
 
-    __slots__ = ("leader", "leader_epoch", "isr", "controller_epoch", "version", "recovering")
+    __slots__ = ("leader", "leader_epoch", "isr", "controller_epoch", "version", "recovering", "suspects")
 
     def __init__(self, data: bytes, version: int) -> None:
         node = json.loads(data)
@@ -33,6 +33,7 @@ class Znode:
         self.leader_epoch: int = node["leader_epoch"]
         self.isr: tuple[int, ...] = tuple(node["isr"])
         self.controller_epoch: int = node["controller_epoch"]
+        self.suspects: tuple[int, ...] = tuple(node.get("suspect_isr", ()))
         self.recovering = bool(node.get("leader_recovery_state", 0))
         self.version = version
 
@@ -77,6 +78,8 @@ class Watcher:
         self.elections = 0
         self.truncations = 0
         self.isr_changes = 0
+        self._cuts: dict[tuple[int, Key], tuple[int, int]] = {}
+        self.present: set[int] = set()  # who is registered
         self.registered: dict[int, float] = {}  # when each broker was last registered
         self.lost_at: dict[int, float] = {}  # when its disk last lost something
         self._seen: dict[tuple[int, Key], tuple[Any, ...]] = {}
@@ -103,9 +106,21 @@ class Watcher:
             if epoch < self.controller_epoch:
                 self.fail("ControllerEpochGrows", "%d after %d", epoch, self.controller_epoch)
             self.controller_epoch = epoch
+            if any(
+                hosted.partition.leading and hosted.partition.proposal is not None
+                for host in self.hosts.values()
+                if host.broker is not None and host.broker.replicas is not None
+                for hosted in host.broker.replicas.hosted.values()
+            ):
+                self.world.meet("ISR change under way at a fail-over")
         elif path.startswith(BROKERS):
-            if node is not None and node.czxid == node.mzxid:
-                self.registered[int(path[len(BROKERS) :])] = self.world.now
+            broker_id = int(path[len(BROKERS) :])
+            if node is None:
+                self.present.discard(broker_id)
+                return
+            self.present.add(broker_id)
+            if node.czxid == node.mzxid:
+                self.registered[broker_id] = self.world.now
         elif path.startswith(STATES) and path.endswith("/state") and data is not None:
             topic, _, index, _ = path[len(STATES) :].split("/")
             self._state_written((topic, int(index)), Znode(data, node.version))
@@ -116,6 +131,7 @@ class Watcher:
         self.world.note("znode %s-%d: %r", *key, node)
         if node.controller_epoch != self.controller_epoch:
             self.fail("NoZombieWrites", "%s: %r was written while the epoch is %d", key, node, self.controller_epoch)
+        self._count(old, node)
         if node.leader != NO_LEADER and node.leader not in node.isr:
             self.fail("LeaderInIsr", "%s: %r", key, node)
         if not node.isr:
@@ -139,6 +155,17 @@ class Watcher:
             for broker_id in node.isr:
                 if old is None or broker_id not in old.isr:
                     self._check_member(key, truth, broker_id)
+
+    def _count(self, old: Znode | None, node: Znode) -> None:
+        if old is None or old.leader_epoch == node.leader_epoch:
+            return
+        if old.suspects and node.leader != NO_LEADER:
+            self.world.meet("suspects compared")
+        host = self.hosts.get(old.leader)
+        if host is not None and old.leader != node.leader and host.stopping:
+            self.world.meet("leader moved by a controlled stop")
+        if host is not None and node.leader != old.leader and not host.running and host.broker_id in self.present:
+            self.world.meet("presumed dead")
 
     def _check_member(self, key: Key, truth: Truth, broker_id: int) -> None:
         """A replica that is in the ISR has all that is committed, unless its disk has lost it since."""
@@ -176,6 +203,8 @@ class Watcher:
         broker_id = log.machine.broker_id  # type: ignore[attr-defined]
         if truth.leaders.get(batch.epoch) != broker_id:
             self.fail("OneLeaderPerEpoch", "%s: %d appends in epoch %d", key, broker_id, batch.epoch)
+        if truth.node is not None and truth.node.leader_epoch > batch.epoch:
+            self.world.meet("deposed leader appends")
         before = (log.batches[-1].epoch, log.batches[-1].base) if log.batches else None
         known = truth.appended.setdefault((batch.epoch, batch.base), (batch, before))
         if known[0].identity != batch.identity or known[1] != before:
@@ -210,6 +239,12 @@ class Watcher:
         truth = self.truth(key)
         self.truncations += 1
         broker_id = log.machine.broker_id  # type: ignore[attr-defined]
+        epoch = log.machine.broker.replicas.hosted[key].partition.leader_epoch  # type: ignore[attr-defined]
+        if offset >= truth.end:
+            self.world.meet("uncommitted records cut")
+        if self._cuts.get((broker_id, key)) == (log.machine.life, epoch):
+            self.world.meet("cut in two steps")
+        self._cuts[broker_id, key] = (log.machine.life, epoch)
         self.world.note("cuts %s-%d from %d to %d (committed is %d)", *key, log.log_end_offset, offset, truth.end)
         if truth.end <= offset or truth.node is None:
             return
@@ -243,6 +278,8 @@ class Watcher:
     def _look(self, broker_id: int, key: Key, partition: Any, log: ModelLog, before: tuple[Any, ...] | None) -> None:
         mark = partition.high_watermark
         truth = self.truth(key)
+        if before is not None and before[3] is not None and before[0] != partition.leader_epoch:
+            self.world.meet("ISR change cut short")
         if not log.log_start_offset <= mark <= log.log_end_offset:
             self.fail(
                 "OffsetsInOrder", "%s on %d: start %d, high watermark %d, end %d",
@@ -275,6 +312,8 @@ class Watcher:
         if not truth.batches or node is None or node.leader_epoch != partition.leader_epoch:
             return
         last = truth.batches[-1]
+        if partition.high_watermark < truth.end:
+            self.world.meet("new leader lags behind what is committed")
         if log.log_end_offset < truth.end:
             self.fail(
                 "LeaderCompleteness", "%s: %d leads epoch %d up to %d; committed is up to %d%s",
@@ -366,6 +405,10 @@ class Watcher:
         for key in keys:
             truth = self.truth(key)
             if host.broker_id in truth.replicas:
+                if how == "was wiped" and truth.node is not None and host.broker_id in truth.node.isr:
+                    self.world.meet("wiped while registered")
+                elif how != "was wiped" and host.disk.stores[key].end < truth.end:
+                    self.world.meet("committed records lost by one")
                 truth.poor[host.broker_id] = truth.damaged[host.broker_id] = how
         for seen in [seen for seen in self._seen if seen[0] == host.broker_id]:
             del self._seen[seen]
@@ -382,6 +425,9 @@ class Watcher:
 
     def restarted(self, host: Host) -> None:
         """Its state in memory is gone."""
+        for truth in self.truths.values():
+            if truth.node is not None and truth.node.isr == (host.broker_id,) and not host.disk.clean:
+                self.world.meet("last in-sync replica restarts")
         for seen in [seen for seen in self._seen if seen[0] == host.broker_id]:
             del self._seen[seen]
 

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from kafkalike.broker.dispatch import Call
-from kafkalike.errors import ProtocolError
+from kafkalike.errors import Error, ProtocolError
 from kafkalike.net.peer import Peer
 from tests.simulation.world import Machine, World
 
@@ -410,9 +410,22 @@ class ServerEnd:
         while self._running and self._running[0].answer is not None:
             call = self._running.popleft()
             if call.answer:
+                self._look(call)
                 self._wire.send(SERVER, (call.correlation_id, call.answer[0]))
         if not self._running:
             self.go_on()
+
+    def _look(self, call: Any) -> None:
+        code = getattr(call.answer[0], "error_code", 0)
+        if code == Error.STALE_CONTROLLER_EPOCH:
+            self._wire.network.world.meet("order of an old controller refused")
+        elif code == Error.STALE_BROKER_EPOCH:
+            self._wire.network.world.meet("order for an old life refused")
+        elif isinstance(call, SimCall) and call.api.name in WATCHED:
+            for partition in WATCHED[call.api.name](call.answer[0]):
+                situation = MET.get((call.api.name, partition.error_code))
+                if situation is not None:
+                    self._wire.network.world.meet(situation)
 
     def close(self) -> None:
         self._wire.close(SERVER)
@@ -465,6 +478,17 @@ class SimListener:
         if self._network.listeners.get((self.host, self.port)) is self:
             del self._network.listeners[self.host, self.port]
 
+
+# Answers that are looked at, and what their errors mean.
+WATCHED: dict[str, Callable[[Any], list[Any]]] = {
+    "Fetch": lambda response: [p for topic in response.responses for p in topic.partitions],
+    "AlterPartition": lambda response: [p for topic in response.topics for p in topic.partitions],
+}
+MET = {
+    ("Fetch", Error.FENCED_LEADER_EPOCH): "deposed leader is told",
+    ("Fetch", Error.UNKNOWN_LEADER_EPOCH): "deposed leader is told",
+    ("AlterPartition", Error.INELIGIBLE_REPLICA): "expansion refused",
+}
 
 # The network of the run that is under way: the product makes connections without being told where it is.
 NETWORK: list[Network] = []

@@ -132,6 +132,7 @@ def applied(world: World, net: network.Network, watcher: Any, thread_delay_s: fl
     for name, module in sorted(sys.modules.items()):
         if name.partition(".")[0] in ("kafkalike", "zk") and getattr(module, "time", None) is time:
             put(module, "time", clock)
+
     def everywhere(original: Any, replacement: Any) -> None:
         """In every module of the product that has taken it over from where it is defined."""
         for name, module in sorted(sys.modules.items()):

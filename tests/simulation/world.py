@@ -97,6 +97,7 @@ class World:
         self.current: Machine | None = None
         self.after: Callable[[Machine | None], None] | None = None  # called after every event
         self.trace: Callable[[str], None] | None = None
+        self.met: dict[str, int] = {}  # situations.py
         self.violation: Violation | None = None  # one that was found where exceptions do not get out
         self._still = 0
         self._heap: list[tuple[float, int, Event]] = []
@@ -163,6 +164,10 @@ class World:
             self.current = None
         self.now = max(self.now, until)
         return done is not None and done()
+
+    def meet(self, situation: str) -> None:
+        """Counts one of situations.py."""
+        self.met[situation] = self.met.get(situation, 0) + 1
 
     def note(self, text: str, *args: Any) -> None:
         """A line for the trace."""

@@ -242,6 +242,8 @@ class ServerEnd:
         tree, watches = self.server.tree, self.server.watches
         node = tree.nodes.get(path)
         applied = self.server.applied
+        if applied < self.zookeeper.zxid:
+            self.zookeeper.world.meet("stale read")
         if verb == "exists":
             if watch:
                 watches.data.add(path, self.number)
@@ -272,6 +274,12 @@ class ServerEnd:
         if lose:
             zookeeper.lost += 1
             zookeeper.world.note("zookeeper: a reply is lost")
+            if error is None:
+                paths = [operation.path for operation in operations]
+                if "/controller" in paths:
+                    zookeeper.world.meet("answer to an election lost")
+                if any(path.endswith("/state") for path in paths):
+                    zookeeper.world.meet("answer to a state lost")
             self.wire.snap()
             return
         self._later(number, error, results)
@@ -347,6 +355,8 @@ class ZooKeeper:
         if session.expired:
             return
         session.expired = True
+        if session.id in self.head.ephemerals:
+            self.world.meet("session expires")
         self.world.note("zookeeper: session 0x%x is over", session.id)
         paths = list(self.head.ephemerals.get(session.id, ()))
         self._commit([("delete", path) for path in paths], session.id)
@@ -388,6 +398,9 @@ class ZooKeeper:
                     nodes.append(True)
         except ZkError as error:
             head.rollback()
+            refused = operations[len(nodes)]
+            if isinstance(refused, real.Check) and refused.path == "/controller_epoch":
+                self.world.meet("zombie controller refused")
             return (error.code, len(nodes)), None
         head.commit()
         results = [node if isinstance(node, (str, bool)) else stat(node) for node in nodes]

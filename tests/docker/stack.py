@@ -128,7 +128,9 @@ class Stack:
 
     def create_topic(self, name: str, partitions: int = PARTITIONS) -> str:
         """With three replicas; returns when each partition is led and in sync."""
-        self.admin().create_topics([NewTopic(name, partitions, 3)])[name].result(60)
+        # It has to outlive the answer.
+        admin = self.admin()
+        admin.create_topics([NewTopic(name, partitions, 3)])[name].result(60)
         self.wait_in_sync(name)
         return name
 

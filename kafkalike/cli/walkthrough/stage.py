@@ -17,6 +17,7 @@ from kafkalike.cli.walkthrough.cluster import OwnCluster, python_environment
 from kafkalike.cli.walkthrough.report import NotHeld, Report
 from kafkalike.client.blocking.admin import BROKER, EARLIEST, LATEST, Admin
 from kafkalike.client.blocking.consumer import Consumer
+from kafkalike.client.blocking.network import TimedOut
 from kafkalike.client.blocking.producer import Producer
 from kafkalike.errors import Error, KafkaError
 from zk.client import KazooClient, NodeExists, NoNode, SequentialThreadingHandler
@@ -325,7 +326,7 @@ class Stage:
         for node in cluster.nodes:
             try:
                 entries = {e.name: e.value for e in self.admin.describe_configs([str(node)], BROKER)[str(node)]}
-            except (KafkaError, KeyError):
+            except (KafkaError, KeyError, TimedOut):  # TimedOut: it has just died.
                 continue
             for name in (entries.get("log.dirs") or entries.get("log.dir") or "").split(","):
                 path = Path(name.strip())

@@ -265,7 +265,8 @@ class Broker:
         if self.groups is not None:
             await defer.maybeDeferred(self.groups.stop)
         if self._loaded:
-            await self.replicas.stop()
+            # What an earlier unclean stop may have cost is no controller's knowledge yet: the next start says it again.
+            await self.replicas.stop(clean=not self.membership.extra.get(znodes.BrokerNode.UNCLEAN))
         if self._keeping is not None and self._keeping.running:
             self._keeping.stop()
         if self.peers is not None:

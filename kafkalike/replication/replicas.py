@@ -98,8 +98,9 @@ class Replicas:
 
         return threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), open_all)
 
-    def stop(self) -> Deferred[None]:
-        """Stops the periodic work, writes everything and closes the logs, in a thread."""
+    def stop(self, clean: bool = True) -> Deferred[None]:
+        """Stops the periodic work, writes everything and closes the logs, in a thread. Without `clean` the next start
+        counts as one after an unclean stop."""
         self._fetchers.close()
         self._proposals.stop()
         self.upkeep.stop()
@@ -110,7 +111,7 @@ class Replicas:
         def close_all() -> None:
             for directory in self.directories:
                 directory.checkpoint(marks[directory.path])
-                directory.close()
+                directory.close(clean)
 
         return threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), close_all)
 

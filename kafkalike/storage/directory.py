@@ -274,8 +274,8 @@ class LogDirectory:
 
     # Closing
 
-    def close(self) -> None:
-        """Flushes and closes every log; the clean marker comes last, and only if all went well."""
+    def close(self, clean: bool = True) -> None:
+        """Flushes and closes every log; the clean marker comes last, and only if all went well (and `clean`)."""
         if self._lock < 0:
             return
         try:
@@ -284,9 +284,10 @@ class LogDirectory:
                 self.checkpoint_recovery_points()
                 self.checkpoint_log_starts()
                 self._write(HIGH_WATERMARKS, lambda: self.high_watermarks)
-                marker = os.path.join(self.path, CLEAN)
-                self.files.write_new(marker, b'{"version":0,"brokerEpoch":-1}', sync=True)
-                self.files.sync_path(self.path)
+                if clean:
+                    marker = os.path.join(self.path, CLEAN)
+                    self.files.write_new(marker, b'{"version":0,"brokerEpoch":-1}', sync=True)
+                    self.files.sync_path(self.path)
         finally:
             for each in self.logs.values():
                 each.abandon()

@@ -159,6 +159,41 @@ class Producer(Client):
         self.reactor.callLater(RETRY_S * (0.5 + self.world.random.random()), self._send)
 
 
+class Noise(Client):
+    """Writes with acks=1 to whoever it takes for the leader, and never asks what became of it."""
+
+    def __init__(
+        self, world: World, network: Network, name: str, brokers: list[int], number: int, key: Key, pause_s: float
+    ) -> None:
+        super().__init__(world, network, name, brokers)
+        self.key = key
+        self.wanted = True
+        self._pause_s = pause_s
+        self._value = -(number + 1) * 1_000_000
+
+    def start(self) -> None:
+        """The first batch."""
+        self.reactor.callLater(self._pause_s * self.world.random.random(), self._next)
+
+    def _next(self) -> None:
+        if not self.wanted:
+            return
+        leader = self.leaders.get(self.key)
+        if leader is None or self.world.random.random() < 0.1:
+            self.find_leader(self.key)
+        if leader is not None:
+            self._value -= 1
+            batch = Batch(-1, -1, -1, (self._value,), int(self.wall() * 1000))
+            data = produce.PartitionProduceData(index=self.key[1], records=Records([batch]))
+            request = produce.Request(
+                acks=1,
+                timeout_ms=REQUEST_TIMEOUT_MS,
+                topic_data=[produce.TopicProduceData(name=self.key[0], partition_data=[data])],
+            )
+            self.peer(leader).request(produce, produce.VERSIONS[1], request).addErrback(lambda _: None)
+        self.reactor.callLater(self._pause_s * 2 * self.world.random.random(), self._next)
+
+
 class Consumer(Client):
     """Reads one partition to the high watermark, for ever."""
 

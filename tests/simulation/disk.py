@@ -212,7 +212,9 @@ class ModelLog:
         """As leader."""
         (batch,) = records.batches
         delta = len(batch.values) - 1
-        sent = self.producers.check(batch.producer_id, batch.producer_epoch, batch.sequence, delta, False)
+        sent = None
+        if batch.producer_id >= 0:
+            sent = self.producers.check(batch.producer_id, batch.producer_epoch, batch.sequence, delta, False)
         if sent is not None:
             self.machine.world.meet("repeat recognised")
             return Appended(sent.base_offset, sent.last_offset, sent.timestamp, self.log_start_offset, True)
@@ -452,12 +454,12 @@ class ModelDirectory:
     def checkpoint_log_starts(self) -> None:
         """The model's start is on the disk at once."""
 
-    def close(self) -> None:
+    def close(self, clean: bool = True) -> None:
         for log in self.logs.values():
             log.flush()
         if self._alive():
             self._disk.high_watermarks = dict(self.high_watermarks)
-            self._disk.clean = True
+            self._disk.clean = clean
 
     def abandon(self) -> None:
         """Nothing is kept open."""

@@ -40,6 +40,7 @@ class Options:
     min_isr: int = 2
     producers: int = 1  # per partition
     consumers: int = 1
+    noise: bool = False  # somebody writes with acks=1, which may be lost
     duration_s: float = 40.0  # of faults
     interval_s: float = 3.0  # between faults, on average
     session_timeout_ms: int = 3000
@@ -98,6 +99,7 @@ def draw(seed: int, without: frozenset[str] = frozenset(), time_factor: float = 
         produce_records=r.choice((1, 3)),
         from_followers=r.random() < 0.3,
         codec=r.random() < 0.1,
+        noise=r.random() < 0.5,
     )
     one = r.choice(sorted(FAULTS))
     alone = r.random() < 0.1

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kafkalike.cluster.znodes import TOP_LEVEL, Assignment, ClusterId, EntityConfig, TopicNode, encode_uuid
-from tests.simulation.clients import Consumer, Producer
+from tests.simulation.clients import Consumer, Noise, Producer
 from tests.simulation.disk import Key
 from tests.simulation.faults import Nemesis
 from tests.simulation.invariants import NO_LEADER, Watcher
@@ -50,6 +50,7 @@ class Run:
         self.nemesis = Nemesis(self)
         self.producers: list[Producer] = []
         self.consumers: list[Consumer] = []
+        self.noise: list[Noise] = []
         self.settled_s = 0.0
         self.complaints: list[str] = []
 
@@ -138,7 +139,12 @@ class Run:
             consumer = Consumer(world, self.network, f"c{number}", ids, key, TOPIC_ID, self.watcher)
             consumer.from_follower = options.from_followers
             self.consumers.append(consumer)
-        for client in (*self.producers, *self.consumers):
+        if options.noise:
+            for number, key in enumerate(keys):
+                self.noise.append(
+                    Noise(world, self.network, f"n{number}", ids, number, key, options.produce_pause_s / 2)
+                )
+        for client in (*self.producers, *self.consumers, *self.noise):
             client.start()
 
     @property
@@ -159,6 +165,8 @@ class Run:
         world = self.world
         world.note("EVERYTHING IS HEALED")
         self.nemesis.stop()
+        for noise in self.noise:
+            noise.wanted = False
         began = world.now
         counts = [producer.acknowledged for producer in self.producers]
 

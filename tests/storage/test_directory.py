@@ -97,6 +97,15 @@ def test_a_stop_that_fails_is_not_clean(tmp_path: Path, operation: str) -> None:
     again.abandon()
 
 
+def test_a_stop_may_be_made_to_count_as_unclean(tmp_path: Path) -> None:
+    directory = filled(tmp_path / "d")
+    directory.close(clean=False)
+    again = opened(tmp_path / "d")
+    assert not again.clean
+    assert 10 == len(contents(again.logs["a", 0]))
+    again.abandon()
+
+
 def test_another_process_is_told_that_the_directory_is_in_use(tmp_path: Path) -> None:
     path = tmp_path / "d"
     path.mkdir()

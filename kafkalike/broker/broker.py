@@ -26,7 +26,6 @@ from kafkalike.cluster.metadata import Image
 from kafkalike.config import Config, ConfigException, Endpoint
 from kafkalike.controller import topics
 from kafkalike.controller.controller import Controller
-from kafkalike.coordinator.mode import KEY as OFFSETS_STORAGE
 from kafkalike.coordinator.producer_ids import ProducerIds
 from kafkalike.coordinator.shards import Groups
 from kafkalike.errors import Error, KafkaError
@@ -94,7 +93,7 @@ class Broker:
         for path in config.log_dirs:
             os.makedirs(path, exist_ok=True)
         session_file = os.path.join(config.log_dirs[0], SESSION_FILE)
-        announced = {OFFSETS_STORAGE: config["offsets.storage"]}
+        announced = {znodes.BrokerNode.OFFSETS_STORAGE: config["offsets.storage"]}
         self.membership = Membership(self.zk, config, session_file=session_file, extra=announced, reactor=self.reactor)
         self.cluster_id = await self.membership.prepare()
         log.info("Cluster ID = %s", self.cluster_id)

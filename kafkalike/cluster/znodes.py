@@ -113,13 +113,19 @@ class BrokerNode:
     ))
     # fmt: on
 
-    # A key of ours: this broker was not stopped cleanly before.
+    # Keys of ours: this broker was not stopped cleanly before; where it would keep committed offsets.
     UNCLEAN = "unclean_shutdown"
+    OFFSETS_STORAGE = "offsets.storage"
 
     @staticmethod
     def path(broker_id: int) -> str:
         """/brokers/ids/N"""
         return f"{BROKER_IDS}/{broker_id}"
+
+    @property
+    def is_apaches(self) -> bool:
+        """Whether it is one of Apache Kafka's, which announce nothing."""
+        return self.OFFSETS_STORAGE not in self.extra
 
     @property
     def unclean(self) -> bool:

@@ -190,7 +190,18 @@ def _candidates(context: Context, partition: Partition) -> list[int]:
         return []
     if not leadership.suspects or context.is_being_deleted(partition[0]):
         return []
-    return [r for r in context.replicas_of(partition) if r in leadership.isr or r in leadership.former]
+    return [
+        r
+        for r in context.replicas_of(partition)
+        if r in leadership.isr or (r in leadership.former and not _is_apaches(context, r))
+    ]
+
+
+def _is_apaches(context: Context, replica: int) -> bool:
+    """A replica on a broker of Apache's, as far as is known: it answers with the partition's leader epoch in place of
+    its last record's, so that nothing can be compared. Then Apache's rule holds: who is left of the ISR leads."""
+    broker = context.brokers.get(replica)
+    return broker is not None and broker.node.is_apaches
 
 
 def _known_end(context: Context, partition: Partition, replica: int) -> LogEnd | None:

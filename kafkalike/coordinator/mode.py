@@ -19,7 +19,6 @@ from zk.client import ConnectionClosed, ConnectionLoss, SessionExpired, gather
 
 log = logging.getLogger("kafka.coordinator.offsets")
 
-KEY = "offsets.storage"
 ZOOKEEPER, KAFKA = "zookeeper", "kafka"
 
 
@@ -31,7 +30,7 @@ def mode_of(announced: Mapping[int, str | None]) -> str:
 def announcement(broker_id: int, data: bytes | None) -> str | None:
     """What a registration says; a broker whose registration cannot be read announces nothing."""
     try:
-        said = BrokerNode.decode(broker_id, data).extra.get(KEY)
+        said = BrokerNode.decode(broker_id, data).extra.get(BrokerNode.OFFSETS_STORAGE)
     except Garbage:
         return None
     return said if isinstance(said, str) else None

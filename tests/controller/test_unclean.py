@@ -26,7 +26,8 @@ def crashed(world: World, broker_id: int) -> None:
     """Registers the broker as one that was not stopped cleanly."""
     world.remove(BrokerNode.path(broker_id))
     endpoint = Endpoint("PLAINTEXT", "PLAINTEXT", f"h{broker_id}", 9092)
-    world.put(BrokerNode.path(broker_id), BrokerNode((endpoint,), extra={BrokerNode.UNCLEAN: True}).encode())
+    extra = {BrokerNode.OFFSETS_STORAGE: "zookeeper", BrokerNode.UNCLEAN: True}
+    world.put(BrokerNode.path(broker_id), BrokerNode((endpoint,), extra=extra).encode())
 
 
 def marked(world: World, broker_id: int) -> bool:
@@ -99,6 +100,27 @@ def test_A4_the_last_replica_standing_is_compared_with_former_members_and_the_lo
     world.perform(unclean.ends_answered(context, 1, {("t", 0): (1, 9000)}))
     world.perform(unclean.time_is_up(context))
     has(world, leader=2, leader_epoch=epoch)
+
+
+def test_A4_brokers_of_apaches_are_not_compared_and_not_waited_for() -> None:
+    world, context = world_of(4, 1, 2, 3)
+    world.topic("t", {0: (1, 2, 3)})
+    world.remove(PartitionNode.path("t", 0))
+    context = world.controller(4, epoch=2)
+    for broker_id in (3, 2, 1):
+        world.remove(BrokerNode.path(broker_id))
+        world.perform(failover.brokers_changed(context))
+    crashed(world, 1)
+    world.perform(failover.brokers_changed(context))
+    world.perform(unclean.ends_answered(context, 1, {("t", 0): (1, 700)}))
+    has(world, leader=-1, isr=[1], suspect_isr=[1], former_isr=[2, 3])
+    world.sent = []
+    for broker_id in (2, 3):
+        has(world, leader=-1)
+        world.put(BrokerNode.path(broker_id), BrokerNode((Endpoint("PLAINTEXT", "PLAINTEXT", "h", 1),)).encode())
+        world.perform(failover.brokers_changed(context))
+    assert [] == questions(world)
+    has(world, leader=1, isr=[1])
 
 
 def test_A4_all_crashed_together_and_each_that_is_as_long_as_the_longest_is_in_sync() -> None:

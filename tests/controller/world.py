@@ -88,7 +88,8 @@ class World:
     def broker(self, broker_id: int, port: int = 9092, rack: str | None = None) -> None:
         """Registers a broker, anew if it is there."""
         self.remove(BrokerNode.path(broker_id))
-        node = BrokerNode((Endpoint("PLAINTEXT", "PLAINTEXT", f"h{broker_id}", port),), rack)
+        endpoint = Endpoint("PLAINTEXT", "PLAINTEXT", f"h{broker_id}", port)
+        node = BrokerNode((endpoint,), rack, extra={BrokerNode.OFFSETS_STORAGE: "zookeeper"})
         self.put(BrokerNode.path(broker_id), node.encode())
 
     def topic(self, name: str, assignment: dict[int, tuple[int, ...]], configs: dict[str, str] | None = None) -> None:

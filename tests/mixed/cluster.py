@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
-from kafkalike.cluster.znodes import ControllerNode, PartitionNode
+from kafkalike.cluster.znodes import BrokerNode, ControllerNode, PartitionNode
 from kafkalike.protocol.framing import read_response_header, request_header
 from kafkalike.protocol.messages import alter_partition_reassignments, elect_leaders
 from tests.servers import ApacheBroker, Broker, DebianZooKeeper, receive, wait_until, zookeeper_client
@@ -71,9 +71,13 @@ class Mixed:
         return broker
 
     def start(self, *broker_ids: int) -> None:
-        """Starts these, side by side."""
-        for broker_id in broker_ids:
-            self.brokers[broker_id].launch()
+        """Starts these, side by side. (One of Apache's exits while ZooKeeper still has its session from before.)"""
+        with self.znodes() as client:
+            for broker_id in broker_ids:
+                if self.brokers[broker_id].kind == "apache":
+                    path = BrokerNode.path(broker_id)
+                    wait_until(lambda path=path: client.exists(path) is None, 30, f"{path} to go")  # type: ignore[misc]
+                self.brokers[broker_id].launch()
         for broker_id in broker_ids:
             broker = self.brokers[broker_id]
             wait_until(broker.answers, 90, f"broker {broker_id} ({broker.kind}) to answer")
@@ -276,6 +280,8 @@ class Load:
                 "batch.num.messages": 50,
                 "delivery.timeout.ms": 120_000,
                 "socket.timeout.ms": 10_000,
+                # Else librdkafka fails what it has queued (_DESTROY) when no broker answers for a moment.
+                "metadata.recovery.strategy": "none",
             }
             | QUIET
         )
@@ -308,7 +314,7 @@ class Load:
 
     def _reported(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self.errors[error.name()] += 1
+            self.errors[f"{error.name()} {error.str()}, partition {message.partition()}"] += 1
             return
         self.acknowledged[message.partition() or 0, message.offset() or 0] = number(message)
 
@@ -325,7 +331,7 @@ class Load:
     def finish(self) -> None:
         """Everything sent was acknowledged, and is read back once, in order, at the offset it was acknowledged with."""
         assert 0 == self.producer.flush(60)
-        assert not self.errors
+        assert not self.errors, dict(self.errors)
         assert sum(self.sent) == len(self.acknowledged)
         stored = read_all(self.cluster, self.topic, len(self.sent))
         for partition, values in stored.items():

@@ -131,8 +131,16 @@ class Nemesis:
                 return False
         return True
 
+    def _victim(self) -> Host:
+        """Often one that is alone in an ISR, which is where a loss hurts."""
+        truths = self.run.watcher.truths.values()
+        alone = sorted({truth.node.isr[0] for truth in truths if truth.node is not None and len(truth.node.isr) == 1})
+        if alone and self.random.random() < 0.5:
+            return self.run.hosts[self.random.choice(alone)]
+        return self._host()
+
     def _power(self) -> None:
-        host = self._host()
+        host = self._victim()
         if self._may_lose(host):
             lost = host.lose_power()
             self._note("power", "%s loses %s", host.name, lost)
@@ -140,7 +148,7 @@ class Nemesis:
             self._later(self._start, host)
 
     def _wipe(self) -> None:
-        host = self._host()
+        host = self._victim()
         if self._may_lose(host):
             keys = list(host.disk.stores)
             self._note("wipe", host.name)

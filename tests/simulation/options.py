@@ -61,6 +61,7 @@ class Options:
     produce_records: int = 2
     from_followers: bool = False
     codec: bool = False
+    balance_s: int = 300  # how often leaders go back to the preferred replicas
     faults: frozenset[str] = frozenset()
 
     def describe(self) -> str:
@@ -115,5 +116,6 @@ def draw(seed: int, without: frozenset[str] = frozenset(), time_factor: float = 
         options.spike, options.spike_ms = spike, 1000.0
     if "skew" in options.faults:
         options.skew_s, options.drift = skew, drift
+    options.balance_s = r.choice((2, 6, 300))
     options.duration_s *= time_factor
     return options

@@ -68,6 +68,7 @@ class Run:
             "replica.socket.timeout.ms": "5000",
             "controller.socket.timeout.ms": "5000",
             "min.insync.replicas": str(options.min_isr),
+            "leader.imbalance.check.interval.seconds": str(options.balance_s),
             "socket.connection.setup.timeout.ms": "2000",
             "log.retention.check.interval.ms": str(2**41),
             "log.flush.scheduler.interval.ms": str(2**41),

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import logging
 import random
 import struct
 import threading
@@ -22,6 +23,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import confluent_kafka
@@ -108,6 +110,15 @@ def librdkafka(bootstrap: str, **more: Any) -> dict[str, Any]:
     } | {key.replace("_", "."): value for key, value in more.items()}
 
 
+def logger_to(file: Path) -> logging.Logger:
+    """A logger of its own that writes to a file only."""
+    logger = logging.Logger(file.stem)
+    handler = logging.FileHandler(file, delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger.addHandler(handler)
+    return logger
+
+
 class Producer(Client):
     """Values name:0, name:1, ... in turn to each partition.
 
@@ -124,6 +135,7 @@ class Producer(Client):
         rate: float,
         durable: bool = True,
         message_timeout_ms: int = 120_000,
+        trace: Path | None = None,
     ) -> None:
         super().__init__(history, name)
         self.topic, self.partitions, self.rate = topic, partitions, rate
@@ -134,6 +146,9 @@ class Producer(Client):
             bootstrap, linger_ms=5, request_timeout_ms=3000, message_timeout_ms=message_timeout_ms, error_cb=self._error
         )
         config["error_cb"] = config.pop("error.cb")
+        if durable and trace is not None:
+            # What the library thinks of its own sequences: without it nobody can say whose a duplicate is.
+            config |= {"debug": "eos,msg", "log_level": 7, "logger": logger_to(trace / f"{name}.log")}
         self._producer = confluent_kafka.Producer(config | own)
         self.record(INFO, "producer", durable=durable, ordered=durable)
 

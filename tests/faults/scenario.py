@@ -57,8 +57,8 @@ class Scenario:
         cluster.create_topic(TOPIC, BROKERS, **config)
         history, where = self.history, (cluster.bootstrap, TOPIC, PARTITIONS)
         self.durable: list[Producer | Bare] = [
-            Producer(history, "p1", *where, rate=60),
-            Producer(history, "p2", *where, rate=60),
+            Producer(history, "p1", *where, rate=60, trace=home),
+            Producer(history, "p2", *where, rate=60, trace=home),
             Bare(history, "bare", cluster, TOPIC, PARTITIONS, rate=20),
         ]
         weak = Producer(history, "weak", *where, rate=40, durable=False)
@@ -171,6 +171,7 @@ class Scenario:
             return
         self.history.save(self.home / "history.jsonl")
         text = "\n".join(f"{v.property} {v.text}" for v in self.violations)
+        (self.home / "verdict").write_text(text + "\n")
         if self.cluster.kind == "apache" and {v.property for v in self.violations} <= apache_breaks:
             pytest.xfail(f"as known of Apache Kafka: {text}")
         pytest.fail(f"{text}\nhistory and logs: {self.home}", pytrace=False)

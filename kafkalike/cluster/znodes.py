@@ -333,6 +333,11 @@ class PartitionNode:
     former: tuple[int, ...] = ()
     suspects: tuple[int, ...] = ()
 
+    @property
+    def trusted(self) -> tuple[int, ...]:
+        """The members of the ISR that may be elected; a suspect leads only after a comparison of logs."""
+        return tuple(i for i in self.isr if i not in self.suspects)
+
     def with_isr(self, isr: tuple[int, ...], controller_epoch: int, recovering: bool = False) -> PartitionNode:
         """The state after a change that the leader asked for: its epoch stays."""
         former = self._former(isr) if len(isr) == 1 else ()

@@ -110,4 +110,4 @@ def balance(context: Context) -> Steps[None]:
 
 
 def _could_lead(context: Context, partition: Partition, broker_id: int) -> bool:
-    return context.is_online(broker_id, partition) and broker_id in context.leaderships[partition].isr
+    return context.is_online(broker_id, partition) and broker_id in context.leaderships[partition].node.trusted

@@ -104,7 +104,8 @@ def _advance(context: Context, partition: Partition, assignment: Assignment) -> 
 
 def _is_complete(context: Context, partition: Partition, assignment: Assignment) -> bool:
     leadership = context.leaderships.get(partition)
-    in_sync = leadership is not None and set(assignment.target) <= set(leadership.isr)
+    # While logs are to be compared, nobody is known to have everything.
+    in_sync = leadership is not None and set(assignment.target) <= set(leadership.node.trusted)
     return in_sync or not assignment.being_reassigned
 
 
@@ -122,7 +123,7 @@ def _complete(context: Context, partition: Partition, assignment: Assignment) ->
             batch,
             [partition],
             lambda partition, state: elections.reassign(
-                final.replicas, state.isr, lambda r: context.is_online(r, partition)
+                final.replicas, state.trusted, lambda r: context.is_online(r, partition)
             ),
         )
         yield batch.send()

@@ -103,8 +103,7 @@ def offline_strategy(context: Context, partitions: Iterable[Partition], unclean:
     def choose(partition: Partition, state: PartitionNode) -> Elected | None:
         return elections.offline(
             context.replicas_of(partition),
-            # A suspect leads only after a comparison, see unclean.py.
-            tuple(r for r in state.isr if r not in state.suspects),
+            state.trusted,
             lambda r: context.is_online(r, partition),
             # A presumption is no reason to lose records, and a suspect is compared first; but an order is an order.
             unclean
@@ -118,7 +117,7 @@ def offline_strategy(context: Context, partitions: Iterable[Partition], unclean:
 def preferred_strategy(context: Context) -> Strategy:
     """The first replica of the assignment leads."""
     return lambda partition, state: elections.preferred(
-        context.replicas_of(partition), state.isr, lambda r: context.is_online(r, partition)
+        context.replicas_of(partition), state.trusted, lambda r: context.is_online(r, partition)
     )
 
 
@@ -126,7 +125,7 @@ def shutdown_strategy(context: Context) -> Strategy:
     """The leader goes to a replica that stays."""
     return lambda partition, state: elections.controlled_shutdown(
         context.replicas_of(partition),
-        state.isr,
+        state.trusted,
         lambda r: context.is_online(r, partition, even_shutting_down=True),
         context.shutting_down,
     )

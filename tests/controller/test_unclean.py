@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from kafkalike.cluster.znodes import BrokerNode, Endpoint, PartitionNode
-from kafkalike.controller import failover, unclean
+from kafkalike.controller import failover, leaders, reassignment, unclean
 from kafkalike.controller.context import Context
 from kafkalike.protocol.messages import list_offsets
 from tests.controller.world import World
@@ -100,6 +100,24 @@ def test_A4_the_last_replica_standing_is_compared_with_former_members_and_the_lo
     world.perform(unclean.ends_answered(context, 1, {("t", 0): (1, 9000)}))
     world.perform(unclean.time_is_up(context))
     has(world, leader=2, leader_epoch=epoch)
+
+
+def test_A4_no_election_but_the_comparison_makes_a_suspect_lead() -> None:
+    """Neither the balance of leaders nor a tool, the end of a reassignment, a controlled shutdown."""
+    world, context = world_of(1, 2)
+    for broker_id in (2, 1):
+        world.remove(BrokerNode.path(broker_id))
+        world.perform(failover.brokers_changed(context))
+    has(world, isr=[1], former_isr=[2])
+    crashed(world, 1)
+    context = world.controller(3, epoch=2, balance_ms=1000)
+    has(world, leader=-1, isr=[1], suspect_isr=[1])
+    world.perform(leaders.balance(context))
+    world.perform(leaders.elect(context, [("t", 0)], leaders.PREFERRED))
+    world.perform(failover.elect_where_needed(context))
+    world.perform(reassignment.reassign(context, {("t", 0): (1,)}))
+    world.perform(failover.shut_down(context, 2))
+    has(world, leader=-1, isr=[1], suspect_isr=[1])
 
 
 def test_A4_brokers_of_apaches_are_not_compared_and_not_waited_for() -> None:

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NoNodeError
@@ -272,7 +273,14 @@ class Cluster:
         new = NewTopic(name, len(leaders), replica_assignment=assignment, config=settings)
 
         def created() -> bool:
-            self.admin.create_topics([new], request_timeout=20)[name].result(30)
+            # librdkafka asks whom it last knew as the controller, and neither learns nor tries again when it was wrong.
+            self.admin.list_topics(timeout=20)
+            try:
+                self.admin.create_topics([new], request_timeout=20)[name].result(30)
+            except KafkaException as problem:
+                if problem.args[0].code() != KafkaError.NOT_CONTROLLER:
+                    raise
+                return False
             return True
 
         wait_until(created, 60, f"the creation of {name}")

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-FILE = Path(__file__).parent / "LEDGER.md"
+ROOT = Path(__file__).resolve().parent.parent.parent
+LEDGER = "tests/faults/LEDGER.md"
+FILE = ROOT / LEDGER
 HEAD = """\
 # Ledger of the fault tests
 
@@ -47,17 +49,16 @@ def append(run: Run, file: Path = FILE) -> None:
     if not file.exists():
         file.write_text(HEAD)
     with file.open("a") as ledger:
-        ledger.write(run.line(datetime.now(UTC), commit()))
+        ledger.write(run.line(datetime.now(UTC), commit(ROOT, "tests/faults", "tests/servers.py", ":!" + LEDGER)))
 
 
-def commit() -> str:
-    """The commit that is checked out, with + when it is not exactly what was tested."""
-    here = FILE.parent
-    words = ["kafkalike", "zk", "bin", "config", "tests/faults", "tests/servers.py", ":!tests/faults/LEDGER.md"]
+def commit(root: Path, *tests: str) -> str:
+    """The commit that is checked out, with + when the product or these tests are not exactly what it says."""
+    words = ["kafkalike", "zk", "bin", "config", *tests]
     try:
-        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True)
+        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True)
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", *words], cwd=here.parent.parent, capture_output=True, text=True
+            ["git", "status", "--porcelain", "--", *words], cwd=root, capture_output=True, text=True
         )
     except OSError:
         return "unknown"

@@ -2,10 +2,11 @@
 
     python -m tests.simulation --seeds 1000 [--from N]     fresh seeds, one after the other
     python -m tests.simulation --seed N --trace            one seed, told event by event
+    python -m tests.simulation --seeds 20000 --jobs 2 --keep-going --ledger
 
 What runs is the product: `kafkalike.broker.broker.Broker` with everything that it builds. Replaced are only the edges
 (patches.py): the reactor, sockets between brokers, kazoo, threads, the clock and the log's files. A run is a function
-of its options, and those of the seed; so a failure replays from (seed, commit), and shrinks (shrink.py).
+of its options, and those of the seed; so a failure replays from (seed, commit), and shrinks.
 
     world.py        the scheduler, machines' clocks, their reactors
     network.py      connections: delay, order, cuts, breaks
@@ -18,7 +19,9 @@ of its options, and those of the seed; so a failure replays from (seed, commit),
     options.py      sizes, knobs and which faults: drawn from the seed
     invariants.py   what must hold after every event, and in the end
     run.py          one seed: safety phase, then everything healed, then liveness
+    campaign.py     many seeds, in several processes; the seed that finds a mutant; the smallest run that fails
     situations.py   what a set of seeds must have met
     mutants.py      rules of the product, each broken on purpose
     seeds.txt       seeds that failed once, and what fixed them
+    ledger.py       LEDGER.md: which seeds ran at which commit; MUTANTS.md: how many seeds found each mutant
 """

@@ -40,6 +40,11 @@ def mutant(function: Callable[[], list[Patch]]) -> Callable[[], list[Patch]]:
     return function
 
 
+def rule(name: str) -> str:
+    """What a mutant breaks, on one line."""
+    return " ".join((MUTANTS[name].__doc__ or "").split())
+
+
 @contextlib.contextmanager
 def broken(name: str | None) -> Iterator[None]:
     """The product with this rule broken, until the end of the block."""
@@ -499,4 +504,4 @@ def c4_followers_keep_no_producers() -> list[Patch]:
     return [(Replicas, "_lead", mutated)]
 
 
-__all__ = ["MUTANTS", "broken"]
+__all__ = ["MUTANTS", "broken", "rule"]

@@ -117,5 +117,8 @@ def draw(seed: int, without: frozenset[str] = frozenset(), time_factor: float = 
     if "skew" in options.faults:
         options.skew_s, options.drift = skew, drift
     options.balance_s = r.choice((2, 6, 300))
+    # Schedules find what is wrong, not bytes: more partitions or writers do not mean more writes.
+    writers = options.partitions * options.producers * (1 + options.noise)
+    options.produce_pause_s = min(options.produce_pause_s * writers, 1.0)
     options.duration_s *= time_factor
     return options

@@ -142,9 +142,7 @@ class Run:
             self.consumers.append(consumer)
         if options.noise:
             for number, key in enumerate(keys):
-                self.noise.append(
-                    Noise(world, self.network, f"n{number}", ids, number, key, options.produce_pause_s / 2)
-                )
+                self.noise.append(Noise(world, self.network, f"n{number}", ids, number, key, options.produce_pause_s))
         for client in (*self.producers, *self.consumers, *self.noise):
             client.start()
 

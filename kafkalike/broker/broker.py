@@ -10,6 +10,7 @@ import logging
 import os
 import random
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import defer, task
@@ -32,7 +33,8 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.net.server import Limits, Listener, Server
 from kafkalike.protocol.messages import api_versions, controlled_shutdown
 from kafkalike.replication.replicas import Replicas
-from kafkalike.storage.directory import StorageError, read_broker_id
+from kafkalike.storage.directory import LogDirectory, StorageError, read_broker_id
+from zk import recipes
 from zk.client import ConnectionLoss, ConnectTimeout, NoNode, SessionExpired, ZkClient, gather
 
 log = logging.getLogger("kafka.server.KafkaServer")
@@ -50,9 +52,11 @@ class StartupError(Exception):
 class Broker:
     """One broker. `start` and `stop` once each; attributes are set in the order of a start."""
 
-    def __init__(self, config: Config, reactor: Any) -> None:
+    def __init__(self, config: Config, reactor: Any, halt: Callable[[], Any] = lambda: None) -> None:
+        """`halt` ends the process at once, with nothing written any more."""
         self.config = config
         self.reactor = reactor
+        self._halt = halt
         self.broker_id: int = config["broker.id"]
         self.cluster_id = ""
         self.fetch_max_bytes: int = config["fetch.max.bytes"]
@@ -90,15 +94,14 @@ class Broker:
         log.info("starting")
         log.info("Connecting to zookeeper on %s", config["zookeeper.connect"])
         await self.zk.start(config["zookeeper.connection.timeout.ms"])
-        for path in config.log_dirs:
-            os.makedirs(path, exist_ok=True)
-        session_file = os.path.join(config.log_dirs[0], SESSION_FILE)
+        usable = _usable(config.log_dirs)
+        session_file = os.path.join(usable[0], SESSION_FILE)
         announced = {znodes.BrokerNode.OFFSETS_STORAGE: config["offsets.storage"]}
         self.membership = Membership(self.zk, config, session_file=session_file, extra=announced, reactor=self.reactor)
         self.cluster_id = await self.membership.prepare()
         log.info("Cluster ID = %s", self.cluster_id)
         self.metadata = MetadataCache(self.cluster_id, self.reactor)
-        await self._find_broker_id()
+        await self._find_broker_id(usable)
         self.dynamic = DynamicConfig(self.zk, self.broker_id, config, self._topic_altered, self._broker_altered)
         await self.dynamic.load()
         self.peers = Peers(self.broker_id, config, self.metadata, self.reactor)
@@ -107,14 +110,16 @@ class Broker:
         )
         self.replicas.reachable = self.peers.knows
         self.replicas.before_cut = self._abort_readers
+        self.replicas.directory_lost = self._directory_lost
         self.replicas.known = lambda topic, index: self.metadata.image.partition(topic, index) is not None
         await self.replicas.load(self.cluster_id, await self._all_overrides())
         self.metadata.on_change(self._brokers_changed)
         self._loaded = True
         self._bind()
         self.membership.endpoints = self._advertised()
-        # Each directory has a marker of a clean stop; one that is new has lost everything, for all that is known.
-        if not all(directory.clean for directory in self.replicas.directories):
+        # Each directory has a marker of a clean stop; one that is new has lost everything, for all that is known. What
+        # lies in one that has failed is not served, and says nothing.
+        if not all(directory.clean for directory in self.replicas.directories if directory.offline is None):
             self.membership.extra[znodes.BrokerNode.UNCLEAN] = True
         self.membership.on_registered(self._registered)
         self.controller = Controller(
@@ -136,9 +141,9 @@ class Broker:
             log.info("Awaiting socket connections on %s:%d.", listener.host or "0.0.0.0", listener.port)
         log.info("[KafkaServer id=%d] started", self.broker_id)
 
-    async def _find_broker_id(self) -> None:
+    async def _find_broker_id(self, log_dirs: list[str]) -> None:
         """The configured id, else the one in the log directories, else a new one from ZooKeeper."""
-        stored = {found for path in self.config.log_dirs if (found := read_broker_id(path)) is not None}
+        stored = {found for path in log_dirs if (found := read_broker_id(path)) is not None}
         if self.broker_id < 0:
             self.broker_id = stored.pop() if len(stored) == 1 else await self.membership.generate_broker_id()
             log.info("broker.id is %d", self.broker_id)
@@ -247,6 +252,26 @@ class Broker:
         self.metadata.doubt(broker_id)
         self.peers.refuses(broker_id).addBoth(heard)
         self.reactor.callLater(DOUBT_SECONDS, self.metadata.trust, broker_id)
+
+    # Log directories that fail
+
+    def _directory_lost(self, directory: LogDirectory) -> None:
+        """The controller is told, and asks which replicas are gone. Without any directory this broker is no use."""
+        if all(each.offline is not None for each in self.replicas.directories):
+            paths = ", ".join(each.path for each in self.replicas.directories)
+            log.critical("Shutdown broker because all log dirs in %s have failed", paths)
+            self._halt()
+            return
+        told = Deferred.fromCoroutine(
+            recipes.insist(
+                lambda: self.zk.create(
+                    znodes.LogDirEvent.PREFIX, znodes.LogDirEvent.encode(self.broker_id), sequence=True
+                )
+            )
+        )
+        # With a new session comes a new registration: then the controller asks of itself.
+        told.addErrback(lambda failure: failure.trap(SessionExpired))
+        told.addErrback(lambda failure: log.error("The controller is not told: %s", failure.getTraceback()))
 
     # Stopping
 
@@ -366,6 +391,21 @@ class Broker:
         reason = topic_names.illegal(name)
         if reason:
             raise KafkaError(Error.INVALID_TOPIC_EXCEPTION, reason)
+
+
+def _usable(log_dirs: list[str]) -> list[str]:
+    """Those that are there or can be made; OSError if none is."""
+    problems = []
+    usable = []
+    for path in log_dirs:
+        try:
+            os.makedirs(path, exist_ok=True)
+            usable.append(path)
+        except OSError as problem:
+            problems.append(problem)
+    if not usable:
+        raise problems[0]
+    return usable
 
 
 def _own_name() -> str:

@@ -1,50 +1,28 @@
-"""Frames to calls and answers to frames: version, decoding, errors, encoding.
+"""Frames to calls: API, version, decoding.
 
 The APIs are the modules of `broker/apis/`; each names its message module in `protocol/messages/` by having the same
-name, and ApiVersions lists exactly these. A handler is `name(broker, call)`. It returns the response; or a Deferred or
-coroutine of it; or None when the client expects no answer; or LATER when it will call `call.respond` itself.
-A KafkaError that a handler raises becomes the answer's error code, by the module's `failed(call, error)` or, without
-one, as `error_code` of an empty response. Any other exception is ours: logged, and answered as UNKNOWN_SERVER_ERROR.
+name, and ApiVersions lists exactly these.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import logging
 import pkgutil
 import struct
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from kafkalike.broker import apis
-from kafkalike.errors import Error, KafkaError, ProtocolError
+from kafkalike.broker.call import Api, Call
+from kafkalike.broker.repeats import Repeats
+from kafkalike.errors import ProtocolError
 from kafkalike.protocol import messages
 from kafkalike.protocol.framing import read_request_header
-from kafkalike.protocol.messages import api_versions
+from kafkalike.protocol.messages import api_versions, produce
 
-log = logging.getLogger("kafka.server.KafkaApis")
-
-LATER = object()  # a handler's word for "I will call call.respond"
 _HEAD = struct.Struct(">ii")
-_HEAD_TAGGED = struct.Struct(">iib")
-
-
-class Api(NamedTuple):
-    """One API that this broker serves."""
-
-    key: int
-    name: str
-    handler: Callable[[Any, Call], Any]
-    request: Any
-    response: Any
-    oldest: int
-    newest: int
-    flexible: int
-    chunked: bool  # the response may carry file ranges
-    failed: Callable[[Call, KafkaError], Any] | None
 
 
 def load_apis() -> dict[int, Api]:
@@ -68,110 +46,6 @@ def load_apis() -> dict[int, Api]:
             getattr(module, "failed", None),
         )
     return served
-
-
-class Call:
-    """One request under way, and where its answer goes."""
-
-    __slots__ = ("broker", "connection", "api", "version", "correlation_id", "client_id", "request", "answer")
-
-    def __init__(
-        self, broker: Any, connection: Any, api: Api, version: int, correlation_id: int, client_id: str, request: Any
-    ) -> None:
-        self.broker = broker
-        self.connection = connection
-        self.api = api
-        self.version = version
-        self.correlation_id = correlation_id
-        self.client_id = client_id
-        self.request = request
-        self.answer: list[Any] | None = None
-
-    @property
-    def client_host(self) -> str:
-        """The client's address as Kafka shows it: `/127.0.0.1`."""
-        return "/" + self.connection.peer
-
-    @property
-    def listener(self) -> str:
-        """The name of the listener that the request came through."""
-        return str(self.connection.listener)
-
-    def run(self) -> None:
-        """Calls the handler and sees to its result."""
-        try:
-            result = self.api.handler(self.broker, self)
-        except Exception as problem:
-            self._fail(problem)
-            return
-        if result is LATER:
-            return
-        if result is None:
-            self.answer = []
-            self.connection.answered()
-        elif isinstance(result, Deferred):
-            result.addCallbacks(self.respond, lambda failure: self._fail(failure.value)).addErrback(self._broken)
-        elif inspect.iscoroutine(result):
-            deferred = Deferred.fromCoroutine(result)
-            deferred.addCallbacks(self._finished, lambda failure: self._fail(failure.value)).addErrback(self._broken)
-        else:
-            self._answer(result)
-
-    def respond(self, response: Any) -> None:
-        """Answers with a response object."""
-        if self.answer is None:
-            self._answer(response)
-
-    def _finished(self, result: Any) -> None:
-        if result is None:
-            self.answer = []
-            self.connection.answered()
-        elif result is not LATER:
-            self.respond(result)
-
-    def _answer(self, response: Any) -> None:
-        api, version = self.api, self.version
-        tagged = version >= api.flexible and api.key != api_versions.API_KEY
-        try:
-            chunks = response.encode_chunks(version) if api.chunked else [response.encode(version)]
-        except Exception:
-            log.exception("The answer to %s v%d could not be encoded", api.name, version)
-            self.answer = []
-            self.connection.close()
-            self.connection.answered()
-            return
-        size = 5 if tagged else 4
-        for chunk in chunks:
-            size += len(chunk) if isinstance(chunk, bytes) else chunk.size
-        head = _HEAD_TAGGED.pack(size, self.correlation_id, 0) if tagged else _HEAD.pack(size, self.correlation_id)
-        if isinstance(chunks[0], bytes):
-            chunks[0] = head + chunks[0]
-        else:
-            chunks.insert(0, head)
-        self.answer = chunks
-        self.connection.answered()
-
-    def _fail(self, problem: BaseException) -> None:
-        if not isinstance(problem, KafkaError):
-            log.error("%s v%d from %s failed", self.api.name, self.version, self.client_host, exc_info=problem)
-            problem = KafkaError(Error.UNKNOWN_SERVER_ERROR)
-        if self.api.failed is not None:
-            self.respond(self.api.failed(self, problem))
-            return
-        response = self.api.response()
-        if not hasattr(response, "error_code"):
-            self.answer = []
-            self.connection.close()
-            self.connection.answered()
-            return
-        response.error_code = int(problem.error)
-        if hasattr(response, "error_message"):
-            response.error_message = problem.message
-        self.respond(response)
-
-    def _broken(self, failure: Any) -> None:
-        log.error("An answer to %s could not be given: %s", self.api.name, failure.getTraceback())
-        self.connection.abort()
 
 
 class Local:
@@ -206,6 +80,11 @@ class Dispatch:
 
     def begin(self, connection: Any, frame: Any) -> Call | Unsupported:
         """The call in `frame`; ProtocolError if there is none, which closes the connection, as in Kafka."""
+        repeats = connection.repeats
+        if repeats is not None:
+            repeated = repeats.find(self._broker, connection, frame)
+            if repeated is not None:
+                return repeated
         key, version, correlation_id, client_id, position = read_request_header(frame)
         api = self.apis.get(key)
         if api is None:
@@ -216,7 +95,12 @@ class Dispatch:
             raise ProtocolError(f"{api.name} version {version} is not supported")
         # Apache's brokers ignore what follows the last field, and librdkafka's Metadata v12 relies on that.
         request = api.request.decode(version, frame, position, False)
-        return Call(self._broker, connection, api, version, correlation_id, client_id or "", request)
+        call = Call(self._broker, connection, api, version, correlation_id, client_id or "", request)
+        if key == produce.API_KEY:
+            if repeats is None:
+                repeats = connection.repeats = Repeats()
+            repeats.learn(call, frame, position)
+        return call
 
     def call_locally(self, request: Any) -> Any:
         """The response to a request object that this broker sends to itself, without a socket between."""

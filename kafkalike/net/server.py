@@ -61,7 +61,7 @@ class Connection(protocol.Protocol):
         self.peer = ""
         self.local = ""
         self.idle_ticks = 0
-        self.session: Any = None  # for the broker: what it keeps per connection
+        self.repeats: Any = None  # for the broker: what it learnt from the requests of this connection
         self._frames = Frames(server.max_frame)
         self._waiting: deque[Any] = deque()  # frames that may not start yet
         self._open: deque[Call] = deque()  # calls that have started and are not yet in the output

@@ -22,6 +22,7 @@ class Link:
 
     listener = "PLAINTEXT"
     peer = "127.0.0.1"
+    repeats = None
 
     def __init__(self):
         self.call = None

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.broker import hints
-from kafkalike.broker.dispatch import LATER
+from kafkalike.broker.call import LATER
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import fetch as messages
 from kafkalike.replication.replicas import READ_COMMITTED, now_ms

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.broker.dispatch import LATER
+from kafkalike.broker.call import LATER
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import offset_commit as messages
 

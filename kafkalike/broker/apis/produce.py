@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.broker import hints
-from kafkalike.broker.dispatch import LATER
+from kafkalike.broker.call import LATER
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import produce as messages
 
@@ -28,12 +28,11 @@ _Topic = messages.TopicProduceResponse
 
 def produce(broker: Any, call: Any) -> Any:
     """Appends every partition's batches, then answers as `acks` says."""
+    refused_whole = refusal(call)
+    if refused_whole is not None:
+        return _refuse_all(call, refused_whole)
     request = call.request
     acks = request.acks
-    if acks not in (-1, 0, 1):
-        return _refuse_all(call, KafkaError(Error.INVALID_REQUIRED_ACKS))
-    if request.transactional_id is not None:
-        return _refuse_all(call, KafkaError(Error.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
     replicas = broker.replicas
     answers = []
     waiting = []
@@ -44,7 +43,7 @@ def produce(broker: Any, call: Any) -> Any:
         for data in topic.partition_data:
             index = data.index
             try:
-                if name in INTERNAL_TOPICS and call.client_id != ADMIN_CLIENT_ID:
+                if is_closed(name, call.client_id):
                     raise KafkaError(Error.INVALID_TOPIC_EXCEPTION)
                 if call.version < MESSAGES_V2:
                     raise KafkaError(Error.UNSUPPORTED_FOR_MESSAGE_FORMAT)
@@ -55,13 +54,7 @@ def produce(broker: Any, call: Any) -> Any:
                 refused = True
                 partitions.append(_refusal(broker, name, index, problem))
                 continue
-            answer = _Partition(
-                index=index,
-                error_code=0,
-                base_offset=appended.base_offset,
-                log_append_time_ms=appended.log_append_time_ms,
-                log_start_offset=appended.log_start_offset,
-            )
+            answer = _success(index, appended)
             partitions.append(answer)
             if acks == -1:
                 outcome = replicas.replicated(name, index, appended.last_offset)
@@ -69,6 +62,7 @@ def produce(broker: Any, call: Any) -> Any:
                     waiting.append((name, index, appended.last_offset, answer))
                 else:
                     answer.error_code = outcome
+                    refused = refused or bool(outcome)
         answers.append(_Topic(name=name, partition_responses=partitions))
     if acks == 0:
         if refused:
@@ -81,6 +75,39 @@ def produce(broker: Any, call: Any) -> Any:
         return response
     replicas.wait(_AwaitReplicas(replicas, call, response, waiting), [w[:2] for w in waiting], request.timeout_ms)
     return LATER
+
+
+def refusal(call: Any) -> KafkaError | None:
+    """Why the whole request is refused, if it is."""
+    if call.request.acks not in (-1, 0, 1):
+        return KafkaError(Error.INVALID_REQUIRED_ACKS)
+    if call.request.transactional_id is not None:
+        return KafkaError(Error.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    return None
+
+
+def is_closed(topic: str, client_id: str) -> bool:
+    """Whether clients may not write to this topic."""
+    return topic in INTERNAL_TOPICS and client_id != ADMIN_CLIENT_ID
+
+
+def answer(call: Any, topic: str, index: int, appended: Any, outcome: Error) -> Any:
+    """The response when one partition's records are in the log and what became of them is `outcome`."""
+    partition = _success(index, appended)
+    partition.error_code = outcome
+    response = messages.Response(responses=[_Topic(name=topic, partition_responses=[partition])])
+    _point_to_leaders(call, response)
+    return response
+
+
+def _success(index: int, appended: Any) -> Any:
+    return _Partition(
+        index=index,
+        error_code=0,
+        base_offset=appended.base_offset,
+        log_append_time_ms=appended.log_append_time_ms,
+        log_start_offset=appended.log_start_offset,
+    )
 
 
 def _point_to_leaders(call: Any, response: Any) -> None:

@@ -1,0 +1,210 @@
+"""Produce requests that say again what one before them on their connection said.
+
+A producer sends the same few dozen bytes before each batch: client id, acks, timeout, topic, partition. Equal bytes
+mean equal things, so what was decoded once is looked up, and the answer is packed between the bytes of an answer like
+it. Only requests with records for one partition come this way, and only their success is answered here: after any
+error `apis/produce.py` says the rest, as it does for all others. Nothing is checked less, as the records take the same
+way into the log.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from typing import Any
+
+from kafkalike.broker.apis import produce
+from kafkalike.broker.call import Call
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.messages import produce as messages
+
+SINCE = 5  # the first version that is known here: its answer has the log start offset
+MOST = 1000  # lookups that one connection keeps
+_NO_TAGS = b"\0\0\0"  # after the records in a flexible version: of the partition, the topic, the request
+_START = struct.Struct(">hhi")
+_HEAD = struct.Struct(">ii")
+_LENGTH = struct.Struct(">i")
+_OUTCOME = struct.Struct(">hqqq")  # error code, base offset, log append time, log start offset
+_MARK = (0x5A5A, 0x5A5A5A5A5A5A5A5A, 0x5A5A5A5A5A5A5A5A, 0x5A5A5A5A5A5A5A5A)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _answer(version: int, topic: str, index: int) -> tuple[bytes, bytes]:
+    """What stands before and after the outcome, in the answer for this partition."""
+    error, base, time, start = _MARK
+    partition = messages.PartitionProduceResponse(
+        index=index, error_code=error, base_offset=base, log_append_time_ms=time, log_start_offset=start
+    )
+    topics = [messages.TopicProduceResponse(name=topic, partition_responses=[partition])]
+    body = messages.Response(responses=topics).encode(version)
+    tags = b"\0" if version >= messages.FLEXIBLE else b""
+    before, _, after = body.rpartition(_OUTCOME.pack(*_MARK))
+    return tags + before, after
+
+
+class Shape:
+    """One request that was decoded: what it said, and what is before and after the outcome in its answer."""
+
+    __slots__ = (
+        "api",
+        "version",
+        "client_id",
+        "body",
+        "topic",
+        "index",
+        "key",
+        "acks",
+        "timeout_ms",
+        "before",
+        "after",
+        "size",
+    )
+
+    def __init__(self, call: Call, body: int) -> None:
+        request = call.request
+        self.api, self.version, self.client_id = call.api, call.version, call.client_id
+        self.body = body  # where the request's own fields begin
+        self.topic = request.topic_data[0].name
+        self.index = request.topic_data[0].partition_data[0].index
+        self.key = (self.topic, self.index)
+        self.acks, self.timeout_ms = request.acks, request.timeout_ms
+        self.before, self.after = _answer(self.version, self.topic, self.index)
+        self.size = 4 + len(self.before) + _OUTCOME.size + len(self.after)
+
+
+class Repeats:
+    """What was learnt from the Produce requests of one connection."""
+
+    __slots__ = ("_shapes", "_end", "_version", "_flexible", "_last")
+
+    def __init__(self) -> None:
+        self._shapes: dict[bytes, Shape] = {}  # by the bytes between correlation id and the records' length
+        self._end = 0  # where these bytes end
+        self._version = -1
+        self._flexible = False
+        self._last: tuple[Any, ...] = ()
+
+    def find(self, broker: Any, connection: Any, frame: bytes | memoryview) -> Repeated | None:
+        """The call in `frame`, if one like it was learnt."""
+        end = self._end
+        if len(frame) < end + 8:
+            return None
+        shape = self._shapes.get(bytes(frame[8:end]))
+        if shape is None:
+            return None
+        key, version, correlation_id = _START.unpack_from(frame)
+        if key or version != self._version:
+            return None
+        stop = len(frame)
+        if self._flexible:
+            stop -= len(_NO_TAGS)
+            length, shift, byte = 0, 0, 0x80
+            while byte & 0x80 and shift < 35:
+                byte = frame[end]
+                end += 1
+                length |= (byte & 0x7F) << shift
+                shift += 7
+            if frame[stop:] != _NO_TAGS:
+                return None
+            length -= 1
+        else:
+            (length,) = _LENGTH.unpack_from(frame, end)
+            end += 4
+        if length < 0 or end + length != stop:
+            return None
+        return Repeated(broker, connection, shape, correlation_id, frame, memoryview(frame)[end:stop])
+
+    def learn(self, call: Call, frame: bytes | memoryview, body: int) -> None:
+        """Remembers a request that was decoded, when the one before it was for the same topic."""
+        request, version = call.request, call.version
+        if version < SINCE or len(request.topic_data) != 1 or len(request.topic_data[0].partition_data) != 1:
+            return
+        topic, data = request.topic_data[0].name, request.topic_data[0].partition_data[0]
+        if data.records is None or produce.refusal(call) or produce.is_closed(topic, call.client_id):
+            return
+        flexible = version >= messages.FLEXIBLE
+        stop = len(frame) - (len(_NO_TAGS) if flexible else 0)
+        size = len(data.records)
+        end = stop - size - (max((size + 1).bit_length() + 6, 7) // 7 if flexible else 4)
+        last, self._last = self._last, (topic, version, end)
+        # Tags, or bytes after the last field, are not what is expected of a repeat.
+        if last != self._last or flexible and frame[stop:] != _NO_TAGS or frame[stop - size : stop] != data.records:
+            return
+        if end != self._end or version != self._version or len(self._shapes) >= MOST:
+            self._shapes.clear()
+            self._end, self._version, self._flexible = end, version, flexible
+        self._shapes[bytes(frame[8:end])] = Shape(call, body)
+
+
+class Repeated(Call):
+    """A request of a known shape."""
+
+    __slots__ = ("_shape", "_frame", "_records", "_appended")
+
+    def __init__(
+        self, broker: Any, connection: Any, shape: Shape, correlation_id: int, frame: Any, records: memoryview
+    ) -> None:
+        self.broker = broker
+        self.connection = connection
+        self.api = shape.api
+        self.version = shape.version
+        self.correlation_id = correlation_id
+        self.client_id = shape.client_id
+        self.request = None
+        self.answer = None
+        self._shape = shape
+        self._frame = frame
+        self._records = records
+
+    def run(self) -> None:
+        """Appends the records and answers as `acks` says."""
+        shape, replicas = self._shape, self.broker.replicas
+        try:
+            appended = replicas.append_as_leader(shape.topic, shape.index, self._records, shape.acks)
+        except Exception as problem:
+            self.request = self.api.request.decode(self.version, self._frame, shape.body, False)
+            if isinstance(problem, KafkaError):
+                super().run()
+            else:
+                self._fail(problem)
+            return
+        if shape.acks == 0:
+            self.answer = []
+            self.connection.answered()
+            return
+        self._appended = appended
+        if shape.acks == -1:
+            outcome = replicas.replicated(shape.topic, shape.index, appended.last_offset)
+            if outcome is None:
+                replicas.wait(self, (shape.key,), shape.timeout_ms)
+                return
+            if outcome:
+                self._finish(outcome)
+                return
+        self._succeed()
+
+    def try_finish(self) -> bool:
+        """Answers if every in-sync replica has the records, or none will."""
+        shape = self._shape
+        outcome = self.broker.replicas.replicated(shape.topic, shape.index, self._appended.last_offset)
+        if outcome is None:
+            return False
+        if outcome:
+            self._finish(outcome)
+        else:
+            self._succeed()
+        return True
+
+    def expire(self) -> None:
+        """The replicas took too long."""
+        self._finish(Error.REQUEST_TIMED_OUT)
+
+    def _succeed(self) -> None:
+        shape, done = self._shape, self._appended
+        outcome = _OUTCOME.pack(0, done.base_offset, done.log_append_time_ms, done.log_start_offset)
+        self.answer = [b"".join((_HEAD.pack(shape.size, self.correlation_id), shape.before, outcome, shape.after))]
+        self.connection.answered()
+
+    def _finish(self, outcome: Error) -> None:
+        shape = self._shape
+        self.respond(produce.answer(self, shape.topic, shape.index, self._appended, outcome))

@@ -1,4 +1,4 @@
-"""Fetching from leaders: one connection to each, one request under way on it, incremental sessions.
+"""Fetching from leaders: one connection to each, one Fetch under way on it, incremental sessions.
 
 What is asked and which answers count is decided in `follower.py`; what an answer does to a log, in `Replicas`. An
 answer that is about an earlier leader epoch than the one followed now is dropped.
@@ -15,12 +15,13 @@ from twisted.internet.defer import Deferred
 
 from kafkalike.config import Config
 from kafkalike.errors import Error
-from kafkalike.protocol.messages import fetch
+from kafkalike.protocol.messages import api_versions, fetch
 from kafkalike.replication.follower import FetchPlan, Following, Position
 
 log = logging.getLogger("kafka.server.ReplicaFetcherThread")
 
 FETCH_VERSION = 17  # what inter.broker.protocol.version 3.9 means
+FIRST_PAUSE_MS = 10  # after an error; doubled with each one that follows, up to replica.fetch.backoff.ms
 Ask = Callable[[int, Any, int, Any], Deferred[Any]]  # broker id, message module, version, request
 
 
@@ -59,6 +60,7 @@ class Fetchers:
                 leader, self._broker_id, self._config, self._reactor, self._replicas, self._ask
             )
         fetcher.plan.add(following)
+        fetcher.interrupt()
         fetcher.go_on()
 
     def leave(self, topic: str, index: int) -> None:
@@ -91,9 +93,17 @@ class _Fetcher:
         self._max_bytes = config["replica.fetch.response.max.bytes"]
         self._backoff_ms = config["replica.fetch.backoff.ms"]
         self._busy = False
+        self._interrupted = False
         self._closed = False
         self._timer: Any = None
         self._failures = 0
+
+    def interrupt(self) -> None:
+        """A partition is new: it shall not wait until the leader has something of the others. A leader of our kind ends
+        a follower's waiting when it hears more on the connection; Apache's does not, and that is no loss."""
+        if self._busy and not self._interrupted:
+            self._interrupted = True
+            self._ask(self._leader, api_versions, 0, api_versions.Request()).addErrback(lambda failure: None)
 
     def go_on(self) -> None:
         """Asks now, unless a request is under way."""
@@ -126,7 +136,7 @@ class _Fetcher:
         request.replica_state = fetch.ReplicaState(
             replica_id=self._broker_id, replica_epoch=self._replicas.broker_epoch
         )
-        self._busy = True
+        self._busy, self._interrupted = True, False
         answer = self._ask(self._leader, fetch, FETCH_VERSION, request)
         answer.addCallbacks(self._answered, self._failed, callbackArgs=(positions,))
         answer.addErrback(self._broken)
@@ -160,11 +170,14 @@ class _Fetcher:
 
     def _settle(self, following: Following, error: Error) -> None:
         if error is Error.NONE:
-            return
-        if error is Error.FENCED_LEADER_EPOCH:
+            following.failures = 0
+        elif error is Error.FENCED_LEADER_EPOCH:
             following.failed = True
         else:
-            following.retry_ms = _monotonic_ms() + self._backoff_ms
+            # A new leader may hear of its part later than its followers: the first pauses are short.
+            pause = min(self._backoff_ms, FIRST_PAUSE_MS << min(following.failures, 10))
+            following.failures += 1
+            following.retry_ms = _monotonic_ms() + pause
 
     def _failed(self, failure: Any) -> None:
         self._busy = False

@@ -53,7 +53,7 @@ class Position(NamedTuple):
 class Following:
     """One partition that is fetched."""
 
-    __slots__ = ("topic", "topic_id", "index", "leader_epoch", "retry_ms", "failed")
+    __slots__ = ("topic", "topic_id", "index", "leader_epoch", "retry_ms", "failures", "failed")
 
     def __init__(self, topic: str, topic_id: bytes, index: int, leader_epoch: int) -> None:
         self.topic = topic
@@ -61,6 +61,7 @@ class Following:
         self.index = index
         self.leader_epoch = leader_epoch
         self.retry_ms = 0  # not before this time
+        self.failures = 0  # in a row
         self.failed = False  # our leader epoch is out of date: only the next LeaderAndIsr helps
 
     @property

@@ -19,13 +19,17 @@ class Leader:
 
     def __init__(self):
         self.asked = []
+        self.interruptions = 0
         self.taken = []
         self.outcome = Error.NONE
         self.offset = 0
 
     def ask(self, leader, message, version, request):
         answer = defer.Deferred()
-        self.asked.append((leader, request, answer))
+        if message is fetch:
+            self.asked.append((leader, request, answer))
+        else:
+            self.interruptions += 1
         return answer
 
     def position_of(self, following):
@@ -76,6 +80,16 @@ def test_only_one_request_is_under_way_to_a_leader(fetchers, leader):
     assert [p.partition for topic in leader.asked[1][1].topics for p in topic.partitions] == [1]
 
 
+def test_a_new_partition_interrupts_a_leader_that_waits_for_records_of_the_others(fetchers, leader):
+    for index in (1, 2):
+        fetchers.follow(1, Following("t", ID, index, 4))
+    assert leader.interruptions == 1
+    leader.reply()
+    assert [p.partition for topic in leader.asked[1][1].topics for p in topic.partitions] == [1, 2]
+    fetchers.follow(1, Following("t", ID, 3, 4))
+    assert leader.interruptions == 2
+
+
 def test_a_partition_is_fetched_from_one_leader_only(fetchers, leader):
     fetchers.follow(2, Following("t", ID, 0, 5))
     assert [who for who, _, _ in leader.asked] == [1, 2]
@@ -92,6 +106,24 @@ def test_a_lost_leader_is_asked_again_soon_and_then_less_often(fetchers, leader,
         assert len(leader.asked) == expected
     request = leader.asked[-1][1]
     assert (request.session_id, request.session_epoch) == (0, 0)
+
+
+def test_a_leader_that_has_not_heard_of_its_part_yet_is_asked_again_soon_and_then_less_often(fetchers, leader, clock):
+    leader.outcome = Error.NOT_LEADER_OR_FOLLOWER
+    pauses = []
+    for expected in range(2, 11):
+        leader.reply(error=6)
+        began = clock.seconds()
+        while len(leader.asked) < expected:
+            clock.advance(0.001)
+        pauses.append(round(clock.seconds() - began, 2))
+    assert pauses == [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0]
+    leader.outcome = Error.NONE
+    leader.reply()
+    leader.outcome = Error.NOT_LEADER_OR_FOLLOWER
+    leader.reply(error=6)
+    clock.advance(0.011)
+    assert len(leader.asked) == 12
 
 
 def test_a_partition_with_an_error_pauses_and_a_fenced_one_waits_for_new_orders(fetchers, leader, clock):

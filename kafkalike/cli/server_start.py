@@ -73,7 +73,7 @@ def _run(config: Any, unknown: list[str]) -> int:
     log = logging.getLogger("kafka.Kafka")
     for name in unknown:
         log.warning("The configuration '%s' was supplied but isn't a known config.", name)
-    broker = Broker(config, reactor)
+    broker = Broker(config, reactor, halt=lambda: os._exit(1))
     status = 0
     ending: list[Any] = []
 

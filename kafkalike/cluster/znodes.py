@@ -413,6 +413,17 @@ class PartitionNode:
         )
 
 
+class LogDirEvent:
+    """A broker tells that it has lost a log directory; the controller deletes the node."""
+
+    PREFIX = f"{LOG_DIR_EVENTS}/log_dir_event_"
+
+    @staticmethod
+    def encode(broker_id: int) -> bytes:
+        """Version 1; event 1 is the loss of a directory, and there is no other."""
+        return _json({"version": 1, "broker": broker_id, "event": 1})
+
+
 class EntityConfig:
     """The dynamic configuration of a topic, broker, client, user or address."""
 

@@ -10,6 +10,7 @@ Two keys wake waiting requests of a partition: `key` when its high watermark, lo
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -30,7 +31,8 @@ from kafkalike.replication.proposals import Proposals
 from kafkalike.replication.purgatory import Purgatory, Waiter
 from kafkalike.replication.upkeep import Upkeep
 from kafkalike.storage.config import LogConfig
-from kafkalike.storage.directory import LogDirectory
+from kafkalike.storage.directory import DirectoryLost, LogDirectory
+from kafkalike.storage.files import DirectoryOffline
 from kafkalike.storage.log import Appended, Log
 
 log = logging.getLogger("kafka.server.ReplicaManager")
@@ -64,6 +66,7 @@ class Replicas:
         self.reachable: Callable[[int], bool] = lambda broker_id: True  # whether that broker's address is known
         self.leaving = False  # before a stop: whoever takes over need not wait for us as a follower
         self.before_cut: Callable[[Log], None] = lambda log: None  # ends every unsent range of a log
+        self.directory_lost: Callable[[LogDirectory], None] = lambda directory: None  # its disk has failed
         # A veto on who gets in sync.
         self.may_join: Callable[[Partition, int], bool] = lambda partition, broker_id: True
         self._lag_ms: int = config["replica.lag.time.max.ms"]
@@ -88,13 +91,23 @@ class Replicas:
     # Starting and stopping
 
     def load(self, cluster_id: str, overrides: Mapping[str, dict[str, str]]) -> Deferred[None]:
-        """Opens and recovers every log, in a thread. Errors are lines for the operator."""
+        """Opens and recovers every log, in a thread. Errors are lines for the operator; directories whose disk fails
+        are gone without, as long as there is another."""
         self.overrides = dict(overrides)
         self.directories = [LogDirectory(path) for path in self._config.log_dirs]
 
         def open_all() -> None:
+            lost: list[DirectoryLost] = []
             for directory in self.directories:
-                directory.open(self._broker_id, cluster_id, self._log_config, now_ms())
+                try:
+                    directory.open(self._broker_id, cluster_id, self._log_config, now_ms())
+                    directory.on_offline = functools.partial(self._directory_failed, directory)
+                except DirectoryLost as problem:
+                    lost.append(problem)
+            if len(lost) == len(self.directories):
+                raise lost[0]
+            for each in lost:
+                log.error("%s", each)
 
         return threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), open_all)
 
@@ -110,8 +123,11 @@ class Replicas:
 
         def close_all() -> None:
             for directory in self.directories:
-                directory.checkpoint(marks[directory.path])
-                directory.close(clean)
+                try:
+                    directory.checkpoint(marks[directory.path])
+                    directory.close(clean)
+                except KafkaError as problem:
+                    log.error("%s is not closed cleanly: %s", directory.path, problem)
 
         return threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), close_all)
 
@@ -145,10 +161,14 @@ class Replicas:
     def _find(self, topic: str, index: int) -> Hosted:
         hosted = self.hosted.get((topic, index))
         if hosted is None:
-            if self.known(topic, index):
-                raise KafkaError(Error.NOT_LEADER_OR_FOLLOWER)
-            raise KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION)
+            raise KafkaError(self._absence(topic, index))
         return hosted
+
+    def _absence(self, topic: str, index: int) -> Error:
+        """Why a partition is not here."""
+        if self._is_lost((topic, index)):
+            return Error.KAFKA_STORAGE_ERROR
+        return Error.NOT_LEADER_OR_FOLLOWER if self.known(topic, index) else Error.UNKNOWN_TOPIC_OR_PARTITION
 
     def leader(self, topic: str, index: int, current_leader_epoch: int = -1) -> Hosted:
         """The partition, led by this broker; else KafkaError 3, 6, 74 or 75."""
@@ -187,7 +207,9 @@ class Replicas:
     def replicated(self, topic: str, index: int, last_offset: int) -> Error | None:
         """For acks=all: None while the record at `last_offset` is not on every in-sync replica, else the outcome."""
         hosted = self.hosted.get((topic, index))
-        return Error.NOT_LEADER_OR_FOLLOWER if hosted is None else hosted.partition.replicated(last_offset)
+        if hosted is None:
+            return Error.KAFKA_STORAGE_ERROR if self._is_lost((topic, index)) else Error.NOT_LEADER_OR_FOLLOWER
+        return hosted.partition.replicated(last_offset)
 
     def append(
         self,
@@ -350,6 +372,8 @@ class Replicas:
         if self._broker_id not in state.replicas:
             return Error.UNKNOWN_TOPIC_OR_PARTITION
         hosted = self.hosted.get((topic, state.partition_index))
+        if self._is_lost((topic, state.partition_index)):
+            return Error.KAFKA_STORAGE_ERROR
         try:
             if hosted is None:
                 if not state.is_new and self._may_be_elsewhere(topic, state.partition_index):
@@ -372,6 +396,10 @@ class Replicas:
             return problem.error
         changed.append(hosted)
         return Error.NONE
+
+    def _is_lost(self, key: tuple[str, int]) -> bool:
+        """Whether the replica lies in a directory that has failed."""
+        return any(directory.offline is not None and key in directory.logs for directory in self.directories)
 
     def _may_be_elsewhere(self, topic: str, index: int) -> bool:
         """Whether a replica that existed may lie in a directory that is offline: it is not made anew, empty."""
@@ -414,7 +442,7 @@ class Replicas:
         config = self.topic_config(topic)
         home = next((d for d in self.directories if key in d.logs), None)
         if home is None:
-            home = min(self.directories, key=lambda d: len(d.logs))
+            home = min((d for d in self.directories if d.offline is None), key=lambda d: len(d.logs))
             opened = home.create(topic, index, topic_id, self._log_config(topic), now_ms())
             log.info("Created log for partition %s-%d in %s", topic, index, home.path)
         else:
@@ -444,19 +472,45 @@ class Replicas:
             self._fetchers.leave(topic, index)
             hosted.partition.leader = NO_LEADER
             self.announce(hosted)
+        if self._is_lost(key):
+            return Error.KAFKA_STORAGE_ERROR
         if delete:
             for directory in self.directories:
                 found = directory.logs.get(key)
                 if found is not None:
                     try:
                         directory.delete(found, now_ms())
-                    except OSError as problem:
+                    except KafkaError as problem:
                         log.error("Replica of %s-%d cannot be deleted: %s", topic, index, problem)
                         return Error.KAFKA_STORAGE_ERROR
                     log.info("Log for partition %s-%d is scheduled for deletion in %s", topic, index, directory.path)
             if not any(topic == name for name, _ in self.hosted):
                 self.overrides.pop(topic, None)
         return Error.NONE
+
+    # Log directories that fail
+
+    def _directory_failed(self, directory: LogDirectory, offline: DirectoryOffline) -> None:
+        """May be called in a thread, or in the middle of what a log does."""
+        self._reactor.callFromThread(self._lose, directory)
+
+    def _lose(self, directory: LogDirectory) -> None:
+        """The partitions in this directory are not served any more; the others are."""
+        lost = [hosted for key, hosted in self.hosted.items() if directory.logs.get(key) is hosted.log]
+        log.warning(
+            "Stopped serving %d replicas in dir %s: %s",
+            len(lost),
+            directory.path,
+            ", ".join(f"{topic}-{index}" for topic, index in sorted(hosted.key for hosted in lost)[:10]),
+        )
+        for hosted in lost:
+            del self.hosted[hosted.key]
+            self._fetchers.leave(*hosted.key)
+            hosted.partition.leader = NO_LEADER
+        for hosted in lost:
+            self.announce(hosted)
+        directory.abandon()
+        self.directory_lost(directory)
 
 
 def _nobody(*_: Any) -> Deferred[Any]:

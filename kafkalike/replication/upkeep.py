@@ -13,7 +13,9 @@ from twisted.internet import task, threads
 from twisted.internet.defer import Deferred
 
 from kafkalike.config import Config
-from kafkalike.replication.hosted import now_ms
+from kafkalike.errors import KafkaError
+from kafkalike.replication.hosted import Hosted, now_ms
+from kafkalike.storage.directory import LogDirectory
 from kafkalike.storage.flush import Flush
 
 if TYPE_CHECKING:
@@ -59,12 +61,30 @@ class Upkeep:
         )
         self._loops.append(loop)
 
-    def _in_thread(self, work: Callable[[], Any]) -> Deferred[Any]:
-        def failed(failure: Any) -> None:
-            log.error("Work on the log directories failed: %s", failure.value)
+    def _in_thread(self, work: Callable[[LogDirectory], Any]) -> Deferred[Any]:
+        """Work on each directory; where it fails the others have theirs all the same."""
 
-        deferred = threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)
+        def on_all() -> None:
+            for directory in self._replicas.directories:
+                try:
+                    work(directory)
+                except KafkaError as problem:
+                    log.error("Work on the log directories failed: %s", problem)
+
+        def failed(failure: Any) -> None:
+            log.error("Work on the log directories failed: %s", failure.getTraceback())
+
+        deferred = threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), on_all)
         return deferred.addErrback(failed)
+
+    def _each(self, work: Callable[[Hosted], Any]) -> Iterator[None]:
+        """Work on each partition, one a step; where it fails the others have theirs all the same."""
+        for hosted in list(self._replicas.hosted.values()):
+            try:
+                work(hosted)
+            except KafkaError as problem:
+                log.error("Work on %s-%d failed: %s", *hosted.key, problem)
+            yield
 
     def high_watermarks(self) -> dict[str, dict[tuple[str, int], int]]:
         """By directory, what a checkpoint says."""
@@ -79,28 +99,25 @@ class Upkeep:
     def checkpoint(self) -> Deferred[Any]:
         """Writes the high watermarks."""
         marks = self.high_watermarks()
-
-        def write() -> None:
-            for directory in self._replicas.directories:
-                directory.checkpoint(marks[directory.path])
-
-        return self._in_thread(write)
+        return self._in_thread(lambda directory: directory.checkpoint(marks[directory.path]))
 
     def _checkpoint_recovery_points(self) -> Deferred[Any]:
-        def write() -> None:
-            for directory in self._replicas.directories:
-                directory.checkpoint_recovery_points()
-                directory.checkpoint_log_starts()
+        def write(directory: LogDirectory) -> None:
+            directory.checkpoint_recovery_points()
+            directory.checkpoint_log_starts()
 
         return self._in_thread(write)
 
     def _flush_old(self) -> None:
         now = now_ms()
-        for hosted in self._replicas.hosted.values():
-            if hosted.log.flush_due(now):
-                flush = hosted.log.begin_flush(now)
-                if flush is not None:
-                    self._flush(flush)
+
+        def begin(hosted: Hosted) -> None:
+            flush = hosted.log.begin_flush(now) if hosted.log.flush_due(now) else None
+            if flush is not None:
+                self._flush(flush)
+
+        for _ in self._each(begin):
+            pass
 
     def _flush(self, flush: Flush) -> None:
         """The fsyncs in a thread, the outcome here."""
@@ -113,12 +130,7 @@ class Upkeep:
         deferred.addErrback(lambda failure: log.error("Flush failed: %s", failure.value))
 
     def _retain(self) -> Deferred[Any]:
-        def steps() -> Iterator[None]:
-            for hosted in list(self._replicas.hosted.values()):
-                hosted.log.retain(now_ms(), hosted.partition.high_watermark)
-                yield
-
-        return task.coiterate(steps())
+        return task.coiterate(self._each(lambda hosted: hosted.log.retain(now_ms(), hosted.partition.high_watermark)))
 
     def _expire_producers(self) -> None:
         for hosted in self._replicas.hosted.values():
@@ -127,10 +139,9 @@ class Upkeep:
     def _housekeep(self) -> Deferred[Any]:
         """Looks at the free space and removes what was deleted a while ago."""
 
-        def work() -> None:
-            for directory in self._replicas.directories:
-                directory.watch_space()
-                directory.purge(now_ms())
+        def work(directory: LogDirectory) -> None:
+            directory.watch_space()
+            directory.purge(now_ms())
 
         return self._in_thread(work)
 

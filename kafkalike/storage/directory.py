@@ -59,6 +59,10 @@ class StorageError(Exception):
     """The directory cannot be used. The text is one line for the operator."""
 
 
+class DirectoryLost(StorageError):
+    """As its disk fails; other directories may do."""
+
+
 class LogDirectory:
     """See the module."""
 
@@ -81,11 +85,21 @@ class LogDirectory:
     def open(
         self, broker_id: int, cluster_id: str, config_for: Callable[[str], LogConfig], now_ms: int
     ) -> "LogDirectory":
-        """Locks the directory, makes sure that it is this broker's, and opens every log in it."""
+        """Locks the directory, makes sure that it is this broker's, and opens every log in it. After DirectoryLost it
+        is offline."""
         try:
             os.makedirs(self.path, exist_ok=True)
         except OSError as error:
-            raise StorageError(f"Failed to create data directory {self.path}: {error.strerror}") from error
+            self.fail(DirectoryOffline(self.path, error))
+            raise DirectoryLost(f"Failed to create data directory {self.path}: {error.strerror}") from error
+        try:
+            self._open(broker_id, cluster_id, config_for, now_ms)
+        except (OSError, DirectoryOffline) as error:
+            self.fail(error if isinstance(error, DirectoryOffline) else DirectoryOffline(self.path, error))
+            raise DirectoryLost(f"Failed to open data directory {self.path}: {error}") from error
+        return self
+
+    def _open(self, broker_id: int, cluster_id: str, config_for: Callable[[str], LogConfig], now_ms: int) -> None:
         self._acquire()
         try:
             self._identify(broker_id, cluster_id)
@@ -102,7 +116,6 @@ class LogDirectory:
             self._release()
             raise
         self._loaded = True
-        return self
 
     def _acquire(self) -> None:
         path = os.path.join(os.path.realpath(self.path), LOCK)
@@ -318,7 +331,10 @@ class LogDirectory:
         """Whether appends are taken: not while less than the reserve is free. To be called now and then."""
         if self.offline is not None:
             return False
-        state = os.statvfs(self.path)
+        try:
+            state = os.statvfs(self.path)
+        except OSError as error:
+            raise self.failure(error) from error
         full = state.f_bavail * state.f_frsize < reserve_bytes
         if full != self.full:
             log.log(

@@ -1,15 +1,19 @@
 """Partitions of one broker: LeaderAndIsr makes them, appends move the high watermark, StopReplica takes them away."""
 
+import errno
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from twisted.internet import defer, reactor
+from twisted.internet import defer, reactor, task
 
 from kafkalike.config import broker_config
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
 from kafkalike.protocol.messages import leader_and_isr, stop_replica
 from kafkalike.replication.replicas import Replicas
+from kafkalike.storage.directory import StorageError
+from kafkalike.storage.files import DirectoryOffline
 from tests import reactor as shared
 
 ID = bytes(range(16))
@@ -178,3 +182,69 @@ def test_min_insync_replicas_of_the_topic_count(opened):
     with pytest.raises(KafkaError) as refusal:
         replicas.append_as_leader("t", 0, records(), -1)
     assert refusal.value.error == Error.NOT_ENOUGH_REPLICAS
+
+
+def two_directories(opened, tmp_path):
+    """Partitions 0 and 1, led, each in a directory of its own; those lost are noted."""
+    replicas = opened(**{"log.dirs": f"{tmp_path / 'a'},{tmp_path / 'b'}"})
+    for index in (0, 1):
+        shared.run(replicas.orders.leader_and_isr, lead(index=index))
+    assert [1, 1] == [len(directory.logs) for directory in replicas.directories]
+    lost = []
+    replicas.directory_lost = lost.append
+    return replicas, lost
+
+
+def code_of(call, *arguments):
+    with pytest.raises(KafkaError) as refusal:
+        call(*arguments)
+    return refusal.value.error
+
+
+def test_E14_a_failed_directory_takes_its_partitions_with_it_and_no_others(opened, tmp_path):
+    """Who waits is told; neither an order to lead nor one to delete finds the replica, and it is not made anew."""
+    replicas, lost = two_directories(opened, tmp_path)
+    told = []
+    replicas.on_leadership("t", lambda *change: told.append(change))
+    failed = replicas.directories[0]
+    (index,) = (index for _, index in failed.logs)
+    waiter = Waiter()
+    shared.run(replicas.wait, waiter, [("t", index)], 60_000)
+
+    async def fail():
+        failed.fail(DirectoryOffline(failed.path, OSError(errno.EIO, "no more")))
+        # At once, whatever the reactor has still to do.
+        assert Error.KAFKA_STORAGE_ERROR == code_of(replicas.append_as_leader, "t", index, records(), 1)
+        assert errors(await replicas.orders.leader_and_isr(lead(index=index, epoch=1))) == [Error.KAFKA_STORAGE_ERROR]
+        await task.deferLater(reactor, 0.01, lambda: None)
+
+    shared.run(fail)
+    assert (lost, told, waiter.woken) == ([failed], [(index, 0, False)], 1)
+    assert [("t", 1 - index)] == list(replicas.hosted)
+    assert Error.KAFKA_STORAGE_ERROR == replicas.replicated("t", index, 0)
+    assert Error.KAFKA_STORAGE_ERROR == code_of(replicas.read, "t", index, asked(0), 1000, 0, True)
+    assert errors(shared.run(replicas.orders.leader_and_isr, lead(index=index, epoch=2))) == [56]
+    assert [56] == [p.error_code for p in shared.run(replicas.orders.stop_replica, stop(index=index)).partition_errors]
+    replicas.append_as_leader("t", 1 - index, records(), 1)
+    # What is new goes where there still is something.
+    assert errors(shared.run(replicas.orders.leader_and_isr, lead(index=2))) == [0]
+    assert ("t", 2) in replicas.directories[1].logs
+
+
+def test_E14_a_directory_that_fails_at_the_start_is_gone_without(opened, tmp_path):
+    replicas, _ = two_directories(opened, tmp_path)
+    gone = replicas.directories[0]
+    (index,) = (index for _, index in gone.logs)
+    shared.run(replicas.stop)
+    Path(gone.path).rename(tmp_path / "elsewhere")
+    Path(gone.path).write_text("no directory")
+    again = opened(**{"log.dirs": f"{tmp_path / 'a'},{tmp_path / 'b'}"})
+    state = lead(index=index, epoch=1)
+    state.topic_states[0].partition_states[0].is_new = False
+    assert errors(shared.run(again.orders.leader_and_isr, state)) == [Error.KAFKA_STORAGE_ERROR]
+    assert errors(shared.run(again.orders.leader_and_isr, lead(index=1 - index, epoch=1))) == [0]
+    (tmp_path / "b").rename(tmp_path / "elsewhere too")
+    (tmp_path / "b").write_text("no directory")
+    shared.run(again.stop)
+    with pytest.raises(StorageError, match="Failed to create data directory"):
+        opened(**{"log.dirs": f"{tmp_path / 'a'},{tmp_path / 'b'}"})

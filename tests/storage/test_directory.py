@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from kafkalike.errors import Error, KafkaError
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import (
+    DirectoryLost,
     LogDirectory,
     StorageError,
     decode_checkpoint,
@@ -325,6 +326,33 @@ def test_a_failing_disk_takes_every_log_in_the_directory_offline(tmp_path: Path)
     directory.close()
     assert [] == disk.calls
     assert not (tmp_path / "d" / ".kafka_cleanshutdown").exists()
+
+
+def test_a_directory_that_has_vanished_is_noticed(tmp_path: Path) -> None:
+    """Its open files go on working, which means nothing."""
+    directory = filled(tmp_path / "d")
+    told: list[DirectoryOffline] = []
+    directory.on_offline = told.append
+    (tmp_path / "d").rename(tmp_path / "elsewhere")
+    with pytest.raises(DirectoryOffline):
+        directory.watch_space()
+    assert [directory.offline] == told
+    assert not directory.watch_space()
+    directory.close()
+
+
+def test_a_disk_that_fails_at_the_start_is_told_apart_from_a_directory_that_is_not_ours(tmp_path: Path) -> None:
+    filled(tmp_path / "d").close()
+    for operation in ("open", "pread"):
+        disk = FailingDisk()
+        disk.fail(operation)
+        with pytest.raises(DirectoryLost, match="Failed to open data directory .*Input/output error"):
+            opened(tmp_path / "d", disk=disk)
+    with pytest.raises(DirectoryLost, match="Failed to create data directory"):
+        opened(tmp_path / "d" / "meta.properties" / "e")
+    with pytest.raises(StorageError, match="cluster.id") as raised:
+        opened(tmp_path / "d", cluster_id="other")
+    assert DirectoryLost is not type(raised.value)
 
 
 def test_appends_are_refused_below_the_reserve(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

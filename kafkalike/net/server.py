@@ -7,6 +7,7 @@ byte strings and file ranges (empty: nothing is sent).
 Only consecutive Produce requests of a connection overlap: they are answered in order, at most MAX_OVERLAP at a time.
 Every other request starts when all before it are answered, and none starts while output is stuck: a client that
 does not read cannot make us hold its answers. Frames that may not start yet wait; when many wait, reading pauses.
+A call that only waits for something to happen may leave a `hurry` with its connection, called when a frame waits.
 
 Output goes straight to the socket; what it does not take waits in the connection's queue, and Twisted tells us, as a
 pull producer, when there is room. Whatever one turn of the reactor produces for a connection leaves in one write.
@@ -62,6 +63,7 @@ class Connection(protocol.Protocol):
         self.local = ""
         self.idle_ticks = 0
         self.repeats: Any = None  # for the broker: what it learnt from the requests of this connection
+        self.hurry: Callable[[], None] | None = None  # answers the call that is open
         self._frames = Frames(server.max_frame)
         self._waiting: deque[Any] = deque()  # frames that may not start yet
         self._open: deque[Call] = deque()  # calls that have started and are not yet in the output
@@ -123,7 +125,11 @@ class Connection(protocol.Protocol):
                 frame = waiting[0]
                 produce = frame[:2] == PRODUCE
                 if open_calls and not (produce and self._open_is_produce and len(open_calls) < MAX_OVERLAP):
-                    break
+                    if self.hurry is None:
+                        break
+                    hurry, self.hurry = self.hurry, None
+                    hurry()
+                    continue
                 waiting.popleft()
                 call = self.begin(self, frame)
                 self._open_is_produce = produce

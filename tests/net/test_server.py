@@ -47,6 +47,7 @@ class Calls:
             body = bytes(frame[2:])
 
             def run(self):
+                self.connection = connection
                 with calls.changed:
                     calls.started.append(self)
                     calls.changed.notify_all()
@@ -137,6 +138,24 @@ def test_any_other_request_waits_for_all_before_it(calls, connect):
     calls.wait_for(3)
     calls.started[2].reply(b"3")
     assert read(client, 3) == b"123"
+
+
+def test_a_call_that_only_waits_is_hurried_by_what_comes_behind_it(calls, connect):
+    client = connect()
+    client.sendall(frame(OTHER))
+    (first,) = calls.wait_for(1)
+    hurried = []
+
+    def hurry():
+        hurried.append(1)
+        first.answer = [b"1"]
+        first.connection.answered()
+
+    shared.run(setattr, first.connection, "hurry", hurry)
+    client.sendall(frame(OTHER) + frame(OTHER))
+    calls.wait_for(2)[1].reply(b"2")
+    calls.wait_for(3)[2].reply(b"3")
+    assert (read(client, 3), hurried) == (b"123", [1])
 
 
 def test_an_empty_answer_sends_nothing_and_frees_the_way(calls, connect):

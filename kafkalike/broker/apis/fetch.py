@@ -2,7 +2,8 @@
 
 Answered by the leader of each partition, or later, when there are `min_bytes` of records, an error, or `max_wait_ms` is
 over. Reads go up to the high watermark, or to the last stable offset for read_committed. Records leave as ranges of
-segment files. The first partition with records gives at least one whole batch, whatever the limits say.
+segment files. The first partition with records gives at least one whole batch, whatever the limits say. A follower that
+sends something else while it waits is answered at once: it wants to ask for more partitions.
 v0-v3 want the old message formats (error 35 until they are converted); v4 isolation level; v5 log start offset; v7
 sessions; v9 leader epochs (74, 75); v11 rack; v12 flexible, diverging epoch; v13 topic ids (100); v15 replica state;
 v16 where the leader is now; v17 replica directories.
@@ -39,6 +40,8 @@ def fetch(broker: Any, call: Any) -> Any:
         attempt.expire()
     else:
         broker.replicas.wait(attempt, attempt.keys, request.max_wait_ms)
+        if attempt.is_followers:
+            call.connection.hurry = attempt.hurry
     return LATER
 
 
@@ -57,6 +60,16 @@ class _Attempt:
         self._replica = request.replica_state.replica_id if by_state else request.replica_id
         self._replica_epoch = request.replica_state.replica_epoch if by_state else -1
         self.keys: list[tuple[Any, ...]] = []
+
+    @property
+    def is_followers(self) -> bool:
+        """Whether it is a replica that asks."""
+        return self._replica >= 0  # type: ignore[no-any-return]
+
+    def hurry(self) -> None:
+        """Answers with what there is."""
+        self._broker.replicas.purgatory.forget(self)
+        self.expire()
 
     def try_finish(self) -> bool:
         enough = self._read()
@@ -137,6 +150,7 @@ class _Attempt:
         return urgent or total >= max(request.min_bytes, 0) or not keys
 
     def _respond(self) -> None:
+        self._call.connection.hurry = None
         topics: list[Any] = []
         last = None
         for fetched, data in self._fetching.answer(self._results):

@@ -56,9 +56,10 @@ class Cluster:
         session_ms: int = 4000,
         lag_ms: int = 4000,
         data: Mapping[int, Path] | None = None,
+        second: Mapping[int, Path] | None = None,
         **overrides: object,
     ) -> None:
-        """`data` are data directories of brokers that do not lie in `home`."""
+        """`data` are data directories of brokers that do not lie in `home`; `second`, those that some have besides."""
         self.home = home
         self.kind = broker.kind
         self.session_ms = session_ms
@@ -78,6 +79,7 @@ class Cluster:
             "group_initial_rebalance_delay_ms": 0,
             "group_min_session_timeout_ms": 1000,
         } | overrides
+        self.second = dict(second or {})
         self.brokers: dict[int, Broker] = {}
         for number in BROKERS:
             host = network.add(f"broker{number}") if network else "127.0.0.1"
@@ -85,6 +87,8 @@ class Cluster:
             if data and number in data:
                 made.data = data[number]
                 made.overrides["log.dirs"] = made.data
+            if second and number in second:
+                made.overrides["log.dirs"] = f"{made.data},{second[number]}"
             if network:
                 made.around = network.around(f"broker{number}")
             self.brokers[number] = made
@@ -290,7 +294,9 @@ class Cluster:
     # Files
 
     def directory(self, number: int, topic: str, partition: int) -> Path:
-        return self.brokers[number].data / f"{topic}-{partition}"
+        first, second = self.brokers[number].data, self.second.get(number)
+        name = f"{topic}-{partition}"
+        return second / name if second is not None and (second / name).exists() else first / name
 
     def replica(self, number: int, topic: str, partition: int) -> Replica:
         """What lies on a broker's disk."""

@@ -91,8 +91,11 @@ def take_over(context: Context, new_id: NewId) -> Steps[None]:
     batch = Batch(context)
     batch.update_metadata(context.live_or_shutting_down, [])
     yield batch.send()
-    yield from _start_replicas(context)
-    yield from _start_partitions(context)
+    # One letter to each broker for all of it: no client shall hear in between that a partition has no leader, for
+    # librdkafka does not ask again for a second.
+    batch = Batch(context)
+    yield from _start_replicas(context, batch)
+    yield from _start_partitions(context, batch)
     yield from reassignment.node_changed(context)
     yield from reassignment.resume(context)
     yield from resume_deletions(context)
@@ -159,7 +162,7 @@ def _read_deletions(context: Context) -> Steps[None]:
             context.deletion_ineligible.add(topic)
 
 
-def _start_replicas(context: Context) -> Steps[None]:
+def _start_replicas(context: Context, batch: Batch) -> Steps[None]:
     online, offline = [], []
     for topic, p in context.all_partitions():
         for broker_id in context.replicas_of((topic, p)):
@@ -171,11 +174,11 @@ def _start_replicas(context: Context) -> Steps[None]:
                 # Not only of topics that are being deleted: from here it may become offline or online.
                 context.replica_states[replica] = R.DELETION_INELIGIBLE
                 offline.append(replica)
-    yield from moved(context, online, R.ONLINE)
-    yield from moved(context, offline, R.OFFLINE)
+    yield from move_replicas(context, batch, online, R.ONLINE)
+    yield from move_replicas(context, batch, offline, R.OFFLINE)
 
 
-def _start_partitions(context: Context) -> Steps[None]:
+def _start_partitions(context: Context, batch: Batch) -> Steps[None]:
     for partition in context.all_partitions():
         leadership = context.leaderships.get(partition)
         if leadership is None:
@@ -184,17 +187,24 @@ def _start_partitions(context: Context) -> Steps[None]:
             context.partition_states[partition] = P.ONLINE
         else:
             context.partition_states[partition] = P.OFFLINE
-    yield from elect_where_needed(context)
+    yield from _elect(context, batch, _leaderless(context))
 
 
 def elect_where_needed(context: Context) -> Steps[None]:
     """Tries to find a leader for every new or offline partition of a topic that stays."""
-    wanting = [p for p in context.partitions_in(P.NEW, P.OFFLINE) if not context.is_being_deleted(p[0])]
+    wanting = _leaderless(context)
     if wanting:
-        batch = Batch(context)
-        yield from bring_online(context, batch, wanting)
-        yield batch.send()
-        yield from compare(context, wanting)
+        yield from _elect(context, Batch(context), wanting)
+
+
+def _leaderless(context: Context) -> list[Partition]:
+    return [p for p in context.partitions_in(P.NEW, P.OFFLINE) if not context.is_being_deleted(p[0])]
+
+
+def _elect(context: Context, batch: Batch, partitions: list[Partition]) -> Steps[None]:
+    yield from bring_online(context, batch, partitions)
+    yield batch.send()
+    yield from compare(context, partitions)
 
 
 # Brokers.

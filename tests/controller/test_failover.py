@@ -34,7 +34,7 @@ def test_the_order_of_a_take_over() -> None:
         Children, Read, Probe,  # brokers
         Children, Listen, Read, Listen, Read,  # topics, their nodes, brokers' nodes, states
         Connect, Children, Send,  # channels, deletions, and everybody hears who is alive
-        Send, Write, Send,  # replicas; then partitions
+        Write, Send,  # replicas and partitions
         Read, Read,  # what old tools have written
     ] == kinds  # fmt: skip
     nodes = {"/admin/reassign_partitions", "/admin/preferred_replica_election", "/brokers/topics/t", "/brokers/ids/1"}
@@ -79,6 +79,12 @@ def test_a_partition_of_the_dead_controller_takes_two_steps() -> None:
         "gold-e", 0
     ).items()
     assert {"leader": 12, "leader_epoch": 1, "isr": [12]}.items() <= world.state("gold-e", 1).items()
+    # Of the first step nobody hears: a client that is told of no leader may not ask again for a second.
+    assert [
+        "UM>12",
+        "LAI>12 gold-e-0:12[12]@2 gold-e-1:12[12]@1",
+        "UM>12 gold-e-0:12[12]@2 gold-e-1:12[12]@1 gold-cc-0:-1[11]@1",
+    ] == world.letters()
     assert {"leader": -1, "leader_epoch": 1, "isr": [11]}.items() <= world.state("gold-cc", 0).items()
     assert PartitionState.OFFLINE is context.partition_states["gold-cc", 0]
     world.broker(11)

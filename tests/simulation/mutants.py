@@ -469,11 +469,12 @@ def b10_watch_after_the_read() -> list[Patch]:
 def b11_what_the_znodes_say_of_leaders() -> list[Patch]:
     """A new controller takes every partition for led by whom the znode names, dead or not."""
 
-    def mutated(context: Any) -> Any:
+    def mutated(context: Any, batch: Any) -> Any:
         for partition in context.all_partitions():
             known = context.leaderships.get(partition)
             state = failover.P.NEW if known is None else failover.P.ONLINE
             context.partition_states[partition] = state
+        yield batch.send()
         yield from failover.elect_where_needed(context)
 
     return [(failover, "_start_partitions", mutated)]

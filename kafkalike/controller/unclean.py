@@ -1,11 +1,12 @@
 """Brokers that were not stopped cleanly: what they had may have lost its end, so they are not trusted to lead.
 
-The registration of such a broker says so (`BrokerNode.unclean`). `take_out` strikes it from every ISR that has another
-live member, for partitions whose state is older than that registration: a younger state was written about its new
-life. Where no other member is live it stays, marked in the state as suspect, and then the mark in the registration
-goes. A suspect is not elected like that: `compare` asks it, the rest of the ISR and the former members (kept in the
-state) how far their logs reach, as (leader epoch, log end offset), and the longest leads. It waits until all have
-answered, or for unclean.recovery.timeout.ms. (KIP-966, with ZooKeeper.)
+The registration of such a broker says so (`BrokerNode.unclean`). When a controller first sees it, `take_out` strikes
+the broker from every ISR that has another live member: whoever is in an ISR then is there for an earlier life, even
+where the state is younger than the registration, for it may have been written before anybody looked at that. Where no
+other member is live it stays, marked in the state as suspect, and then the mark in the registration goes. A suspect is
+not elected like that: `compare` asks it, the rest of the ISR and the former members (kept in the state) how far their
+logs reach, as (leader epoch, log end offset), and the longest leads. It waits until all have answered, or for
+unclean.recovery.timeout.ms. (KIP-966, with ZooKeeper.)
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def _strike(
         return None
     if state.controller_epoch > context.epoch:
         raise Superseded(f"{PartitionNode.path(*partition)} was written in controller epoch {state.controller_epoch}")
-    new = {r for r in state.isr if r in unclean and found.mzxid < unclean[r].epoch} - set(state.suspects)
+    new = {r for r in state.isr if r in unclean} - set(state.suspects)
     if not new:
         return None
     suspects = new | set(state.suspects)

@@ -345,10 +345,13 @@ class Replicas:
         hosted = self.hosted.get((partition.topic, partition.index))
         if hosted is None or hosted.partition is not partition:
             return
-        partition.advance(hosted.log.log_end_offset, now_ms(), self._lag_ms, self.reachable)
+        now = now_ms()
+        partition.advance(hosted.log.log_end_offset, now, self._lag_ms, self.reachable)
         self.purgatory.wake(hosted.key)
-        for broker_id in partition.followers:
-            if partition.joiner(broker_id) and self.may_join(partition, broker_id):
+        for broker_id, follower in partition.followers.items():
+            # Who has just left for being behind would join at once again: the high watermark may have stood still.
+            behind = now - follower.caught_up_ms > self._lag_ms
+            if not behind and partition.joiner(broker_id) and self.may_join(partition, broker_id):
                 self.propose(hosted, (*partition.isr, broker_id))
                 break
 

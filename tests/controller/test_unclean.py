@@ -55,13 +55,22 @@ def test_A4_who_crashed_leaves_the_isr_while_another_member_is_live() -> None:
     has(world, leader=1, isr=[1, 3])
     assert not marked(world, 2)
     assert not context.brokers[2].node.unclean or not marked(world, 2)
-    # A leader too; and the state is younger than the registration now, so it is not struck again.
+    # A leader too; and it is not struck again once it is back in the ISR, for its mark is gone.
     crashed(world, 1)
     world.perform(failover.brokers_changed(context))
     has(world, leader=3, isr=[3])
     world.put(PartitionNode.path("t", 0), PartitionNode(3, 9, (3, 1), 1).encode())
     context = world.controller(3, epoch=2)
     has(world, leader=3, leader_epoch=9, isr=[3, 1])
+
+
+def test_A4_a_state_that_was_written_before_anybody_looked_at_the_registration_vouches_for_nobody() -> None:
+    """Simulation, seed 962: 2 is back with an empty disk before the controller has noticed that it was gone."""
+    world, context = world_of(1, 2, 3)
+    crashed(world, 2)
+    world.put(PartitionNode.path("t", 0), PartitionNode(2, 5, (2,), 1, former=(3,)).encode())
+    world.perform(failover.brokers_changed(context))
+    has(world, leader=-1, isr=[2], suspect_isr=[2])
 
 
 def test_A4_the_last_replica_standing_is_compared_with_former_members_and_the_longest_log_leads() -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from twisted.internet import defer, reactor, task
 
+from kafkalike.protocol.messages import alter_partition
 from kafkalike.replication.upkeep import Upkeep
 from tests import reactor as shared
-from tests.replication.test_replicas import lead, opened, records  # noqa: F401  (opened is a fixture)
+from tests.replication.test_replicas import ID, lead, opened, records  # noqa: F401  (opened is a fixture)
 
 
 def led(opened, **settings):  # noqa: F811
@@ -60,6 +61,25 @@ def test_a_follower_that_is_behind_for_too_long_is_proposed_to_leave(opened):  #
     replicas.partition("t", 0).followers[1].caught_up_ms -= 5000
     shared.run(replicas.upkeep._shrink)
     assert [m.broker_id for m in asked[0].topics[0].partitions[0].new_isr_with_epochs] == [0]
+
+
+def test_who_left_the_isr_for_being_behind_does_not_join_again_before_it_has_fetched(opened):  # noqa: F811
+    replicas = opened(**{"replica.lag.time.max.ms": "1000", "min.insync.replicas": "2"})
+    asked, answer = [], defer.Deferred()
+    replicas._proposals._ask = lambda request: asked.append(request) or answer
+    shared.run(replicas.orders.leader_and_isr, lead(isr=(0, 1)))
+    follower = replicas.partition("t", 0).followers[1]
+    follower.log_end_offset = 0
+    replicas.append_as_leader("t", 0, records(), 1)
+    follower.caught_up_ms -= 5000
+    shared.run(replicas.upkeep._shrink)
+    changed = alter_partition.ResponsePartitionData(
+        partition_index=0, leader_id=0, leader_epoch=0, isr=[0], partition_epoch=9
+    )
+    topic = alter_partition.ResponseTopicData(topic_id=ID, partitions=[changed])
+    answer.callback(alter_partition.Response(topics=[topic]))
+    assert (0,) == replicas.partition("t", 0).isr
+    assert len(asked) == 1
 
 
 def test_the_loops_end_with_the_broker(opened):  # noqa: F811

@@ -58,6 +58,7 @@ PURE = [
     "kafkalike.cluster.consumers",
     "kafkalike.replication.partition",
     "kafkalike.replication.purgatory",
+    "kafkalike.replication.refusals",
     "kafkalike.replication.follower",
     "kafkalike.controller.context",
     "kafkalike.controller.transitions",

@@ -29,6 +29,7 @@ from kafkalike.replication.orders import Orders
 from kafkalike.replication.partition import NO_LEADER, Partition
 from kafkalike.replication.proposals import Proposals
 from kafkalike.replication.purgatory import Purgatory, Waiter
+from kafkalike.replication.refusals import Refusals
 from kafkalike.replication.upkeep import Upkeep
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import DirectoryLost, LogDirectory
@@ -61,6 +62,7 @@ class Replicas:
         self.directories: list[LogDirectory] = []
         self.hosted: dict[tuple[str, int], Hosted] = {}
         self.purgatory = Purgatory()
+        self._refusals = Refusals()
         self._broker_epoch = -1
         self.known: Callable[[str, int], bool] = lambda topic, index: False  # whether the cluster has this partition
         self.reachable: Callable[[int], bool] = lambda broker_id: True  # whether that broker's address is known
@@ -189,14 +191,20 @@ class Replicas:
 
     def append_as_leader(self, topic: str, index: int, records: memoryview, acks: int) -> Appended:
         """Appends what a client sent. Waiting for other replicas is up to the caller (`replicated`)."""
-        hosted = self.hosted.get((topic, index)) or self._find(topic, index)
-        partition = hosted.partition
-        if partition.leader != partition.broker_id:
-            raise KafkaError(Error.NOT_LEADER_OR_FOLLOWER)
-        if acks == -1:
-            partition.check_replicas()
-        now = now_ms()
-        appended = hosted.log.append(records, partition.leader_epoch, now)
+        try:
+            hosted = self.hosted.get((topic, index)) or self._find(topic, index)
+            partition = hosted.partition
+            if partition.leader != partition.broker_id:
+                raise KafkaError(Error.NOT_LEADER_OR_FOLLOWER)
+            if acks == -1:
+                partition.check_replicas()
+            now = now_ms()
+            if self._refusals.entries:
+                self._refusals.check(topic, index, records, hosted.log.producers, now)
+            appended = hosted.log.append(records, partition.leader_epoch, now)
+        except KafkaError as problem:
+            self._refusals.note(topic, index, records, problem.error, now_ms())
+            raise
         if partition.followers:
             self.purgatory.wake(hosted.appended_key)
         # With followers in sync this changes nothing: their next fetches do.

@@ -32,7 +32,7 @@ from kafkalike.storage.epochs import Epochs
 from kafkalike.storage.files import DISK, PASSING, DirectoryOffline, Files
 from kafkalike.storage.flush import Flush
 from kafkalike.storage.identity import decode_topic_id, encode_topic_id
-from kafkalike.storage.producers import MAX_SEQUENCE, Producers
+from kafkalike.storage.producers import MAX_SEQUENCE, WINDOW, Producers, Sent, back
 from kafkalike.storage.recovery import EPOCHS_FILE, Loaded
 from kafkalike.storage.segment import (
     CONTINUED,
@@ -405,10 +405,34 @@ class Log:
         client = origin == CLIENT
         if client and sequence < 0:
             raise KafkaError(Error.INVALID_RECORD, f"Producer {producer_id} sent a batch with sequence {sequence}.")
-        sent = self.producers.check(producer_id, epoch, sequence, delta, bool(attributes & TRANSACTIONAL), client)
+        try:
+            sent = self.producers.check(producer_id, epoch, sequence, delta, bool(attributes & TRANSACTIONAL), client)
+        except KafkaError as problem:
+            if problem.error is not Error.OUT_OF_ORDER_SEQUENCE_NUMBER or not self._recall(producer_id, epoch, sequence):
+                raise
+            sent = self.producers.check(producer_id, epoch, sequence, delta, bool(attributes & TRANSACTIONAL), client)
         if sent is None:
             return None
         return Appended(sent.base_offset, sent.last_offset, sent.timestamp, self.log_start_offset, True)
+
+    def _recall(self, producer_id: int, epoch: int, sequence: int) -> bool:
+        """A snapshot holds the last batch of each producer, and a repeat may be of one before it: looks for those at
+        the end of the log. Whether more is known now (reliability F3)."""
+        entry = self.producers.entries.get(producer_id)
+        if entry is None or entry.epoch != epoch or entry.recalled or not 0 < len(entry.batches) < WINDOW:
+            return False
+        if back(entry.next_sequence, sequence) > MAX_SEQUENCE // 2:
+            return False  # it lies ahead
+        entry.recalled = True
+        try:
+            with self._disk():
+                found = self._segments.of_producer(producer_id, epoch, entry.batches[0].base_offset)
+        except KafkaError:
+            return False
+        return entry.recall(
+            Sent((b.header[11] + b.header[6]) & MAX_SEQUENCE, b.last_offset, b.header[6], b.max_timestamp)
+            for b in found
+        )
 
     def _begun(self, segment: Segment, timestamp: int, now_ms: int) -> None:
         """The first batch of a segment: its time decides when the segment is old enough to roll."""

@@ -12,6 +12,7 @@ are in the file (KAFKA-6683), so that a replay of the log ends in the same state
 """
 
 import struct
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from crc32c import crc32c
@@ -57,7 +58,7 @@ def back(sequence: int, count: int) -> int:
 class Producer:
     """The state of one producer id."""
 
-    __slots__ = ("epoch", "next_sequence", "coordinator_epoch", "timestamp", "txn_first_offset", "batches")
+    __slots__ = ("epoch", "next_sequence", "coordinator_epoch", "timestamp", "txn_first_offset", "batches", "recalled")
 
     def __init__(self, epoch: int = -1) -> None:
         self.epoch = epoch
@@ -66,6 +67,7 @@ class Producer:
         self.timestamp = -1
         self.txn_first_offset = -1
         self.batches: list[Sent] = []
+        self.recalled = False  # whether the log was looked through for more batches
 
     def add(self, last_sequence: int, last_offset: int, delta: int, timestamp: int) -> None:
         """A batch of the current epoch is in the log."""
@@ -76,6 +78,14 @@ class Producer:
         self.next_sequence = (last_sequence + 1) & MAX_SEQUENCE
         self.timestamp = timestamp
 
+    def recall(self, earlier: Iterable[Sent]) -> bool:
+        """Batches of the current epoch before those that are known, in order: as many as there is room for are known
+        again. Whether there were any."""
+        room = WINDOW - len(self.batches)
+        known = list(earlier)[-room:]
+        self.batches[:0] = known
+        return bool(known)
+
     def begin(self, epoch: int) -> None:
         """A new epoch: its sequences begin at 0."""
         if epoch != self.epoch:
@@ -84,7 +94,7 @@ class Producer:
             self.batches.clear()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Producer) and all(getattr(self, f) == getattr(other, f) for f in self.__slots__)
+        return isinstance(other, Producer) and all(getattr(self, f) == getattr(other, f) for f in self.__slots__[:-1])
 
     def __repr__(self) -> str:
         return "Producer(" + ", ".join(f"{f}={getattr(self, f)}" for f in self.__slots__) + ")"

@@ -303,6 +303,13 @@ class Segment:
         entry = self.offsets.floor(0, offset - self.base_offset)
         return entry[1] if entry else 0
 
+    def boundary(self, position: int) -> int:
+        """Where a batch begins, at or before a position."""
+        entry = self.offsets.floor(1, position)
+        if entry is None or self._fits(entry[0] + self.base_offset, entry[1], self.max_offset) is None:
+            return 0
+        return entry[1]
+
     def _fits(self, entry_offset: int, position: int, offset: int) -> Found | None:
         """The batch an index entry points to, if it really is one. Ours end with the entry's offset; Java indexes
         sets of batches by the last one's, so there the checksum has to speak for the place."""

@@ -9,6 +9,7 @@ from kafkalike.protocol.batch import records
 from kafkalike.storage.segment import Damaged, FileRange, Found, Segment
 from kafkalike.storage.validation import APPEND_TIME
 
+SEARCHED: Final = 32 << 20  # how much of the end is looked through for a producer's batches
 OPEN: Final = 8  # inactive segments of one log whose files stay open for readers
 
 # Whether the oldest segment goes; it is told where the next one begins.
@@ -100,6 +101,24 @@ class Segments:
         position = segment.locate(offset)
         found = segment.batch_at(position) if position is not None else None
         return min(offset, found.base_offset) if found else offset
+
+    def of_producer(self, producer_id: int, epoch: int, before: int) -> list[Found]:
+        """The batches with this producer id and epoch below an offset, as far as they lie near the end, in order."""
+        found: list[Found] = []
+        room = SEARCHED
+        for place in range(self.holding(before), -1, -1):
+            segment = self.all[place]
+            self._open(segment)
+            start = segment.boundary(max(0, segment.size - room))
+            found[:0] = [
+                batch
+                for batch in segment.batches(start)
+                if batch.header[9:11] == (producer_id, epoch) and batch.base_offset < before and batch.header[11] >= 0
+            ]
+            room -= segment.size - start
+            if room <= 0:
+                break
+        return found
 
     def _open(self, segment: Segment) -> int:
         """The descriptor of a segment; of the inactive ones only some stay open."""

@@ -248,3 +248,28 @@ def test_E14_a_directory_that_fails_at_the_start_is_gone_without(opened, tmp_pat
     shared.run(again.stop)
     with pytest.raises(StorageError, match="Failed to create data directory"):
         opened(**{"log.dirs": f"{tmp_path / 'a'},{tmp_path / 'b'}"})
+
+
+def test_F3_what_was_sent_behind_a_refused_batch_is_never_out_of_order(opened):
+    """A broker that begins to lead between two batches of a producer, or gets space again, or replicas."""
+    replicas = opened(**{"min.insync.replicas": "2"})
+    replicas.known = lambda topic, index: True
+
+    def sent(sequence):
+        values = [(None, b"value", 1000, ())]
+        return memoryview(batch.build(values, producer_id=7, producer_epoch=0, base_sequence=sequence))
+
+    assert Error.NOT_LEADER_OR_FOLLOWER == code_of(replicas.append_as_leader, "t", 0, sent(0), -1)
+    shared.run(replicas.orders.leader_and_isr, lead(isr=(0, 1)))
+    assert Error.NOT_LEADER_OR_FOLLOWER == code_of(replicas.append_as_leader, "t", 0, sent(1), -1)
+    assert [0, 1] == [replicas.append_as_leader("t", 0, sent(sequence), -1).base_offset for sequence in (0, 1)]
+    replicas.partition("t", 0).isr = (0,)
+    assert Error.NOT_ENOUGH_REPLICAS == code_of(replicas.append_as_leader, "t", 0, sent(2), -1)
+    replicas.partition("t", 0).isr = (0, 1)
+    assert Error.NOT_ENOUGH_REPLICAS == code_of(replicas.append_as_leader, "t", 0, sent(3), -1)
+    replicas.log("t", 0).full = True
+    assert Error.KAFKA_STORAGE_ERROR == code_of(replicas.append_as_leader, "t", 0, sent(2), -1)
+    replicas.log("t", 0).full = False
+    assert [2, 3] == [replicas.append_as_leader("t", 0, sent(sequence), -1).base_offset for sequence in (2, 3)]
+    # A gap that is nobody's fault here is one.
+    assert Error.OUT_OF_ORDER_SEQUENCE_NUMBER == code_of(replicas.append_as_leader, "t", 0, sent(9), -1)

@@ -16,7 +16,7 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.files import DirectoryOffline
-from kafkalike.storage.log import Log
+from kafkalike.storage.log import Appended, Log
 from tests.storage.disk import NOW, SMALL, FailingDisk, a_batch, contents, error_of, names, new_log, reopened
 
 # Appending
@@ -536,3 +536,34 @@ def test_a_batch_costs_some_microseconds(tmp_path: Path) -> None:
     for _ in range(count):
         log.append(data, 0, NOW)
     assert (time.perf_counter() - start) / count < 60e-6
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_F3_repeats_of_batches_before_the_last_are_known_after_a_restart_too(tmp_path: Path, clean: bool) -> None:
+    """A snapshot holds each producer's last batch only; the log has the others."""
+    log = new_log(tmp_path, SMALL)
+
+    def append(sequence: int, count: int = 1, epoch: int = 0) -> Appended:
+        records = a_batch(count, producer_id=7, producer_epoch=epoch, base_sequence=sequence)
+        return log.append(records, 0, NOW)
+
+    append(0)
+    offsets = {}
+    for sequence in range(1, 15, 2):
+        offsets[sequence] = append(sequence, 2).base_offset
+        log.append(a_batch(1, producer_id=8, producer_epoch=0, base_sequence=sequence // 2), 0, NOW)
+        log.append(a_batch(), 0, NOW)
+    for _ in range(2):
+        log = reopened(log, clean)
+        for sequence in (11, 5, 13, 7, 9):
+            repeat = append(sequence, 2)
+            assert (offsets[sequence], True) == (repeat.base_offset, repeat.duplicate)
+        # Older than what a client may have under way; half of a batch; a gap.
+        for sequence, count in ((3, 2), (11, 1), (16, 1)):
+            with pytest.raises(KafkaError) as refused:
+                append(sequence, count)
+            assert Error.OUT_OF_ORDER_SEQUENCE_NUMBER == refused.value.error
+    assert log.log_end_offset == append(15).base_offset
+    assert not append(0, epoch=1).duplicate
+    assert 0 == len([b for b in log.producers.entries[7].batches if b.base_sequence == 11])
+    log.abandon()

@@ -7,6 +7,7 @@ brokers versions are agreed by inter.broker.protocol.version, so none is asked f
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import struct
 from collections import deque
@@ -16,6 +17,8 @@ from typing import Any
 from twisted.internet import error, protocol
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.interfaces import IPullProducer
+from zope.interface import implementer
 
 from kafkalike.errors import ProtocolError
 from kafkalike.protocol.framing import Frames, read_response_header, request_header
@@ -26,17 +29,44 @@ MAX_RESPONSE = 1 << 30
 _LENGTH = struct.Struct(">i")
 
 
+@implementer(IPullProducer)
 class _Wire(protocol.Protocol):
-    """The protocol of one connection of a Peer."""
+    """The protocol of one connection of a Peer. What is sent goes straight to the socket; what it does not take, and
+    all after it, waits with the transport, which tells us as a pull producer when it is through."""
 
     transport: Any
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self._frames = Frames(MAX_RESPONSE)
+        self._stuck = False
+        self._registering = False
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
+
+    def send(self, data: bytes) -> None:
+        """Sends now if the socket takes it; an error of the connection is heard of by `connectionLost`."""
+        sent = 0
+        if not self._stuck:
+            # Full, or broken: which of them the transport will find out.
+            with contextlib.suppress(OSError):
+                sent = self.transport.socket.send(data)
+            if sent == len(data):
+                return
+            self._stuck = self._registering = True
+            self.transport.registerProducer(self, False)
+            self._registering = False
+        self.transport.write(data[sent:] if sent else data)
+
+    def resumeProducing(self) -> None:
+        """The transport has sent everything."""
+        if not self._registering:
+            self._stuck = False
+            self.transport.unregisterProducer()
+
+    def stopProducing(self) -> None:
+        """The connection is going away."""
 
     def dataReceived(self, data: bytes) -> None:
         try:
@@ -75,6 +105,7 @@ class Peer:
         self._unsent: list[bytes] = []
         self._waiting: deque[tuple[int, Any, int, Deferred[Any]]] = deque()
         self._correlation_id = 0
+        self._since = 0.0  # from when on the oldest request that waits has its time
         self._alarm: Any = None
         self._closed = False
 
@@ -95,10 +126,12 @@ class Peer:
         frame = _LENGTH.pack(len(body)) + body
         answer: Deferred[Any] = Deferred()
         self._waiting.append((self._correlation_id, message, version, answer))
-        if self._alarm is None:
-            self._alarm = self._reactor.callLater(self._timeout, self._expired)
+        if len(self._waiting) == 1:
+            self._since = self._reactor.seconds()
+            if self._alarm is None:
+                self._alarm = self._reactor.callLater(self._timeout, self._ring)
         if self._wire is not None:
-            self._wire.transport.write(frame)
+            self._wire.send(frame)
         else:
             self._unsent.append(frame)
             self._connect()
@@ -132,7 +165,7 @@ class Peer:
         except ProtocolError as broken:
             answer.errback(ConnectionError(str(broken)))
             raise
-        self._rearm()
+        self._since = self._reactor.seconds()
         answer.callback(response)
 
     def lost(self, wire: Any, reason: Any) -> None:
@@ -161,7 +194,7 @@ class Peer:
             return
         self._wire = wire
         unsent, self._unsent = self._unsent, []
-        wire.transport.write(b"".join(unsent))
+        wire.send(b"".join(unsent))
 
     def _refused(self, failure: Any) -> None:
         self._connecting = None
@@ -172,26 +205,27 @@ class Peer:
         if self._on_lost is not None and not self._closed:
             self._on_lost(was_connected, why)
 
-    def _expired(self) -> None:
+    def _ring(self) -> None:
+        """Answers come in order: the oldest request has its whole time from the answer before it. The alarm is not set
+        anew for each; when it rings it looks."""
         self._alarm = None
+        if not self._waiting:
+            return
+        left = self._since + self._timeout - self._reactor.seconds()
+        if left > 0:
+            self._alarm = self._reactor.callLater(left, self._ring)
+            return
         log.warning("No answer from %s in %.1f s", self, self._timeout)
         if self._wire is not None:
             self._wire.transport.abortConnection()
         elif self._connecting is not None:
             self._connecting.cancel()
 
-    def _rearm(self) -> None:
-        """The oldest request that waits has its whole time from now on: answers come in order."""
-        if self._alarm is not None:
-            if self._waiting:
-                self._alarm.reset(self._timeout)
-            else:
-                self._alarm.cancel()
-                self._alarm = None
-
     def _fail(self, why: Exception) -> None:
         self._unsent.clear()
         waiting, self._waiting = self._waiting, deque()
-        self._rearm()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         for _, _, _, answer in waiting:
             answer.errback(why)

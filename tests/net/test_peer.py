@@ -142,3 +142,24 @@ def test_a_closed_peer_sends_nothing(peer):
 
     shared.run(scenario)
     assert peer.heard == []
+
+
+def test_more_than_the_socket_takes_arrives_in_order(peer, remote):
+    """The other side reads no more until it has answered what it has: most waits with the transport."""
+    count = 600
+
+    async def scenario():
+        members = [f"{number:030000d}" for number in range(count)]
+        answers = [peer.request(heartbeat, 0, heartbeat.Request(group_id="g", member_id=each)) for each in members]
+        for number in range(count):
+            while len(remote.calls) <= number:
+                await remote.arrived
+            remote.calls[number].reply(error=number % 100)
+        late = ask(peer)
+        while len(remote.calls) <= count:
+            await remote.arrived
+        remote.calls[count].reply(error=7)
+        return [(await answer).error_code for answer in (*answers, late)]
+
+    assert shared.run(scenario) == [number % 100 for number in range(count)] + [7]
+    assert peer.heard == []

@@ -2,8 +2,9 @@
 
 Answered by the leader of each partition, or later, when there are `min_bytes` of records, an error, or `max_wait_ms` is
 over. Reads go up to the high watermark, or to the last stable offset for read_committed. Records leave as ranges of
-segment files. The first partition with records gives at least one whole batch, whatever the limits say. A follower that
-sends something else while it waits is answered at once: it wants to ask for more partitions.
+segment files; a few are read, so that they leave together with what stands around them. The first partition with
+records gives at least one whole batch, whatever the limits say. A follower that sends something else while it waits is
+answered at once: it wants to ask for more partitions.
 v0-v3 want the old message formats (error 35 until they are converted); v4 isolation level; v5 log start offset; v7
 sessions; v9 leader epochs (74, 75); v11 rack; v12 flexible, diverging epoch; v13 topic ids (100); v15 replica state;
 v16 where the leader is now; v17 replica directories.
@@ -11,6 +12,7 @@ v16 where the leader is now; v17 replica directories.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from kafkalike.broker import hints
@@ -18,10 +20,12 @@ from kafkalike.broker.call import LATER
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import fetch as messages
 from kafkalike.replication.replicas import READ_COMMITTED, now_ms
+from kafkalike.storage.segment import Damaged
 
 TOPIC_IDS = 13  # the first version that names topics by id
 FROM_FOLLOWERS = 11  # the first version whose consumers may read from a replica that does not lead (KIP-392)
 REPLICA_STATE = 15  # the first version that says the fetching replica in a tagged field
+FEW = 16 * 1024  # bytes that are sooner copied than sent from the file by a system call of their own
 LEADER_HINTS = 16  # the first version that says where the leader is
 MESSAGES_V2 = 4  # the first version that accepts batches of magic 2
 
@@ -159,6 +163,10 @@ class _Attempt:
                 partitions: list[Any] = []
                 topics.append(_Topic(topic=fetched.topic, topic_id=fetched.topic_id, partitions=partitions))
                 last = key
+            if data.records and data.records.size <= FEW:
+                # Bytes that cannot be read cannot be sent either: the connection will say so.
+                with contextlib.suppress(OSError, Damaged):
+                    data.records = data.records.read()
             partitions.append(data)
         call = self._call
         response = messages.Response(session_id=self._fetching.session_id, responses=topics)

@@ -121,20 +121,25 @@ class Peer:
         """Sends a request of a message module; its response object, ConnectionError, or TimeoutError."""
         if self._closed:
             return fail(ConnectionError(f"the connection to {self} is closed"))
-        self._correlation_id = (self._correlation_id + 1) & 0x7FFFFFFF
-        body = request_header(message.API_KEY, version, self._correlation_id, self._client_id) + request.encode(version)
+        number = (self._correlation_id + 1) & 0x7FFFFFFF
+        body = request_header(message.API_KEY, version, number, self._client_id) + request.encode(version)
         frame = _LENGTH.pack(len(body)) + body
-        answer: Deferred[Any] = Deferred()
-        self._waiting.append((self._correlation_id, message, version, answer))
-        if len(self._waiting) == 1:
-            self._since = self._reactor.seconds()
-            if self._alarm is None:
-                self._alarm = self._reactor.callLater(self._timeout, self._ring)
+        answer = self._expect(number, message, version)
         if self._wire is not None:
             self._wire.send(frame)
         else:
             self._unsent.append(frame)
             self._connect()
+        return answer
+
+    def _expect(self, number: int, message: Any, version: int) -> Deferred[Any]:
+        self._correlation_id = number
+        answer: Deferred[Any] = Deferred()
+        self._waiting.append((number, message, version, answer))
+        if len(self._waiting) == 1:
+            self._since = self._reactor.seconds()
+            if self._alarm is None:
+                self._alarm = self._reactor.callLater(self._timeout, self._ring)
         return answer
 
     def open(self) -> None:

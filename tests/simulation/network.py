@@ -223,19 +223,13 @@ class SimPeer(Peer):
     """An outgoing connection of a broker: the real one, but objects travel instead of their bytes."""
 
     codec = False  # whether what the controller and its brokers say to each other goes through the codec all the same
-    _lazy: Any = None
 
     def request(self, message: Any, version: int, request: Any) -> Deferred[Any]:
         if self._closed:
             return fail(ConnectionError(f"the connection to {self} is closed"))
         if self.codec and message is not None and _plain(message):
             request = message.Request.decode(version, request.encode(version))
-        self._correlation_id += 1
-        answer: Deferred[Any] = Deferred()
-        self._waiting.append((self._correlation_id, message, version, answer))
-        if self._alarm is None:
-            self._alarm = self._lazy = self._lazy or _Alarm(self._reactor, self._expired)
-            self._alarm.reset(self._timeout)
+        answer = self._expect(self._correlation_id + 1, message, version)
         frame = (self._correlation_id, message, version, self._client_id, request)
         if self._wire is not None:
             self._wire.wire.send(CLIENT, frame)
@@ -253,7 +247,7 @@ class SimPeer(Peer):
         assert number == correlation_id, "answers come in order"
         if self.codec and message is not None and _plain(message):
             response = message.Response.decode(version, response.encode(version))
-        self._rearm()
+        self._since = self._reactor.seconds()
         answer.callback(response)
 
     def _connect(self) -> None:
@@ -276,39 +270,6 @@ class SimPeer(Peer):
         unsent, self._unsent = self._unsent, []
         for frame in unsent:
             wire.send(CLIENT, frame)
-
-
-class _Alarm:
-    """A peer's alarm, which is put off with every answer: looked at when it would have rung, and not moved before."""
-
-    __slots__ = ("_reactor", "_call", "_due", "_waits")
-
-    def __init__(self, reactor: Any, call: Callable[[], Any]) -> None:
-        self._reactor = reactor
-        self._call = call
-        self._due: float | None = None
-        self._waits = False
-
-    def reset(self, delay: float) -> None:
-        self._due = self._reactor.seconds() + delay
-        if not self._waits:
-            self._waits = True
-            self._reactor.callLater(delay, self._look)
-
-    def cancel(self) -> None:
-        self._due = None
-
-    def _look(self) -> None:
-        self._waits = False
-        if self._due is None:
-            return
-        left = self._due - self._reactor.seconds()
-        if left > 0:
-            self._waits = True
-            self._reactor.callLater(left, self._look)
-        else:
-            self._due = None
-            self._call()
 
 
 class SimEndpoint:

@@ -198,9 +198,11 @@ class ModelLog:
         self.recovered = not clean
         epochs = self.epochs
         if not clean:
+            doubtful = epochs.doubt(self.recovery_point)
             for batch in self.batches:
                 if batch.next > self.recovery_point and batch.epoch > epochs.latest:
                     epochs.assign(batch.epoch, batch.base)
+            epochs.believe(doubtful, self.log_end_offset)
         epochs.truncate_from_end(self.log_end_offset + (not self.store.cut))
         epochs.truncate_from_start(self.log_start_offset)
         self.store.cut = False

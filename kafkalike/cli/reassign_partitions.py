@@ -128,6 +128,7 @@ def _check(options: Mapping[str, Any]) -> str:
 def generate(admin: Admin, options: Mapping[str, Any]) -> None:
     """--generate."""
     from kafkalike.controller.assignment import assign
+    from kafkalike.errors import KafkaError
 
     brokers = [_broker_id(text) for text in options["broker-list"].split(",")]
     twice = partition_lists.duplicates(brokers)
@@ -140,7 +141,10 @@ def generate(admin: Admin, options: Mapping[str, Any]) -> None:
     for topic in topics:
         held = {index: replicas for (owner, index), replicas in current.items() if owner == topic}
         start, shift = (random.randrange(max(len(racks), 1)) for _ in "ab")
-        found = assign(racks, len(held), len(held[0]), start, shift)
+        try:
+            found = assign(racks, len(held), len(held[0]), start, shift)
+        except KafkaError as problem:
+            raise ValueError(problem.message) from problem  # no broker said it: Kafka's command names no class
         proposed |= {(topic, index): replicas for index, replicas in found.items()}
     print(f"Current partition replica assignment\n{partition_lists.as_reassignment(current)}\n")
     print(f"Proposed partition reassignment configuration\n{partition_lists.as_reassignment(proposed)}")

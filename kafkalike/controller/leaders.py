@@ -20,6 +20,11 @@ from kafkalike.errors import Error, KafkaError
 log = logging.getLogger(__name__)
 
 PREFERRED, UNCLEAN = 0, 1
+# By kind, with what Kafka calls its way to find a leader.
+FAILURES = {
+    PREFERRED: (Error.PREFERRED_LEADER_NOT_AVAILABLE, "PreferredReplicaPartitionLeaderElectionStrategy"),
+    UNCLEAN: (Error.ELIGIBLE_LEADERS_NOT_AVAILABLE, "OfflinePartitionLeaderElectionStrategy(true)"),
+}
 
 BALANCE = "leader balance"
 FIRST_BALANCE_MS = 5000
@@ -56,8 +61,9 @@ def elect(context: Context, partitions: Iterable[Partition], kind: int) -> Steps
 
 
 def _failed(partition: Partition, kind: int) -> KafkaError:
-    error = Error.PREFERRED_LEADER_NOT_AVAILABLE if kind == PREFERRED else Error.ELIGIBLE_LEADERS_NOT_AVAILABLE
-    return KafkaError(error, f"Failed to elect leader for partition {partition[0]}-{partition[1]}")
+    error, strategy = FAILURES[kind]
+    named = f"{partition[0]}-{partition[1]}"
+    return KafkaError(error, f"Failed to elect leader for partition {named} under strategy {strategy}")
 
 
 # /admin/preferred_replica_election

@@ -11,7 +11,18 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.servers import JAVA, kafka_home
+
 BIN = Path(__file__).resolve().parents[2] / "bin"
+
+
+# The classes of Apache's own commands.
+CLASSES = {
+    "kafka-topics": "org.apache.kafka.tools.TopicCommand",
+    "kafka-reassign-partitions": "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
+    "kafka-leader-election": "org.apache.kafka.tools.LeaderElectionCommand",
+    "kafka-replica-verification": "org.apache.kafka.tools.ReplicaVerificationTool",
+}
 
 
 @dataclass(frozen=True)
@@ -28,10 +39,25 @@ class Done:
         return [line.rstrip() for line in self.out.splitlines() if line.strip()]
 
 
-def run(script: str, *arguments: object, stdin: str | None = "", cwd: Path | None = None, timeout: float = 60) -> Done:
-    """Runs bin/<script>.sh to its end."""
+def command(script: str, apache: bool = False) -> list[str]:
+    """How bin/<script>.sh is called, or what Apache has in its place."""
+    if not apache:
+        return [str(BIN / f"{script}.sh")]
+    logging = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
+    return [*JAVA, "-Xmx128m", logging, "-cp", f"{kafka_home()}/lib/*", CLASSES[script]]
+
+
+def run(
+    script: str,
+    *arguments: object,
+    stdin: str | None = "",
+    cwd: Path | None = None,
+    timeout: float = 60,
+    apache: bool = False,
+) -> Done:
+    """Runs bin/<script>.sh, or Apache's, to its end."""
     done = subprocess.run(
-        [str(BIN / f"{script}.sh"), *map(str, arguments)],
+        [*command(script, apache), *map(str, arguments)],
         input=None if stdin is None else stdin.encode("utf-8", "surrogateescape"),
         capture_output=True,
         cwd=cwd,
@@ -40,10 +66,10 @@ def run(script: str, *arguments: object, stdin: str | None = "", cwd: Path | Non
     return Done(done.returncode, done.stdout.decode("utf-8", "surrogateescape"), done.stderr.decode())
 
 
-def start(script: str, *arguments: object) -> subprocess.Popen[bytes]:
-    """Starts bin/<script>.sh; to be ended by its id."""
+def start(script: str, *arguments: object, apache: bool = False) -> subprocess.Popen[bytes]:
+    """Starts bin/<script>.sh, or Apache's; to be ended by its id."""
     return subprocess.Popen(
-        [str(BIN / f"{script}.sh"), *map(str, arguments)],
+        [*command(script, apache), *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

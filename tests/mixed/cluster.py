@@ -19,7 +19,7 @@ from kazoo.exceptions import NoNodeError
 from kafkalike.cluster.znodes import BrokerNode, ControllerNode, PartitionNode
 from kafkalike.protocol.framing import read_response_header, request_header
 from kafkalike.protocol.messages import alter_partition_reassignments, elect_leaders
-from tests.servers import ApacheBroker, Broker, DebianZooKeeper, receive, wait_until, zookeeper_client
+from tests.servers import ApacheBroker, Broker, DebianZooKeeper, ZooKeeper, receive, wait_until, zookeeper_client
 
 QUIET = {"log_level": 0, "reconnect.backoff.max.ms": 200, "retry.backoff.ms": 50}
 
@@ -54,10 +54,10 @@ KINDS: dict[str, type[Broker]] = {"apache": SmallApacheBroker, "kafkalike": Brok
 class Mixed:
     """Brokers of both kinds by their id. A broker keeps its directory and port when its kind changes."""
 
-    def __init__(self, home: Path, **settings: object) -> None:
+    def __init__(self, home: Path, zookeeper: type[ZooKeeper] = DebianZooKeeper, **settings: object) -> None:
         self.home = home
         self.settings = SETTINGS | settings
-        self.zookeeper = DebianZooKeeper(home / "zookeeper")
+        self.zookeeper = zookeeper(home / "zookeeper")
         self.brokers: dict[int, Broker] = {}
 
     def add(self, broker_id: int, kind: str) -> Broker:

@@ -150,7 +150,7 @@ class Broker:
 
     async def _all_overrides(self) -> dict[str, dict[str, str]]:
         names = await self.zk.children("/config/topics")
-        found = await defer.gatherResults([self.topic_overrides(name) for name in names], consumeErrors=True)
+        found = await gather(self.topic_overrides(name) for name in names)
         return dict(zip(names, found, strict=True))
 
     def topic_overrides(self, topic: str) -> Deferred[dict[str, str]]:

@@ -64,6 +64,18 @@ class Epochs:
         self.entries = kept
         return changed
 
+    def doubt(self, offset: int) -> list[tuple[int, int]]:
+        """Takes the epochs that began at `offset` or above out, to be found again in the records."""
+        doubtful = [entry for entry in self.entries if entry[1] >= offset]
+        self.truncate_from_end(offset)
+        return doubtful
+
+    def believe(self, doubtful: list[tuple[int, int]], log_end_offset: int) -> None:
+        """Takes those back that began where the log ends, without any record yet."""
+        for epoch, start in doubtful:
+            if start >= log_end_offset and epoch > self.latest:
+                self.assign(epoch, start)
+
     def truncate_from_start(self, offset: int) -> bool:
         """Drops epochs that ended before `offset`; the one it lies in begins there now."""
         found = bisect_right(self.entries, offset, key=lambda entry: entry[1])

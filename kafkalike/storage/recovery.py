@@ -221,8 +221,10 @@ def _derive_epochs(segments: list[Segment], epochs: Epochs) -> None:
 
 
 def _recover(path: str, loaded: Loaded, files: Files) -> None:
-    """Reads the segments from the recovery point on, and cuts the log where it is torn."""
+    """Reads the segments from the recovery point on, and cuts the log where it is torn. Leader epochs that began there
+    count as far as the records say so: their file may be one from before a cut."""
     segments, recovery_point = loaded.segments, loaded.recovery_point
+    doubtful = loaded.epochs.doubt(recovery_point)
     first = max((i for i, s in enumerate(segments) if s.base_offset <= recovery_point), default=0)
     loaded.recovered = True
     for entry in files.names(path):
@@ -259,6 +261,7 @@ def _recover(path: str, loaded: Loaded, files: Files) -> None:
         segments.append(Segment(path, recovery_point, files))
         segments[-1].create()
         loaded.end_offset = recovery_point
+    loaded.epochs.believe(doubtful, loaded.end_offset)
     drop_above(path, loaded.end_offset, files)
     _save_snapshot(path, loaded.end_offset, loaded.producers, files)
     log.info("Recovered %s up to offset %d, %d bytes cut", path, loaded.end_offset, loaded.torn_bytes)

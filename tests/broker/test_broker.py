@@ -8,12 +8,16 @@ import signal
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from twisted.internet import defer, task
 
+from kafkalike.broker.broker import Broker as InProcess
+from kafkalike.config import broker_config
 from tests.servers import (
     Broker,
     EmbeddedZooKeeper,
@@ -24,6 +28,7 @@ from tests.servers import (
     wait_until,
     zookeeper_client,
 )
+from zk.client import SessionExpired
 
 Start = Callable[[Server], Any]
 
@@ -137,3 +142,15 @@ def test_a_reader_that_comes_while_zookeeper_hangs_reads_afterwards(
         finally:
             os.kill(ensemble.process.pid, signal.SIGCONT)
         assert b"second" == wait_until(lambda: consumer.poll(0.2)).value()
+
+
+def test_a_session_that_ends_while_configurations_are_read_ends_the_start_as_such() -> None:
+    """Simulation, seed 100284: it was an unknown error, told with a traceback."""
+    config, _ = broker_config({"broker.id": "1", "zookeeper.connect": "z"})
+    broker = InProcess(config, task.Clock())
+    broker.zk = SimpleNamespace(
+        children=lambda path: defer.succeed(["t"]), get=lambda path: defer.fail(SessionExpired())
+    )
+    heard: list[Any] = []
+    defer.Deferred.fromCoroutine(broker._all_overrides()).addErrback(lambda failure: heard.append(failure.type))
+    assert [SessionExpired] == heard

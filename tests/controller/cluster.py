@@ -39,7 +39,7 @@ class Replicas:
 
     def leader_and_isr(self, request: Any, version: int = 7) -> Any:
         self.told.append(request)
-        return leader_and_isr.Response(error_code=self.check_controller(request))
+        return succeed(leader_and_isr.Response(error_code=self.check_controller(request)))
 
     def stop_replica(self, request: Any) -> Any:
         self.told.append(request)

@@ -28,6 +28,15 @@ def test_entries_that_contradict_a_new_one_go() -> None:
     assert [(1, 0), (3, 10), (4, 15)] == epochs.entries
 
 
+def test_what_began_late_is_found_again_in_the_records_or_has_none_yet() -> None:
+    epochs = Epochs([(1, 0), (3, 10), (5, 20), (6, 30)])
+    doubtful = epochs.doubt(10)
+    assert ([(1, 0)], [(3, 10), (5, 20), (6, 30)]) == (epochs.entries, doubtful)
+    epochs.assign(4, 12)
+    epochs.believe(doubtful, 30)
+    assert [(1, 0), (4, 12), (6, 30)] == epochs.entries
+
+
 def test_nothing_is_not_an_epoch() -> None:
     epochs = Epochs()
     assert not epochs.assign(-1, 5)

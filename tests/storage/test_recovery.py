@@ -12,6 +12,7 @@ import pytest
 from kafkalike.protocol import batch
 from kafkalike.storage import recovery
 from kafkalike.storage.config import LogConfig
+from kafkalike.storage.epochs import Epochs
 from kafkalike.storage.files import DISK
 from kafkalike.storage.log import Log
 from tests.storage.disk import NOW, FailingDisk, a_batch, contents
@@ -173,6 +174,20 @@ def test_leader_epochs_come_from_the_records_if_their_file_is_gone(tmp_path: Pat
             if content is not None:
                 (path / "leader-epoch-checkpoint").write_bytes(content)
             assert expected == opened(path, clean=clean).epochs.entries
+
+
+def test_A10_a_file_of_leader_epochs_from_before_a_cut_is_corrected_by_the_records(tmp_path: Path) -> None:
+    """Simulation, seed 100435: a loss of power brings back an epoch of which the records were cut since."""
+    path, _, _ = crashed(tmp_path / "t-0", 30)
+    log = opened(path)
+    expected, end = log.epochs.entries, log.log_end_offset
+    log.abandon()
+    file = path / "leader-epoch-checkpoint"
+    file.write_bytes(Epochs([*expected[:3], (7, expected[3][1] - 1), (9, end)]).encode())
+    assert [*expected, (9, end)] == opened(path).epochs.entries
+    # What was flushed fits, and is not looked at.
+    file.write_bytes(Epochs([*expected[:3], (7, end - 1)]).encode())
+    assert [*expected[:3], (7, end - 1)] == opened(path, recovery_point=end).epochs.entries
 
 
 def test_a_clean_log_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.errors import Error
+from kafkalike.protocol.messages import leader_and_isr as messages
+from zk.client import SessionExpired
+
 
 def leader_and_isr(broker: Any, call: Any) -> Any:
-    """Hands it to the replicas."""
-    return broker.replicas.orders.leader_and_isr(call.request, call.version)
+    """Hands it to the replicas. When our session ends meanwhile it was for a life that is over."""
+
+    def expired(failure: Any) -> Any:
+        failure.trap(SessionExpired)
+        return messages.Response(error_code=Error.STALE_BROKER_EPOCH)
+
+    return broker.replicas.orders.leader_and_isr(call.request, call.version).addErrback(expired)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.internet import defer
 
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import (
@@ -21,6 +22,7 @@ from tests.controller.cluster import Cluster
 from tests.controller.test_controller import has, order_topic
 from tests.reactor import on_reactor
 from tests.zoo import Clients
+from zk.client import SessionExpired
 
 
 @on_reactor
@@ -47,6 +49,15 @@ async def test_replicas_get_what_is_theirs(clients: Clients, api: str, module: A
         answer = await ask(member, api, module.Request(controller_id=1, controller_epoch=1), version)
         assert Error.NONE == answer.error_code
     assert 1 == member.replicas.told[-1].controller_id
+
+
+@on_reactor
+async def test_leader_and_isr_during_which_the_session_ends_was_for_an_earlier_life(clients: Clients) -> None:
+    """Simulation, seed 101727."""
+    member = await Cluster(clients).add(1)
+    member.replicas.orders.leader_and_isr = lambda *_: defer.fail(SessionExpired())
+    answer = await ask(member, "leader_and_isr", leader_and_isr.Request(controller_id=1, controller_epoch=1))
+    assert Error.STALE_BROKER_EPOCH == answer.error_code
 
 
 @pytest.mark.parametrize("version", range(6))

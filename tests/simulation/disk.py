@@ -93,6 +93,25 @@ class Head(NamedTuple):
     """What is looked at of a batch's header."""
 
     base_offset: int
+    producer_id: int
+    producer_epoch: int
+    base_sequence: int
+
+    @classmethod
+    def of(cls, records: Records, position: int = 0) -> Head:
+        """The first batch's."""
+        first = records.batches[0]
+        return cls(first.base, first.producer_id, first.producer_epoch, first.sequence)
+
+
+class ProducerInHeader:
+    """Stands for the struct with which producer id, epoch and sequence are read of a batch's bytes."""
+
+    size = 14
+
+    def unpack_from(self, records: Records, position: int) -> tuple[int, int, int]:
+        (batch,) = records.batches
+        return batch.producer_id, batch.producer_epoch, batch.sequence
 
 
 class Store:

@@ -62,6 +62,7 @@ def _run(config: Any, unknown: list[str]) -> int:
 
     from twisted.internet import epollreactor
 
+    gc.disable()  # of what is made until the broker has started, little is ever let go
     epollreactor.install()
     from twisted.internet import reactor as installed
     from twisted.internet.defer import Deferred
@@ -84,6 +85,7 @@ def _run(config: Any, unknown: list[str]) -> int:
             # What lives until the end need not be looked at by every collection.
             gc.collect()
             gc.freeze()
+            gc.enable()
         except StartupError as problem:
             log.error("%s", problem)
             sys.stderr.write(f"Error: {problem}\n")

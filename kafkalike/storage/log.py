@@ -408,7 +408,8 @@ class Log:
         try:
             sent = self.producers.check(producer_id, epoch, sequence, delta, bool(attributes & TRANSACTIONAL), client)
         except KafkaError as problem:
-            if problem.error is not Error.OUT_OF_ORDER_SEQUENCE_NUMBER or not self._recall(producer_id, epoch, sequence):
+            out_of_order = problem.error is Error.OUT_OF_ORDER_SEQUENCE_NUMBER
+            if not (out_of_order and self._recall(producer_id, epoch, sequence)):
                 raise
             sent = self.producers.check(producer_id, epoch, sequence, delta, bool(attributes & TRANSACTIONAL), client)
         if sent is None:

@@ -162,6 +162,8 @@ def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
         batch = Batch(context)
         yield from bring_online(context, batch, sorted(ready), lambda partition, state: ready[partition])
         yield batch.send()
+        # The next comparison asks again: what was answered for this one is forgotten.
+        context.asked_for_end = {key for key in context.asked_for_end if key[0] not in ready}
         for partition in ready:
             context.comparing.discard(partition)
             context.given_up_waiting.discard(partition)

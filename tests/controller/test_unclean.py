@@ -111,6 +111,31 @@ def test_A4_the_last_replica_standing_is_compared_with_former_members_and_the_lo
     has(world, leader=2, leader_epoch=epoch)
 
 
+def test_A4_the_next_comparison_asks_again_who_answered_the_last_one() -> None:
+    """Simulation, seed 110977: nobody asked 3 again, and 1 was elected with an empty disk."""
+    world, context = world_of(4, 1, 3)
+    world.topic("t", {0: (1, 3)})
+    world.remove(PartitionNode.path("t", 0))
+    context = world.controller(4, epoch=2)
+    for broker_id in (3, 1):
+        world.remove(BrokerNode.path(broker_id))
+        world.perform(failover.brokers_changed(context))
+    crashed(world, 1)
+    world.broker(3)
+    world.perform(failover.brokers_changed(context))
+    assert [1, 3] == sorted(questions(world))
+    world.perform(unclean.ends_answered(context, 3, {("t", 0): (0, 7)}))
+    world.perform(unclean.ends_answered(context, 1, {("t", 0): (1, 10)}))
+    has(world, leader=1, isr=[1], former_isr=[3])
+    crashed(world, 1)
+    world.perform(failover.brokers_changed(context))
+    assert [1, 3] == sorted(questions(world))
+    world.perform(unclean.ends_answered(context, 1, {("t", 0): (-1, 0)}))
+    has(world, leader=-1, isr=[1], suspect_isr=[1])
+    world.perform(unclean.ends_answered(context, 3, {("t", 0): (0, 7)}))
+    has(world, leader=3, isr=[3])
+
+
 def test_A4_no_election_but_the_comparison_makes_a_suspect_lead() -> None:
     """Neither the balance of leaders nor a tool, the end of a reassignment, a controlled shutdown."""
     world, context = world_of(1, 2)

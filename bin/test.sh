@@ -7,7 +7,7 @@
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/machine.sh"
 
-packages python3-venv kcat zookeeper default-jre-headless iproute2 strace
+packages python3-venv kcat zookeeper default-jre-headless iproute2 strace gcc libc6-dev
 environment requirements-dev.txt
 
 export KAFKALIKE_KAFKA_HOME=${KAFKALIKE_KAFKA_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/kafkalike/kafka-3.9.1}

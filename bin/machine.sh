@@ -41,8 +41,14 @@ packages() {
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
 }
 
-# environment FILE: .venv with exactly what the requirements file says; quick when it has it.
+# environment FILE: .venv with exactly what the requirements file says, quick when it has it, and the code as bytecode,
+# which Python does not keep for itself where it is told not to or may not write: a broker starts in half the time.
 environment() {
+  install_requirements "$1"
+  "$root/.venv/bin/python" -m compileall -q "$root/kafkalike" "$root/zk"
+}
+
+install_requirements() {
   local stamp=$root/.venv/.$1.sha256 now
   now=$(cd "$root" && cat requirements.txt "$1" | sha256sum)
   [ "$(cat "$stamp" 2>/dev/null)" = "$now" ] && "$root/.venv/bin/python" -c '' 2>/dev/null && return

@@ -19,6 +19,7 @@ from twisted.internet.defer import Deferred
 from kafkalike.broker.dispatch import Dispatch
 from kafkalike.broker.dynamic import UNCLEAN, DynamicConfig
 from kafkalike.broker.peers import Peers
+from kafkalike.broker.relay import Relay
 from kafkalike.broker.sessions import FetchSessions
 from kafkalike.cluster import topic_names, znodes
 from kafkalike.cluster.cache import MetadataCache
@@ -73,6 +74,7 @@ class Broker:
         self.groups: Any = None
         self.producer_ids: Any = None
         self.dynamic: Any = None
+        self.relay = Relay(self, reactor)
         self.listeners: list[Listener] = []
         self._keeping: Any = None
         self._dispatch = Dispatch(self)

@@ -18,11 +18,16 @@ def add(call: Any, messages: Any, response: Any, answers: Iterable[tuple[str | N
 
     `messages` is the message module: Produce from version 10 or Fetch from version 16.
     """
+    tell(call, messages, response, (item for item in answers if item[2].error_code in MOVED))
+
+
+def tell(call: Any, messages: Any, response: Any, answers: Iterable[tuple[str | None, int, Any]]) -> None:
+    """Does so whatever the answers are."""
     broker = call.broker
     image = broker.metadata.image
     nodes: dict[int, Any] = {}
     for topic, index, answer in answers:
-        if answer.error_code not in MOVED or topic is None:
+        if topic is None:
             continue
         leader, epoch = _newest(broker, image, topic, index)
         if leader < 0 or leader == broker.broker_id:

@@ -1,4 +1,4 @@
-"""Connections to the other brokers: one for fetching from each, one for control requests to each.
+"""Connections to the other brokers: to each one for fetching, one for control requests, one for what is handed on.
 
 Addresses are those of the inter-broker listener in the metadata; when a broker comes back at another address, the next
 request goes there.
@@ -17,7 +17,8 @@ from kafkalike.net import probe
 from kafkalike.net.peer import Peer
 from kafkalike.protocol import messages
 
-FETCH, CONTROL = "fetch", "control"
+FETCH, CONTROL, RELAY = "fetch", "control", "relay"
+CLIENT_IDS = {FETCH: "broker-{}-fetcher-0", CONTROL: "{}", RELAY: "broker-{}-relay"}
 
 
 class Peers:
@@ -44,6 +45,10 @@ class Peers:
         """Sends a request between controller and broker, in its newest version; `endpoint` has host and port."""
         message = messages.of(request)
         return self._send(CONTROL, broker_id, message, message.VERSIONS[1], request, endpoint)
+
+    def relay(self, broker_id: int, message: Any, version: int, request: Any) -> Deferred[Any]:
+        """Hands a client's request on."""
+        return self._send(RELAY, broker_id, message, version, request, None)
 
     def keep(self, broker_id: int) -> None:
         """Sees to it that there is a connection for control requests, so that `lost` tells when the broker dies."""
@@ -94,7 +99,7 @@ class Peers:
                 self._reactor,
                 host,
                 port,
-                f"broker-{self._broker_id}-fetcher-0" if purpose == FETCH else str(self._broker_id),
+                CLIENT_IDS[purpose].format(self._broker_id),
                 self._config[timeout],
                 self._config["socket.connection.setup.timeout.ms"],
                 lambda was_connected, why: self.lost(broker_id, was_connected),

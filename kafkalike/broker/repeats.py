@@ -162,7 +162,7 @@ class Repeated(Call):
         try:
             appended = replicas.append_as_leader(shape.topic, shape.index, self._records, shape.acks)
         except Exception as problem:
-            self.request = self.api.request.decode(self.version, self._frame, shape.body, False)
+            self._decode()
             if isinstance(problem, KafkaError):
                 super().run()
             else:
@@ -207,4 +207,8 @@ class Repeated(Call):
 
     def _finish(self, outcome: Error) -> None:
         shape = self._shape
-        self.respond(produce.answer(self, shape.topic, shape.index, self._appended, outcome))
+        self._decode()
+        produce.conclude(self, produce.answer(shape.topic, shape.index, self._appended, outcome))
+
+    def _decode(self) -> None:
+        self.request = self.api.request.decode(self.version, self._frame, self._shape.body, False)

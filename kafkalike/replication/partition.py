@@ -50,7 +50,7 @@ class Partition:
 
     __slots__ = (
         "broker_id", "topic", "index", "leader", "leader_epoch", "epoch_start", "partition_epoch", "controller_epoch",
-        "replicas", "isr", "proposal", "followers", "high_watermark", "min_insync_replicas", "_alone",
+        "replicas", "isr", "proposal", "followers", "high_watermark", "min_insync_replicas", "deposed_ms", "_alone",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +70,7 @@ class Partition:
         self.followers: dict[int, Follower] = {}
         self.high_watermark = high_watermark
         self.min_insync_replicas = min_insync_replicas
+        self.deposed_ms = 0  # when this broker ceased to lead
         self._alone = False
 
     @property
@@ -92,6 +93,8 @@ class Partition:
         self.proposal = None
         self._alone = False
         if not self.leading:
+            if was_leading:
+                self.deposed_ms = now_ms
             self.isr = ()
             self.followers = {}
             return True

@@ -48,7 +48,8 @@ def broker():
     state = PartitionState(2, 9, (2,), (1, 2))
     brokers = {2: Broker(2, "r2", {"PLAINTEXT": ("there", 9093, "PLAINTEXT")})}
     image = Image(brokers=brokers, topics={"events": Topic("events", bytes(16), {0: state})})
-    return SimpleNamespace(broker_id=1, replicas=Replicas(), metadata=SimpleNamespace(image=image))
+    relay = SimpleNamespace(take=lambda call, response: False)
+    return SimpleNamespace(broker_id=1, replicas=Replicas(), metadata=SimpleNamespace(image=image), relay=relay)
 
 
 def frame(version, correlation_id=1, topic="events", index=0, records=b"batch", acks=1, client="me", timeout_ms=1500):

@@ -245,3 +245,11 @@ def test_a_consumer_reads_in_its_rack_if_a_replica_there_is_in_sync_and_has_the_
     assert p.preferred_replica(4, "nowhere", racks) == 1
     p.isr = (1, 2)
     assert p.preferred_replica(4, "b", racks) == 2
+
+
+def test_a_leader_remembers_when_it_was_deposed():
+    p = partition(leader_epoch=8)
+    p.assign(state(leader=2, leader_epoch=9), 5, 1234)
+    assert p.deposed_ms == 1234
+    p.assign(state(leader=3, leader_epoch=10), 5, 5678)
+    assert p.deposed_ms == 1234

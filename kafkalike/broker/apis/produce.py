@@ -4,6 +4,7 @@ Answered by the leader of each partition. Checks in order: acks is -1, 0 or 1 (2
 partition is here and led here (3, 6); enough replicas in sync for acks=-1 (19); then the log's: magic (43), CRC (2),
 size (10), timestamps (32), producer state (45, 47). The append wakes fetches. acks=0 has no answer, and an error
 closes the connection; acks=1 is answered after the append; acks=-1 when the high watermark has passed the batch (7).
+A leader that has just been deposed hands on what comes for its partition: broker/relay.py.
 v0-v2 carry the old message formats; v3 transactional id and batches of magic 2; v5 log start offset; v7 zstd; v8 errors
 of single records and error message; v9 flexible; v10 where the leader is now (KIP-951); v11 transactions' errors.
 """
@@ -69,9 +70,10 @@ def produce(broker: Any, call: Any) -> Any:
             call.connection.close()
         return None
     response = messages.Response(responses=answers)
-    if refused:
-        _point_to_leaders(call, response)
     if not waiting:
+        if refused:
+            conclude(call, response)
+            return LATER
         return response
     replicas.wait(_AwaitReplicas(replicas, call, response, waiting), [w[:2] for w in waiting], request.timeout_ms)
     return LATER
@@ -91,13 +93,18 @@ def is_closed(topic: str, client_id: str) -> bool:
     return topic in INTERNAL_TOPICS and client_id != ADMIN_CLIENT_ID
 
 
-def answer(call: Any, topic: str, index: int, appended: Any, outcome: Error) -> Any:
+def conclude(call: Any, response: Any) -> None:
+    """Answers, with errors perhaps; unless the request is handed on to a new leader, who answers then."""
+    if not call.broker.relay.take(call, response):
+        _point_to_leaders(call, response)
+        call.respond(response)
+
+
+def answer(topic: str, index: int, appended: Any, outcome: Error) -> Any:
     """The response when one partition's records are in the log and what became of them is `outcome`."""
     partition = _success(index, appended)
     partition.error_code = outcome
-    response = messages.Response(responses=[_Topic(name=topic, partition_responses=[partition])])
-    _point_to_leaders(call, response)
-    return response
+    return messages.Response(responses=[_Topic(name=topic, partition_responses=[partition])])
 
 
 def _success(index: int, appended: Any) -> Any:
@@ -162,8 +169,7 @@ class _AwaitReplicas:
                 answer.error_code = outcome
         self._waiting = still
         if not still:
-            _point_to_leaders(self._call, self._response)
-            self._call.respond(self._response)
+            conclude(self._call, self._response)
         return not still
 
     def expire(self) -> None:

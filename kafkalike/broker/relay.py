@@ -1,0 +1,185 @@
+"""Produce requests that came to the leader of a moment ago, handed on to the leader of now.
+
+Clients hear of a new leader when the old one refuses them, and librdkafka then waits its retry backoff, 100 ms, though
+the refusal says who leads. So a deposed leader hands on what still comes, for a short while, and tells the answer
+together with who leads now (KIP-951's hint, which librdkafka follows after a success too): nothing was refused, nobody
+waits. It ends before a broker that stops closes its connections: other clients, which look for the hint only in a
+refusal (Java's, and they do not wait then), have to be refused in time.
+
+What keeps it right: it is Kafka's own Produce request, and the new leader checks all that a leader checks. Requests for
+a partition are handed on in the order in which they came: the first alone, until the new leader has taken it, for it
+may hear later than we do that it leads; if it does not in time, all are refused as ever. A batch that is in our log
+already, and whose replicas we cannot wait for any more, is handed on only if it has a sequence number, by which the new
+leader knows whether it has it. When the connection breaks in between nobody knows what became of a request: that is
+REQUEST_TIMED_OUT, as when replicas are too slow.
+
+The hint goes with the answer to a request that was, from its arrival to its answer, alone of its connection here.
+A client that keeps several under way has some in flight to us when it hears the hint; librdkafka then waits for them,
+and does not wake up when they are answered: it can be a whole second late. Such a client is refused at the end.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from kafkalike.broker import hints
+from kafkalike.errors import Error
+from kafkalike.protocol.batch import read_header
+from kafkalike.protocol.messages import produce
+from kafkalike.replication.hosted import now_ms
+
+WINDOW_MS = 200  # after a leader was deposed
+RETRY_SECONDS = 0.005  # to a new leader that does not know yet that it leads
+LEADER_HINTS = 10  # Produce's first version whose answers say who leads
+NO_PRODUCER_ID = -1
+# What a broker says that has not heard yet that it leads.
+UNAWARE = frozenset((Error.NOT_LEADER_OR_FOLLOWER, Error.UNKNOWN_TOPIC_OR_PARTITION))
+
+
+class Relay:
+    """What one broker hands on."""
+
+    def __init__(self, broker: Any, reactor: Any) -> None:
+        self._broker = broker
+        self._reactor = reactor
+        self._queues: dict[tuple[str, int], _Queue] = {}
+
+    def take(self, call: Any, response: Any) -> bool:
+        """Whether the request is handed on, so that `response`, a refusal, need not be given."""
+        if call.version < LEADER_HINTS or len(response.responses) != 1:
+            return False
+        topic = response.responses[0]
+        if len(topic.partition_responses) != 1:
+            return False
+        (refusal,) = topic.partition_responses
+        if refusal.error_code != Error.NOT_LEADER_OR_FOLLOWER:
+            return False
+        key = (topic.name, refusal.index)
+        replicas = self._broker.replicas
+        hosted = replicas.hosted.get(key)
+        if hosted is None or hosted.partition.leading or not self._broker.peers.knows(hosted.partition.leader):
+            return False
+        partition = hosted.partition
+        if not 0 <= now_ms() - partition.deposed_ms < WINDOW_MS:
+            return False
+        appended = refusal.base_offset >= 0
+        if appended and _producer_id(call) == NO_PRODUCER_ID:
+            return False
+        queue = self._queues.get(key)
+        if queue is None or queue.leader_epoch != partition.leader_epoch:
+            queue = self._queues[key] = _Queue(self, partition)
+            if not appended:
+                # What waits for replicas came before it.
+                replicas.purgatory.wake(key)
+        queue.add(call, response)
+        return True
+
+    def send(self, leader: int, call: Any) -> Any:
+        """A Deferred of the leader's answer."""
+        return self._broker.peers.relay(leader, produce, call.version, call.request)
+
+    def later(self, seconds: float, function: Callable[[], None]) -> Any:
+        """Calls it then; what is returned can be cancelled."""
+        return self._reactor.callLater(seconds, function)
+
+    def done(self, queue: _Queue) -> None:
+        """Nothing of this partition is under way."""
+        if self._queues.get(queue.key) is queue:
+            del self._queues[queue.key]
+
+
+class _Queue:
+    """The requests for one partition, under one leader."""
+
+    def __init__(self, relay: Relay, partition: Any) -> None:
+        self.key = (partition.topic, partition.index)
+        self.leader_epoch: int = partition.leader_epoch
+        self._relay = relay
+        self._leader: int = partition.leader
+        self._waiting: deque[tuple[Any, Any]] = deque()  # (call, its refusal)
+        self._under_way = 0
+        self._unanswered: dict[Any, int] = {}  # by connection
+        self._crowded: set[Any] = set()  # connections that had several at a time
+        self._taken = False  # the new leader has taken one: it knows that it leads
+        self._over = False
+        self._alarm = relay.later((partition.deposed_ms + WINDOW_MS - now_ms()) / 1000, self._end)
+
+    def add(self, call: Any, refusal: Any) -> None:
+        """Hands a request on, when those before it have been."""
+        connection = call.connection
+        self._unanswered[connection] = count = self._unanswered.get(connection, 0) + 1
+        if count > 1:
+            self._crowded.add(connection)
+        self._waiting.append((call, refusal))
+        self._go_on()
+
+    def _respond(self, call: Any, response: Any, is_told: bool = True) -> None:
+        """Answers; `is_told` with who leads, if that is good for the client."""
+        connection = call.connection
+        self._unanswered[connection] -= 1
+        if is_told:
+            topic = response.responses[0]
+            hints.tell(call, produce, response, [(topic.name, self.key[1], topic.partition_responses[0])])
+        if not self._unanswered[connection]:
+            del self._unanswered[connection]
+            self._crowded.discard(connection)
+        call.respond(response)
+
+    def _end(self) -> None:
+        """The time is over: what is not under way is refused."""
+        self._over = True
+        self._refuse_waiting()
+
+    def _go_on(self) -> None:
+        while self._waiting and (self._taken or not self._under_way):
+            call, refusal = self._waiting.popleft()
+            self._under_way += 1
+            answer = self._relay.send(self._leader, call)
+            answer.addCallback(self._answered, call, refusal)
+            answer.addErrback(self._lost, call, refusal)
+        if not self._under_way:
+            if self._alarm.active():
+                self._alarm.cancel()
+            self._relay.done(self)
+
+    def _answered(self, response: Any, call: Any, refusal: Any) -> None:
+        (answer,) = response.responses[0].partition_responses
+        if answer.error_code in UNAWARE and not self._taken and not self._over:
+            self._relay.later(RETRY_SECONDS, lambda: self._again(call, refusal))
+            return
+        self._under_way -= 1
+        if answer.error_code in UNAWARE:
+            self._respond(call, refusal)
+            if not self._taken:
+                self._refuse_waiting()
+        else:
+            self._taken = True
+            answer.current_leader = produce.LeaderIdAndEpoch()
+            topic = produce.TopicProduceResponse(name=self.key[0], partition_responses=[answer])
+            self._respond(call, produce.Response(responses=[topic]), call.connection not in self._crowded)
+        self._go_on()
+
+    def _again(self, call: Any, refusal: Any) -> None:
+        self._under_way -= 1
+        if self._over:
+            self._respond(call, refusal)
+        else:
+            self._waiting.appendleft((call, refusal))
+        self._go_on()
+
+    def _lost(self, failure: Any, call: Any, refusal: Any) -> None:
+        self._under_way -= 1
+        refusal.responses[0].partition_responses[0].error_code = Error.REQUEST_TIMED_OUT
+        self._respond(call, refusal, False)
+        self._refuse_waiting()
+        self._go_on()
+
+    def _refuse_waiting(self) -> None:
+        while self._waiting:
+            self._respond(*self._waiting.popleft())
+
+
+def _producer_id(call: Any) -> int:
+    return read_header(call.request.topic_data[0].partition_data[0].records).producer_id

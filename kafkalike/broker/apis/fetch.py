@@ -113,7 +113,7 @@ class _Attempt:
                         raise KafkaError(Error.UNKNOWN_TOPIC_ID)
                 if call.version < MESSAGES_V2:
                     raise KafkaError(Error.UNSUPPORTED_VERSION)
-                limit = min(fetched.max_bytes, room - total) if total else fetched.max_bytes
+                limit = min(fetched.max_bytes, room - total)
                 if follower >= 0:
                     found = broker.replicas.read_as_follower(
                         topic, fetched.index, fetched, limit, not total, follower, self._replica_epoch

@@ -16,13 +16,17 @@ VERSION = 12  # the last one that names topics
 
 
 class Replicas:
-    """One empty partition."""
+    """One empty partition, or partitions of records enough for every request."""
 
     def __init__(self):
         self.purgatory = Purgatory()
+        self.full = False
+        self.asked = []
 
-    def read(self, *_):
-        return Read(0, 0, 0, None)
+    def read(self, topic, index, asked, max_bytes, *_):
+        self.asked.append(max_bytes)
+        records = b"x" * max(max_bytes, 0) if self.full else b""
+        return Read(0, 0, 0, SimpleNamespace(size=len(records), read=lambda: records) if records else None)
 
     read_as_follower = read
 
@@ -72,3 +76,14 @@ def test_a_consumer_is_not_hurried(broker):
     call = Call(replica=-1)
     fetch(broker, call)
     assert (call.answers, call.connection.hurry) == ([], None)
+
+
+def test_no_partition_gives_more_than_the_request_has_room_for(broker):
+    """As ReplicaManager.readFromLog: the whole request's limit counts for the first partition too."""
+    broker.replicas.full = True
+    call = Call(replica=-1)
+    call.request.max_bytes = 900
+    call.request.topics[0].partitions.append(messages.FetchPartition(partition=1, partition_max_bytes=1000))
+    fetch(broker, call)
+    assert broker.replicas.asked == [900, 0]
+    assert [len(p.records) for p in call.answers[0].responses[0].partitions] == [900, 0]

@@ -19,6 +19,8 @@ and arm again on each CONNECTED. recipes.py has the watches that do.
 from __future__ import annotations
 
 import logging
+import math
+import select
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -462,6 +464,28 @@ class _Handler(SequentialThreadingHandler):
 
     def stop(self) -> None:
         pass
+
+    def select(self, rlist: Any, wlist: Any, xlist: Any, timeout: float | None = None) -> tuple[list[Any], ...]:
+        """As select.select, for files of whatever number. kazoo asks before each of its reads and writes, and makes and
+        closes an epoll each time if it is left to itself."""
+        poller = select.poll()
+        masks: dict[int, int] = {}
+        for files, mask in ((rlist, select.POLLIN), (wlist, select.POLLOUT)):
+            for file in files:
+                number = file if isinstance(file, int) else file.fileno()
+                if number < 0:
+                    raise ValueError(f"Invalid file descriptor: {number}")
+                masks[number] = masks.get(number, 0) | mask
+        for number, mask in masks.items():
+            poller.register(number, mask)
+        ready = dict(poller.poll(None if timeout is None else math.ceil(timeout * 1000)))
+
+        def among(files: Any, mask: int) -> list[Any]:
+            # Errors and hang-ups are both: the read or write says what is the matter.
+            other = ~(select.POLLIN | select.POLLOUT) | mask
+            return [file for file in files if ready.get(file if isinstance(file, int) else file.fileno(), 0) & other]
+
+        return among(rlist, select.POLLIN), among(wlist, select.POLLOUT), []
 
     def dispatch_callback(self, callback: Callback) -> None:
         (event,) = callback.args

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from zk.client import (
     NotEmpty,
     Set,
     ZkClient,
+    _Handler,
     gather,
 )
 
@@ -209,3 +211,17 @@ async def test_gather_gives_the_first_error_after_all_have_ended() -> None:
     with pytest.raises(ValueError, match="b"):
         await gather([one("a", False), one("b", True), one("c", True)])
     assert ["a", "b", "a", "b", "c"] == ended
+
+
+def test_waiting_for_files_is_as_select_does_it() -> None:
+    """kazoo's handler asks for what can be read and written; a closed end can be both."""
+    handler = _Handler(None)  # type: ignore[arg-type]
+    left, right = socket.socketpair()
+    with left, right:
+        assert handler.select([left], [left], [], 0) == ([], [left], [])
+        right.send(b"x")
+        assert handler.select([left.fileno(), right], [], [], None) == ([left.fileno()], [], [])
+        right.close()
+        assert handler.select([left], [left], [], 0.01) == ([left], [left], [])
+        with pytest.raises(ValueError):
+            handler.select([right], [], [], 0)

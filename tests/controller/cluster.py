@@ -61,6 +61,7 @@ class Member:
         self.cluster = cluster
         self.broker_id = broker_id
         self.config = config
+        self.reactor = reactor
         self.zk = zk
         endpoint = Endpoint("PLAINTEXT", "PLAINTEXT", f"b{broker_id}", 9092)
         self.membership = Membership(zk, config, [endpoint])

@@ -25,7 +25,7 @@ async def controlled_shutdown(broker: Any, call: Any) -> Any:
 
     def steps(context: Context) -> Steps[list[tuple[str, int]]]:
         known = context.brokers.get(request.broker_id)
-        if known is not None and NO_EPOCH != request.broker_epoch < known.epoch:
+        if known is not None and request.broker_epoch not in (NO_EPOCH, known.epoch):
             raise KafkaError(Error.STALE_BROKER_EPOCH)
         if known is None:
             raise KafkaError(Error.BROKER_NOT_AVAILABLE)

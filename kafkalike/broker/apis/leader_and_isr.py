@@ -1,7 +1,8 @@
 """The controller says who leads and who follows.
 
-Sent by the controller to the replicas concerned. An older broker or controller epoch than ours is refused as a whole
-(77, 11); then each partition by its leader epoch. Wakes whoever waits for a leadership to come or go.
+Sent by the controller to the replicas concerned. An older broker or controller epoch than ours, or one that there is
+not, is refused as a whole (77, 11); then each partition by its leader epoch. Wakes whoever waits for a leadership to
+come or go.
 v0 flat list; v1 is_new; v2 broker epoch, by topic; v3 reassignments; v4 flexible; v5 topic ids, answers by id;
 v6 recovery state; v7 is_kraft_controller.
 """
@@ -10,16 +11,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker import invented
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leader_and_isr as messages
 from zk.client import SessionExpired
 
 
-def leader_and_isr(broker: Any, call: Any) -> Any:
+async def leader_and_isr(broker: Any, call: Any) -> Any:
     """Hands it to the replicas. When our session ends meanwhile it was for a life that is over."""
-
-    def expired(failure: Any) -> Any:
-        failure.trap(SessionExpired)
+    error = await invented.check(broker, call.request)
+    if error:
+        return messages.Response(error_code=error)
+    try:
+        return await broker.replicas.orders.leader_and_isr(call.request, call.version)
+    except SessionExpired:
         return messages.Response(error_code=Error.STALE_BROKER_EPOCH)
-
-    return broker.replicas.orders.leader_and_isr(call.request, call.version).addErrback(expired)

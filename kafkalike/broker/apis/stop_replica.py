@@ -1,7 +1,8 @@
 """The controller says to stop following partitions, and which of them to delete.
 
-Sent by the controller. An older broker or controller epoch than ours is refused as a whole (77, 11), a partition whose
-leader epoch is older than ours by itself (74), unless its topic is being deleted (leader epoch -2).
+Sent by the controller. An older broker or controller epoch than ours, or one that there is not, is refused as a whole
+(77, 11), a partition whose leader epoch is older than ours by itself (74), unless its topic is being deleted (leader
+epoch -2).
 v0 one flag for all; v1 broker epoch, by topic; v2 flexible; v3 leader epoch and flag per partition;
 v4 is_kraft_controller.
 """
@@ -10,7 +11,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet import defer
 
-def stop_replica(broker: Any, call: Any) -> Any:
+from kafkalike.broker import invented
+from kafkalike.protocol.messages import stop_replica as messages
+
+
+async def stop_replica(broker: Any, call: Any) -> Any:
     """Hands it to the replicas."""
-    return broker.replicas.orders.stop_replica(call.request)
+    error = await invented.check(broker, call.request)
+    if error:
+        return messages.Response(error_code=error)
+    return await defer.maybeDeferred(broker.replicas.orders.stop_replica, call.request)

@@ -1,7 +1,8 @@
 """The controller says who is alive and who leads what, to every broker.
 
-Sent by the controller. An older broker or controller epoch than ours is refused (77, 11). Partitions are merged into
-the image that Metadata is answered from, brokers are replaced; wakes whoever waits for a topic to come or go.
+Sent by the controller. An older broker or controller epoch than ours, or one that there is not, is refused (77, 11).
+Partitions are merged into the image that Metadata is answered from, brokers are replaced; wakes whoever waits for a
+topic to come or go.
 v0 one address per broker; v1 endpoints; v2 racks; v3 listener names; v4 offline replicas; v5 broker epoch, by topic;
 v6 flexible; v7 topic ids; v8 is_kraft_controller.
 """
@@ -10,12 +11,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker import invented
 from kafkalike.protocol.messages import update_metadata as messages
 
 
-def update_metadata(broker: Any, call: Any) -> Any:
+async def update_metadata(broker: Any, call: Any) -> Any:
     """Takes it over."""
-    error = broker.replicas.orders.check_controller(call.request)
+    error = await invented.check(broker, call.request) or broker.replicas.orders.check_controller(call.request)
     if not error:
         broker.metadata.apply(call.request)
     return messages.Response(error_code=error)

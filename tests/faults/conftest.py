@@ -17,7 +17,7 @@ from tests.faults.scenario import Scenario
 from tests.servers import ApacheBroker, Broker, DebianZooKeeper, EmbeddedZooKeeper, ZooKeeper
 
 HERE = Path(__file__).parent
-FULL = pytest.StashKey[bool]()
+FILES = pytest.StashKey[str]()  # what runs whole; empty: nothing
 
 
 @pytest.hookimpl(trylast=True)
@@ -35,11 +35,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(300))
     chosen = config.option.keyword or config.option.markexpr or any("::" in arg for arg in config.args)
-    config.stash[FULL] = bool(asked and not chosen and {i.path for i in here} >= set(HERE.glob("test_*.py")))
+    if asked and not chosen and here:
+        files = {i.path for i in here}
+        all_files = files >= set(HERE.glob("test_*.py"))
+        config.stash[FILES] = "all" if all_files else ", ".join(sorted(f.stem.removeprefix("test_") for f in files))
 
 
 class Recorder:
-    """Adds up what a full run did, for the ledger."""
+    """Adds up what a run of whole files did, for the ledger."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.run = Run(config.getoption("--on"), zookeeper_of(config))
@@ -63,7 +66,9 @@ class Recorder:
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-        if ended and session.config.stash.get(FULL, False) and not session.config.option.collectonly:
+        files = session.config.stash.get(FILES, "")
+        if ended and files and not session.config.option.collectonly:
+            self.run.files = files
             append(self.run)
 
 

@@ -1,4 +1,4 @@
-"""LEDGER.md: one line for each full run of the fault tests; hours add up there, as no single run is long."""
+"""LEDGER.md: a line for each run of whole files of the fault tests; hours add up there, as no single run is long."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ FILE = ROOT / LEDGER
 HEAD = """\
 # Ledger of the fault tests
 
-A line for each full run of `bin/test.sh --faults` (`pytest --faults tests/faults`), appended by the run itself. The
-commit has a + when files of the product or of these tests were changed and not committed. "faults" is the time that
-clusters spent under faults; "known" are tests that broke as Apache Kafka is known to break.
+A line for each run of `bin/test.sh --faults tests/faults`, or of whole files there (they may run side by side),
+appended by the run itself. The commit has a + when files of the product or of these tests were changed and not
+committed. "faults" is the time that clusters spent under faults; "known" are tests that broke as Apache Kafka is known
+to break; the last column names what failed.
 
-| when (UTC) | commit | brokers | ZooKeeper | passed | known | failed | skipped | sends | acked | faults | which |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| UTC | commit | brokers | ZooKeeper | files | passed | known | failed | skipped | sends | acked | faults | which |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 
@@ -28,6 +29,7 @@ class Run:
 
     brokers: str
     zookeeper: str
+    files: str = "all"
     passed: int = 0
     known: int = 0
     failed: list[str] = field(default_factory=list)
@@ -39,7 +41,7 @@ class Run:
     def line(self, when: datetime, commit: str) -> str:
         """Its line."""
         failed = ", ".join(self.failed) or "none"
-        cells = [f"{when:%Y-%m-%d %H:%M}", commit, self.brokers, self.zookeeper, self.passed, self.known]
+        cells = [f"{when:%Y-%m-%d %H:%M}", commit, self.brokers, self.zookeeper, self.files, self.passed, self.known]
         cells += [len(self.failed), self.skipped, self.sends, self.acknowledged, f"{self.seconds / 60:.1f} min", failed]
         return "| " + " | ".join(map(str, cells)) + " |\n"
 

@@ -22,6 +22,7 @@ import logging
 import math
 import select
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple, cast
@@ -96,6 +97,7 @@ _kazoo_log = logging.getLogger("zk.kazoo")
 _kazoo_log.setLevel(logging.ERROR)
 
 CONNECTED, SUSPENDED, LOST = "CONNECTED", "SUSPENDED", "LOST"
+HANDSHAKE_SECONDS = 1.0, 5.0  # the least and the most time that a server is given to accept a session
 
 Watch = Callable[[Event], Any]
 Session = tuple[int, bytes]
@@ -156,7 +158,7 @@ class ZkClient:
         self.ensemble = ensemble.parse(connect_string)
         self._chroot = self.ensemble.chroot
         self._mailbox = _Mailbox(reactor)
-        handler = _Handler(self._mailbox)
+        self._handler = handler = _Handler(self._mailbox, handshake_seconds(session_timeout_ms))
         self._kazoo = KazooClient(
             hosts=str(self.ensemble),
             timeout=session_timeout_ms / 1000,
@@ -337,6 +339,8 @@ class ZkClient:
 
     def _kazoo_state(self, state: str) -> None:
         # On kazoo's thread: the session is read here, where it is the one that the state is about.
+        if state == CONNECTED:
+            self._handler.shaken()
         session = (self._kazoo._session_id, self._kazoo._session_passwd) if state == CONNECTED else None
         self._mailbox.put(self._state_changed, str(state), session)
 
@@ -440,12 +444,20 @@ class _Reply:
             self._mailbox.put(getattr(deferred, outcome), value)
 
 
+def handshake_seconds(session_timeout_ms: int) -> float:
+    """A third of the session's timeout, within bounds: the session outlives one server that does not answer."""
+    least, most = HANDSHAKE_SECONDS
+    return min(max(session_timeout_ms / 3000, least), most)
+
+
 class _Handler(SequentialThreadingHandler):
     """kazoo's handler without its two worker threads: callbacks go to the mailbox."""
 
-    def __init__(self, mailbox: _Mailbox) -> None:
+    def __init__(self, mailbox: _Mailbox, handshake_seconds: float = HANDSHAKE_SECONDS[1]) -> None:
         super().__init__()
         self._mailbox = mailbox
+        self._handshake_seconds = handshake_seconds
+        self._handshake_ends: float | None = None  # when a connection is to have its session; None when it has
 
     @property
     def running(self) -> bool:
@@ -465,9 +477,23 @@ class _Handler(SequentialThreadingHandler):
     def stop(self) -> None:
         pass
 
+    def create_connection(self, *args: Any, **kwargs: Any) -> Any:
+        """A connection, and the time for its handshake: kazoo would wait a whole session timeout for the answer of a
+        server that never gives one, and the session would be over."""
+        self._handshake_ends = time.monotonic() + self._handshake_seconds
+        kwargs["timeout"] = min(kwargs["timeout"], self._handshake_seconds)
+        return super().create_connection(*args, **kwargs)
+
+    def shaken(self) -> None:
+        """The handshake is over."""
+        self._handshake_ends = None
+
     def select(self, rlist: Any, wlist: Any, xlist: Any, timeout: float | None = None) -> tuple[list[Any], ...]:
         """As select.select, for files of whatever number. kazoo asks before each of its reads and writes, and makes and
         closes an epoll each time if it is left to itself."""
+        if self._handshake_ends is not None:
+            left = max(self._handshake_ends - time.monotonic(), 0)
+            timeout = left if timeout is None else min(timeout, left)
         poller = select.poll()
         masks: dict[int, int] = {}
         for files, mask in ((rlist, select.POLLIN), (wlist, select.POLLOUT)):

@@ -6,7 +6,8 @@ import socket
 from typing import Any
 
 import pytest
-from twisted.internet import reactor
+from twisted.internet import protocol, reactor
+from twisted.protocols.portforward import ProxyFactory
 
 from tests.reactor import on_reactor, until
 from tests.servers import free_port
@@ -26,6 +27,7 @@ from zk.client import (
     ZkClient,
     _Handler,
     gather,
+    handshake_seconds,
 )
 
 
@@ -225,3 +227,30 @@ def test_waiting_for_files_is_as_select_does_it() -> None:
         assert handler.select([left], [left], [], 0.01) == ([left], [left], [])
         with pytest.raises(ValueError):
             handler.select([right], [], [], 0)
+
+
+def test_a_server_has_a_third_of_the_session_to_accept_it() -> None:
+    assert [1, 2, 5] == [handshake_seconds(ms) for ms in (400, 6000, 18000)]
+
+
+@on_reactor
+async def test_a_server_that_accepts_a_connection_and_never_answers_is_left_in_time(clients: Clients) -> None:
+    """Debian's ZooKeeper 3.8 sometimes forgets who came while it started; kazoo would wait for the whole session."""
+    host, port = clients.connect_string.partition("/")[0].split(":")
+
+    class DeafAtFirst(ProxyFactory):
+        noisy = False
+        accepted = 0
+
+        def buildProtocol(self, address: Any) -> Any:
+            self.accepted += 1
+            return protocol.Protocol() if self.accepted == 1 else super().buildProtocol(address)
+
+    deaf = reactor.listenTCP(0, DeafAtFirst(host, int(port)), interface="127.0.0.1")
+    zk = ZkClient(f"127.0.0.1:{deaf.getHost().port}", 3000, reactor)
+    try:
+        await zk.start(2900)
+        assert await zk.exists("/zookeeper") is not None
+    finally:
+        await zk.stop()
+        await deaf.stopListening()

@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NoNodeError
 from kazoo.handlers.threading import KazooTimeoutError
+from kazoo.retry import KazooRetry
 
 from tests.faults.history import Replica
 from tests.faults.network import Network
@@ -110,7 +111,9 @@ class Cluster:
 
     def _start(self) -> None:
         self._stack.enter_context(self.zookeeper)
-        self.zk = KazooClient(self.zookeeper.connect, timeout=60)
+        # Left to itself it would ask a ZooKeeper that was away for long only once a minute.
+        patience = KazooRetry(max_tries=-1, delay=0.1, max_delay=0.5)
+        self.zk = KazooClient(self.zookeeper.connect, timeout=60, connection_retry=patience)
         self._stack.callback(self.zk.close)
         self._stack.callback(self.zk.stop)
         self.zk.start(30)

@@ -1,15 +1,19 @@
 """Fetch sessions (KIP-227): the partitions that a client fetches, remembered between its requests.
 
-Pure. `begin` turns a request into the list of partitions to read; `Fetching.answer` chooses what of the result the
-client has to be told. A full request names everything and is answered with everything; an incremental one names what
-changed and is answered with what changed. Partitions that returned records move to the end, so that none starves.
+Pure. `begin` turns a request into a `Fetching`, whose session says which partitions have to be looked at; `answer`
+chooses what of the result the client has to be told. A full request names everything and is answered with everything;
+an incremental one names what changed and is answered with what changed.
+
+A partition that has nothing for the client is `settle`d, and is looked at again only when it was stirred: something of
+it changed, or the client asks for something else. So the cost of a request is that of the partitions with news. Those
+that returned records move to the end, so that none starves.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Protocol
 
 from kafkalike.errors import Error, KafkaError
 
@@ -19,20 +23,31 @@ EVICTION_MS = 120_000  # a session idle for longer makes room for a new one
 MAX_EPOCH = 2**31 - 1
 
 
+class Waiting(Protocol):
+    """A request that waits for news."""
+
+    def stirred(self, fetched: Fetched, key: Hashable) -> None:
+        """A partition of the session was stirred."""
+
+
 class Fetched:
     """One partition of a session (or of a request without one), and what its client was last told about it."""
 
     __slots__ = (
         "topic", "topic_id", "index", "offset", "max_bytes", "current_leader_epoch", "last_fetched_epoch",
-        "high_watermark", "log_start_offset",
+        "high_watermark", "log_start_offset", "session", "name", "subscription", "on_stir",
     )  # fmt: skip
 
-    def __init__(self, topic: str, topic_id: bytes, request: Any) -> None:
+    def __init__(self, session: Session, topic: str, topic_id: bytes, request: Any) -> None:
+        self.session = session
         self.topic = topic
         self.topic_id = topic_id
         self.index = request.partition
         self.high_watermark = -1
         self.log_start_offset = -1
+        self.name = topic  # also where the request has only the id, once it was looked up
+        self.subscription: Any = None  # to what may happen to the partition; has end()
+        self.on_stir: Callable[[int], None] | None = None
         self.update(request)
 
     def update(self, request: Any) -> None:
@@ -41,12 +56,37 @@ class Fetched:
         self.max_bytes = request.partition_max_bytes
         self.current_leader_epoch = request.current_leader_epoch
         self.last_fetched_epoch = request.last_fetched_epoch
+        self._stir()
+
+    def settle(self, on_stir: Callable[[int], None] | None = None) -> None:
+        """There is nothing for the client until the next stir, of which `on_stir` is told, with the time of the last
+        request before it."""
+        self.on_stir = on_stir
+        self.session.stale.pop(self, None)
+
+    def stirred(self, key: Hashable) -> None:
+        """Something of the partition changed."""
+        self._stir()
+        if self.session.waiting is not None:
+            self.session.waiting.stirred(self, key)
+
+    def _stir(self) -> None:
+        if self.on_stir is not None:
+            self.on_stir(self.session.used_ms)
+            self.on_stir = None
+        self.session.stale[self] = None
+
+    def release(self) -> None:
+        """Nobody looks at it any more."""
+        if self.subscription is not None:
+            self.subscription.end()
+            self.subscription = None
 
 
 class Session:
     """A client's partitions between its requests. Keys are (topic id or name, partition)."""
 
-    __slots__ = ("id", "epoch", "by_id", "used_ms", "partitions")
+    __slots__ = ("id", "epoch", "by_id", "used_ms", "partitions", "stale", "waiting", "client", "awake")
 
     def __init__(self, session_id: int, by_id: bool, now_ms: int) -> None:
         self.id = session_id
@@ -54,24 +94,57 @@ class Session:
         self.by_id = by_id
         self.used_ms = now_ms
         self.partitions: dict[tuple[Any, int], Fetched] = {}
+        self.stale: dict[Fetched, None] = {}  # what is to be looked at
+        self.waiting: Waiting | None = None
+        self.client: Any = None  # whose requests these are
+        self.awake = True
+
+    def add(self, topics: Iterable[Any]) -> None:
+        """Takes over what a request names."""
+        for topic in topics:
+            name = topic.topic_id if self.by_id else topic.topic
+            for asked in topic.partitions:
+                known = self.partitions.get((name, asked.partition))
+                if known is None:
+                    known = self.partitions[(name, asked.partition)] = Fetched(self, topic.topic, topic.topic_id, asked)
+                else:
+                    known.update(asked)
+
+    def forget(self, topics: Iterable[Any]) -> None:
+        """Drops what a request names."""
+        for topic in topics:
+            name = topic.topic_id if self.by_id else topic.topic
+            for index in topic.partitions:
+                known = self.partitions.pop((name, index), None)
+                if known is not None:
+                    known.release()
+                    self.stale.pop(known, None)
+
+    def stir_all(self) -> None:
+        """Everything is to be looked at."""
+        self.stale = dict.fromkeys(self.partitions.values())
+
+    def sleep(self) -> None:
+        """Hears of nothing until its next request, which looks at everything."""
+        self.awake = False
+        for fetched in self.partitions.values():
+            fetched.release()
+        self.stir_all()
 
 
 class Fetching:
     """One request: what to read, and which part of the result to send."""
 
-    __slots__ = ("session_id", "partitions", "_session", "_incremental")
+    __slots__ = ("session_id", "session", "_incremental")
 
-    def __init__(self, session_id: int, partitions: Iterable[Fetched], session: Session | None, incremental: bool):
-        self.session_id = session_id
-        self.partitions = partitions
-        self._session = session
+    def __init__(self, session: Session, incremental: bool) -> None:
+        self.session = session
+        self.session_id = session.id
         self._incremental = incremental
 
-    def answer(self, results: list[tuple[Fetched, Any]]) -> list[tuple[Fetched, Any]]:
+    def answer(self, results: Iterable[tuple[Fetched, Any]]) -> list[tuple[Fetched, Any]]:
         """The results to send; remembers what the client has been told."""
-        session = self._session
-        if session is None:
-            return results
+        session = self.session
         told = []
         for fetched, data in results:
             size = len(data.records) if isinstance(data.records, bytes) else data.records.size
@@ -88,11 +161,22 @@ class Fetching:
             # After an error the next answer must say the high watermark again.
             fetched.high_watermark = -1 if data.error_code else data.high_watermark
             fetched.log_start_offset = data.log_start_offset
-            if size > 0 and len(session.partitions) > 1:
-                key = (fetched.topic_id if session.by_id else fetched.topic, fetched.index)
-                if session.partitions.pop(key, None) is not None:
-                    session.partitions[key] = fetched
+            if size > 0 and fetched in session.stale:
+                del session.stale[fetched]
+                session.stale[fetched] = None
         return told
+
+    @property
+    def partitions(self) -> list[Fetched]:
+        """What is to be looked at."""
+        return list(self.session.stale)
+
+    def end(self, request: Waiting) -> None:
+        """The request is answered."""
+        if self.session.waiting is request:
+            self.session.waiting = None
+        if self.session_id == NO_SESSION:
+            self.session.sleep()
 
 
 class FetchSessions:
@@ -110,50 +194,33 @@ class FetchSessions:
         """What `request` asks to read. KafkaError 70, 71 or 106 when it does not fit its session."""
         epoch = request.session_epoch
         if epoch in (INITIAL_EPOCH, FINAL_EPOCH):
-            self._sessions.pop(request.session_id, None)
-            asked = {
-                (topic.topic_id if by_id else topic.topic, p.partition): Fetched(topic.topic, topic.topic_id, p)
-                for topic in request.topics
-                for p in topic.partitions
-            }
-            if epoch == FINAL_EPOCH or not asked:
-                return Fetching(NO_SESSION, asked.values(), None, False)
-            session = self._open(by_id, now_ms)
-            if session is None:
-                return Fetching(NO_SESSION, asked.values(), None, False)
-            session.partitions = asked
-            return Fetching(session.id, list(asked.values()), session, False)
-        session = self._sessions.get(request.session_id)
-        if session is None:
+            self._close(request.session_id)
+            wanted = epoch == INITIAL_EPOCH and any(topic.partitions for topic in request.topics)
+            session = (self._open(by_id, now_ms) if wanted else None) or Session(NO_SESSION, by_id, now_ms)
+            session.add(request.topics)
+            return Fetching(session, False)
+        known = self._sessions.get(request.session_id)
+        if known is None:
             raise KafkaError(Error.FETCH_SESSION_ID_NOT_FOUND)
-        if session.epoch != epoch:
+        if known.epoch != epoch:
             raise KafkaError(Error.INVALID_FETCH_SESSION_EPOCH)
-        if session.by_id != by_id:
+        if known.by_id != by_id:
             raise KafkaError(Error.FETCH_SESSION_TOPIC_ID_ERROR)
-        self._update(session, request)
+        session = known
+        session.add(request.topics)
+        session.forget(request.forgotten_topics_data)
         if not session.partitions:
-            del self._sessions[session.id]
-            return Fetching(NO_SESSION, [], None, False)
+            self._close(session.id)
+            return Fetching(Session(NO_SESSION, by_id, now_ms), False)
         session.epoch = 1 if epoch == MAX_EPOCH else epoch + 1
-        session.used_ms = now_ms
+        session.used_ms, session.awake = now_ms, True
         self._sessions.move_to_end(session.id)
-        return Fetching(session.id, list(session.partitions.values()), session, True)
+        return Fetching(session, True)
 
-    @staticmethod
-    def _update(session: Session, request: Any) -> None:
-        partitions, by_id = session.partitions, session.by_id
-        for topic in request.topics:
-            name = topic.topic_id if by_id else topic.topic
-            for asked in topic.partitions:
-                known = partitions.get((name, asked.partition))
-                if known is None:
-                    partitions[(name, asked.partition)] = Fetched(topic.topic, topic.topic_id, asked)
-                else:
-                    known.update(asked)
-        for topic in request.forgotten_topics_data:
-            name = topic.topic_id if by_id else topic.topic
-            for index in topic.partitions:
-                partitions.pop((name, index), None)
+    def _close(self, session_id: int) -> None:
+        session = self._sessions.pop(session_id, None)
+        if session is not None:
+            session.sleep()
 
     def _open(self, by_id: bool, now_ms: int) -> Session | None:
         if len(self._sessions) >= self._slots:
@@ -162,7 +229,13 @@ class FetchSessions:
             oldest = next(iter(self._sessions.values()))
             if now_ms - oldest.used_ms <= EVICTION_MS:
                 return None
-            del self._sessions[oldest.id]
+            self._close(oldest.id)
+        # Most of those that nobody uses are not coming back: their clients were restarted.
+        for idle in self._sessions.values():
+            if now_ms - idle.used_ms <= EVICTION_MS:
+                break
+            if idle.awake:
+                idle.sleep()
         session = Session(self._free_id(), by_id, now_ms)
         self._sessions[session.id] = session
         return session

@@ -105,6 +105,7 @@ class Copying:
                 self._replicas.before_cut(hosted.log)
                 hosted.log.truncate_fully(earliest)
                 hosted.partition.high_watermark = earliest
+            self._replicas.log_moved(hosted)
 
         deferred = self._leader_range(leader, following)
         deferred.addCallbacks(found, lambda failure: log.warning("%s", failure.getErrorMessage()))

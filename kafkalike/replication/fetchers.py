@@ -60,8 +60,7 @@ class Fetchers:
                 leader, self._broker_id, self._config, self._reactor, self._replicas, self._ask
             )
         fetcher.plan.add(following)
-        fetcher.interrupt()
-        fetcher.go_on()
+        fetcher.soon()
 
     def leave(self, topic: str, index: int) -> None:
         """Fetches a partition no more."""
@@ -70,6 +69,11 @@ class Fetchers:
             if not fetcher.plan:
                 fetcher.close()
                 del self._fetchers[leader]
+
+    def stir(self, topic: str, index: int) -> None:
+        """A partition's log begins or ends elsewhere now, and it was no answer that did it."""
+        for fetcher in self._fetchers.values():
+            fetcher.plan.stir(topic, index)
 
     def close(self) -> None:
         """Fetches nothing more."""
@@ -95,13 +99,22 @@ class _Fetcher:
         self._busy = False
         self._interrupted = False
         self._closed = False
+        self._soon: Any = None
         self._timer: Any = None
         self._failures = 0
 
-    def interrupt(self) -> None:
-        """A partition is new: it shall not wait until the leader has something of the others. A leader of our kind ends
-        a follower's waiting when it hears more on the connection; Apache's does not, and that is no loss."""
-        if self._busy and not self._interrupted:
+    def soon(self) -> None:
+        """A partition is new, and probably not the only one."""
+        if self._soon is None:
+            self._soon = self._reactor.callLater(0, self._begin)
+
+    def _begin(self) -> None:
+        """What is new shall not wait until the leader has something of the others. A leader of our kind ends a
+        follower's waiting when it hears more on the connection; Apache's does not, and that is no loss."""
+        self._soon = None
+        if not self._busy:
+            self.go_on()
+        elif not self._interrupted and not self._closed:
             self._interrupted = True
             self._ask(self._leader, api_versions, 0, api_versions.Request()).addErrback(lambda failure: None)
 
@@ -113,18 +126,7 @@ class _Fetcher:
             self._timer.cancel()
             self._timer = None
         now = _monotonic_ms()
-        positions: dict[Any, Position] = {}
-
-        def position_of(following: Following) -> Position:
-            position = self._replicas.position_of(following)
-            assert position is not None, "a partition that is followed is here"
-            positions[following.key] = position
-            return position
-
-        for following in self.plan.all():
-            if self._replicas.position_of(following) is None:
-                self.plan.remove(following.topic, following.index)
-        request = self.plan.request(position_of, now)
+        request = self.plan.request(self._replicas.position_of, now)
         if request is None:
             due = self.plan.next_time_ms()
             if due is not None:
@@ -138,27 +140,29 @@ class _Fetcher:
         )
         self._busy, self._interrupted = True, False
         answer = self._ask(self._leader, fetch, FETCH_VERSION, request)
-        answer.addCallbacks(self._answered, self._failed, callbackArgs=(positions,))
+        answer.addCallbacks(self._answered, self._failed)
         answer.addErrback(self._broken)
 
     def close(self) -> None:
         """Nothing of an answer that may still come counts."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._soon):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._soon = None
 
     def _ring(self) -> None:
         self._timer = None
         self.go_on()
 
-    def _answered(self, response: Any, positions: dict[Any, Position]) -> None:
+    def _answered(self, response: Any) -> None:
         self._busy = False
         if self._closed:
             return
         if self._failures:
             self._failures = 0
             log.info("Fetching from broker %d again", self._leader)
+        positions = self.plan.told
         if self.plan.answered(response):
             for topic in response.responses:
                 for data in topic.partitions:
@@ -171,17 +175,17 @@ class _Fetcher:
     def _settle(self, following: Following, error: Error) -> None:
         if error is Error.NONE:
             following.failures = 0
+            self.plan.stir(following.topic, following.index)
         elif error is Error.FENCED_LEADER_EPOCH:
-            following.failed = True
+            self.plan.fail(following.key)
         else:
             # A new leader may hear of its part later than its followers: the first pauses are short.
             pause = min(self._backoff_ms, FIRST_PAUSE_MS << min(following.failures, 10))
             following.failures += 1
-            following.retry_ms = _monotonic_ms() + pause
+            self.plan.pause(following.key, _monotonic_ms() + pause)
 
     def _failed(self, failure: Any) -> None:
         self._busy = False
-        self.plan.reset()
         if self._closed:
             return
         if not self._failures:
@@ -189,9 +193,7 @@ class _Fetcher:
         # A leader that was restarted answers again soon: the first tries come quickly.
         self._failures += 1
         pause = min(self._backoff_ms, 50 * 2 ** min(self._failures, 10))
-        retry = _monotonic_ms() + pause
-        for following in self.plan.all():
-            following.retry_ms = max(following.retry_ms, retry)
+        self.plan.reset(_monotonic_ms() + pause)
         self.go_on()
 
     def _broken(self, failure: Any) -> None:

@@ -6,7 +6,7 @@ of them, as an incremental fetch session (KIP-227), and says which partitions of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from kafkalike.errors import Error
@@ -53,16 +53,14 @@ class Position(NamedTuple):
 class Following:
     """One partition that is fetched."""
 
-    __slots__ = ("topic", "topic_id", "index", "leader_epoch", "retry_ms", "failures", "failed")
+    __slots__ = ("topic", "topic_id", "index", "leader_epoch", "failures")
 
     def __init__(self, topic: str, topic_id: bytes, index: int, leader_epoch: int) -> None:
         self.topic = topic
         self.topic_id = topic_id
         self.index = index
         self.leader_epoch = leader_epoch
-        self.retry_ms = 0  # not before this time
         self.failures = 0  # in a row
-        self.failed = False  # our leader epoch is out of date: only the next LeaderAndIsr helps
 
     @property
     def key(self) -> Key:
@@ -71,59 +69,107 @@ class Following:
 
 
 class FetchPlan:
-    """The partitions fetched from one leader, and the session in which they are."""
+    """The partitions fetched from one leader, and the session in which they are.
+
+    Only those that were stirred are looked at for the next request: the others have told the session where they are.
+    """
 
     def __init__(self, partition_max_bytes: int) -> None:
         self._partition_max_bytes = partition_max_bytes
         self._followings: dict[Key, Following] = {}
+        self._keys: dict[tuple[str, int], Key] = {}
         self._session_id = 0
         self._epoch = INITIAL_EPOCH
+        # Each partition is stirred, or told, or both; or paused, or failed.
+        self._stirred: dict[Key, None] = {}
         self._told: dict[Key, Position] = {}
+        self._paused: dict[Key, int] = {}
+        self._failed: set[Key] = set()
+        self._left: dict[Key, None] = {}  # the session has them still, and they are not to be fetched
 
     def __len__(self) -> int:
         return len(self._followings)
 
     def add(self, following: Following) -> None:
         """Fetches a partition from now on; replaces an earlier one of the same partition."""
-        self._followings[following.key] = following
+        self.remove(following.topic, following.index)
+        key = following.key
+        self._followings[key] = following
+        self._keys[following.topic, following.index] = key
+        self._stirred[key] = None
 
     def remove(self, topic: str, index: int) -> None:
         """Fetches it no more."""
-        for key, following in list(self._followings.items()):
-            if following.topic == topic and following.index == index:
-                del self._followings[key]
+        key = self._keys.pop((topic, index), None)
+        if key is not None:
+            del self._followings[key]
+            self._paused.pop(key, None)
+            self._failed.discard(key)
+            self._drop(key)
+
+    def _drop(self, key: Key) -> None:
+        self._stirred.pop(key, None)
+        if self._told.pop(key, None) is not None:
+            self._left[key] = None
 
     def find(self, key: Key) -> Following | None:
         """The partition, if it is still fetched."""
         return self._followings.get(key)
 
-    def all(self) -> list[Following]:
-        """Every partition."""
-        return list(self._followings.values())
+    @property
+    def told(self) -> Mapping[Key, Position]:
+        """Where the last request was for each partition. What comes after another `reset` is in another mapping."""
+        return self._told
 
-    def reset(self) -> None:
-        """The session is gone: the next request is a full one."""
+    def stir(self, topic: str, index: int) -> None:
+        """The partition may go on from another position now."""
+        key = self._keys.get((topic, index))
+        if key in self._told:
+            self._stirred[key] = None
+
+    def pause(self, key: Key, until_ms: int) -> None:
+        """Asks for a partition again at that time and not before."""
+        self._drop(key)
+        self._paused[key] = until_ms
+
+    def fail(self, key: Key) -> None:
+        """Our leader epoch is out of date: only the next LeaderAndIsr helps."""
+        self._drop(key)
+        self._failed.add(key)
+
+    def reset(self, until_ms: int = 0) -> None:
+        """The session is gone: the next request is a full one, and not before that time."""
         self._session_id = 0
         self._epoch = INITIAL_EPOCH
         self._told = {}
+        self._left = {}
+        for key in self._followings.keys() - self._failed:
+            if self._paused.get(key, 0) < until_ms:
+                self._paused[key] = until_ms
+        self._stirred = dict.fromkeys(k for k in self._followings if k not in self._paused and k not in self._failed)
 
     def next_time_ms(self) -> int | None:
-        """When the first partition wants to be asked for; None when none does."""
-        return min((f.retry_ms for f in self._followings.values() if not f.failed), default=None)
+        """When the first partition that pauses wants to be asked for; None when none does."""
+        return min(self._paused.values(), default=None)
 
-    def request(self, position_of: Callable[[Following], Position], now_ms: int) -> Any | None:
-        """The topics of the next Fetch request (a Request without its limits); None when there is nothing to ask."""
-        wanted = {
-            key: (following, position_of(following))
-            for key, following in self._followings.items()
-            if not following.failed and following.retry_ms <= now_ms
-        }
-        if not wanted:
-            return None
+    def request(self, position_of: Callable[[Following], Position | None], now_ms: int) -> Any | None:
+        """The topics of the next Fetch request (a Request without its limits); None when there is nothing to ask.
+        Whatever has no position any more is left."""
+        for key in [key for key, until_ms in self._paused.items() if until_ms <= now_ms]:
+            del self._paused[key]
+            self._stirred[key] = None
         by_topic: dict[bytes, Any] = {}
-        for key, (following, position) in wanted.items():
+        stirred, self._stirred = self._stirred, {}
+        for key in stirred:
+            following = self._followings[key]
+            position = position_of(following)
+            if position is None:
+                self.remove(following.topic, following.index)
+                continue
             if self._told.get(key) == position:
                 continue
+            self._told[key] = position
+            self._left.pop(key, None)
             topic = by_topic.get(following.topic_id)
             if topic is None:
                 topic = by_topic[following.topic_id] = fetch.FetchTopic(topic_id=following.topic_id, partitions=[])
@@ -137,13 +183,15 @@ class FetchPlan:
                     partition_max_bytes=self._partition_max_bytes,
                 )
             )
+        if not self._told:
+            return None
         forgotten: dict[bytes, Any] = {}
-        for topic_id, index in self._told.keys() - wanted.keys():
+        for topic_id, index in self._left:
             topic = forgotten.get(topic_id)
             if topic is None:
                 topic = forgotten[topic_id] = fetch.ForgottenTopic(topic_id=topic_id, partitions=[])
             topic.partitions.append(index)
-        self._told = {key: position for key, (_, position) in wanted.items()}
+        self._left = {}
         return fetch.Request(
             session_id=self._session_id,
             session_epoch=self._epoch,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kafkalike.config import Config
@@ -31,7 +32,9 @@ class Hosted:
 class Read(NamedTuple):
     """What a read found: the offsets that go with it, and the range of the file (None: nothing there yet).
 
-    `diverging` is (epoch, end offset) when the reader's log has left ours: it must be cut before it goes on.
+    `diverging` is (epoch, end offset) when the reader's log has left ours: it must be cut before it goes on. `settled`:
+    the same read finds the same until a key of the partition is woken, and then `on_stir` wants to know until when the
+    reader has asked.
     """
 
     high_watermark: int
@@ -39,3 +42,5 @@ class Read(NamedTuple):
     log_start_offset: int
     records: Any
     diverging: tuple[int, int] | None = None
+    settled: bool = False
+    on_stir: Callable[[int], None] | None = None

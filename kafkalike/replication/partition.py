@@ -34,6 +34,11 @@ class Follower:
         self.leader_end_at_last_fetch = 0
         self.broker_epoch = UNKNOWN
 
+    def asked_until(self, now_ms: int) -> None:
+        """It went on fetching, and had everything, until then."""
+        self.caught_up_ms = max(self.caught_up_ms, now_ms)
+        self.last_fetch_ms = max(self.last_fetch_ms, now_ms)
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from twisted.internet import defer, threads
@@ -271,7 +271,7 @@ class Replicas:
                 return Read(mark, stable, source.log_start_offset, None, diverging)
         limit = stable if isolation_level == READ_COMMITTED else mark
         records = source.read(asked.offset, max_bytes, limit, min_one_batch) if max_bytes > 0 else None
-        return Read(mark, stable, source.log_start_offset, records)
+        return Read(mark, stable, source.log_start_offset, records, settled=asked.offset >= limit)
 
     def read_as_follower(
         self, topic: str, index: int, asked: Any, max_bytes: int, min_one_batch: bool, follower: int, broker_epoch: int
@@ -295,7 +295,11 @@ class Replicas:
         if partition.advance(end, now, self._lag_ms, self.reachable):
             self.purgatory.wake(hosted.key)
         mark = partition.high_watermark
-        return Read(mark, mark, source.log_start_offset, records if max_bytes > 0 else None)
+        settled = asked.offset >= end and follower in partition.isr and partition.proposal is None
+        return Read(
+            mark, mark, source.log_start_offset, records if max_bytes > 0 else None,
+            settled=settled, on_stir=partition.followers[follower].asked_until if settled else None,
+        )  # fmt: skip
 
     @staticmethod
     def _diverging(source: Log, epoch: int, offset: int) -> tuple[int, int] | None:
@@ -319,7 +323,7 @@ class Replicas:
 
     # Waiting
 
-    def wait(self, waiter: Waiter, keys: list[tuple[str, int]], timeout_ms: int) -> None:
+    def wait(self, waiter: Waiter, keys: Iterable[tuple[str, int]], timeout_ms: int) -> None:
         """Keeps a request until one of `keys` is woken and it can answer, or its time is over."""
         deadline = int(time.monotonic() * 1000) + max(timeout_ms, 0)
         self.purgatory.watch(waiter, keys, deadline)
@@ -438,6 +442,11 @@ class Replicas:
             self._fetchers.follow(partition.leader, following)
         else:
             log.warning("%s-%d waits for the address of its leader %d", *hosted.key, partition.leader)
+
+    def log_moved(self, hosted: Hosted) -> None:
+        """A log begins or ends elsewhere now, and it was neither records nor a new leader that did it."""
+        self.purgatory.wake(hosted.key)
+        self._fetchers.stir(*hosted.key)
 
     def cut(self, hosted: Hosted, offset: int) -> None:
         """Drops what the leader does not have."""

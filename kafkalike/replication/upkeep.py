@@ -130,7 +130,13 @@ class Upkeep:
         deferred.addErrback(lambda failure: log.error("Flush failed: %s", failure.value))
 
     def _retain(self) -> Deferred[Any]:
-        return task.coiterate(self._each(lambda hosted: hosted.log.retain(now_ms(), hosted.partition.high_watermark)))
+        def retain(hosted: Hosted) -> None:
+            start = hosted.log.log_start_offset
+            hosted.log.retain(now_ms(), hosted.partition.high_watermark)
+            if hosted.log.log_start_offset != start:
+                self._replicas.log_moved(hosted)
+
+        return task.coiterate(self._each(retain))
 
     def _expire_producers(self) -> None:
         for hosted in self._replicas.hosted.values():

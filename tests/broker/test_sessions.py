@@ -117,3 +117,74 @@ def test_a_session_whose_last_partition_is_forgotten_ends(sessions):
     session = opened(sessions, (0, 0))
     assert sessions.begin(request(session, 1, forgotten=[0]), False, NOW).session_id == 0
     assert len(sessions) == 0
+
+
+def test_a_partition_without_news_is_looked_at_again_when_it_was_stirred_or_asked_for_anew(sessions):
+    session = opened(sessions, (0, 0), (1, 0), (2, 0))
+    fetching = sessions.begin(request(session, 1), False, NOW + 1)
+    asked_until = []
+    for each in fetching.partitions:
+        each.settle(asked_until.append)
+    fetching = sessions.begin(request(session, 2, partitions=[(1, 4)]), False, NOW + 2)
+    assert [each.index for each in fetching.partitions] == [1]
+    (second,) = fetching.partitions
+    second.settle()
+    first = fetching.session.partitions["t", 0]
+    first.stirred(("t", 0))
+    assert [each.index for each in sessions.begin(request(session, 3), False, NOW + 3).partitions] == [0]
+    assert asked_until == [NOW + 1, NOW + 2]
+
+
+def test_a_request_that_waits_hears_of_stirs(sessions):
+    class Request:
+        def __init__(self):
+            self.heard = []
+
+        def stirred(self, fetched, key):
+            self.heard.append((fetched.index, key))
+
+    fetching = sessions.begin(request(opened(sessions, (0, 0), (1, 0)), 1), False, NOW)
+    (first, second), waiting, later = fetching.partitions, Request(), Request()
+    fetching.session.waiting = waiting
+    second.stirred(("t", 1))
+    assert waiting.heard == [(1, ("t", 1))]
+    fetching.session.waiting = later
+    fetching.end(waiting)
+    first.stirred(("t", 0))
+    assert (len(waiting.heard), later.heard) == (1, [(0, ("t", 0))])
+
+
+class Subscription:
+    def __init__(self, ended):
+        self.end = lambda: ended.append(self)
+
+
+def subscribed(fetching, ended):
+    for each in fetching.partitions:
+        each.subscription = Subscription(ended)
+
+
+def test_nobody_is_told_for_a_session_that_has_gone_or_partitions_that_were_left(sessions):
+    ended = []
+    fetching = sessions.begin(request(partitions=[(0, 0), (1, 0)]), False, NOW)
+    subscribed(fetching, ended)
+    told(fetching)
+    sessions.begin(request(fetching.session_id, 1, forgotten=[1]), False, NOW)
+    assert len(ended) == 1
+    sessions.begin(request(fetching.session_id, -1, partitions=[(0, 0)]), False, NOW)
+    assert len(ended) == 2
+    alone = sessions.begin(request(0, -1, partitions=[(0, 0)]), False, NOW)
+    subscribed(alone, ended)
+    alone.end(None)
+    assert len(ended) == 3
+
+
+def test_a_session_that_nobody_uses_is_told_nothing_and_goes_on_all_the_same(sessions):
+    ended = []
+    fetching = sessions.begin(request(partitions=[(0, 0)]), False, NOW)
+    subscribed(fetching, ended)
+    for each in fetching.partitions:
+        each.settle()
+    opened(sessions, (0, 0), now_ms=NOW + EVICTION_MS + 1)
+    assert len(ended) == 1
+    assert [each.index for each in sessions.begin(request(fetching.session_id, 1), False, NOW).partitions] == [0]

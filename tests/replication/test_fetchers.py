@@ -10,6 +10,7 @@ from kafkalike.replication.fetchers import Fetchers
 from kafkalike.replication.follower import Following, Position
 
 ID = bytes(range(16))
+DATA = fetch.PartitionData(partition_index=0, records=b"")
 
 
 class Leader:
@@ -62,6 +63,7 @@ def fetchers(clock, leader):
     config, _ = broker_config({"zookeeper.connect": "x:1", "replica.fetch.backoff.ms": "1000"})
     fetchers = Fetchers(9, config, clock, leader, leader.ask)
     fetchers.follow(1, Following("t", ID, 0, 4))
+    clock.advance(0)
     return fetchers
 
 
@@ -73,25 +75,53 @@ def test_a_request_says_who_asks_and_the_next_follows_the_answer(fetchers, leade
     assert [who for who, _, _ in leader.asked] == [1, 1]
 
 
-def test_only_one_request_is_under_way_to_a_leader(fetchers, leader):
+def test_only_one_request_is_under_way_to_a_leader(fetchers, leader, clock):
     fetchers.follow(1, Following("t", ID, 1, 4))
+    clock.advance(0)
     assert len(leader.asked) == 1
     leader.reply()
     assert [p.partition for topic in leader.asked[1][1].topics for p in topic.partitions] == [1]
 
 
-def test_a_new_partition_interrupts_a_leader_that_waits_for_records_of_the_others(fetchers, leader):
+def test_a_new_partition_interrupts_a_leader_that_waits_for_records_of_the_others(fetchers, leader, clock):
     for index in (1, 2):
         fetchers.follow(1, Following("t", ID, index, 4))
+    clock.advance(0)
     assert leader.interruptions == 1
     leader.reply()
     assert [p.partition for topic in leader.asked[1][1].topics for p in topic.partitions] == [1, 2]
     fetchers.follow(1, Following("t", ID, 3, 4))
+    clock.advance(0)
     assert leader.interruptions == 2
 
 
-def test_a_partition_is_fetched_from_one_leader_only(fetchers, leader):
+def test_a_leader_that_gives_no_session_is_taken_at_its_word_all_the_same(fetchers, leader):
+    leader.asked[-1][2].callback(
+        fetch.Response(session_id=0, responses=[fetch.FetchableTopicResponse(topic_id=ID, partitions=[DATA])])
+    )
+    assert leader.taken == [(0, 0)]
+    assert [p.partition for topic in leader.asked[1][1].topics for p in topic.partitions] == [0]
+
+
+def test_partitions_of_one_order_are_in_one_request(fetchers, leader, clock):
+    for index in (1, 2):
+        fetchers.follow(2, Following("t", ID, index, 4))
+    clock.advance(0)
+    assert [[p.partition for t in r.topics for p in t.partitions] for who, r, _ in leader.asked if who == 2] == [[1, 2]]
+
+
+def test_a_log_that_begins_elsewhere_is_told_with_the_next_request(fetchers, leader):
+    leader.offset = 5
+    leader.asked[-1][2].callback(fetch.Response(session_id=5))
+    assert leader.asked[-1][1].topics == []
+    fetchers.stir("t", 0)
+    leader.asked[-1][2].callback(fetch.Response(session_id=5))
+    assert [p.fetch_offset for t in leader.asked[-1][1].topics for p in t.partitions] == [5]
+
+
+def test_a_partition_is_fetched_from_one_leader_only(fetchers, leader, clock):
     fetchers.follow(2, Following("t", ID, 0, 5))
+    clock.advance(0)
     assert [who for who, _, _ in leader.asked] == [1, 2]
     leader.asked[0][2].callback(fetch.Response(session_id=5))
     assert len(leader.asked) == 2
@@ -137,6 +167,7 @@ def test_a_partition_with_an_error_pauses_and_a_fenced_one_waits_for_new_orders(
     clock.advance(100)
     assert len(leader.asked) == 2
     fetchers.follow(1, Following("t", ID, 0, 5))
+    clock.advance(0)
     assert len(leader.asked) == 3
 
 

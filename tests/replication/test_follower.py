@@ -59,17 +59,38 @@ def test_the_first_request_is_full_and_the_next_say_only_what_changed(plan):
     assert (first.session_id, first.session_epoch) == (0, 0)
     assert asked(first) == [(0, 5), (1, 0)]
     session(plan)
+    plan.stir("t", 0)
     second = plan.request(at(p0=6), 0)
     assert (second.session_id, second.session_epoch) == (7, 1)
     assert asked(second) == [(0, 6)]
     session(plan)
+    plan.stir("t", 0)
     assert asked(plan.request(at(p0=6), 0)) == []
+
+
+def test_a_partition_that_nothing_stirred_is_not_looked_at(plan):
+    plan.request(at(), 0)
+    session(plan)
+    looked_at = []
+    plan.stir("t", 1)
+    plan.request(lambda following: looked_at.append(following.index) or at()(following), 0)
+    assert looked_at == [1]
+    assert plan.told[ID, 1] == Position(4, 0, 3, 0)
+
+
+def test_what_has_no_position_any_more_is_left(plan):
+    plan.request(at(), 0)
+    session(plan)
+    plan.stir("t", 1)
+    request = plan.request(lambda following: None, 0)
+    assert [list(topic.partitions) for topic in request.forgotten_topics_data] == [[1]]
+    assert len(plan) == 1
 
 
 def test_a_partition_that_is_left_or_pauses_is_forgotten_and_comes_back(plan):
     plan.request(at(), 0)
     session(plan)
-    plan.find((ID, 1)).retry_ms = 100
+    plan.pause((ID, 1), 100)
     request = plan.request(at(), 50)
     assert [list(topic.partitions) for topic in request.forgotten_topics_data] == [[1]]
     session(plan)
@@ -96,7 +117,7 @@ def test_a_leader_without_free_sessions_is_asked_in_full_each_time(plan):
 
 
 def test_a_fenced_partition_is_not_asked_for_until_it_is_assigned_anew(plan):
-    plan.find((ID, 0)).failed = True
+    plan.fail((ID, 0))
     assert asked(plan.request(at(), 0)) == [(1, 0)]
     plan.add(Following("t", ID, 0, 5))
     session(plan)
@@ -104,7 +125,7 @@ def test_a_fenced_partition_is_not_asked_for_until_it_is_assigned_anew(plan):
 
 
 def test_when_everything_pauses_there_is_nothing_to_ask_until_the_first_is_due(plan):
-    plan.find((ID, 0)).retry_ms = 300
-    plan.find((ID, 1)).retry_ms = 200
+    plan.reset(200)
+    plan.pause((ID, 0), 300)
     assert plan.request(at(), 100) is None
     assert plan.next_time_ms() == 200

@@ -82,3 +82,19 @@ def test_waiters_of_a_key_are_asked_in_the_order_in_which_they_came():
         purgatory.watch(Ordered(name), ["k"], 1000)
     purgatory.wake("k")
     assert order == ["a", "b", "c"]
+
+
+def test_a_subscriber_is_told_of_each_wake_until_it_ends_and_before_who_waits():
+    purgatory, told = Purgatory(), []
+
+    class Subscriber:
+        def stirred(self, key):
+            told.append(key)
+
+    subscription = purgatory.subscribe(("a", "b"), Subscriber())
+    for key in ("a", "c", "b", "a"):
+        purgatory.wake(key)
+    assert told == ["a", "b", "a"]
+    subscription.end()
+    purgatory.wake("a")
+    assert told == ["a", "b", "a"]

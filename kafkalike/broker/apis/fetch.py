@@ -36,39 +36,63 @@ _Topic = messages.FetchableTopicResponse
 def fetch(broker: Any, call: Any) -> Any:
     """Reads now, and again whenever records arrive, until there is enough to answer."""
     request = call.request
-    fetching = broker.fetch_sessions.begin(request, call.version >= TOPIC_IDS, now_ms())
-    attempt = _Attempt(broker, call, fetching)
-    if attempt.try_finish():
-        return LATER
-    if request.max_wait_ms <= 0 or not attempt.keys:
-        attempt.expire()
-    else:
-        broker.replicas.wait(attempt, attempt.keys, request.max_wait_ms)
-        if attempt.is_followers:
-            call.connection.hurry = attempt.hurry
+    _Attempt(broker, call, broker.fetch_sessions.begin(request, call.version >= TOPIC_IDS, now_ms())).begin()
     return LATER
 
 
 class _Attempt:
     """A fetch that looks whether it can be answered."""
 
-    __slots__ = ("_broker", "_call", "_fetching", "_results", "_replica", "_replica_epoch", "keys")
+    __slots__ = (
+        "_broker", "_call", "_fetching", "_results", "_size", "_urgent", "_room", "_replica", "_replica_epoch", "_racks"
+    )  # fmt: skip
 
     def __init__(self, broker: Any, call: Any, fetching: Any) -> None:
         self._broker = broker
         self._call = call
         self._fetching = fetching
-        self._results: list[tuple[Any, Any]] = []
+        self._results: dict[Any, Any] = {}
+        self._size = 0  # of the records in there
+        self._urgent = False
         request = call.request
+        self._room = min(request.max_bytes, broker.fetch_max_bytes)
         by_state = call.version >= REPLICA_STATE
         self._replica = request.replica_state.replica_id if by_state else request.replica_id
         self._replica_epoch = request.replica_state.replica_epoch if by_state else -1
-        self.keys: list[tuple[Any, ...]] = []
+        self._racks: Any = None
+        if broker.rack_aware and self._replica < 0 and call.version >= FROM_FOLLOWERS and request.rack_id:
+            brokers = broker.metadata.image.brokers
+            self._racks = {broker_id: each.rack for broker_id, each in brokers.items()}.get
 
-    @property
-    def is_followers(self) -> bool:
-        """Whether it is a replica that asks."""
-        return self._replica >= 0  # type: ignore[no-any-return]
+    def begin(self) -> None:
+        """Answers, or waits."""
+        request, session = self._call.request, self._fetching.session
+        client = (self._replica, self._replica_epoch, request.isolation_level, request.rack_id)
+        if session.client != client:
+            # Known is what another was told, or the same one in an earlier life.
+            session.client = client
+            session.stir_all()
+        self._read(self._fetching.partitions)
+        if self._enough or request.max_wait_ms <= 0 or not session.partitions:
+            self._respond()
+            return
+        for fetched in session.stale:
+            self._subscribe(fetched)
+        session.waiting = self
+        self._broker.replicas.wait(self, (), request.max_wait_ms)
+        if self._replica >= 0:
+            self._call.connection.hurry = self.hurry
+
+    def stirred(self, fetched: Any, key: Any) -> None:
+        """Something of a partition changed while this waits."""
+        if self._replica >= 0 and len(key) == 2:
+            return  # A follower is told of the high watermark when there is something else to be told.
+        # Ranges of files are not held while time passes: they are read again.
+        self._read([each for each in self._results if each is not fetched and self._results[each].records])
+        self._read([fetched])
+        if self._enough:
+            self._broker.replicas.purgatory.forget(self)
+            self._respond()
 
     def hurry(self) -> None:
         """Answers with what there is."""
@@ -76,88 +100,81 @@ class _Attempt:
         self.expire()
 
     def try_finish(self) -> bool:
-        enough = self._read()
-        if enough:
-            self._respond()
-        return enough
+        """Waits for no key; the session tells of what happens."""
+        return False
 
     def expire(self) -> None:
-        self._read()
+        """Its time is over."""
+        self._read(self._fetching.partitions)
         self._respond()
 
-    def _read(self) -> bool:
-        """Reads every partition; True when the answer need not wait any longer."""
-        broker, call = self._broker, self._call
-        request = call.request
-        names = broker.metadata.image.names
-        by_id = call.version >= TOPIC_IDS
-        isolation = request.isolation_level
-        room = min(request.max_bytes, broker.fetch_max_bytes)
-        read = broker.replicas.read
-        follower = self._replica
-        aborted: list[Any] | None = [] if isolation == READ_COMMITTED else None
-        self._results = results = []
-        self.keys = keys = []
-        total = 0
-        urgent = False
-        racks = None
-        if broker.rack_aware and follower < 0 and call.version >= FROM_FOLLOWERS and request.rack_id:
-            brokers = broker.metadata.image.brokers
-            racks = {broker_id: each.rack for broker_id, each in brokers.items()}.get
-        for fetched in self._fetching.partitions:
-            topic = fetched.topic
+    @property
+    def _enough(self) -> bool:
+        return self._urgent or self._size >= max(self._call.request.min_bytes, 0)
+
+    def _read(self, partitions: list[Any]) -> None:
+        for fetched in partitions:
+            before = self._results.get(fetched)
+            if before is not None and before.records:
+                self._size -= before.records.size
             try:
-                if by_id:
-                    topic = names.get(fetched.topic_id)
-                    if topic is None:
-                        raise KafkaError(Error.UNKNOWN_TOPIC_ID)
-                if call.version < MESSAGES_V2:
-                    raise KafkaError(Error.UNSUPPORTED_VERSION)
-                limit = min(fetched.max_bytes, room - total)
-                if follower >= 0:
-                    found = broker.replicas.read_as_follower(
-                        topic, fetched.index, fetched, limit, not total, follower, self._replica_epoch
-                    )
-                else:
-                    found = read(
-                        topic, fetched.index, fetched, limit, isolation, not total, call.version >= FROM_FOLLOWERS
-                    )
+                data = self._read_one(fetched)
             except KafkaError as problem:
-                urgent = True
-                results.append((fetched, _error(fetched.index, problem.error)))
-                continue
-            if racks is not None:
-                replica = broker.replicas.partition(topic, fetched.index)
-                chosen = replica.preferred_replica(fetched.offset, request.rack_id, racks)
-                if replica.leading and chosen != broker.broker_id:
-                    urgent = True
-                    results.append((fetched, _elsewhere(fetched.index, found, chosen)))
-                    continue
-            keys.append((topic, fetched.index) if follower < 0 else (topic, fetched.index, "appended"))
-            records = found.records
-            if records is None:
-                records = b""
-            else:
-                total += records.size
-            data = _Data(
-                partition_index=fetched.index,
-                high_watermark=found.high_watermark,
-                last_stable_offset=found.last_stable_offset,
-                log_start_offset=found.log_start_offset,
-                aborted_transactions=aborted,
-                records=records,
-            )
-            if found.diverging is not None:
-                urgent = True
-                data.diverging_epoch = messages.EpochEndOffset(epoch=found.diverging[0], end_offset=found.diverging[1])
-            results.append((fetched, data))
-        return urgent or total >= max(request.min_bytes, 0) or not keys
+                data = _error(fetched.index, problem.error)
+            records = data.records
+            if records:
+                self._size += records.size
+            if data.error_code or data.diverging_epoch.epoch >= 0 or data.preferred_read_replica >= 0:
+                self._urgent = True
+            self._results[fetched] = data
+
+    def _read_one(self, fetched: Any) -> Any:
+        broker, call = self._broker, self._call
+        replicas, topic, index = broker.replicas, fetched.topic, fetched.index
+        if call.version >= TOPIC_IDS:
+            topic = fetched.name = broker.metadata.image.names.get(fetched.topic_id)
+            if topic is None:
+                raise KafkaError(Error.UNKNOWN_TOPIC_ID)
+        if call.version < MESSAGES_V2:
+            raise KafkaError(Error.UNSUPPORTED_VERSION)
+        isolation, size, replica = call.request.isolation_level, self._size, self._replica
+        limit = min(fetched.max_bytes, self._room - size)
+        if replica >= 0:
+            found = replicas.read_as_follower(topic, index, fetched, limit, not size, replica, self._replica_epoch)
+        else:
+            found = replicas.read(topic, index, fetched, limit, isolation, not size, call.version >= FROM_FOLLOWERS)
+        if self._racks is not None:
+            here = replicas.partition(topic, index)
+            chosen = here.preferred_replica(fetched.offset, self._call.request.rack_id, self._racks)
+            if here.leading and chosen != broker.broker_id:
+                return _elsewhere(index, found, chosen)
+        if found.settled and self._racks is None and fetched.session.id:
+            self._subscribe(fetched)
+            fetched.settle(found.on_stir)
+        data = _Data(
+            partition_index=index,
+            high_watermark=found.high_watermark,
+            last_stable_offset=found.last_stable_offset,
+            log_start_offset=found.log_start_offset,
+            aborted_transactions=[] if isolation == READ_COMMITTED and replica < 0 else None,
+            records=b"" if found.records is None else found.records,
+        )
+        if found.diverging is not None:
+            data.diverging_epoch = messages.EpochEndOffset(epoch=found.diverging[0], end_offset=found.diverging[1])
+        return data
+
+    def _subscribe(self, fetched: Any) -> None:
+        if fetched.subscription is None:
+            key = (fetched.name, fetched.index)
+            keys = (key,) if self._replica < 0 else (key, (*key, "appended"))
+            fetched.subscription = self._broker.replicas.purgatory.subscribe(keys, fetched)
 
     def _respond(self) -> None:
-        self._call.connection.hurry = None
+        call = self._call
+        call.connection.hurry = None
         topics: list[Any] = []
         last = None
-        for fetched, data in self._fetching.answer(self._results):
+        for fetched, data in self._fetching.answer(self._results.items()):
             key = (fetched.topic, fetched.topic_id)
             if key != last:
                 partitions: list[Any] = []
@@ -168,7 +185,7 @@ class _Attempt:
                 with contextlib.suppress(OSError, Damaged):
                     data.records = data.records.read()
             partitions.append(data)
-        call = self._call
+        self._fetching.end(self)
         response = messages.Response(session_id=self._fetching.session_id, responses=topics)
         if call.version >= LEADER_HINTS:
             names = call.broker.metadata.image.names

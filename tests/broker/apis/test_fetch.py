@@ -87,3 +87,84 @@ def test_no_partition_gives_more_than_the_request_has_room_for(broker):
     fetch(broker, call)
     assert broker.replicas.asked == [900, 0]
     assert [len(p.records) for p in call.answers[0].responses[0].partitions] == [900, 0]
+
+
+class Found(SimpleNamespace):
+    """Records."""
+
+    def __init__(self, size):
+        super().__init__(size=size, read=lambda: b"x" * size)
+
+
+class Counting(Replicas):
+    """Partitions with nothing to read, unless `records` has something for them; counts who is read."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = {}
+        self.read_ones = []
+
+    def read(self, topic, index, asked, *_):
+        self.read_ones.append(index)
+        records = self.records.get(index)
+        return Read(0, 0, 0, records, settled=records is None)
+
+    read_as_follower = read
+
+
+def several(call, session_id=0, epoch=0):
+    call.request.topics[0].partitions = [
+        messages.FetchPartition(partition=index, fetch_offset=0, partition_max_bytes=1000) for index in range(3)
+    ]
+    call.request.session_id, call.request.session_epoch = session_id, epoch
+    if epoch:
+        call.request.topics = []
+    return call
+
+
+@pytest.mark.parametrize(("replica", "key"), [(2, ("t", 1, "appended")), (-1, ("t", 1))])
+def test_of_a_session_only_partitions_with_news_are_read(broker, replica, key):
+    broker.replicas = replicas = Counting()
+    first = several(Call(replica))
+    fetch(broker, first)
+    assert replicas.read_ones == [0, 1, 2]
+    first.request.max_wait_ms = 0
+    replicas.purgatory.expire(10_000)
+    session = first.answers[0].session_id
+
+    replicas.read_ones.clear()
+    second = several(Call(replica), session, 1)
+    fetch(broker, second)
+    assert (replicas.read_ones, second.answers) == ([], [])
+    replicas.purgatory.wake(("t", 2))
+    replicas.records[1] = Found(10)
+    replicas.purgatory.wake(key)
+    assert set(replicas.read_ones) <= {1, 2}
+    assert [(p.partition_index, len(p.records)) for p in second.answers[0].responses[0].partitions if p.records] == [
+        (1, 10)
+    ]
+    assert len(replicas.purgatory) == 0
+
+
+def test_another_life_of_a_follower_is_told_everything(broker):
+    broker.replicas = replicas = Counting()
+    first = several(Call(2))
+    fetch(broker, first)
+    replicas.purgatory.expire(10_000)
+    replicas.read_ones.clear()
+    fetch(broker, several(Call(3), first.answers[0].session_id, 1))
+    assert replicas.read_ones == [0, 1, 2]
+
+
+def test_what_was_found_while_a_request_waits_for_more_is_read_again(broker):
+    """A range of a file is not held while time passes: the file may have been cut."""
+    broker.replicas = replicas = Counting()
+    call = several(Call(-1))
+    call.request.min_bytes = 15
+    replicas.records[0] = Found(10)
+    fetch(broker, call)
+    replicas.read_ones.clear()
+    replicas.records[2] = Found(5)
+    replicas.purgatory.wake(("t", 2))
+    assert replicas.read_ones == [0, 2]
+    assert [len(p.records) for p in call.answers[0].responses[0].partitions if p.records] == [10, 5]

@@ -7,6 +7,7 @@ a broker that is away, a leader or coordinator that moved.
 from __future__ import annotations
 
 import contextlib
+import queue
 import random
 import select
 import socket
@@ -25,6 +26,7 @@ from kafkalike.protocol.messages import api_versions, find_coordinator, metadata
 T = TypeVar("T")
 
 MAX_RESPONSE_BYTES = 1 << 30
+PATIENCE_SECONDS = 1.0  # with one silent broker, before another is asked too
 
 # The newest version that this client fills in by itself: later ones name topics by id, or carry several groups.
 _NEWEST = {"Fetch": 12, "Produce": 10, "OffsetFetch": 7, "FindCoordinator": 3, "DeleteTopics": 5, "OffsetCommit": 8}
@@ -314,16 +316,42 @@ class Network:
     # Who is there.
 
     def any_node(self) -> Node:
-        """A broker that answers; the known ones first, then the bootstrap servers."""
+        """A broker that answers; the known ones first, then the bootstrap servers. Who accepts a connection and is
+        silent then costs PATIENCE_SECONDS: the next is asked beside it, and the first that answers is the one."""
         known = list(self.cluster.nodes.values())
         random.shuffle(known)
-        failure = Disconnected("no broker is known")
-        for node in (*known, *self.bootstrap):
+        nodes = [*known, *self.bootstrap]
+        with self._lock:
+            for node in nodes:
+                found = self._connections.get((node.id, ""))
+                if found is not None and found.node == node:
+                    return node
+        outcomes: queue.SimpleQueue[tuple[Node, BaseException | None]] = queue.SimpleQueue()
+
+        def attempt(node: Node) -> None:
             try:
                 self.connection(node)
+            except BaseException as problem:
+                outcomes.put((node, problem))
+            else:
+                outcomes.put((node, None))
+
+        failure: BaseException = Disconnected("no broker is known")
+        under_way = 0
+        while nodes or under_way:
+            if nodes:
+                threading.Thread(target=attempt, args=(nodes.pop(0),), daemon=True).start()
+                under_way += 1
+            try:
+                node, problem = outcomes.get(timeout=PATIENCE_SECONDS if nodes else None)
+            except queue.Empty:
+                continue
+            under_way -= 1
+            if problem is None:
                 return node
-            except Disconnected as problem:
-                failure = problem
+            if not isinstance(problem, Disconnected):
+                raise problem
+            failure = problem
         raise failure
 
     def refresh(self, topics: Sequence[str] | None = (), *, create: bool = False) -> Cluster:

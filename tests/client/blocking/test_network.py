@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 
 import pytest
 
@@ -41,6 +42,15 @@ def test_an_unreachable_cluster_is_told_once_and_given_up() -> None:
         network.retrying("listTopics", lambda: network.refresh(None))
     assert 1 == len(told)
     assert "could not be established. Node may not be available." in told[0]
+
+
+def test_a_server_that_accepts_and_is_silent_costs_a_second(kafka: Kafka) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        network = Network(f"127.0.0.1:{silent.getsockname()[1]},{kafka.bootstrap}", "test")
+        assert [kafka.broker.broker_id] == list(network.refresh().nodes)
+        assert 0.9 < time.monotonic() - began < 5
+        network.close()
 
 
 def test_an_error_that_does_not_pass_is_not_retried() -> None:

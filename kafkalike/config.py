@@ -209,6 +209,8 @@ BROKER: dict[str, Key] = {key.name: key for key in (
     Key("replica.fetch.response.max.bytes", INT, 10485760, at_least(0), "", "Bytes a follower asks for in all."),
     Key("num.replica.fetchers", INT, 1, None, "C", "Connections to one leader."),
     Key("replica.high.watermark.checkpoint.interval.ms", LONG, 5000, None, "", "How often high watermarks are written."),
+    Key("replication.quota.window.num", INT, 11, at_least(1), "", "Windows that the rates of throttled replicas are measured over."),
+    Key("replication.quota.window.size.seconds", INT, 1, at_least(1), "", "Length of each."),
     Key("fetch.purgatory.purge.interval.requests", INT, 1000, None, "", "Kept for compatibility: nothing is left to purge."),
     Key("producer.purgatory.purge.interval.requests", INT, 1000, None, "", "Kept for compatibility: nothing is left to purge."),
     Key("delete.records.purgatory.purge.interval.requests", INT, 1, None, "", "Kept for compatibility: nothing is left to purge."),

@@ -60,6 +60,7 @@ PURE = [
     "kafkalike.replication.purgatory",
     "kafkalike.replication.refusals",
     "kafkalike.replication.follower",
+    "kafkalike.replication.throttle",
     "kafkalike.controller.context",
     "kafkalike.controller.transitions",
     "kafkalike.controller.elections",

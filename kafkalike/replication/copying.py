@@ -47,6 +47,12 @@ class Copying:
         source = hosted.log
         return Position(following.leader_epoch, source.log_end_offset, source.latest_epoch(), source.log_start_offset)
 
+    def held(self, following: Following) -> bool:
+        """Whether a throttle holds a partition back at this moment."""
+        hosted = self._replicas.hosted[following.topic, following.index]
+        throttle = self._replicas.follower_throttle
+        return hosted.follower_throttled and not following.in_sync and throttle.exceeded(now_ms())
+
     def take(self, following: Following, position: Position, data: Any) -> Error:
         """What the leader answered for a partition, after `position`. The error decides when it is asked again."""
         hosted = self._replicas.hosted.get((following.topic, following.index))
@@ -56,6 +62,7 @@ class Copying:
         try:
             if error is Error.NONE:
                 self._take(hosted, data)
+                following.in_sync = data.diverging_epoch.epoch < 0 and hosted.log.log_end_offset >= data.high_watermark
             elif error is Error.OFFSET_OUT_OF_RANGE:
                 self._find_range(hosted, following)
         except KafkaError as problem:
@@ -80,6 +87,8 @@ class Copying:
                 if first < source.log_end_offset:
                     source.truncate_fully(first)
             source.append_as_follower(data.records, now_ms())
+            if hosted.follower_throttled:
+                self._replicas.follower_throttle.record(len(data.records), now_ms())
             self._replicas.purgatory.wake(hosted.appended_key)
         if data.log_start_offset > source.log_start_offset:
             source.advance_log_start(min(data.log_start_offset, source.log_end_offset))

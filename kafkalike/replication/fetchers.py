@@ -33,6 +33,8 @@ class Follows(Protocol):
 
     def position_of(self, following: Following) -> Position | None: ...
 
+    def held(self, following: Following) -> bool: ...
+
     def take(self, following: Following, position: Position, data: Any) -> Error: ...
 
 
@@ -126,7 +128,7 @@ class _Fetcher:
             self._timer.cancel()
             self._timer = None
         now = _monotonic_ms()
-        request = self.plan.request(self._replicas.position_of, now)
+        request = self.plan.request(self._replicas.position_of, now, self._replicas.held)
         if request is None:
             due = self.plan.next_time_ms()
             if due is not None:

@@ -14,6 +14,7 @@ from kafkalike.protocol.messages import fetch
 
 INITIAL_EPOCH = 0
 MAX_EPOCH = 2**31 - 1
+HELD_MS = 100  # between two looks whether a throttle still holds a partition back
 SESSION_ERRORS = frozenset(
     (Error.FETCH_SESSION_ID_NOT_FOUND, Error.INVALID_FETCH_SESSION_EPOCH, Error.FETCH_SESSION_TOPIC_ID_ERROR)
 )
@@ -53,7 +54,7 @@ class Position(NamedTuple):
 class Following:
     """One partition that is fetched."""
 
-    __slots__ = ("topic", "topic_id", "index", "leader_epoch", "failures")
+    __slots__ = ("topic", "topic_id", "index", "leader_epoch", "failures", "in_sync")
 
     def __init__(self, topic: str, topic_id: bytes, index: int, leader_epoch: int) -> None:
         self.topic = topic
@@ -61,6 +62,7 @@ class Following:
         self.index = index
         self.leader_epoch = leader_epoch
         self.failures = 0  # in a row
+        self.in_sync = False  # whether the last answer left nothing to be fetched
 
     @property
     def key(self) -> Key:
@@ -152,9 +154,14 @@ class FetchPlan:
         """When the first partition that pauses wants to be asked for; None when none does."""
         return min(self._paused.values(), default=None)
 
-    def request(self, position_of: Callable[[Following], Position | None], now_ms: int) -> Any | None:
+    def request(
+        self,
+        position_of: Callable[[Following], Position | None],
+        now_ms: int,
+        held: Callable[[Following], bool] = lambda following: False,
+    ) -> Any | None:
         """The topics of the next Fetch request (a Request without its limits); None when there is nothing to ask.
-        Whatever has no position any more is left."""
+        Whatever has no position any more is left, and what is `held` back by a throttle pauses."""
         for key in [key for key, until_ms in self._paused.items() if until_ms <= now_ms]:
             del self._paused[key]
             self._stirred[key] = None
@@ -165,6 +172,9 @@ class FetchPlan:
             position = position_of(following)
             if position is None:
                 self.remove(following.topic, following.index)
+                continue
+            if held(following):
+                self.pause(key, now_ms + HELD_MS)
                 continue
             if self._told.get(key) == position:
                 continue

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kafkalike.config import Config
+from kafkalike.replication import throttle
 from kafkalike.replication.partition import Partition
 from kafkalike.storage.log import Log
 
@@ -19,14 +20,23 @@ def now_ms() -> int:
 class Hosted:
     """A partition of which this broker has a replica: its state and its log."""
 
-    __slots__ = ("partition", "log", "key", "appended_key", "config")
+    __slots__ = ("partition", "log", "key", "appended_key", "config", "leader_throttled", "follower_throttled")
 
     def __init__(self, partition: Partition, log: Log, config: Config) -> None:
         self.partition = partition
         self.log = log
         self.key = (partition.topic, partition.index)
         self.appended_key = (partition.topic, partition.index, "appended")
+        self.configure(config)
+
+    def configure(self, config: Config) -> None:
+        """The topic's configuration is this now."""
         self.config = config
+        partition = self.partition
+        partition.min_insync_replicas = config["min.insync.replicas"]
+        here = partition.index, partition.broker_id
+        self.leader_throttled = throttle.names(config["leader.replication.throttled.replicas"], *here)
+        self.follower_throttled = throttle.names(config["follower.replication.throttled.replicas"], *here)
 
 
 class Read(NamedTuple):

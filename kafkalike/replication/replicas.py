@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import functools
 import logging
+import operator
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet import defer, threads
 from twisted.internet.defer import Deferred
@@ -30,6 +31,7 @@ from kafkalike.replication.partition import NO_LEADER, Partition
 from kafkalike.replication.proposals import Proposals
 from kafkalike.replication.purgatory import Purgatory, Waiter
 from kafkalike.replication.refusals import Refusals
+from kafkalike.replication.throttle import Throttle
 from kafkalike.replication.upkeep import Upkeep
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import DirectoryLost, LogDirectory
@@ -40,6 +42,17 @@ log = logging.getLogger("kafka.server.ReplicaManager")
 
 READ_COMMITTED = 1
 DELETE_EPOCHS = (-1, -2)  # leader epochs in StopReplica that override the check: none known, topic being deleted
+
+
+NO_OVERRIDES: Mapping[str, str] = {}
+
+
+class _TopicConfig(NamedTuple):
+    """A topic's effective configuration, whole and for its logs, and the mappings that it was made of."""
+
+    sources: tuple[Mapping[str, str], ...]
+    all: Config
+    log: LogConfig
 
 
 class Replicas:
@@ -59,6 +72,7 @@ class Replicas:
         self._config = config
         self._reactor = reactor
         self.overrides: dict[str, dict[str, str]] = {}
+        self._topic_configs: dict[str, _TopicConfig] = {}
         self.directories: list[LogDirectory] = []
         self.hosted: dict[tuple[str, int], Hosted] = {}
         self.purgatory = Purgatory()
@@ -74,6 +88,9 @@ class Replicas:
         self._lag_ms: int = config["replica.lag.time.max.ms"]
         self.orders = Orders(self, fetch_overrides, reactor)
         self.upkeep = Upkeep(self, config, reactor)
+        windows = 1000 * config["replication.quota.window.size.seconds"], config["replication.quota.window.num"]
+        self.leader_throttle = Throttle(lambda: config["leader.replication.throttled.rate"], *windows)
+        self.follower_throttle = Throttle(lambda: config["follower.replication.throttled.rate"], *windows)
         ask = ask or _nobody
         self._fetchers = Fetchers(broker_id, config, reactor, Copying(self, broker_id, ask), ask)
         self._proposals = Proposals(broker_id, ask_controller or _nobody, self._isr_changed, reactor)
@@ -135,24 +152,32 @@ class Replicas:
 
     def _log_config(self, topic: str) -> LogConfig:
         try:
-            return LogConfig.of(self.topic_config(topic))
+            return self._configured(topic).log
         except ConfigException as problem:
             log.error("The configuration of topic %s in ZooKeeper is ignored: %s", topic, problem)
             self.overrides[topic] = {}
-            return LogConfig.of(self.topic_config(topic))
+            return self._configured(topic).log
 
     def topic_config(self, topic: str) -> Config:
         """The effective configuration of a topic."""
-        return topic_config(self._config, self.overrides.get(topic, {}))
+        return self._configured(topic).all
+
+    def _configured(self, topic: str) -> _TopicConfig:
+        """Made once for all partitions, and anew when what it is made of is another."""
+        sources = (self.overrides.get(topic, NO_OVERRIDES), self._config.own, self._config.cluster)
+        known = self._topic_configs.get(topic)
+        if known is None or not all(map(operator.is_, known.sources, sources)):
+            values = topic_config(self._config, sources[0])
+            known = self._topic_configs[topic] = _TopicConfig(sources, values, LogConfig.of(values))
+        return known
 
     def configure(self, topic: str, overrides: dict[str, str]) -> None:
         """A topic's own configuration, or a default beneath it, has changed: its logs here follow."""
         self.overrides[topic] = overrides
         for hosted in [hosted for key, hosted in self.hosted.items() if key[0] == topic]:
             hosted.log.config = self._log_config(topic)
-            hosted.config = self.topic_config(topic)
+            hosted.configure(self.topic_config(topic))
             partition = hosted.partition
-            partition.min_insync_replicas = hosted.config["min.insync.replicas"]
             # Fewer replicas may be enough now for what waits.
             if partition.leading:
                 partition.advance(hosted.log.log_end_offset, now_ms(), self._lag_ms, self.reachable)
@@ -294,12 +319,20 @@ class Replicas:
             self.propose(hosted, (*partition.isr, follower))
         if partition.advance(end, now, self._lag_ms, self.reachable):
             self.purgatory.wake(hosted.key)
+        if hosted.leader_throttled and follower not in partition.isr and self.leader_throttle.exceeded(now):
+            records = None
         mark = partition.high_watermark
         settled = asked.offset >= end and follower in partition.isr and partition.proposal is None
         return Read(
             mark, mark, source.log_start_offset, records if max_bytes > 0 else None,
             settled=settled, on_stir=partition.followers[follower].asked_until if settled else None,
         )  # fmt: skip
+
+    def sent(self, topic: str, index: int, size: int) -> None:
+        """Bytes of a partition have left for a follower."""
+        hosted = self.hosted.get((topic, index))
+        if hosted is not None and hosted.leader_throttled:
+            self.leader_throttle.record(size, now_ms())
 
     @staticmethod
     def _diverging(source: Log, epoch: int, offset: int) -> tuple[int, int] | None:
@@ -506,6 +539,7 @@ class Replicas:
                     log.info("Log for partition %s-%d is scheduled for deletion in %s", topic, index, directory.path)
             if not any(topic == name for name, _ in self.hosted):
                 self.overrides.pop(topic, None)
+                self._topic_configs.pop(topic, None)
         return Error.NONE
 
     # Log directories that fail

@@ -12,6 +12,7 @@ from kafkalike.config import broker_config
 from kafkalike.errors import Error
 from kafkalike.protocol.framing import read_response_header, request_header
 from kafkalike.protocol.messages import alter_partition
+from kafkalike.replication.hosted import now_ms
 from kafkalike.replication.replicas import Replicas
 from tests import reactor as shared
 from tests.replication.test_replicas import ID, lead, records
@@ -231,3 +232,44 @@ def test_a_broker_that_is_no_replica_gets_nothing_and_changes_nothing(cluster):
         shared.run(replicas.read_as_follower, "t", 0, asked, 1000, True, 7, -1)
     assert refusal.value.error == Error.NOT_LEADER_OR_FOLLOWER
     assert replicas.partition("t", 0).high_watermark == 0
+
+
+@pytest.mark.parametrize(("side", "broker_id"), [("leader", 0), ("follower", 1)])
+def test_a_throttle_holds_back_who_is_not_in_sync_until_it_is_taken_away(cluster, side, broker_id):
+    """As Kafka's ReplicationQuotaManager, asked by the leader for its answers and by the follower for its requests."""
+    node = cluster.nodes[broker_id]
+    cluster.elect(0, isr=(0,))
+    cluster.until(lambda: cluster.nodes[0].replicas.partition("t", 0).isr == (0, 1))
+    throttle = getattr(node.replicas, f"{side}_throttle")
+    node.config.reconfigure({f"{side}.replication.throttled.rate": "1"}, {})
+    node.replicas.configure("t", {f"{side}.replication.throttled.replicas": f"0:{broker_id}"})
+    cluster.append(0, 3)
+    cluster.until(lambda: same(cluster))
+    assert throttle.exceeded(now_ms())
+
+    cluster.cut = {0}
+    cluster.append(0, 3)
+    cluster.elect(0, isr=(0,))
+    looks = []
+    throttle.exceeded = lambda now_ms: looks.append(now_ms) or True
+    cluster.cut = set()
+    cluster.until(lambda: len(looks) > 3)
+    assert cluster.nodes[1].log().log_end_offset == 3
+    del throttle.exceeded
+
+    node.config.reconfigure({}, {})
+    node.replicas.configure("t", {})
+    cluster.until(lambda: same(cluster))
+    cluster.until(lambda: cluster.nodes[0].replicas.partition("t", 0).isr == (0, 1))
+
+
+def test_a_throttle_does_not_hold_back_who_is_in_sync(cluster):
+    replicas = cluster.nodes[0].replicas
+    cluster.elect(0)
+    cluster.append(0, 1)
+    cluster.until(lambda: same(cluster))
+    cluster.nodes[0].config.reconfigure({"leader.replication.throttled.rate": "1"}, {})
+    replicas.configure("t", {"leader.replication.throttled.replicas": "*"})
+    replicas.leader_throttle.record(1 << 30, now_ms())
+    cluster.append(0, 3)
+    cluster.until(lambda: same(cluster))

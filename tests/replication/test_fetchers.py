@@ -7,7 +7,7 @@ from kafkalike.config import broker_config
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import fetch
 from kafkalike.replication.fetchers import Fetchers
-from kafkalike.replication.follower import Following, Position
+from kafkalike.replication.follower import HELD_MS, Following, Position
 
 ID = bytes(range(16))
 DATA = fetch.PartitionData(partition_index=0, records=b"")
@@ -24,6 +24,7 @@ class Leader:
         self.taken = []
         self.outcome = Error.NONE
         self.offset = 0
+        self.holding = set()
 
     def ask(self, leader, message, version, request):
         answer = defer.Deferred()
@@ -35,6 +36,9 @@ class Leader:
 
     def position_of(self, following):
         return Position(following.leader_epoch, self.offset, 0, 0)
+
+    def held(self, following):
+        return following.index in self.holding
 
     def take(self, following, position, data):
         self.taken.append((following.index, data.error_code))
@@ -117,6 +121,18 @@ def test_a_log_that_begins_elsewhere_is_told_with_the_next_request(fetchers, lea
     fetchers.stir("t", 0)
     leader.asked[-1][2].callback(fetch.Response(session_id=5))
     assert [p.fetch_offset for t in leader.asked[-1][1].topics for p in t.partitions] == [5]
+
+
+def test_a_partition_that_a_throttle_holds_back_is_asked_for_when_it_does_no_longer(fetchers, leader, clock):
+    leader.holding = {1}
+    fetchers.follow(1, Following("t", ID, 1, 4))
+    leader.reply()
+    assert [p.partition for t in leader.asked[-1][1].topics for p in t.partitions] == []
+    leader.reply()
+    leader.holding.clear()
+    clock.advance(HELD_MS / 1000)
+    leader.reply()
+    assert [p.partition for t in leader.asked[-1][1].topics for p in t.partitions] == [1]
 
 
 def test_a_partition_is_fetched_from_one_leader_only(fetchers, leader, clock):

@@ -180,6 +180,8 @@ class _Attempt:
                 partitions: list[Any] = []
                 topics.append(_Topic(topic=fetched.topic, topic_id=fetched.topic_id, partitions=partitions))
                 last = key
+            if self._replica >= 0 and data.records:
+                self._broker.replicas.sent(fetched.name, fetched.index, data.records.size)
             if data.records and data.records.size <= FEW:
                 # Bytes that cannot be read cannot be sent either: the connection will say so.
                 with contextlib.suppress(OSError, Damaged):

@@ -30,6 +30,9 @@ class Replicas:
 
     read_as_follower = read
 
+    def sent(self, topic, index, size):
+        self.left = (topic, index, size)
+
     def wait(self, waiter, keys, timeout_ms):
         self.purgatory.watch(waiter, keys, timeout_ms)
 

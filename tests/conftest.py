@@ -17,6 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--on", choices=["kafkalike", "apache"], default="kafkalike", help="whose broker the clients use")
     parser.addoption("--mixed", action="store_true", help="also the tests with Apache's brokers that take long")
     parser.addoption("--faults", action="store_true", help="also the fault tests that take long; LEDGER.md gets a line")
+    parser.addoption("--mutants", action="store_true", help="all mutants of the simulation: about an hour")
     parser.addoption(
         "--zookeeper", choices=["embedded", "debian"], default="embedded", help="whose ZooKeeper the fault tests use"
     )

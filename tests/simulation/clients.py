@@ -190,8 +190,14 @@ class Noise(Client):
                 timeout_ms=REQUEST_TIMEOUT_MS,
                 topic_data=[produce.TopicProduceData(name=self.key[0], partition_data=[data])],
             )
-            self.peer(leader).request(produce, produce.VERSIONS[1], request).addErrback(lambda _: None)
+            self.peer(leader).request(produce, produce.VERSIONS[1], request).addCallbacks(
+                self._answered, lambda _: None
+            )
         self.reactor.callLater(self._pause_s * 2 * self.world.random.random(), self._next)
+
+    def _answered(self, response: Any) -> None:
+        if response.responses[0].partition_responses[0].error_code:
+            self.leaders.pop(self.key, None)
 
 
 class Consumer(Client):

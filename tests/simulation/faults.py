@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from kafkalike.cluster.znodes import PreferredElectionNode, ReassignNode
+from tests.simulation.disk import Key
 from tests.simulation.machine import Host
+from zk.client import Create
 
 if TYPE_CHECKING:
     from tests.simulation.run import Run
@@ -63,7 +66,10 @@ class Nemesis:
         self.world.note("FAULT " + name + ": " + text, *args)
 
     def _host(self) -> Host:
+        """Any, a little more often a controller."""
         hosts = list(self.run.hosts.values())
+        if self.random.random() < 0.2:
+            hosts = [host for host in hosts if host.started and host.broker.controller.active] or hosts
         return hosts[self.random.randrange(len(hosts))]
 
     def _while(self) -> float:
@@ -168,6 +174,54 @@ class Nemesis:
         if host.life == life and host.paused:
             self.world.note("%s goes on", host.name)
             host.resume()
+
+    # Operations.
+
+    def _move(self) -> None:
+        """To and fro between two, so quickly that one leads again before it has followed; often they are cut off from
+        each other, so that it cannot. Meanwhile somebody writes much, with acks=1."""
+        key = self.random.choice(self.run.keys)
+        truth = self.run.watcher.truth(key)
+        node = truth.node
+        others = [broker_id for broker_id in node.isr if broker_id != node.leader] if node is not None else []
+        # Who is controller must be heard by both.
+        hosts = self.run.hosts
+        others = [i for i in others if not (hosts[i].started and hosts[i].broker.controller.active)] or others
+        if node is None or node.leader not in hosts or not others or truth.moving:
+            return
+        pair = node.leader, self.random.choice(others)
+        self._note("move", "%s-%d between %d and %d", *key, *pair)
+        time = 0.0
+        for turn in range(self.random.randint(3, 6)):
+            self.world.at(time, self._prefer, key, pair[1 - turn % 2])
+            time += 0.02 + self.random.random() * self.random.choice((0.1, 0.5))
+            self.world.at(time, self._ask, PreferredElectionNode.PATH, PreferredElectionNode.encode([key]))
+            time += self.random.random() * self.random.choice((0.1, 0.6))
+        noise = self.run.burst(key)
+        self.world.at(time, self.run.hush, noise)
+        if self.random.random() < 0.8:
+            names = hosts[pair[0]].name, hosts[pair[1]].name
+            for one, other in (names, names[::-1]):
+                self.run.network.cut(one, other)
+            self.world.at(time, self._if_active, self._unblock, [names, names[::-1]])
+
+    def _prefer(self, key: Key, first: int) -> None:
+        """This one comes first among the replicas."""
+        truth = self.run.watcher.truth(key)
+        if not truth.moving and first in truth.replicas:
+            wanted = (first, *(broker_id for broker_id in truth.replicas if broker_id != first))
+            self._ask(ReassignNode.PATH, ReassignNode.encode({key: wanted}))
+
+    def _reassign(self) -> None:
+        key = self.random.choice(self.run.keys)
+        wanted = tuple(self.random.sample(list(self.run.hosts), self.run.options.replication))
+        self._note("reassign", "%s-%d to %s", *key, wanted)
+        self._ask(ReassignNode.PATH, ReassignNode.encode({key: wanted}))
+
+    def _ask(self, path: str, data: bytes) -> None:
+        """As the old tools do; nothing when another one has not been read yet."""
+        if self.active:
+            self.run.zookeeper.decide([Create(path, data)], None)
 
     # The network.
 

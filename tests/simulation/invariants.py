@@ -13,6 +13,7 @@ import json
 from bisect import bisect_left
 from typing import Any
 
+from kafkalike.cluster.znodes import TopicNode
 from tests.simulation.disk import Batch, Key, ModelLog, fold
 from tests.simulation.machine import Host
 from tests.simulation.world import Machine, Violation, World
@@ -55,6 +56,7 @@ class Truth:
         self.leaders: dict[int, int] = {}  # epoch -> leader that was elected
         self.node: Znode | None = None
         self.replicas: tuple[int, ...] = ()
+        self.moving = False  # a reassignment is under way
         # Replicas that lost part of what they had, and how: until they have left the ISR, and until they are back.
         self.poor: dict[int, str] = {}
         self.damaged: dict[int, str] = {}
@@ -121,6 +123,12 @@ class Watcher:
             self.present.add(broker_id)
             if node.czxid == node.mzxid:
                 self.registered[broker_id] = self.world.now
+        elif path.startswith(STATES) and "/" not in path[len(STATES) :] and data is not None:
+            topic = path[len(STATES) :]
+            for index, assignment in TopicNode.decode(topic, data).partitions.items():
+                truth = self.truth((topic, index))
+                truth.replicas = assignment.replicas
+                truth.moving = bool(assignment.adding or assignment.removing)
         elif path.startswith(STATES) and path.endswith("/state") and data is not None:
             topic, _, index, _ = path[len(STATES) :].split("/")
             self._state_written((topic, int(index)), Znode(data, node.version))
@@ -417,6 +425,10 @@ class Watcher:
         """Replicas that have lost records and are not yet back among those in sync, with everything."""
         truth = self.truth(key)
         for broker_id in list(truth.damaged):
+            if broker_id not in truth.replicas:
+                # What it has is not asked for any more; should it come back, it begins with nothing that counts.
+                del truth.damaged[broker_id]
+                continue
             store = self.hosts[broker_id].disk.stores.get(key)
             if store is not None and truth.node is not None and broker_id in truth.node.isr and store.end >= truth.end:
                 del truth.damaged[broker_id]

@@ -26,6 +26,8 @@ FAULTS = {
     "lag": 0.4,  # ZooKeeper's servers lag
     "slow": 0.3,  # packets are late
     "skew": 0.3,  # clocks are wrong
+    "move": 0.3,  # leadership is sent to and fro
+    "reassign": 0.2,  # a partition is to have other replicas
 }
 
 
@@ -86,11 +88,11 @@ def draw(seed: int, without: frozenset[str] = frozenset(), time_factor: float = 
         min_isr=r.choice((1, 2, 2, 2)),
         producers=r.choice((1, 1, 2)),
         consumers=r.choice((0, 1, 1)),
-        duration_s=r.choice((8.0, 15.0, 30.0)),
+        duration_s=r.choice((6.0, 12.0, 24.0)),
         interval_s=r.choice((1.0, 2.0, 4.0)),
         session_timeout_ms=r.choice((2000, 3000, 6000)),
         lag_ms=r.choice((1000, 2000, 5000)),
-        fetch_wait_ms=r.choice((20, 100, 500)),
+        fetch_wait_ms=r.choice((50, 200, 500)),
         fetch_bytes=r.choice((300, 10_000)),
         zookeepers=r.choice((1, 3)),
         low_ms=r.choice((0.05, 0.5)),

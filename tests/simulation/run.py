@@ -124,7 +124,6 @@ class Run:
         for partition in range(options.partitions):
             replicas = world.random.sample(ids, options.replication)
             assignment[partition] = Assignment(tuple(replicas))
-            self.watcher.truth((TOPIC, partition)).replicas = tuple(replicas)
         self.zookeeper.write(
             Create(EntityConfig.path("topics", TOPIC), EntityConfig.encode({})),
             Create(TopicNode.path(TOPIC), TopicNode(assignment, TOPIC_ID).encode()),
@@ -145,6 +144,18 @@ class Run:
                 self.noise.append(Noise(world, self.network, f"n{number}", ids, number, key, options.produce_pause_s))
         for client in (*self.producers, *self.consumers, *self.noise):
             client.start()
+
+    def burst(self, key: Key) -> Noise:
+        """Somebody writes as much as he can with acks=1, until `hush`."""
+        number = 100 + len(self.noise)
+        noise = Noise(self.world, self.network, f"n{number}", list(self.hosts), number, key, 0.03)
+        self.noise.append(noise)
+        noise.start()
+        return noise
+
+    def hush(self, noise: Noise) -> None:
+        """It is enough."""
+        noise.wanted = False
 
     @property
     def keys(self) -> list[Key]:
@@ -207,6 +218,8 @@ class Run:
         assert node is not None
         if node.leader == NO_LEADER:
             return f"no leader: {node!r}"
+        if truth.moving:
+            return f"the reassignment to {truth.replicas} is not done: {node!r}"
         if set(node.isr) != set(truth.replicas):
             return f"not all in sync: {node!r}"
         for broker_id in truth.replicas:

@@ -1,0 +1,35 @@
+"""Seeds: those that failed once, fresh ones, one twice; and what a set of them must meet."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.simulation.conftest import Simulate
+
+CI = os.environ.get("CI") == "true"
+
+
+def test_seeds_that_failed_once_do_not_any_more(simulate: Simulate) -> None:
+    simulate("--known", "--keep-going")
+
+
+def test_a_seed_is_always_the_same_run(simulate: Simulate) -> None:
+    def trace() -> list[str]:
+        return [line for line in simulate("--seed", 10, "--trace").splitlines() if "events/s" not in line]
+
+    told = trace()
+    assert len(told) > 500
+    assert told == trace()
+
+
+@pytest.mark.timeout(600)
+def test_fresh_seeds(simulate: Simulate) -> None:
+    """Other ones each time: a failure is told with its seed and the command that replays it."""
+    simulate("--from", 0, "--for", 210 if CI else 20, "--jobs", 2 if CI else 1, "--keep-going")
+
+
+@pytest.mark.timeout(300)
+def test_every_situation_is_met(simulate: Simulate) -> None:
+    simulate("--seeds", 240, "--jobs", 2, "--situations", "--keep-going")

@@ -12,11 +12,12 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from kafkalike.cluster.metadata import Image
+from kafkalike.cluster.metadata import Broker, Image
 
 log = logging.getLogger(__name__)
 
 Predicate = Callable[[Image], bool]
+DEPARTED_SECONDS = 5.0
 
 
 class MetadataCache:
@@ -31,6 +32,7 @@ class MetadataCache:
         self._waiting: dict[Deferred[bool], tuple[Predicate, Any]] = {}
         self._callbacks: list[Callable[[Image, Image], Any]] = []
         self._doubted: set[int] = set()
+        self._departed: dict[int, tuple[Broker, float]] = {}
 
     def apply(self, request: Any) -> None:
         """Takes an UpdateMetadata request over, tells the listeners, then answers who waited for its effect."""
@@ -41,6 +43,10 @@ class MetadataCache:
             except Exception:
                 log.exception("listener of the cluster's metadata")
         self._doubted &= self.image.brokers.keys()
+        if lost := old.brokers.keys() - self.image.brokers.keys():
+            led = {state.leader for topic in old.topics.values() for state in topic.partitions.values()}
+            until = self._reactor.seconds() + DEPARTED_SECONDS
+            self._departed.update({broker_id: (old.brokers[broker_id], until) for broker_id in lost & led})
         self._wake()
 
     def _wake(self) -> None:
@@ -84,6 +90,17 @@ class MetadataCache:
         return not self._doubted or not any(
             state.leader in self._doubted for topic in image.topics.values() for state in topic.partitions.values()
         )
+
+    def departed(self) -> list[Broker]:
+        """Who led something when it was lost, a moment ago. librdkafka drops a broker that an answer does not show, and
+        with it its partitions, for a second, though the same answer says who leads them now."""
+        now = self._reactor.seconds()
+        self._departed = {
+            broker_id: (broker, until)
+            for broker_id, (broker, until) in self._departed.items()
+            if until > now and broker_id not in self.image.brokers
+        }
+        return [broker for broker, _ in self._departed.values()]
 
     def on_change(self, callback: Callable[[Image, Image], Any]) -> None:
         """Calls `callback(old, new)` after each change."""

@@ -93,3 +93,19 @@ def test_an_answer_can_wait_until_nobody_who_is_doubted_leads() -> None:
         assert (end != "late") is waiting.result  # type: ignore[attr-defined]
         cache.trust(2)
     assert [] == clock.getDelayedCalls()
+
+
+def test_who_led_when_it_was_lost_is_remembered_for_a_while() -> None:
+    clock = Clock()
+    cache = MetadataCache("c", clock)
+    cache.apply(led(2, (1, 2, 3)))
+    cache.apply(led(1, (1, 3)))
+    assert [2] == [broker.id for broker in cache.departed()]
+    cache.apply(led(1, (1,)))
+    assert [2] == [broker.id for broker in cache.departed()], "3 led nothing"
+    clock.advance(5)
+    assert [] == cache.departed()
+    cache.apply(led(2, (1, 2)))
+    cache.apply(led(1, (1,)))
+    cache.apply(led(1, (1, 2)))
+    assert [] == cache.departed()

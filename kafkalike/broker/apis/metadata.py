@@ -2,13 +2,15 @@
 
 Answered by any broker. A topic that is asked for by name and does not exist is created when both the broker
 (auto.create.topics.enable) and the request allow it; the answer waits a moment for its leaders, else it is
-LEADER_NOT_AVAILABLE, which clients ask again about. Only brokers that have the listener of this connection are shown.
+LEADER_NOT_AVAILABLE, which clients ask again about. Only brokers that have the listener of this connection are shown,
+and for some seconds who led something when it was lost (cluster/cache.py says why).
 v0 an empty list means all topics, and missing replicas are errors; v1 null means all; v4 creation may be forbidden;
 v6 a leader without the listener is LISTENER_NOT_FOUND; v8 authorized operations; v10 topic ids; v12 asking by id.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from kafkalike.cluster import topic_names
@@ -66,7 +68,7 @@ async def metadata(broker: Any, call: Any) -> Any:
         for answer in answers:
             answer.topic_authorized_operations = TOPIC_OPERATIONS
     response = messages.Response(
-        brokers=brokers_on(image, call.listener),
+        brokers=_brokers([*image.brokers.values(), *broker.metadata.departed()], call.listener),
         cluster_id=image.cluster_id,
         controller_id=image.controller_id,
         topics=answers,
@@ -86,18 +88,22 @@ def failed(call: Any, error: KafkaError) -> Any:
     )
 
 
-def brokers_on(image: Image, listener: str) -> list[Any]:
-    """The live brokers that have a listener, as Metadata shows them."""
+def _brokers(brokers: Iterable[Broker], listener: str) -> list[Any]:
+    """Those that have a listener, as Metadata shows them."""
     return [
         messages.MetadataResponseBroker(node_id=broker.id, host=host, port=port, rack=broker.rack)
-        for broker, host, port in endpoints_on(image, listener)
+        for broker, host, port in _endpoints(brokers, listener)
     ]
 
 
 def endpoints_on(image: Image, listener: str) -> list[tuple[Broker, str, int]]:
     """The live brokers that have a listener, and where it is."""
+    return _endpoints(image.brokers.values(), listener)
+
+
+def _endpoints(brokers: Iterable[Broker], listener: str) -> list[tuple[Broker, str, int]]:
     found = []
-    for _, broker in sorted(image.brokers.items()):
+    for broker in sorted(brokers, key=lambda broker: broker.id):
         endpoint = broker.endpoints.get(listener)
         if endpoint is not None:
             found.append((broker, endpoint[0], endpoint[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from kafkalike.cluster.cache import MetadataCache
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import metadata as messages
+from kafkalike.protocol.messages import update_metadata
 from tests.broker.apis.calls import ask
 from tests.controller.cluster import Cluster
 from tests.reactor import on_reactor
@@ -150,3 +152,25 @@ async def test_creation_that_takes_longer_is_leader_not_available(clients: Clien
     cluster.members.clear()
     answer = await ask(member, "metadata", messages.Request(topics=topics("new")), 12)
     assert [(Error.LEADER_NOT_AVAILABLE, "new")] == [(t.error_code, t.name) for t in answer.topics]
+
+
+@on_reactor
+async def test_who_led_when_it_was_lost_is_shown_for_a_while_and_leads_nothing() -> None:
+    asked = broker()
+    brokers = dict(asked.metadata.image.brokers)
+    gone = Broker(3, None, {"PLAINTEXT": ("c", 3, "PLAINTEXT")})
+    asked.metadata.image = replace(asked.metadata.image, brokers=brokers | {3: gone})
+    live = [
+        update_metadata.UpdateMetadataBroker(
+            id=known.id,
+            endpoints=[
+                update_metadata.UpdateMetadataEndpoint(host=host, port=port, listener=name)
+                for name, (host, port, _) in known.endpoints.items()
+            ],
+        )
+        for known in brokers.values()
+    ]
+    asked.metadata.apply(update_metadata.Request(controller_id=1, live_brokers=live))
+    answer = await ask(asked, "metadata", messages.Request(topics=topics("t")), 9)
+    assert [1, 2, 3] == [b.node_id for b in answer.brokers]
+    assert [2, -1, -1] == [p.leader_id for p in answer.topics[0].partitions]

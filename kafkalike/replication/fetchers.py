@@ -52,9 +52,10 @@ class Fetchers:
         self._replicas = replicas
         self._ask = ask
         self._fetchers: dict[int, _Fetcher] = {}
+        self._new: dict[_Fetcher, None] = {}  # those with partitions that are new
 
     def follow(self, leader: int, following: Following) -> None:
-        """Fetches a partition from `leader`, and from nobody else."""
+        """Fetches a partition from `leader`, and from nobody else; `begin` when all of an order are known."""
         self.leave(following.topic, following.index)
         fetcher = self._fetchers.get(leader)
         if fetcher is None:
@@ -62,7 +63,13 @@ class Fetchers:
                 leader, self._broker_id, self._config, self._reactor, self._replicas, self._ask
             )
         fetcher.plan.add(following)
-        fetcher.soon()
+        self._new[fetcher] = None
+
+    def begin(self) -> None:
+        """Asks for the partitions that are new."""
+        new, self._new = self._new, {}
+        for fetcher in new:
+            fetcher.begin()
 
     def leave(self, topic: str, index: int) -> None:
         """Fetches a partition no more."""
@@ -101,19 +108,12 @@ class _Fetcher:
         self._busy = False
         self._interrupted = False
         self._closed = False
-        self._soon: Any = None
         self._timer: Any = None
         self._failures = 0
 
-    def soon(self) -> None:
-        """A partition is new, and probably not the only one."""
-        if self._soon is None:
-            self._soon = self._reactor.callLater(0, self._begin)
-
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """What is new shall not wait until the leader has something of the others. A leader of our kind ends a
         follower's waiting when it hears more on the connection; Apache's does not, and that is no loss."""
-        self._soon = None
         if not self._busy:
             self.go_on()
         elif not self._interrupted and not self._closed:
@@ -148,10 +148,9 @@ class _Fetcher:
     def close(self) -> None:
         """Nothing of an answer that may still come counts."""
         self._closed = True
-        for timer in (self._timer, self._soon):
-            if timer is not None:
-                timer.cancel()
-        self._timer = self._soon = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _ring(self) -> None:
         self._timer = None

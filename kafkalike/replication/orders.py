@@ -67,8 +67,7 @@ class Orders:
             if time.monotonic() - began > SLICE_SECONDS:
                 await task.deferLater(self._reactor, 0, lambda: None)
                 began = time.monotonic()
-        for hosted in changed:
-            self._replicas.announce(hosted)
+        self._replicas.carried_out(changed)
         outcome = leader_and_isr.LeaderAndIsrPartitionError
         if version < TOPIC_ID_VERSION:
             return leader_and_isr.Response(

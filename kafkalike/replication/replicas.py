@@ -506,6 +506,12 @@ class Replicas:
         hosted = self.hosted[key] = Hosted(partition, opened, config)
         return hosted
 
+    def carried_out(self, changed: list[Hosted]) -> None:
+        """All of an order is done: what it changed is announced, and leaders are asked for what is followed anew."""
+        for hosted in changed:
+            self.announce(hosted)
+        self._fetchers.begin()
+
     def announce(self, hosted: Hosted) -> None:
         """Wakes and tells everybody whom a change of leadership concerns."""
         partition = hosted.partition

@@ -67,7 +67,7 @@ def fetchers(clock, leader):
     config, _ = broker_config({"zookeeper.connect": "x:1", "replica.fetch.backoff.ms": "1000"})
     fetchers = Fetchers(9, config, clock, leader, leader.ask)
     fetchers.follow(1, Following("t", ID, 0, 4))
-    clock.advance(0)
+    fetchers.begin()
     return fetchers
 
 
@@ -81,7 +81,7 @@ def test_a_request_says_who_asks_and_the_next_follows_the_answer(fetchers, leade
 
 def test_only_one_request_is_under_way_to_a_leader(fetchers, leader, clock):
     fetchers.follow(1, Following("t", ID, 1, 4))
-    clock.advance(0)
+    fetchers.begin()
     assert len(leader.asked) == 1
     leader.reply()
     assert [p.partition for topic in leader.asked[1][1].topics for p in topic.partitions] == [1]
@@ -90,12 +90,12 @@ def test_only_one_request_is_under_way_to_a_leader(fetchers, leader, clock):
 def test_a_new_partition_interrupts_a_leader_that_waits_for_records_of_the_others(fetchers, leader, clock):
     for index in (1, 2):
         fetchers.follow(1, Following("t", ID, index, 4))
-    clock.advance(0)
+    fetchers.begin()
     assert leader.interruptions == 1
     leader.reply()
     assert [p.partition for topic in leader.asked[1][1].topics for p in topic.partitions] == [1, 2]
     fetchers.follow(1, Following("t", ID, 3, 4))
-    clock.advance(0)
+    fetchers.begin()
     assert leader.interruptions == 2
 
 
@@ -110,7 +110,7 @@ def test_a_leader_that_gives_no_session_is_taken_at_its_word_all_the_same(fetche
 def test_partitions_of_one_order_are_in_one_request(fetchers, leader, clock):
     for index in (1, 2):
         fetchers.follow(2, Following("t", ID, index, 4))
-    clock.advance(0)
+    fetchers.begin()
     assert [[p.partition for t in r.topics for p in t.partitions] for who, r, _ in leader.asked if who == 2] == [[1, 2]]
 
 
@@ -137,7 +137,7 @@ def test_a_partition_that_a_throttle_holds_back_is_asked_for_when_it_does_no_lon
 
 def test_a_partition_is_fetched_from_one_leader_only(fetchers, leader, clock):
     fetchers.follow(2, Following("t", ID, 0, 5))
-    clock.advance(0)
+    fetchers.begin()
     assert [who for who, _, _ in leader.asked] == [1, 2]
     leader.asked[0][2].callback(fetch.Response(session_id=5))
     assert len(leader.asked) == 2
@@ -183,7 +183,7 @@ def test_a_partition_with_an_error_pauses_and_a_fenced_one_waits_for_new_orders(
     clock.advance(100)
     assert len(leader.asked) == 2
     fetchers.follow(1, Following("t", ID, 0, 5))
-    clock.advance(0)
+    fetchers.begin()
     assert len(leader.asked) == 3
 
 

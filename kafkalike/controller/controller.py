@@ -93,6 +93,7 @@ class Controller:
         self._membership = membership
         self._reach = reach
         self._probing: set[int] = set()
+        self._rests = False  # after a term that could not begin
         self._elected_at = -1  # the zxid of the present controller's election
         self._term: recipes.Term | None = None
         self._context: Context | None = None
@@ -294,6 +295,8 @@ class Controller:
     # Terms.
 
     async def _elect(self) -> None:
+        if self._rests:
+            return
         if self._membership is not None:
             await self._membership.registered()
         while not self._stopped and self._term is None and self._zk.state == CONNECTED:
@@ -340,8 +343,14 @@ class Controller:
         except Exception:
             log.exception("the controller cannot begin its term; another one may")
             self._resign("it could not begin")
+            # Not at once again, though its own znode is seen to go.
+            self._rests = True
+            self._reactor.callLater(RETRY_SECONDS, self._rested)
             await recipes.resign(self._zk, ControllerNode.PATH, term)
-            self._reactor.callLater(RETRY_SECONDS, self._enqueue, "elect", self._elect)
+
+    def _rested(self) -> None:
+        self._rests = False
+        self._enqueue("elect", self._elect)
 
     def _resign(self, why: str) -> None:
         if self._term is None:

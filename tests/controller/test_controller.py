@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from twisted.internet.defer import ensureDeferred
 
 from kafkalike.cluster.metadata import Image
 from kafkalike.cluster.znodes import Assignment, ControllerNode, DeleteTopicNode, EntityConfig, PartitionNode, TopicNode
-from kafkalike.controller import changes
+from kafkalike.controller import changes, failover
 from kafkalike.controller.context import Context
 from kafkalike.controller.effects import Read, Steps
 from kafkalike.errors import Error, KafkaError
@@ -356,3 +357,25 @@ async def test_a_controller_that_leaves_makes_room_at_once_and_does_not_stand_ag
     await two.zk.sync()
     assert await one.zk.exists("/controller") is None
     assert one.zk.state == two.zk.state == "CONNECTED"
+
+
+@on_reactor
+async def test_a_term_that_cannot_begin_is_not_tried_again_at_once(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its own znode going is no reason to stand again: that went round a thousand times a minute."""
+    tried: list[float] = []
+    take_over = failover.take_over
+
+    def fails_twice(context: Context, new_id: failover.NewId) -> Steps[None]:
+        tried.append(time.monotonic())
+        if len(tried) <= 2:
+            raise ZeroDivisionError("a mistake of ours")
+        return take_over(context, new_id)
+
+    monkeypatch.setattr(failover, "take_over", fails_twice)
+    monkeypatch.setattr("kafkalike.controller.controller.RETRY_SECONDS", 0.3)
+    member = await Cluster(clients).add(11)
+    assert (member.controller.active, len(tried)) == (True, 3)
+    assert min(after - before for before, after in zip(tried, tried[1:], strict=False)) >= 0.3
+    assert "the controller cannot begin its term" in caplog.text

@@ -13,6 +13,8 @@ sync nothing but the assignment has changed, and what comes then can be repeated
     B4, B5  the removed replicas leave the ISR and are deleted
     B6      the target is the assignment, in the znode
     B7      out of /admin/reassign_partitions, B8 told to everybody, B9 deletions of the topic go on
+
+Partitions that are moved together go through each phase together.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from kafkalike.cluster.znodes import Assignment, Garbage, ReassignNode, TopicNode
 from kafkalike.controller import elections
 from kafkalike.controller.changes import moved, resume_deletions
-from kafkalike.controller.context import Context, Partition, ReplicaState
+from kafkalike.controller.context import Context, Partition, Replica, ReplicaState
 from kafkalike.controller.effects import BAD_VERSION, DeleteNode, Read, SetNode, Steps, Write, Written
 from kafkalike.controller.requests import Batch
-from kafkalike.controller.transitions import bring_online, raise_leader_epoch
+from kafkalike.controller.transitions import bring_online, raise_leader_epochs
 from kafkalike.errors import Error, KafkaError
 
 log = logging.getLogger(__name__)
@@ -35,20 +37,22 @@ R = ReplicaState
 
 # Partition -> the wanted replicas, or None to call the move off.
 Wanted = Mapping[Partition, tuple[int, ...] | None]
+Assignments = dict[Partition, Assignment]
+Failed = dict[Partition, KafkaError]
 
 
 def reassign(context: Context, wanted: Wanted) -> Steps[dict[Partition, KafkaError | None]]:
     """What AlterPartitionReassignments asks for; the error of each partition."""
-    results: dict[Partition, KafkaError | None] = {}
+    results: dict[Partition, KafkaError | None] = dict.fromkeys(wanted)
+    assignments: Assignments = {}
     for partition, target in wanted.items():
         try:
-            assignment = _wanted_assignment(context, partition, target)
-            yield from _strike_from_node(context, {partition: None})
-            yield from _advance(context, partition, assignment)
-            results[partition] = None
+            assignments[partition] = _wanted_assignment(context, partition, target)
         except KafkaError as error:
             results[partition] = error
-    return results
+    yield from _strike_from_node(context, dict.fromkeys(assignments))
+    failed = yield from _advance(context, assignments)
+    return results | failed
 
 
 def _wanted_assignment(context: Context, partition: Partition, target: tuple[int, ...] | None) -> Assignment:
@@ -85,21 +89,31 @@ def _refused(why: str) -> KafkaError:
 # The phases.
 
 
-def _advance(context: Context, partition: Partition, assignment: Assignment) -> Steps[None]:
-    """Takes one partition as far as it can go now."""
-    context.deletion_ineligible |= {partition[0]} & context.topics_to_delete
-    known = context.assignment(partition)
-    if known != assignment:
-        yield from _write_assignment(context, partition, assignment)
-        context.set_assignment(partition, assignment)
-        log.info("partition %s-%d is moved from %s to %s", *partition, list(known.origin), list(assignment.target))
-        yield from _remove(context, partition, [r for r in known.replicas if r not in assignment.replicas])
-    if _is_complete(context, partition, assignment):
-        yield from _complete(context, partition, assignment)
-        return
-    yield from _tell(context, partition, assignment)
-    new = [(*partition, r) for r in assignment.adding if context.replica_state((*partition, r)) is R.NONEXISTENT]
-    yield from moved(context, new, R.NEW)
+def _advance(context: Context, assignments: Assignments) -> Steps[Failed]:
+    """Takes partitions as far as they can go now, side by side: each phase of all of them is one write or one batch of
+    requests. Gives those that could not be taken on, and why."""
+    if not assignments:
+        return {}
+    context.deletion_ineligible |= {topic for topic, _ in assignments} & context.topics_to_delete
+    before = {partition: context.assignment(partition) for partition in assignments}
+    changed = {partition: new for partition, new in assignments.items() if before[partition] != new}
+    failed: Failed = yield from _write_assignments(context, changed)
+    unwanted: list[Replica] = []
+    for partition, new in changed.items():
+        if partition not in failed:
+            known = before[partition]
+            context.set_assignment(partition, new)
+            log.info("partition %s-%d is moved from %s to %s", *partition, list(known.origin), list(new.target))
+            unwanted += [(*partition, r) for r in known.replicas if r not in new.replicas]
+    yield from _remove(context, unwanted)
+    going = {partition: new for partition, new in assignments.items() if partition not in failed}
+    complete = {partition: new for partition, new in going.items() if _is_complete(context, partition, new)}
+    under_way = {partition: new for partition, new in going.items() if partition not in complete}
+    yield from _tell(context, under_way)
+    added = [(*partition, r) for partition, new in under_way.items() for r in new.adding]
+    yield from moved(context, [r for r in added if context.replica_state(r) is R.NONEXISTENT], R.NEW)
+    failed |= yield from _complete(context, complete)
+    return failed
 
 
 def _is_complete(context: Context, partition: Partition, assignment: Assignment) -> bool:
@@ -109,71 +123,103 @@ def _is_complete(context: Context, partition: Partition, assignment: Assignment)
     return in_sync or not assignment.being_reassigned
 
 
-def _complete(context: Context, partition: Partition, assignment: Assignment) -> Steps[None]:
-    yield from moved(context, [(*partition, r) for r in assignment.adding], R.ONLINE)
-    final = Assignment(assignment.target)
-    context.set_assignment(partition, final)
-    leader = context.leaderships[partition].leader
-    if leader in final.replicas and context.is_online(leader, partition):
-        yield from _tell(context, partition, final)
-    else:
+def _complete(context: Context, assignments: Assignments) -> Steps[Failed]:
+    if not assignments:
+        return {}
+    yield from moved(context, [(*p, r) for p, assignment in assignments.items() for r in assignment.adding], R.ONLINE)
+    final = {partition: Assignment(assignment.target) for partition, assignment in assignments.items()}
+    led: Assignments = {}
+    leaderless: list[Partition] = []
+    for partition, assignment in final.items():
+        context.set_assignment(partition, assignment)
+        leader = context.leaderships[partition].leader
+        if leader in assignment.replicas and context.is_online(leader, partition):
+            led[partition] = assignment
+        else:
+            leaderless.append(partition)
+    yield from _tell(context, led)
+    if leaderless:
         batch = Batch(context)
         yield from bring_online(
             context,
             batch,
-            [partition],
+            leaderless,
             lambda partition, state: elections.reassign(
-                final.replicas, state.trusted, lambda r: context.is_online(r, partition)
+                final[partition].replicas, state.trusted, lambda r: context.is_online(r, partition)
             ),
         )
         yield batch.send()
-    yield from _remove(context, partition, assignment.removing)
-    yield from _write_assignment(context, partition, final)
-    yield from _strike_from_node(context, {partition: final.replicas})
+    yield from _remove(context, [(*p, r) for p, assignment in assignments.items() for r in assignment.removing])
+    failed = yield from _write_assignments(context, final)
+    done = [partition for partition in final if partition not in failed]
+    yield from _strike_from_node(context, {partition: final[partition].replicas for partition in done})
     batch = Batch(context)
-    batch.update_metadata(context.live_or_shutting_down, [partition])
+    batch.update_metadata(context.live_or_shutting_down, done)
     yield batch.send()
-    log.info("partition %s-%d is on %s now", *partition, list(final.replicas))
-    if context.is_being_deleted(partition[0]) and not context.being_reassigned(partition[0]):
-        context.deletion_ineligible.discard(partition[0])
+    for partition in done:
+        log.info("partition %s-%d is on %s now", *partition, list(final[partition].replicas))
+    deleted = {topic for topic, _ in done if context.is_being_deleted(topic) and not context.being_reassigned(topic)}
+    if deleted:
+        context.deletion_ineligible -= deleted
         yield from resume_deletions(context)
+    return failed
 
 
-def _tell(context: Context, partition: Partition, assignment: Assignment) -> Steps[None]:
-    """A greater leader epoch, told to the origin and to the added replicas, which are made where they are missing."""
-    if (yield from raise_leader_epoch(context, partition)):
-        batch = Batch(context)
-        batch.leader_and_isr(assignment.origin, partition, is_new=False)
-        batch.leader_and_isr(assignment.adding, partition, is_new=True)
+def _tell(context: Context, assignments: Assignments) -> Steps[None]:
+    """Greater leader epochs, told to the origins and to the added replicas, which are made where they are missing."""
+    raised = (yield from raise_leader_epochs(context, list(assignments))) if assignments else ()
+    batch = Batch(context)
+    for partition, assignment in assignments.items():
+        if partition in raised:
+            batch.leader_and_isr(assignment.origin, partition, is_new=False)
+            batch.leader_and_isr(assignment.adding, partition, is_new=True)
+    if raised:
         yield batch.send()
 
 
-def _remove(context: Context, partition: Partition, broker_ids: Iterable[int]) -> Steps[None]:
+def _remove(context: Context, replicas: list[Replica]) -> Steps[None]:
     """Nobody waits for the answers: a replica that cannot be deleted now is a stray that nobody counts on."""
-    replicas = [(*partition, r) for r in broker_ids]
     for state in (R.OFFLINE, R.DELETION_STARTED, R.DELETION_SUCCESSFUL, R.NONEXISTENT):
         yield from moved(context, [r for r in replicas if context.replica_state(r) is not R.NONEXISTENT], state)
 
 
-def _write_assignment(context: Context, partition: Partition, assignment: Assignment) -> Steps[None]:
-    """Changes one partition in the topic's znode; the others are as they are there, which may be more than we know."""
-    topic, number = partition
-    while True:
-        (found,) = yield Read([TopicNode.path(topic)])
-        try:
-            node = TopicNode.decode(topic, found.data) if found is not None else None
-        except Garbage as error:
-            raise KafkaError(Error.UNKNOWN_SERVER_ERROR, str(error)) from None
-        if found is None or node is None:
-            raise KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION, "The partition does not exist.")
-        if node.partitions.get(number) == assignment:
-            return
-        changed = TopicNode({**node.partitions, number: assignment}, context.topic_id(topic))
-        results: list[Written] = yield Write([SetNode(TopicNode.path(topic), changed.encode(), found.version)])
-        if results[0].error is None:
-            return
-        if results[0].error != BAD_VERSION:
-            raise KafkaError(Error.UNKNOWN_SERVER_ERROR, f"{TopicNode.path(topic)}: {results[0].error}")
+def _write_assignments(context: Context, assignments: Assignments) -> Steps[Failed]:
+    """Changes partitions in their topics' znodes; the others are as they are there, which may be more than we know."""
+    failed: Failed = {}
+    remaining: dict[str, dict[int, Assignment]] = {}
+    for (topic, number), assignment in assignments.items():
+        remaining.setdefault(topic, {})[number] = assignment
+    while remaining:
+        found = yield Read([TopicNode.path(topic) for topic in remaining])
+        writes: dict[str, SetNode] = {}
+        for (topic, wanted), node in zip(remaining.items(), found, strict=True):
+            try:
+                known = TopicNode.decode(topic, node.data) if node is not None else None
+            except Garbage as garbage:
+                failed |= _all_of(topic, wanted, Error.UNKNOWN_SERVER_ERROR, str(garbage))
+                continue
+            if known is None:
+                gone = "The partition does not exist."
+                failed |= _all_of(topic, wanted, Error.UNKNOWN_TOPIC_OR_PARTITION, gone)
+                continue
+            partitions = {**known.partitions, **wanted}
+            if partitions != known.partitions:
+                changed = TopicNode(partitions, context.topic_id(topic))
+                writes[topic] = SetNode(TopicNode.path(topic), changed.encode(), node.version)
+        results: list[Written] = (yield Write(list(writes.values()))) if writes else []
+        again = {}
+        for topic, written in zip(writes, results, strict=True):
+            if written.error == BAD_VERSION:
+                again[topic] = remaining[topic]
+            elif written.error is not None:
+                why = f"{TopicNode.path(topic)}: {written.error}"
+                failed |= _all_of(topic, remaining[topic], Error.UNKNOWN_SERVER_ERROR, why)
+        remaining = again
+    return failed
+
+
+def _all_of(topic: str, numbers: Iterable[int], error: Error, why: str) -> Failed:
+    return {(topic, number): KafkaError(error, why) for number in numbers}
 
 
 # When they go on.
@@ -186,26 +232,34 @@ def going_on(context: Context) -> list[Partition]:
 
 def resume(context: Context, broker_ids: Collection[int] | None = None) -> Steps[None]:
     """Goes on with what was begun, everywhere, or where the target has one of these brokers."""
-    for partition in going_on(context):
-        assignment = context.assignment(partition)
-        if broker_ids is None or not set(broker_ids).isdisjoint(assignment.target):
-            yield from _go_on(context, partition, assignment)
+    yield from _go_on(
+        context,
+        [
+            partition
+            for partition in going_on(context)
+            if broker_ids is None or not set(broker_ids).isdisjoint(context.assignment(partition).target)
+        ],
+    )
 
 
 def isr_grew(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
     """Other replicas are in sync: a move may be complete."""
+    complete = []
     for partition in partitions:
         assignment = context.assignment(partition)
         if assignment.being_reassigned and _is_complete(context, partition, assignment):
-            yield from _go_on(context, partition, assignment)
+            complete.append(partition)
+    yield from _go_on(context, complete)
 
 
-def _go_on(context: Context, partition: Partition, assignment: Assignment) -> Steps[None]:
-    if partition not in context.leaderships or context.is_being_deleted(partition[0]):
-        return
-    try:
-        yield from _advance(context, partition, assignment)
-    except KafkaError as error:
+def _go_on(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
+    assignments = {
+        partition: context.assignment(partition)
+        for partition in partitions
+        if partition in context.leaderships and not context.is_being_deleted(partition[0])
+    }
+    failed = yield from _advance(context, assignments)
+    for partition, error in failed.items():
         log.error("partition %s-%d cannot be moved on: %s", *partition, error.message)
 
 
@@ -223,19 +277,23 @@ def node_changed(context: Context) -> Steps[None]:
         log.warning("%s", error)
         yield Write([DeleteNode(ReassignNode.PATH)])
         return
-    refused: dict[Partition, tuple[int, ...] | None] = {}
+    refused: Failed = {}
+    going, new = [], {}
     for partition, target in wanted.items():
         assignment = context.assignment(partition)
         try:
             if assignment.being_reassigned and assignment.target == target:
-                yield from _go_on(context, partition, assignment)
+                going.append(partition)
             else:
-                yield from _advance(context, partition, _wanted_assignment(context, partition, target))
+                new[partition] = _wanted_assignment(context, partition, target)
         except KafkaError as error:
-            log.warning("partition %s-%d in %s: %s", *partition, ReassignNode.PATH, error.message)
-            refused[partition] = None
+            refused[partition] = error
+    yield from _go_on(context, going)
+    refused |= yield from _advance(context, new)
+    for partition, problem in refused.items():
+        log.warning("partition %s-%d in %s: %s", *partition, ReassignNode.PATH, problem.message)
     if refused:
-        yield from _strike_from_node(context, refused)
+        yield from _strike_from_node(context, dict.fromkeys(refused))
     elif not wanted:
         yield Write([DeleteNode(ReassignNode.PATH)])
 

@@ -360,23 +360,34 @@ def _remove_from_isr(context: Context, broker_id: int, partitions: list[Partitio
 # Both.
 
 
-def raise_leader_epoch(context: Context, partition: Partition) -> Steps[bool]:
-    """Adds one to the leader epoch and changes nothing else: whoever is told will listen. Whether it was done."""
+def raise_leader_epochs(context: Context, partitions: list[Partition]) -> Steps[set[Partition]]:
+    """Adds one to leader epochs and changes nothing else: whoever is told will listen. Gives where it was done."""
+    done: set[Partition] = set()
+    remaining = partitions
     stale: set[Partition] = set()
-    while True:
-        current = yield from _current_states(context, [partition], stale)
-        if partition not in current:
-            return False
-        state, version = current[partition]
-        new = replace(state, leader_epoch=state.leader_epoch + 1, controller_epoch=context.epoch)
-        (written,) = yield Write([SetNode(PartitionNode.path(*partition), new.encode(), version)])
-        if written.error is None:
-            context.leaderships[partition] = leadership_of(new, written.version)
-            return True
-        if written.error != BAD_VERSION:
-            log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
-            return False
-        stale.add(partition)
+    while remaining:
+        current = yield from _current_states(context, remaining, stale)
+        raised = {
+            partition: (replace(state, leader_epoch=state.leader_epoch + 1, controller_epoch=context.epoch), version)
+            for partition, (state, version) in current.items()
+        }
+        results = yield Write(
+            [
+                SetNode(PartitionNode.path(*partition), new.encode(), version)
+                for partition, (new, version) in raised.items()
+            ]
+        )
+        remaining = []
+        for (partition, (new, _)), written in zip(raised.items(), results, strict=True):
+            if written.error is None:
+                context.leaderships[partition] = leadership_of(new, written.version)
+                done.add(partition)
+            elif written.error == BAD_VERSION:
+                remaining.append(partition)
+                stale.add(partition)
+            else:
+                log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
+    return done
 
 
 def _current_states(

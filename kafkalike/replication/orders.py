@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TOPIC_ID_VERSION = 5  # LeaderAndIsr's first version whose response groups errors by topic id
 SLICE_SECONDS = 0.02  # how long an order with many partitions may hold the reactor at a time
+PORTION_SECONDS = 2.0  # after which what is done already takes effect: leaders do not wait for followers for ever
 
 
 class Orders:
@@ -60,11 +61,14 @@ class Orders:
             self._replicas.overrides[topic] = await self._fetch_overrides(topic)
         changed: list[Hosted] = []
         codes = []
-        began = time.monotonic()
+        began = told = time.monotonic()
         for topic, topic_id, state in states:
             code = self._replicas.become(topic, topic_id, state, changed)
             codes.append((topic, topic_id, state.partition_index, code))
             if time.monotonic() - began > SLICE_SECONDS:
+                if time.monotonic() - told > PORTION_SECONDS:
+                    self._replicas.carried_out(changed)
+                    changed, told = [], time.monotonic()
                 await task.deferLater(self._reactor, 0, lambda: None)
                 began = time.monotonic()
         self._replicas.carried_out(changed)

@@ -507,7 +507,7 @@ class Replicas:
         return hosted
 
     def carried_out(self, changed: list[Hosted]) -> None:
-        """All of an order is done: what it changed is announced, and leaders are asked for what is followed anew."""
+        """An order is done, or a part of it: what changed is announced, leaders are asked for what is followed anew."""
         for hosted in changed:
             self.announce(hosted)
         self._fetchers.begin()

@@ -6,7 +6,7 @@ Whatever waits for the disk happens in threads; their outcome is taken over on t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import task, threads
@@ -77,9 +77,9 @@ class Upkeep:
         deferred = threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), on_all)
         return deferred.addErrback(failed)
 
-    def _each(self, work: Callable[[Hosted], Any]) -> Iterator[None]:
-        """Work on each partition, one a step; where it fails the others have theirs all the same."""
-        for hosted in list(self._replicas.hosted.values()):
+    def _each(self, work: Callable[[Hosted], Any], partitions: Iterable[Hosted] | None = None) -> Iterator[None]:
+        """Work on each partition, or on these, one a step; where it fails the others have theirs all the same."""
+        for hosted in list(self._replicas.hosted.values() if partitions is None else partitions):
             try:
                 work(hosted)
             except KafkaError as problem:
@@ -112,11 +112,12 @@ class Upkeep:
         now = now_ms()
 
         def begin(hosted: Hosted) -> None:
-            flush = hosted.log.begin_flush(now) if hosted.log.flush_due(now) else None
+            flush = hosted.log.begin_flush(now)
             if flush is not None:
                 self._flush(flush)
 
-        for _ in self._each(begin):
+        due = [hosted for hosted in self._replicas.hosted.values() if hosted.log.flush_due(now)]
+        for _ in self._each(begin, due):
             pass
 
     def _flush(self, flush: Flush) -> None:

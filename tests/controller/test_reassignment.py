@@ -10,6 +10,7 @@ import pytest
 from kafkalike.cluster.znodes import Assignment, PartitionNode, ReassignNode, TopicNode
 from kafkalike.controller import failover, isr, reassignment
 from kafkalike.controller.context import Context, ReplicaState
+from kafkalike.controller.effects import Write
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import alter_partition
 from tests.controller.world import Crash, World
@@ -241,3 +242,40 @@ def test_B13_a_move_that_is_cut_off_anywhere_is_ended_by_the_next_controller(ste
     state = world.state("gold-r", 0)
     assert [2, 3] == sorted(state["isr"]) and state["leader"] in (2, 3)
     assert ReassignNode.PATH not in world.nodes and [] == reassignment.going_on(context)
+
+
+def test_partitions_that_are_moved_together_go_side_by_side() -> None:
+    """Each phase of all of them is one write, and one request to each broker, as many as there are."""
+
+    def cost(count: int) -> tuple[int, int]:
+        world = World()
+        for broker_id in (1, 2, 3):
+            world.broker(broker_id)
+        for name in ("s", "t"):
+            world.topic(name, {p: (1, 2) for p in range(count)})
+        context = world.controller()
+        world.letters()
+        world.asked.clear()
+        wanted = {(name, p): (2, 3) for name in ("s", "t") for p in range(count)}
+        refused = {("s", count): (2, 3)}
+        results = world.perform(reassignment.reassign(context, wanted | refused))
+        assert {None} == {results[partition] for partition in wanted}
+        assert Error.UNKNOWN_TOPIC_OR_PARTITION == results["s", count].error
+        assert set(wanted) == set(reassignment.going_on(context))
+        for partition in wanted:
+            node = PartitionNode.decode(*partition, world.nodes[PartitionNode.path(*partition)].data)
+            world.put(PartitionNode.path(*partition), node.with_isr((1, 2, 3), 1, False).encode())
+        world.put("/isr_change_notification/isr_change_0000000000", isr_changes(wanted))
+        world.perform(failover.isr_changed(context))
+        assert [] == reassignment.going_on(context)
+        for name in ("s", "t"):
+            node = TopicNode.decode(name, world.nodes[TopicNode.path(name)].data)
+            assert {Assignment((2, 3))} == set(node.partitions.values())
+        assert {2} == {world.state(*partition)["leader"] for partition in wanted}
+        return sum(isinstance(each, Write) for each in world.asked), len(world.letters())
+
+    assert cost(1) == cost(20)
+
+
+def isr_changes(partitions: Any) -> bytes:
+    return json.dumps({"version": 1, "partitions": [{"topic": t, "partition": p} for t, p in partitions]}).encode()

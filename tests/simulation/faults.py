@@ -180,7 +180,7 @@ class Nemesis:
     def _move(self) -> None:
         """To and fro between two, so quickly that one leads again before it has followed; often they are cut off from
         each other, so that it cannot. Meanwhile somebody writes much, with acks=1."""
-        key = self.random.choice(self.run.keys)
+        key = self.random.choice(self.run.all_keys)
         truth = self.run.watcher.truth(key)
         node = truth.node
         others = [broker_id for broker_id in node.isr if broker_id != node.leader] if node is not None else []
@@ -197,8 +197,8 @@ class Nemesis:
             time += 0.02 + self.random.random() * self.random.choice((0.1, 0.5))
             self.world.at(time, self._ask, PreferredElectionNode.PATH, PreferredElectionNode.encode([key]))
             time += self.random.random() * self.random.choice((0.1, 0.6))
-        noise = self.run.burst(key)
-        self.world.at(time, self.run.hush, noise)
+        if key in self.run.keys:
+            self.world.at(time, self.run.hush, self.run.burst(key))
         if self.random.random() < 0.8:
             names = hosts[pair[0]].name, hosts[pair[1]].name
             for one, other in (names, names[::-1]):
@@ -213,7 +213,7 @@ class Nemesis:
             self._ask(ReassignNode.PATH, ReassignNode.encode({key: wanted}))
 
     def _reassign(self) -> None:
-        key = self.random.choice(self.run.keys)
+        key = self.random.choice(self.run.all_keys)
         wanted = tuple(self.random.sample(list(self.run.hosts), self.run.options.replication))
         self._note("reassign", "%s-%d to %s", *key, wanted)
         self._ask(ReassignNode.PATH, ReassignNode.encode({key: wanted}))

@@ -16,6 +16,9 @@ from twisted.internet import defer
 from kafkalike.cluster.membership import Membership
 from kafkalike.controller import elections, failover, isr, unclean
 from kafkalike.controller.controller import Controller
+from kafkalike.coordinator import commits
+from kafkalike.coordinator.commits import Commits
+from kafkalike.coordinator.offsets import Offsets
 from kafkalike.errors import Error
 from kafkalike.replication import copying
 from kafkalike.replication.copying import Copying
@@ -503,6 +506,33 @@ def c4_followers_keep_no_producers() -> list[Patch]:
         lead(self, hosted)
 
     return [(Replicas, "_lead", mutated)]
+
+
+# C12: groups.
+
+
+@mutant
+def c12_commits_without_a_fence() -> list[Patch]:
+    """A coordinator that was replaced still writes offsets."""
+    return [(commits, "Check", lambda path, version: Check(path, -1))]
+
+
+@mutant
+def c12_offsets_read_without_sync() -> list[Patch]:
+    """A new coordinator reads offsets from a server that lags."""
+    return [(Offsets, "_sync", lambda self: None)]
+
+
+@mutant
+def c12_answered_before_zookeeper_has_it() -> list[Patch]:
+    """A commit is answered at once."""
+    commit = Commits.commit
+
+    def mutated(self: Any, fence: Any, group: str, offsets: Any, done: Any) -> None:
+        commit(self, fence, group, offsets, lambda errors: None)
+        self._reactor.callLater(0, done, [Error.NONE] * len(offsets))
+
+    return [(Commits, "commit", mutated)]
 
 
 __all__ = ["MUTANTS", "broken", "rule"]

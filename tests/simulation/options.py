@@ -63,6 +63,7 @@ class Options:
     produce_records: int = 2
     from_followers: bool = False
     codec: bool = False
+    groups: int = 0  # that commit offsets
     balance_s: int = 300  # how often leaders go back to the preferred replicas
     faults: frozenset[str] = frozenset()
 
@@ -123,4 +124,5 @@ def draw(seed: int, without: frozenset[str] = frozenset(), time_factor: float = 
     writers = options.partitions * options.producers * (1 + options.noise)
     options.produce_pause_s = min(options.produce_pause_s * writers, 1.0)
     options.duration_s *= time_factor
+    options.groups = r.choice((0, 0, 1, 2, 3))
     return options

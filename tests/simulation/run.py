@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from kafkalike.cluster.znodes import TOP_LEVEL, Assignment, ClusterId, EntityConfig, TopicNode, encode_uuid
+from tests.simulation import groups
 from tests.simulation.clients import Consumer, Noise, Producer
 from tests.simulation.disk import Key
 from tests.simulation.faults import Nemesis
+from tests.simulation.groups import Committer
 from tests.simulation.invariants import NO_LEADER, Watcher
 from tests.simulation.machine import Host
 from tests.simulation.network import Network, SimPeer
@@ -51,6 +53,7 @@ class Run:
         self.producers: list[Producer] = []
         self.consumers: list[Consumer] = []
         self.noise: list[Noise] = []
+        self.groups: list[Committer] = []
         self.settled_s = 0.0
         self.complaints: list[str] = []
 
@@ -120,16 +123,11 @@ class Run:
         if not world.run(START_S, lambda: all(host.started for host in self.hosts.values())):
             raise Violation("EventuallyRuns", "the brokers do not start")
         ids = list(self.hosts)
-        assignment = {}
-        for partition in range(options.partitions):
-            replicas = world.random.sample(ids, options.replication)
-            assignment[partition] = Assignment(tuple(replicas))
-        self.zookeeper.write(
-            Create(EntityConfig.path("topics", TOPIC), EntityConfig.encode({})),
-            Create(TopicNode.path(TOPIC), TopicNode(assignment, TOPIC_ID).encode()),
-        )
+        self._create_topic(TOPIC, TOPIC_ID, options.partitions)
+        if options.groups:
+            self._create_topic(groups.TOPIC, bytes(range(100, 116)), groups.PARTITIONS)
         keys = self.keys
-        if not world.run(world.now + START_S, lambda: all(self.watcher.truth(key).node for key in keys)):
+        if not world.run(world.now + START_S, lambda: all(self.watcher.truth(key).node for key in self.all_keys)):
             raise Violation("EventuallyRuns", "the topic gets no leaders")
         for number, key in enumerate(key for key in keys for _ in range(options.producers)):
             producer = Producer(world, self.network, f"p{number}", ids, number, key, self.watcher)
@@ -142,8 +140,24 @@ class Run:
         if options.noise:
             for number, key in enumerate(keys):
                 self.noise.append(Noise(world, self.network, f"n{number}", ids, number, key, options.produce_pause_s))
-        for client in (*self.producers, *self.consumers, *self.noise):
+        for number in range(options.groups):
+            key = world.random.choice(keys)
+            self.groups.append(
+                Committer(world, self.network, f"g{number}", ids, key, min(options.produce_pause_s, 0.2), self.watcher)
+            )
+        for client in (*self.producers, *self.consumers, *self.noise, *self.groups):
             client.start()
+
+    def _create_topic(self, topic: str, topic_id: bytes, partitions: int) -> None:
+        ids = list(self.hosts)
+        assignment = {
+            partition: Assignment(tuple(self.world.random.sample(ids, self.options.replication)))
+            for partition in range(partitions)
+        }
+        self.zookeeper.write(
+            Create(EntityConfig.path("topics", topic), EntityConfig.encode({})),
+            Create(TopicNode.path(topic), TopicNode(assignment, topic_id).encode()),
+        )
 
     def burst(self, key: Key) -> Noise:
         """Somebody writes as much as he can with acks=1, until `hush`."""
@@ -159,8 +173,14 @@ class Run:
 
     @property
     def keys(self) -> list[Key]:
-        """Every partition."""
+        """Every partition that clients write to."""
         return [(TOPIC, partition) for partition in range(self.options.partitions)]
+
+    @property
+    def all_keys(self) -> list[Key]:
+        """Also those that groups belong to."""
+        more = groups.PARTITIONS if self.options.groups else 0
+        return self.keys + [(groups.TOPIC, partition) for partition in range(more)]
 
     def _znode_written(self, path: str, data: bytes | None, node: Any, session: int) -> None:
         self.watcher.znode_written(path, data, node)
@@ -179,11 +199,15 @@ class Run:
             noise.wanted = False
         began = world.now
         counts = [producer.acknowledged for producer in self.producers]
+        commits = [group.commits for group in self.groups]
 
         def rest() -> bool:
             for producer, count in zip(self.producers, counts, strict=True):
                 if producer.acknowledged > count:
                     producer.wanted = False
+            for group, count in zip(self.groups, commits, strict=True):
+                if group.commits > count:
+                    group.wanted = False
             return bool(self.complaints) or self._unrest() is None
 
         if not world.run(began + SETTLE_S, rest):
@@ -199,13 +223,16 @@ class Run:
         active = [host.name for host in self.hosts.values() if host.broker.controller.active]
         if len(active) != 1:
             return f"controllers: {active}"
-        for key in self.keys:
+        for key in self.all_keys:
             reason = self._partition_unrest(key)
             if reason is not None:
                 return f"{key}: {reason}"
         for producer in self.producers:
             if producer.wanted or not producer.idle:
                 return f"{producer.name} is not done"
+        for group in self.groups:
+            if not group.settled:
+                return f"{group.name} has committed {group.acknowledged} and reads {group.fetched}"
         for consumer in self.consumers:
             end = self.watcher.truth(consumer.key).end
             if consumer.position != end:

@@ -24,5 +24,6 @@ SITUATIONS = {
     "session expires": "a session that holds an ephemeral times out, or is ended",
     "repeat recognised": "a batch that was appended is sent again and answered with its first place",
     "leader moved by a controlled stop": "a broker that is told to stop hands a partition over",
+    "offset read from another coordinator": "by a group, after its coordinator has moved",
     "presumed dead": "a broker's death is noticed before its session ends",
 }

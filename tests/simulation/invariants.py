@@ -55,6 +55,7 @@ class Truth:
         ] = {}  # (epoch, base) -> , predecessor
         self.leaders: dict[int, int] = {}  # epoch -> leader that was elected
         self.node: Znode | None = None
+        self.written = 0.0  # when
         self.replicas: tuple[int, ...] = ()
         self.moving = False  # a reassignment is under way
         # Replicas that lost part of what they had, and how: until they have left the ISR, and until they are back.
@@ -136,6 +137,7 @@ class Watcher:
     def _state_written(self, key: Key, node: Znode) -> None:
         truth = self.truth(key)
         old, truth.node = truth.node, node
+        truth.written = self.world.now
         self.world.note("znode %s-%d: %r", *key, node)
         if node.controller_epoch != self.controller_epoch:
             self.fail("NoZombieWrites", "%s: %r was written while the epoch is %d", key, node, self.controller_epoch)
@@ -429,8 +431,11 @@ class Watcher:
                 # What it has is not asked for any more; should it come back, it begins with nothing that counts.
                 del truth.damaged[broker_id]
                 continue
-            store = self.hosts[broker_id].disk.stores.get(key)
-            if store is not None and truth.node is not None and broker_id in truth.node.isr and store.end >= truth.end:
+            store, node = self.hosts[broker_id].disk.stores.get(key), truth.node
+            # A deposed leader may still commit what this one had before its loss; so it must have been looked at since.
+            known = self.lost_at[broker_id] < self.registered.get(broker_id, 0.0) < truth.written
+            trusted = node is not None and broker_id in node.isr and broker_id not in node.suspects
+            if known and trusted and store is not None and store.end >= truth.end:
                 del truth.damaged[broker_id]
                 truth.poor.pop(broker_id, None)
         return truth.damaged

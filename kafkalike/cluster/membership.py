@@ -311,8 +311,7 @@ class Membership:
 
 async def live_brokers(zk: ZkClient) -> dict[int, BrokerNode]:
     """Every registered broker; one whose registration is garbage is left out, with a line in the log."""
-    names = [name for name in await zk.children(znodes.BROKER_IDS) if name.isascii() and name.isdigit()]
-    ids = sorted(int(name) for name in names)
+    ids = znodes.numbers(await zk.children(znodes.BROKER_IDS))
     found = await gather(recipes.get_or_none(zk, BrokerNode.path(i)) for i in ids)
     brokers = {}
     for broker_id, node in zip(ids, found, strict=True):

@@ -229,7 +229,7 @@ class ControllerEpoch:
     def decode(cls, data: bytes | None) -> int:
         """The number."""
         text = (data or b"").strip()
-        if not text.isdigit():
+        if not text.isdigit() or len(text) > 10 or not _is_int32(int(text)):
             raise Garbage(cls.path, f"not a number: {_short(data)}")
         return int(text)
 
@@ -559,7 +559,8 @@ class ProducerIdBlock:
             return None
         node = _object(cls.PATH, data)
         first, last = (_get(node, cls.PATH, key, str) for key in ("block_start", "block_end"))
-        if not (first.isdigit() and last.isdigit() and first.isascii() and last.isascii()):
+        # 18 digits are numbers of 64 bits, whatever they are.
+        if not all(bound.isascii() and bound.isdigit() and len(bound) <= 18 for bound in (first, last)):
             raise Garbage(cls.PATH, "a bound is no number")
         return cls(_get(node, cls.PATH, "broker", int), int(first), int(last))
 
@@ -586,13 +587,18 @@ def _object(path: str, data: bytes | None) -> dict[str, Any]:
 
 def _get(node: Mapping[str, Any], path: str, key: str, kind: type) -> Any:
     value = node.get(key)
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not (_is_int32(value) if kind is int else isinstance(value, kind)):
         raise Garbage(path, f"{key} is {_short(value)}")
     return value
 
 
+def _is_int32(value: Any) -> bool:
+    """Every number in a znode has to fit into a field of the protocol."""
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**31) <= value < 2**31
+
+
 def _ids(path: str, value: Any) -> tuple[int, ...]:
-    if not isinstance(value, list) or not all(isinstance(i, int) and not isinstance(i, bool) for i in value):
+    if not isinstance(value, list) or not all(map(_is_int32, value)):
         raise Garbage(path, f"no list of broker ids: {_short(value)}")
     return tuple(value)
 
@@ -600,7 +606,7 @@ def _ids(path: str, value: Any) -> tuple[int, ...]:
 def _replica_map(path: str, value: Any) -> dict[int, tuple[int, ...]]:
     if not isinstance(value, dict):
         raise Garbage(path, f"no map of replicas: {_short(value)}")
-    if not all(key.isascii() and key.isdigit() and int(key) < 2**31 for key in value):
+    if len(numbers(value)) != len(value):
         raise Garbage(path, f"a partition is no number: {_short(value)}")
     return {int(key): _ids(path, ids) for key, ids in value.items()}
 
@@ -618,7 +624,7 @@ def _endpoint(path: str, text: Any, protocols: Mapping[str, Any]) -> Endpoint:
     if isinstance(text, str):
         listener, separator, address = text.partition("://")
         host, colon, port = address.rpartition(":")
-        if separator and colon and port.isascii() and port.isdigit() and int(port) < 65536:
+        if separator and colon and port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 65536:
             protocol = protocols.get(listener, listener)
             return Endpoint(listener, str(protocol), host.removeprefix("[").removesuffix("]"), int(port))
     raise Garbage(path, f"no endpoint: {_short(text)}")
@@ -632,3 +638,9 @@ def _short(value: Any) -> str:
 def sequence_of(names: Iterable[str]) -> list[str]:
     """Children of a notification directory, oldest first."""
     return sorted(names, key=lambda name: name[-10:])
+
+
+def numbers(names: Iterable[str]) -> list[int]:
+    """Those of the names that a broker or a partition can have, in order."""
+    decimals = [name for name in names if name.isascii() and name.isdigit() and len(name) <= 10]
+    return sorted(number for number in map(int, decimals) if _is_int32(number))

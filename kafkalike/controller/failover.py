@@ -24,6 +24,7 @@ from kafkalike.cluster.znodes import (
     PartitionNode,
     PreferredElectionNode,
     ReassignNode,
+    numbers,
 )
 from kafkalike.controller import leaders, reassignment
 from kafkalike.controller.changes import NewId, load_topics, moved, resume_deletions
@@ -40,12 +41,12 @@ from kafkalike.controller.effects import (
     PutFeatures,
     Read,
     Steps,
-    Superseded,
     Write,
 )
 from kafkalike.controller.requests import Batch
 from kafkalike.controller.transitions import (
     bring_online,
+    ignore_or_end,
     leadership_of,
     move_partitions,
     move_replicas,
@@ -111,7 +112,7 @@ def _forget_notifications(directory: str) -> Steps[None]:
 
 def _read_brokers() -> Steps[dict[int, LiveBroker]]:
     (names,) = yield Children([BROKER_IDS])
-    ids = sorted(int(name) for name in names if name.isascii() and name.isdigit())
+    ids = numbers(names)
     nodes = (yield Read([BrokerNode.path(broker_id) for broker_id in ids])) if ids else []
     brokers = {}
     for broker_id, found in zip(ids, nodes, strict=True):
@@ -139,9 +140,8 @@ def _read_leaderships(context: Context, partitions: Sequence[Partition]) -> Step
             # Said when a leader is sought, which will be in vain.
             continue
         if node.controller_epoch > context.epoch:
-            raise Superseded(
-                f"{PartitionNode.path(*partition)} was written in controller epoch {node.controller_epoch}"
-            )
+            yield from ignore_or_end(partition, node)
+            continue
         context.leaderships[partition] = leadership_of(node, found.version)
 
 
@@ -435,7 +435,7 @@ def _partitions_of(data: bytes | None) -> list[Partition]:
 def _json(data: bytes | None) -> dict[str, Any]:
     try:
         value = json.loads(data or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         log.warning("a notification that is no JSON is dropped: %.80r", data)
         return {}
     return value if isinstance(value, dict) else {}

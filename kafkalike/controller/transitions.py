@@ -7,12 +7,13 @@ batch has moved.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import groupby
 
-from kafkalike.cluster.znodes import EntityConfig, Garbage, PartitionNode, TopicNode
+from kafkalike.cluster.znodes import ControllerEpoch, EntityConfig, Garbage, PartitionNode, TopicNode
 from kafkalike.controller import elections
 from kafkalike.controller.context import (
     INITIAL_LEADER_EPOCH,
@@ -419,10 +420,21 @@ def read_states(context: Context, partitions: list[Partition]) -> Steps[dict[Par
         if state is None:
             continue
         if state.controller_epoch > context.epoch:
-            path = PartitionNode.path(*partition)
-            raise Superseded(f"{path} was written in controller epoch {state.controller_epoch}")
+            yield from ignore_or_end(partition, state)
+            continue
         states[partition] = (state, found.version)
     return states
+
+
+def ignore_or_end(partition: Partition, state: PartitionNode) -> Steps[None]:
+    """A state of a newer controller ends the term, one of a controller that there never was is garbage like any other:
+    whoever was elected next would give up again."""
+    path = PartitionNode.path(*partition)
+    (found,) = yield Read([ControllerEpoch.path])
+    with contextlib.suppress(Garbage):
+        if found is not None and ControllerEpoch.decode(found.data) >= state.controller_epoch:
+            raise Superseded(f"{path} was written in controller epoch {state.controller_epoch}")
+    log.warning("znode %s is ignored: there is no controller epoch %d", path, state.controller_epoch)
 
 
 def shown(partitions: list[Partition]) -> str:

@@ -25,10 +25,10 @@ from kafkalike.controller.context import (
     Partition,
     PartitionState,
 )
-from kafkalike.controller.effects import BAD_VERSION, Later, Node, Read, Send, SetNode, Steps, Superseded, Write
+from kafkalike.controller.effects import BAD_VERSION, Later, Node, Read, Send, SetNode, Steps, Write
 from kafkalike.controller.elections import Elected
 from kafkalike.controller.requests import Batch
-from kafkalike.controller.transitions import bring_online, leadership_of, move_partitions, shown
+from kafkalike.controller.transitions import bring_online, ignore_or_end, leadership_of, move_partitions, shown
 from kafkalike.protocol.messages import list_offsets
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def take_out(context: Context, brokers: Mapping[int, LiveBroker], broker_ids: It
         found: list[Node | None] = yield Read([PartitionNode.path(*partition) for partition in remaining])
         writes = {}
         for partition, node in zip(remaining, found, strict=True):
-            struck = _strike(context, partition, node, brokers, unclean)
+            struck = yield from _strike(context, partition, node, brokers, unclean)
             if struck is not None and node is not None:
                 writes[partition] = (struck, node.version)
             elif partition in refused and node is not None:
@@ -88,7 +88,7 @@ def _strike(
     found: Node | None,
     brokers: Mapping[int, LiveBroker],
     unclean: Mapping[int, LiveBroker],
-) -> PartitionNode | None:
+) -> Steps[PartitionNode | None]:
     """The state without its unclean members; None when nothing is to be written."""
     if found is None:
         return None
@@ -98,7 +98,8 @@ def _strike(
         # Said when a leader is sought.
         return None
     if state.controller_epoch > context.epoch:
-        raise Superseded(f"{PartitionNode.path(*partition)} was written in controller epoch {state.controller_epoch}")
+        yield from ignore_or_end(partition, state)
+        return None
     new = {r for r in state.isr if r in unclean} - set(state.suspects)
     if not new:
         return None

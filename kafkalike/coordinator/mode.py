@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred
 
-from kafkalike.cluster.znodes import BROKER_IDS, BrokerNode, Garbage
+from kafkalike.cluster.znodes import BROKER_IDS, BrokerNode, Garbage, numbers
 from zk import recipes
 from zk.client import ConnectionClosed, ConnectionLoss, SessionExpired, gather
 
@@ -69,7 +69,7 @@ class OffsetsMode:
 
     def _names(self, names: list[str]) -> None:
         self._asked += 1
-        ids = sorted(int(name) for name in names if name.isascii() and name.isdigit())
+        ids = numbers(names)
         ensureDeferred(self._read(self._asked, ids)).addErrback(self._failed)
 
     async def _read(self, asked: int, ids: list[int]) -> None:

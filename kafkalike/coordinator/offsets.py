@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 
 from kafkalike.cluster import consumers
 from kafkalike.cluster.consumers import Extra
+from kafkalike.cluster.znodes import numbers
 from kafkalike.coordinator.commits import Commits, Fence
 from kafkalike.errors import Error, KafkaError
 from zk.client import (
@@ -152,7 +153,7 @@ class Offsets:
         """Removes what the group has committed for a topic."""
         above = (consumers.offsets_path(group, topic), consumers.extras_path(group, topic))
         names = await gather([self._children(path) for path in above])
-        partitions = sorted({int(name) for each in names for name in each if name.isdecimal()})
+        partitions = sorted({partition for each in names for partition in numbers(each)})
         removed = await self.remove(fence, group, [(topic, partition) for partition in partitions])
         if not partitions:
             await self._tidy(group, topic)
@@ -260,10 +261,9 @@ class Offsets:
         above = [consumers.offsets_path(group, consumers.decode_name(topic)) for topic in topics]
         names = await gather([self._children(path) for path in above])
         return sorted(
-            (consumers.decode_name(topic), int(name))
+            (consumers.decode_name(topic), partition)
             for topic, partitions in zip(topics, names, strict=True)
-            for name in partitions
-            if name.isdecimal()
+            for partition in numbers(partitions)
         )
 
     async def _children(self, path: str) -> list[str]:

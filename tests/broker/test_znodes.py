@@ -17,9 +17,9 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
 from kafkalike.cluster.znodes import PartitionNode
-from tests.mixed.cluster import QUIET, Mixed, assert_no_traceback
+from tests.mixed.cluster import QUIET, Mixed, of_one_kind
 from tests.oracle import znodes_golden as golden
-from tests.servers import EmbeddedZooKeeper, wait_until
+from tests.servers import wait_until
 
 Tree = dict[str, golden.Form]
 
@@ -27,23 +27,14 @@ Tree = dict[str, golden.Form]
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Mixed]:
     """Brokers 11 and 12, as the goldens have them; 12 is the controller."""
-    cluster = Mixed(
-        tmp_path,
-        EmbeddedZooKeeper,
-        min_insync_replicas=1,
-        replica_lag_time_max_ms=1000,
-        zookeeper_session_timeout_ms=20_000,
-    )
-    try:
-        cluster.zookeeper.start()
-        for broker_id in (12, 11):
-            cluster.add(broker_id, "kafkalike")
-            cluster.start(broker_id)
+    settings = {
+        "min_insync_replicas": 1,
+        "replica_lag_time_max_ms": 1000,
+        "zookeeper_session_timeout_ms": 20_000,
+    }
+    with of_one_kind(tmp_path, "kafkalike", 12, 11, **settings) as cluster:
         assert 12 == cluster.controller()
         yield cluster
-        assert_no_traceback(cluster.brokers)
-    finally:
-        cluster.close()
 
 
 def tree(client: KazooClient, path: str = "/") -> Tree:

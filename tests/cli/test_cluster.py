@@ -24,8 +24,8 @@ from kafkalike.cluster.znodes import PartitionNode, TopicNode
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import alter_partition_reassignments
 from tests.cli.commands import Done, run, start
-from tests.mixed.cluster import QUIET, Mixed, ask, assert_no_traceback
-from tests.servers import DebianZooKeeper, EmbeddedZooKeeper, wait_until
+from tests.mixed.cluster import QUIET, Mixed, ask, of_one_kind
+from tests.servers import wait_until
 
 ROTATION = ([1, 2, 3], [2, 3, 1], [3, 1, 2])
 REASSIGN = "/admin/reassign_partitions"
@@ -37,18 +37,9 @@ Call = Callable[..., Done]
 @pytest.fixture(scope="module")
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
     """Brokers 1, 2 and 3, all of one kind."""
-    kind = request.config.getoption("--on")
-    zookeeper = DebianZooKeeper if kind == "apache" else EmbeddedZooKeeper
-    cluster = Mixed(tmp_path_factory.mktemp("cluster"), zookeeper)
-    try:
-        cluster.zookeeper.start()
-        for broker_id in (1, 2, 3):
-            cluster.add(broker_id, kind)
-        cluster.start(1, 2, 3)
+    home = tmp_path_factory.mktemp("cluster")
+    with of_one_kind(home, request.config.getoption("--on"), 1, 2, 3) as cluster:
         yield cluster
-        assert_no_traceback(cluster.brokers)
-    finally:
-        cluster.close()
 
 
 @pytest.fixture

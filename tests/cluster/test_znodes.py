@@ -25,6 +25,7 @@ from kafkalike.cluster.znodes import (
     TopicNode,
     decode_uuid,
     encode_uuid,
+    numbers,
 )
 from tests.oracle.znodes_golden import HERE
 
@@ -178,3 +179,22 @@ def test_garbage_is_one_kind_of_error(decode: Callable[[str, bytes | None], Any]
     except Garbage as error:
         assert "\n" not in str(error)
         assert 300 > len(str(error))
+
+
+def test_numbers_in_znodes_fit_into_the_protocols_fields() -> None:
+    huge, path = 2**31, "/brokers/topics/t/partitions/0/state"
+    good = {"leader": 1, "leader_epoch": 2, "isr": [1], "controller_epoch": 3, "version": 1}
+    assert PartitionNode(1, 2, (1,), 3) == PartitionNode.decode("t", 0, json.dumps(good).encode())
+    for key, value in (("leader", huge), ("leader_epoch", -huge - 1), ("isr", [huge]), ("controller_epoch", huge)):
+        with pytest.raises(Garbage, match=path):
+            PartitionNode.decode("t", 0, json.dumps(good | {key: value}).encode())
+    assert 2**31 - 1 == ControllerEpoch.decode(b"2147483647")
+    for text in (b"2147483648", b"9" * 5000):
+        with pytest.raises(Garbage):
+            ControllerEpoch.decode(text)
+    block = {"broker": 1, "block_start": "0", "block_end": "9" * 19}
+    with pytest.raises(Garbage):
+        ProducerIdBlock.decode(json.dumps(block).encode())
+    assert [0, 7, 12, 2147483647] == numbers(
+        ["12", "7", "0", "2147483648", "9" * 5000, "x", "-1", "", "٣", "2147483647"]
+    )

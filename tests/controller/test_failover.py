@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kafkalike.cluster.znodes import BrokerNode, Endpoint, PartitionNode
+from kafkalike.cluster.znodes import BrokerNode, ControllerEpoch, Endpoint, PartitionNode
 from kafkalike.controller import changes, failover
 from kafkalike.controller.context import PartitionState, ReplicaState
 from kafkalike.controller.effects import Children, Connect, Listen, Probe, PutFeatures, Read, Send, Superseded, Write
@@ -98,8 +98,23 @@ def test_a_state_of_a_newer_controller_ends_the_term() -> None:
     world = world_of(1)
     world.topic("t", {0: (1,)})
     world.put(PartitionNode.path("t", 0), PartitionNode(1, 0, (1,), 7).encode())
+    world.put(ControllerEpoch.path, b"7")
     with pytest.raises(Superseded):
         world.controller(epoch=6)
+
+
+def test_a_state_of_a_controller_that_there_never_was_is_garbage(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody could be the controller otherwise, and each would try again at once."""
+    world = world_of(1)
+    world.topic("t", {0: (1,), 1: (1,)})
+    world.put(PartitionNode.path("t", 0), PartitionNode(1, 0, (1,), 7).encode())
+    world.put(ControllerEpoch.path, b"6")
+    before = world.nodes[PartitionNode.path("t", 0)]
+    world.controller(epoch=6)
+    assert before == world.nodes[PartitionNode.path("t", 0)]
+    assert 1 == world.state("t", 1)["leader"]
+    said = {record.getMessage() for record in caplog.records}
+    assert f"znode {PartitionNode.path('t', 0)} is ignored: there is no controller epoch 7" in said
 
 
 def test_garbage_anywhere_is_one_line_and_the_rest_goes_on(caplog: pytest.LogCaptureFixture) -> None:

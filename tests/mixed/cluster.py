@@ -19,7 +19,16 @@ from kazoo.exceptions import NoNodeError
 from kafkalike.cluster.znodes import BrokerNode, ControllerNode, PartitionNode
 from kafkalike.protocol.framing import read_response_header, request_header
 from kafkalike.protocol.messages import alter_partition_reassignments, elect_leaders
-from tests.servers import ApacheBroker, Broker, DebianZooKeeper, ZooKeeper, receive, wait_until, zookeeper_client
+from tests.servers import (
+    ApacheBroker,
+    Broker,
+    DebianZooKeeper,
+    EmbeddedZooKeeper,
+    ZooKeeper,
+    receive,
+    wait_until,
+    zookeeper_client,
+)
 
 QUIET = {"log_level": 0, "reconnect.backoff.max.ms": 200, "retry.backoff.ms": 50}
 
@@ -249,6 +258,22 @@ class Mixed:
         wait_until(same, timeout, f"the replicas of {topic} to be the same")
         for index, each in partitions.items():
             assert set(each.replicas) == self.replicas(topic, index).keys()
+
+
+@contextmanager
+def of_one_kind(home: Path, kind: str, *broker_ids: int, **settings: object) -> Iterator[Mixed]:
+    """A cluster of ours on our ZooKeeper, or of Apache's on Apache's; the first broker is the controller."""
+    cluster = Mixed(home, DebianZooKeeper if kind == "apache" else EmbeddedZooKeeper, **settings)
+    try:
+        cluster.zookeeper.start()
+        for broker_id in broker_ids:
+            cluster.add(broker_id, kind)
+        cluster.start(broker_ids[0])
+        cluster.start(*broker_ids[1:])
+        yield cluster
+        assert_no_traceback(cluster.brokers)
+    finally:
+        cluster.close()
 
 
 def ask(broker: Broker, module: Any, version: int, request: Any) -> Any:

@@ -1,9 +1,18 @@
 #!/bin/bash
-# Measures the broker on this machine, beside Apache Kafka if asked: bin/bench.sh [--quick] [--against apache|none]
+# Measures the broker on this machine beside Apache Kafka 3.9.1 and prints a table:
+#   bin/bench.sh [--quick] [--against apache|none] [--only LOAD ...]
+# Installs what is missing (as root or with sudo) and says so. tests/benchmarks/README.md explains the rows.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/machine.sh"
 
 packages python3-venv gcc libc6-dev librdkafka-dev
 environment requirements-dev.txt
-export KAFKALIKE_KAFKA_HOME=${KAFKALIKE_KAFKA_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/kafkalike/kafka-3.9.1}
-"$root/.venv/bin/python" "$root/tests/benchmarks/bench.py" "$@"
+case " $* " in
+  *" --against none "* | *" --against=none "* | *" --help "*) ;;
+  *)
+    packages zookeeper default-jre-headless
+    apache_kafka
+    ;;
+esac
+rm -f "$log"
+exec "$root/.venv/bin/python" "$root/tests/benchmarks/bench.py" "$@"

@@ -1,4 +1,4 @@
-# Sourced by bin/quickstart.sh and bin/test.sh: what a bare Debian machine (12 or later) has to be given first.
+# Sourced by bin/quickstart.sh, test.sh and bench.sh: what a bare Debian machine (12 or later) has to be given first.
 # Nothing is installed that is there already; what is installed is said before, with a dot every second.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -59,4 +59,17 @@ install_requirements() {
   step "Installing the Python packages of $1" \
     "$root/.venv/bin/python" -m pip install --disable-pip-version-check -r "$root/$1"
   echo "$now" >"$stamp"
+}
+
+# apache_kafka: Apache Kafka's jars, fetched with Maven when $KAFKALIKE_KAFKA_HOME does not have them.
+apache_kafka() {
+  export KAFKALIKE_KAFKA_HOME=${KAFKALIKE_KAFKA_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/kafkalike/kafka-3.9.1}
+  [ ! -e "$KAFKALIKE_KAFKA_HOME/ok" ] || return 0
+  packages maven
+  mkdir -p "$KAFKALIKE_KAFKA_HOME"
+  cp "$root/tests/clients/pom.xml" "$KAFKALIKE_KAFKA_HOME"
+  step "Fetching Apache Kafka 3.9.1's jars with Maven" mvn -B -ntp -f "$KAFKALIKE_KAFKA_HOME/pom.xml" \
+    -DoutputDirectory="$KAFKALIKE_KAFKA_HOME/lib" \
+    org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies
+  touch "$KAFKALIKE_KAFKA_HOME/ok"
 }

@@ -7,19 +7,10 @@
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/machine.sh"
 
-packages python3-venv kcat zookeeper default-jre-headless iproute2 strace gcc libc6-dev
+packages python3-venv kcat zookeeper default-jre-headless iproute2 strace gcc libc6-dev librdkafka-dev
 environment requirements-dev.txt
 
-export KAFKALIKE_KAFKA_HOME=${KAFKALIKE_KAFKA_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/kafkalike/kafka-3.9.1}
-if [ ! -e "$KAFKALIKE_KAFKA_HOME/ok" ]; then
-  packages maven
-  mkdir -p "$KAFKALIKE_KAFKA_HOME"
-  cp "$root/tests/clients/pom.xml" "$KAFKALIKE_KAFKA_HOME"
-  cd "$KAFKALIKE_KAFKA_HOME"
-  step "Fetching Apache Kafka 3.9.1's jars with Maven" mvn -B -ntp \
-    org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies -DoutputDirectory=lib
-  touch ok
-fi
+apache_kafka
 
 arguments=()
 for argument in "$@"; do

@@ -1,7 +1,10 @@
-"""Measures a broker on this machine: throughput, latency, its own CPU time and memory. `bin/bench.sh` runs it.
+"""Measures a broker on this machine beside Apache Kafka 3.9.1: throughput, latency, CPU time, memory.
 
-Each load runs in a process of its own (load.c, on librdkafka and raw sockets), because a client in Python or Java would
-be the bottleneck. CPU seconds are the broker process's own, from /proc. Every load is repeated; medians are printed.
+    bin/bench.sh [--quick] [--against apache|none] [--only LOAD ...] [--json FILE]
+
+The load comes from a process of its own (load.c, on librdkafka and raw sockets), because a client in Python or Java
+would be the bottleneck. Ours and Apache's take turns, in alternating order; the table has medians, and the least and
+the most in brackets. CPU is the broker processes' own. README.md in this directory explains each row.
 """
 
 from __future__ import annotations
@@ -9,225 +12,503 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
+import resource
 import shutil
-import socket
+import signal
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.servers import ApacheBroker, Broker, DebianZooKeeper, EmbeddedZooKeeper, request, wait_until  # noqa: E402
+from tests.benchmarks import loads  # noqa: E402
+from tests.benchmarks.loads import ONE, THREE, Goal, Load, less  # noqa: E402
+from tests.benchmarks.subjects import Missing, One, Sample, Subject, Three, command  # noqa: E402
+from tests.servers import Broker, DebianZooKeeper, EmbeddedZooKeeper  # noqa: E402
 
-TICK = os.sysconf("SC_CLK_TCK")
-BULK = ("linger.ms=5", "batch.num.messages=100000", "batch.size=1000000", "queue.buffering.max.messages=1000000")
-ONE = ("batch.num.messages=1", "linger.ms=0", "queue.buffering.max.messages=1000000")
+FILES = 20_000  # descriptors: 2,000 partitions with their indexes, and 1,000 connections
+RESERVE = 8  # GB of disk that stay free
+
+
+class Cell(NamedTuple):
+    """One quantity of a row: the values of every run, ours and Apache's."""
+
+    ours: list[float]
+    apache: list[float]
+    goal: Goal | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Ours by Apache's, of the medians."""
+        if not self.ours or not self.apache or not statistics.median(self.apache):
+            return None
+        return statistics.median(self.ours) / statistics.median(self.apache)
+
+    @property
+    def met(self) -> bool | None:
+        """None when there is no goal, or nothing to compare with."""
+        if self.goal is None or not self.ours:
+            return None
+        value = self.ratio if self.goal.of_apache else statistics.median(self.ours)
+        return None if value is None else self.goal.met(value)
 
 
 class Row(NamedTuple):
     """One line of the table."""
 
-    load: str
+    key: str
+    title: str
     unit: str
-    value: float
-    cpu: str
-    latency: str
+    rate: Cell
+    cpu_unit: str = ""
+    cpu: Cell | None = None
+    latency: tuple[Cell, Cell, Cell] | None = None
+    memory: Cell | None = None
+    remark: str = ""
 
 
-class Measured(NamedTuple):
-    """One run of one load."""
+class Plan(NamedTuple):
+    """What was asked for."""
 
-    result: dict[str, Any]
-    cpu_seconds: float
-
-
-class Subject:
-    """A broker under load."""
-
-    def __init__(self, broker: Broker, load: Path) -> None:
-        self.broker = broker
-        self._load = load
-        self._topics = 0
+    home: Path
+    load: Path
+    apache: bool
+    quick: bool
+    only: list[str]
+    scale: float  # how large the loads are
+    repeat: int
 
     @property
-    def pid(self) -> int:
-        assert self.broker.process is not None
-        return self.broker.process.pid
+    def kinds(self) -> list[str]:
+        return ["kafkalike", "apache"] if self.apache else ["kafkalike"]
 
-    def cpu(self) -> float:
-        """CPU seconds of the process so far, system and user."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
+    def wants(self, key: str) -> bool:
+        return not self.only or key in self.only
 
-    def memory_mb(self) -> float:
-        """Resident memory."""
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS"):
-                return int(line.split()[1]) / 1024
-        return 0.0
+    @contextmanager
+    def subjects(self, class_: type[Subject], part: str) -> Iterator[list[Any]]:
+        """Both, started; their files are gone afterwards."""
+        home = self.home / part
+        with ExitStack() as stack:
+            stack.callback(shutil.rmtree, home, True)
+            yield [stack.enter_context(class_(kind, home, self.load, self.apache)) for kind in self.kinds]
 
-    def topic(self, partitions: int = 1) -> str:
-        """A new topic of one replica."""
-        self._topics += 1
-        name = f"bench-{self._topics}"
-        encoded = name.encode()
-        body = struct.pack(">ih", 1, len(encoded)) + encoded + struct.pack(">ihiii", partitions, 1, 0, 0, 10000)
-        answer = request(self.broker.port, 19, 0, body, 15)
-        assert answer[-2:] == b"\0\0", f"CreateTopics answered {answer.hex()}"
-        return name
 
-    def run(self, kind: str, *arguments: object) -> Measured:
-        """One load; its result and the CPU time that it cost the broker."""
-        before = self.cpu()
-        done = subprocess.run(
-            [str(self._load), kind, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False
+def say(text: str) -> None:
+    """Progress, not part of the table."""
+    print(text, file=sys.stderr, flush=True)
+
+
+# Rows of loads
+
+
+def row_of(load: Load, samples: dict[str, list[Sample]]) -> Row:
+    """The row of one load's samples."""
+    bulk = load.unit == "MB/s"
+
+    def cell(value: Callable[[Sample], float], goal: Goal | None = None) -> Cell:
+        return Cell([*map(value, samples["kafkalike"])], [*map(value, samples.get("apache", []))], goal)
+
+    rate = cell(lambda s: s.bytes / s.seconds / 1e6 if bulk else s.messages / s.seconds, load.rate)
+    cpu = cell(lambda s: s.cpu / (s.bytes / 1e9) if bulk else s.cpu / s.messages * 1e6, load.cpu)
+    latency = None
+    if all(s.latency_ms for of_kind in samples.values() for s in of_kind):
+        p50, p99, p999 = (cell(lambda s, i=i: s.latency_ms[i], load.p99 if i == 1 else None) for i in range(3))
+        latency = p50, p99, p999
+    each = [s.cpu / s.requests * 1e6 for s in samples["kafkalike"] if s.requests]
+    theirs = [s.cpu / s.requests * 1e6 for s in samples.get("apache", []) if s.requests]
+    remark = ""
+    if bulk and each:
+        remark = " / ".join(f"{statistics.median(v):,.0f}" for v in (each, theirs) if v) + " us a request"
+    if load.key == "idle-consumers":
+        remark = " / ".join(
+            f"{statistics.median(100 * s.cpu / s.seconds for s in of_kind):.1f} %" for of_kind in samples.values()
         )
-        if done.returncode:
-            raise SystemExit(f"bench: {kind} failed: {done.stderr.strip() or done.stdout.strip()}")
-        return Measured(json.loads(done.stdout), self.cpu() - before)
+        remark += " of a core"
+    memory = cell(lambda s: s.memory_mb)
+    return Row(load.key, load.title, load.unit, rate, "s/GB" if bulk else "us", cpu, latency, memory, remark)
 
 
-def megabytes(runs: list[Measured], load: str) -> Row:
-    """A row of bulk transfer."""
-    rates = [m.result["bytes"] / m.result["seconds"] / 1e6 for m in runs]
-    costs = [m.cpu_seconds / (m.result["bytes"] / 1e9) for m in runs]
-    return Row(load, "MB/s", statistics.median(rates), f"{statistics.median(costs):.2f} s/GB", "")
-
-
-def messages(runs: list[Measured], load: str) -> Row:
-    """A row of small requests."""
-    rates = [m.result["messages"] / m.result["seconds"] for m in runs]
-    costs = [m.cpu_seconds / m.result["messages"] * 1e6 for m in runs]
-    latency = ""
-    if "p50_us" in runs[0].result:
-        p50, p99 = (statistics.median(m.result[key] for m in runs) / 1000 for key in ("p50_us", "p99_us"))
-        latency = f"{p50:.2f} / {p99:.2f} ms"
-    return Row(load, "messages/s", statistics.median(rates), f"{statistics.median(costs):.1f} us", latency)
-
-
-def loads(subject: Subject, scale: float, repeat: int) -> list[Row]:
-    """Every load of the table."""
-    where = subject.broker.bootstrap
+def run_loads(plan: Plan, of_part: list[Load], class_: type[Subject], part: str) -> list[Row]:
+    """All loads on the same brokers, one after the other."""
+    wanted = [load for load in of_part if plan.wants(load.key)]
+    if not wanted:
+        return []
     rows = []
-
-    def several(run: Callable[[], Measured]) -> list[Measured]:
-        return [run() for _ in range(repeat)]
-
-    big = int(1_000_000 * scale)
-    topics: list[str] = []
-
-    def bulk() -> Measured:
-        topics.append(subject.topic())
-        return subject.run("produce", where, topics[-1], 1000, big, "acks=all", *BULK)
-
-    rows.append(megabytes(several(bulk), "produce 1,000 B, acks=all"))
-    rows.append(
-        megabytes(several(lambda: subject.run("consume", where, topics[-1], big)), "consume 1,000 B, from page cache")
-    )
-    small = int(3_000_000 * scale)
-    rows.append(
-        messages(
-            several(lambda: subject.run("produce", where, subject.topic(), 100, small, "acks=1", *BULK)),
-            "produce 100 B, acks=1",
-        )
-    )
-    pipelined = int(150_000 * scale)
-    rows.append(
-        messages(
-            several(lambda: subject.run("produce", where, subject.topic(), 100, pipelined, "acks=all", *ONE)),
-            "1 message a request, pipelined",
-        )
-    )
-    single = int(15_000 * scale)
-    rows.append(
-        messages(
-            several(lambda: subject.run("single", where, subject.topic(), 100, single, "acks=all", *ONE)),
-            "1 message a request, one at a time",
-        )
-    )
-    for count in (50, 1000):
-        rows.append(
-            messages(
-                several(
-                    lambda count=count: subject.run(
-                        "connections", "127.0.0.1", subject.broker.port, subject.topic(), 100, count, 5 * scale
-                    )
-                ),
-                f"{count:,} connections, one small produce at a time each",
-            )
-        )
+    with plan.subjects(class_, part) as subjects:
+        idle = {subject.kind: subject.memory_mb() for subject in subjects}
+        for load in wanted:
+            samples: dict[str, list[Sample]] = {subject.kind: [] for subject in subjects}
+            began = time.monotonic()
+            for number in range(plan.repeat):
+                for subject in subjects[:: -1 if number % 2 else 1]:
+                    loads.settle()
+                    samples[subject.kind].append(load.run(subject, plan.scale))
+            rows.append(row_of(load, samples))
+            say(f"{time.monotonic() - began:5.0f} s  {line(rows[-1])}")
+        last = {subject.kind: subject.memory_mb() for subject in subjects}
+    if part == "one" and not plan.only:
+        for title, key, found, bound in (
+            ("resident memory, idle", "memory-idle", idle, 60),
+            ("resident memory, after the loads", "memory-after", last, 90),
+        ):
+            cell = Cell([found["kafkalike"]], [found["apache"]] if plan.apache else [], Goal("<=", bound, False))
+            rows.append(Row(key, title, "MB", cell))
     return rows
 
 
-def first_answer(broker: Broker) -> float:
-    """Starts the broker; seconds until its first answer to Metadata."""
-    started = time.monotonic()
-    broker.launch()
-    while True:
-        try:
-            with socket.create_connection(("127.0.0.1", broker.port), 1):
-                pass
-            if broker.answers():
-                return time.monotonic() - started
-        except OSError:
-            time.sleep(0.002)
+# Rows of starts and stops
+
+STARTS = ["start", "stop", "killed", "start-1gb", "start-20gb", "start-2000", "stored"]
 
 
-def measure(kind: str, home: Path, load: Path, scale: float, repeat: int) -> list[Row]:
-    """The whole table for one broker."""
-    zookeeper_class, broker_class = {
-        "kafkalike": (EmbeddedZooKeeper, Broker),
-        "apache": (DebianZooKeeper, ApacheBroker),
-    }[kind]
-    with zookeeper_class(home / f"{kind}-zookeeper") as zookeeper:
-        broker = broker_class(home / kind, zookeeper.connect)
+def run_starts(plan: Plan) -> list[Row]:
+    """Starts and stops, empty and full; each kind by itself, as the disk is shared."""
+    if not any(map(plan.wants, STARTS)):
+        return []
+    found: dict[str, dict[str, list[float]]] = {}
+    stored = stored_gb(plan.home)
+    for kind in plan.kinds:
+        home = plan.home / f"starts-{kind}"
         try:
-            starts = []
-            for _ in range(max(repeat, 3)):
-                starts.append(first_answer(broker))
-                broker.stop()
-                wait_until(lambda: not broker.running, what="the broker to stop")
-            starts.append(first_answer(broker))
-            subject = Subject(broker, load)
-            idle = subject.memory_mb()
-            rows = loads(subject, scale, repeat)
-            rows.append(Row("start to first Metadata answer", "s", statistics.median(starts), "", ""))
-            rows.append(Row("resident memory, idle", "MB", idle, "", ""))
-            rows.append(Row("resident memory, after the loads", "MB", subject.memory_mb(), "", ""))
+            with One(kind, home, plan.load, plan.apache) as subject:
+                found[kind] = starts(plan, subject, stored)
         finally:
-            if broker.running:
-                broker.stop()
+            shutil.rmtree(home, True)
+        say(f"{kind}: " + ", ".join(f"{key} {statistics.median(v):.2f}" for key, v in found[kind].items()))
+
+    def cell(key: str, goal: Goal | None) -> Cell:
+        return Cell(found["kafkalike"].get(key, []), found.get("apache", {}).get(key, []), goal)
+
+    titles = {
+        "start": ("start to first Metadata answer", Goal("<=", 0.6, False)),
+        "stop": ("stop", None),
+        "killed": ("kill -9 and restart at once, to first answer", Goal("<=", 2, False)),
+        "start-1gb": ("start with 1 GB of log", less(1)),
+        "stop-1gb": ("stop with 1 GB of log", less(1)),
+        "start-2000": ("start with 2,000 partitions", less(1)),
+        "stop-2000": ("stop with 2,000 partitions", less(1)),
+        "start-20gb": (f"start with {min(20, stored):.0f} GB of log", less(1)),
+        "stop-20gb": (f"stop with {min(20, stored):.0f} GB of log", less(1)),
+    }
+    rows = []
+    for key, (title, goal) in titles.items():
+        if found["kafkalike"].get(key):
+            rows.append(Row(key, title, "s", cell(key, goal)))
+    if found["kafkalike"].get("exits"):
+        exits = " / ".join(f"{statistics.median(found[kind]['exits']):.0f}" for kind in plan.kinds)
+        index = next(i for i, row in enumerate(rows) if row.key == "killed")
+        rows[index] = rows[index]._replace(remark=f"ended {exits} times meanwhile")
+    if found["kafkalike"].get("many"):
+        few, many = cell("few", None), cell("many", None)
+        kept = Cell(
+            [statistics.median(many.ours) / statistics.median(few.ours)],
+            [statistics.median(many.apache) / statistics.median(few.apache)] if many.apache else [],
+            Goal(">=", 0.9, False),
+        )
+        rows.append(Row("stored-few", "produce 1,000 B, acks=all, 1 GB stored", "MB/s", few))
+        rows.append(Row("stored", f"the same, {stored:.0f} GB stored", "MB/s", many))
+        rows.append(Row("stored-kept", f"what is left of it with {stored:.0f} GB", "of 1", kept))
     return rows
 
 
-def show(title: str, rows: list[Row]) -> None:
-    """The table as Markdown."""
-    print(f"\n{title}\n\n| load | result | broker CPU | p50 / p99 |\n| --- | --- | --- | --- |")
-    for row in rows:
-        value = f"{row.value:,.0f}" if row.value >= 100 else f"{row.value:.2f}"
-        print(f"| {row.load} | {value} {row.unit} | {row.cpu} | {row.latency} |")
+def starts(plan: Plan, subject: One, stored: float) -> dict[str, list[float]]:
+    """Every value of one kind."""
+    found: dict[str, list[float]] = {}
+
+    def note(key: str, value: float) -> None:
+        found.setdefault(key, []).append(value)
+
+    def restarts(suffix: str, times: int) -> None:
+        for _ in range(times):
+            stop, start = subject.restart()
+            note(f"stop{suffix}", stop)
+            note(f"start{suffix}", start)
+
+    def throughput(key: str) -> None:
+        for _ in range(plan.repeat):
+            sample = loads.produce_again(subject, 1)
+            note(key, sample.bytes / sample.seconds / 1e6)
+
+    if plan.wants("start") or plan.wants("stop"):
+        restarts("", 3)
+    if plan.wants("killed"):
+        for _ in range(1 if plan.quick else 2):
+            seconds, exits = subject.restart_after_kill()
+            note("killed", seconds)
+            note("exits", exits)
+    if plan.wants("start-2000"):
+        topic = subject.topic(2000)
+        restarts("-2000", 1 if plan.quick else 2)
+        subject.delete(topic)
+    large = not plan.quick or "stored" in plan.only or "start-20gb" in plan.only
+    if plan.wants("start-1gb") or (large and plan.wants("stored")):
+        loads.fill(subject, 1)
+        restarts("-1gb", plan.repeat)
+    if large and plan.wants("stored"):
+        throughput("few")
+    if large and (plan.wants("start-20gb") or plan.wants("stored")):
+        loads.fill(subject, min(20, stored))
+        restarts("-20gb", 1)
+    if large and plan.wants("stored"):
+        loads.fill(subject, stored)
+        throughput("many")
+    return found
+
+
+def stored_gb(home: Path) -> float:
+    """How much can be stored: 40 GB, or what the disk has room for."""
+    return min(40, shutil.disk_usage(home).free // 10**9 - RESERVE)
+
+
+# Rows of faults and of many partitions, which have programs of their own
+
+FAULTS = {
+    "leader-killed": ("leader killed (kill -9): longest gap in acknowledgements", Goal("<=", 1, False)),
+    "leader-stopped": ("leader stopped (SIGTERM): longest gap in acknowledgements", Goal("<=", 0.1, False)),
+}
+
+
+def run_faults(plan: Plan) -> list[Row]:
+    """Gaps when a leader dies; only in the full run."""
+    wanted = [key for key in FAULTS if key in plan.only or not (plan.only or plan.quick)]
+    if not wanted:
+        return []
+    from tests.benchmarks import gaps
+    from tests.benchmarks.subjects import Apache
+    from tests.faults.cluster import Cluster
+
+    found: dict[tuple[str, str], list[float]] = {}
+    remarks: dict[str, str] = {}
+    for kind in plan.kinds:
+        zookeeper = DebianZooKeeper if plan.apache else EmbeddedZooKeeper
+        home = plan.home / f"faults-{kind}"
+        broker = {"kafkalike": Broker, "apache": Apache}[kind]
+        with Cluster(home, broker, zookeeper, session_ms=18000, lag_ms=30000) as cluster:  # type: ignore[arg-type]
+            for key in wanted:
+                for number in range(plan.repeat):
+                    gap, _, problem = gaps.measure(cluster, key, number)
+                    found.setdefault((key, kind), []).append(gap)
+                    if problem:
+                        remarks[key] = f"{kind}: {problem}"
+                say(f"{kind}: {key} {found[key, kind]}")
+        shutil.rmtree(home, True)
+    return [
+        Row(
+            key,
+            FAULTS[key][0],
+            "s",
+            Cell(found[key, "kafkalike"], found.get((key, "apache"), []), FAULTS[key][1]),
+            remark=remarks.get(key, ""),
+        )
+        for key in wanted
+    ]
+
+
+def run_partitions(plan: Plan) -> list[Row]:
+    """1,000 partitions on three brokers; only in the full run."""
+    if not ("many-partitions" in plan.only or not (plan.only or plan.quick)):
+        return []
+    if not (shutil.which("java") and DebianZooKeeper.JAR.exists()):
+        say("1,000 partitions are not measured: needs apt install default-jre-headless zookeeper")
+        return []
+    from tests.benchmarks import partitions
+
+    rows = []
+    for found in partitions.rows(1000, 1, plan.apache):
+        cell = Cell(found.ours, found.apache, less(found.goal))
+        rows.append(Row("many-partitions", f"1,000 partitions, RF 3: {found.what}", found.unit, cell))
+    return rows
+
+
+# The table
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def median_and_spread(values: list[float], unit: str = "") -> str:
+    if not values:
+        return ""
+    middle = number(statistics.median(values)) + (f" {unit}" if unit else "")
+    return f"{middle} ({number(min(values))}-{number(max(values))})" if len(values) > 1 else middle
+
+
+def verdict(cell: Cell) -> str:
+    """`2.41x, goal >= 2x: met`."""
+    parts = []
+    if cell.ratio is not None:
+        parts.append(f"{cell.ratio:.2f}x")
+    if cell.goal is not None:
+        word = {True: ": met", False: ": **short**", None: ""}[cell.met]
+        parts.append(f"goal {cell.goal}{word}")
+    return ", ".join(parts)
+
+
+def latencies(cells: tuple[Cell, Cell, Cell] | None, apache: bool) -> str:
+    values = [cell.apache if apache else cell.ours for cell in cells or ()]
+    return " / ".join(number(statistics.median(v)) for v in values) if values and values[0] else ""
+
+
+def columns(row: Row) -> list[str]:
+    """The cells of one line."""
+    cpu = row.cpu or Cell([], [], None)
+    p99 = verdict(row.latency[1]) if row.latency and row.latency[1].goal else ""
+    memory = row.memory or Cell([], [], None)
+    both = [f"{statistics.median(v):.0f}" for v in (memory.ours, memory.apache) if v]
+    return [
+        row.title,
+        median_and_spread(row.rate.ours, row.unit),
+        median_and_spread(row.rate.apache, row.unit),
+        verdict(row.rate),
+        median_and_spread(cpu.ours, row.cpu_unit if cpu.ours else ""),
+        median_and_spread(cpu.apache, row.cpu_unit if cpu.apache else ""),
+        verdict(cpu),
+        latencies(row.latency, False),
+        latencies(row.latency, True),
+        p99,
+        " / ".join(both),
+        row.remark,
+    ]
+
+
+HEADINGS = [
+    "load",
+    "kafkalike",
+    "Apache",
+    "ratio, goal",
+    "CPU: kafkalike",
+    "CPU: Apache",
+    "ratio, goal",
+    "p50 / p99 / p99.9 ms: kafkalike",
+    "Apache",
+    "p99: ratio, goal",
+    "memory MB",
+    "remark",
+]
+
+
+def line(row: Row) -> str:
+    return "| " + " | ".join(columns(row)) + " |"
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown."""
+    head = ["| " + " | ".join(HEADINGS) + " |", "|" + " --- |" * len(HEADINGS)]
+    return "\n".join(head + [line(row) for row in rows])
+
+
+def shortfalls(rows: list[Row]) -> list[str]:
+    """The rows that miss a goal."""
+    cells = [(row, what, cell) for row in rows for what, cell in named_cells(row)]
+    return [f"{row.title}: {what} {verdict(cell).replace('**', '')}" for row, what, cell in cells if cell.met is False]
+
+
+def named_cells(row: Row) -> Iterator[tuple[str, Cell]]:
+    yield row.unit, row.rate
+    if row.cpu:
+        yield "CPU", row.cpu
+    if row.latency:
+        yield "p99", row.latency[1]
+
+
+def machine() -> str:
+    """In words."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        memory = int(file.readline().split()[1]) / 2**20
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+        model = next((text.partition(":")[2].strip() for text in file if text.startswith("model name")), "unknown")
+    system = platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
+    return (
+        f"{time.strftime('%d %B %Y, %H:%M')}; {os.cpu_count()} cores ({model}), {memory:.0f} GB of memory; {system}, "
+        f"Linux {platform.release()}, Python {platform.python_version()}"
+    )
+
+
+# Before the start
 
 
 def build(home: Path) -> Path:
     """Compiles the load generator."""
     if not shutil.which("cc"):
-        raise SystemExit("bench: needs a C compiler: apt install gcc libc6-dev")
+        raise Missing("needs a C compiler: apt install gcc libc6-dev")
     load = home / "load"
     source = str(Path(__file__).with_name("load.c"))
-    done = subprocess.run(
-        ["cc", "-O2", "-o", str(load), source, "-lrdkafka"], capture_output=True, text=True, check=False
-    )
+    words = ["cc", "-O2", "-o", str(load), source, "-lrdkafka", "-lpthread"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        why = "apt install librdkafka-dev" if "rdkafka.h" in done.stderr else done.stderr
-        raise SystemExit(f"bench: the load generator cannot be compiled: {why}")
+        if "rdkafka" in done.stderr:
+            raise Missing("needs librdkafka's headers: apt install librdkafka-dev")
+        raise Missing(f"cannot compile the load generator: {done.stderr.strip()[:300]}")
     return load
+
+
+def check(apache: bool, directory: Path) -> None:
+    """Says what is missing before anything runs for an hour."""
+    needed = 12 if apache else 8
+    free = shutil.disk_usage(directory).free / 1e9
+    if free < needed:
+        raise Missing(f"needs {needed} GB of disk in {directory}, which has {free:.0f}: free some, or set TMPDIR")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < FILES:
+        raise Missing(f"needs {FILES} open files, this shell allows {hard}: ulimit -Hn {FILES}, as root")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if not apache:
+        return
+    otherwise = ", or measure ours alone with --against none"
+    if not shutil.which("java"):
+        raise Missing(f"needs Java: apt install default-jre-headless{otherwise}")
+    if not DebianZooKeeper.JAR.exists():
+        raise Missing(f"needs Apache ZooKeeper: apt install zookeeper{otherwise}")
+    home = Path(os.environ.get("KAFKALIKE_KAFKA_HOME") or Path.home() / ".cache/kafkalike/kafka-3.9.1")
+    if not (home / "ok").exists():
+        raise Missing(
+            f"needs Apache Kafka's jars in {home}: bin/bench.sh fetches them with Maven (apt install maven){otherwise}"
+        )
+
+
+def warm(plan: Plan) -> None:
+    """Touches memory once: the host of a virtual machine gives a page when it is first written, which takes time."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        available = next(int(text.split()[1]) * 1024 for text in file if text.startswith("MemAvailable"))
+    size = int(available * (0.4 if plan.quick else 0.8))
+    done = json.loads(command([str(plan.load), "touch", str(size)]))
+    say(f"touched {size / 1e9:.0f} GB of memory in {done['seconds']:.0f} s")
+
+
+def keys() -> list[str]:
+    """What --only may name."""
+    return [*(load.key for load in ONE + THREE), *STARTS, *FAULTS, "many-partitions"]
+
+
+def measure(plan: Plan) -> list[Row]:
+    """Everything that was asked for."""
+    if not plan.only:
+        warm(plan)
+    rows = run_loads(plan, ONE, One, "one")
+    rows += run_loads(plan, THREE, Three, "three")
+    rows += run_starts(plan)
+    rows += run_faults(plan)
+    rows += run_partitions(plan)
+    return rows
+
+
+def save(rows: list[Row], file: Path) -> None:
+    """Every value of every run."""
+    found = []
+    for row in rows:
+        cells = {what: {"ours": c.ours, "apache": c.apache, "met": c.met} for what, c in named_cells(row)}
+        found.append({"key": row.key, "title": row.title, "remark": row.remark, "cells": cells})
+    file.write_text(json.dumps(found, indent=1))
 
 
 def main() -> None:
@@ -235,20 +516,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="bench.sh", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="smaller loads, two runs of each")
-    parser.add_argument("--against", choices=["apache", "none"], default="none", help="also measure this broker")
+    parser.add_argument("--quick", action="store_true", help="smaller loads, two runs of each: at most 10 minutes")
+    parser.add_argument("--against", choices=["apache", "none"], default="apache", help="measure this broker too")
+    parser.add_argument("--only", choices=keys(), action="append", default=[], metavar="LOAD", help=", ".join(keys()))
+    parser.add_argument("--times", type=int, help="runs of each load (3; 2 with --quick)")
+    parser.add_argument("--scale", type=float, help="size of the loads (1; 0.35 with --quick)")
+    parser.add_argument("--json", type=Path, help="also every single value, to this file")
     options = parser.parse_args()
-    scale, repeat = (0.5, 2) if options.quick else (1.0, 3)
-    with tempfile.TemporaryDirectory(prefix="kafkalike-bench-") as directory:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="kafkalike-bench-", ignore_cleanup_errors=True) as directory:
         home = Path(directory)
-        load = build(home)
-        show("kafkalike", measure("kafkalike", home, load, scale, repeat))
-        if options.against == "apache":
-            show("Apache Kafka 3.9.1", measure("apache", home, load, scale, repeat))
+        try:
+            check(options.against == "apache", home)
+            load = build(home)
+        except Missing as missing:
+            raise SystemExit(f"bench: {missing}") from None
+        try:
+            scale = options.scale or (0.35 if options.quick else 1)
+            times = options.times or (2 if options.quick else 3)
+            rows = measure(Plan(home, load, options.against == "apache", options.quick, options.only, scale, times))
+        except KeyboardInterrupt:
+            # What was started is being ended: not to be interrupted again.
+            raise SystemExit(130) from None
+    if options.json:
+        save(rows, options.json)
+    print(
+        f"{machine()}; {'quick' if options.quick else 'full'} run of {(time.monotonic() - began) / 60:.0f} minutes.\n"
+    )
+    print(table(rows))
+    if short := shortfalls(rows):
+        print("\nShort of their goals:\n" + "\n".join(f"- {text}" for text in short))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    main()

@@ -18,7 +18,6 @@ Seconds, and the CPU seconds that the three brokers spent on it. Wall-clock time
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import statistics
 import sys
@@ -29,10 +28,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kafkalike.protocol.messages import create_topics, list_offsets, metadata
+from tests.benchmarks.subjects import Apache, cpu_seconds, memory_mb
 from tests.faults.cluster import BROKERS, Cluster
-from tests.servers import ApacheBroker, Broker, DebianZooKeeper, request, wait_until
+from tests.servers import Broker, DebianZooKeeper, request, wait_until
 
-TICK = os.sysconf("SC_CLK_TCK")
 TOPIC = "many"
 SESSION_MS = 6000
 LATEST = -1
@@ -186,21 +185,9 @@ class Run:
         return ended.ru_utime + ended.ru_stime + sum(running)
 
 
-def cpu_seconds(pid: int) -> float:
-    """System and user."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
-def memory_mb(pid: int) -> float:
-    """Resident memory."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
-
-
 def measure(apache: bool, partitions: int, repetition: str = "") -> Run:
     """Everything once, on a cluster of its own."""
-    kind = ApacheBroker if apache else Broker
+    kind = Apache if apache else Broker
     with (
         tempfile.TemporaryDirectory() as home,
         Cluster(Path(home), kind, DebianZooKeeper, session_ms=SESSION_MS, lag_ms=30000) as cluster,

@@ -6,6 +6,7 @@ Whatever waits for the disk happens in threads; their outcome is taken over on t
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from kafkalike.replication.replicas import Replicas
 
 log = logging.getLogger("kafka.log.LogManager")
+
+FLUSHES = 100  # of new partitions, that go through one thread: their directory is synced once for all
 
 
 class Upkeep:
@@ -111,24 +114,44 @@ class Upkeep:
     def _flush_old(self) -> None:
         now = now_ms()
 
+        flushes: dict[str, list[Flush]] = {}
+
         def begin(hosted: Hosted) -> None:
             flush = hosted.log.begin_flush(now)
             if flush is not None:
-                self._flush(flush)
+                flushes.setdefault(os.path.dirname(hosted.log.path), []).append(flush)
 
         due = [hosted for hosted in self._replicas.hosted.values() if hosted.log.flush_due(now)]
         for _ in self._each(begin, due):
             pass
+        for of_one_directory in flushes.values():
+            for at in range(0, len(of_one_directory), FLUSHES):
+                self._flush(of_one_directory[at : at + FLUSHES])
 
-    def _flush(self, flush: Flush) -> None:
-        """The fsyncs in a thread, the outcome here."""
+    def _flush(self, flushes: list[Flush]) -> None:
+        """The fsyncs of logs of one directory in a thread, the outcome of each here."""
 
-        def failed(failure: Any) -> None:
-            flush.finish(failure.value)
+        def run() -> tuple[int, OSError | None]:
+            done: set[str] = set()
+            for number, flush in enumerate(flushes):
+                try:
+                    flush.run(done)
+                except OSError as error:
+                    # The directory is lost, and nothing is tried again.
+                    return number, error
+            return len(flushes), None
 
-        deferred = threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), flush.run)
-        deferred.addCallbacks(lambda _: flush.finish(), failed)
-        deferred.addErrback(lambda failure: log.error("Flush failed: %s", failure.value))
+        def finish(outcome: tuple[int, OSError | None]) -> None:
+            well, error = outcome
+            for number, flush in enumerate(flushes):
+                try:
+                    flush.finish(error if number >= well else None)
+                except KafkaError as problem:
+                    if number == well:
+                        log.error("Flush failed: %s", problem)
+
+        deferred = threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), run)
+        deferred.addCallback(finish).addErrback(lambda failure: log.error("Flush failed: %s", failure.value))
 
     def _retain(self) -> Deferred[Any]:
         def retain(hosted: Hosted) -> None:

@@ -26,8 +26,9 @@ class Flush:
             segment.open()
             segment.users += 1
 
-    def run(self) -> None:
-        """fsync of everything; an OSError here means that the directory is lost."""
+    def run(self, done: set[str] | None = None) -> None:
+        """fsync of everything; an OSError here means that the directory is lost. `done` are paths that were synced
+        since this was taken down, and those that now are: logs have their directory in common."""
         files = self._files
         for segment in self._segments:
             if segment.deleted:
@@ -36,8 +37,11 @@ class Flush:
             for index in (segment.offsets, segment.times):
                 if len(index):
                     files.sync_path(index.path)
+        done = set() if done is None else done
         for path in self._paths:
-            files.sync_path(path)
+            if path not in done:
+                files.sync_path(path)
+                done.add(path)
 
     def finish(self, error: OSError | None = None) -> None:
         """The recovery point moves, or the directory goes offline: then DirectoryOffline is raised."""

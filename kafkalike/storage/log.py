@@ -107,6 +107,7 @@ class Log:
         "_unsynced",
         "_pwritev",
         "_closed",
+        "_saved_offset",
     )
 
     def __init__(
@@ -149,6 +150,8 @@ class Log:
         self._unsynced: list[str] = []
         self._pwritev = files.pwritev
         self._closed = False
+        # Where a snapshot says what the producers' state is; before the first record there is none.
+        self._saved_offset = 0
         self.config = config
         self._activate(self._active, now_ms)
 
@@ -205,6 +208,8 @@ class Log:
             except KafkaError as error:
                 log.warning("%s", error.message)
         snapshots.prune(path, opened._segments.bases, files)
+        if not loaded.recovered and files.size(snapshots.path_of(path, opened.log_end_offset)):
+            opened._saved_offset = opened.log_end_offset
         return opened
 
     def close(self) -> None:
@@ -216,7 +221,8 @@ class Log:
                 self._active.finish()
                 for segment in self._segments.all:
                     segment.write_indexes()
-                self._take_snapshot()
+                if self.log_end_offset != self._saved_offset:
+                    self._take_snapshot()
                 if self.recovery_point < self.log_end_offset or self._unsynced:
                     self.flush()
         self.abandon()
@@ -530,6 +536,7 @@ class Log:
     def _take_snapshot(self) -> None:
         self._unsynced.append(snapshots.take(self.path, self.log_end_offset, self.producers, self.files))
         snapshots.prune(self.path, self._segments.bases, self.files)
+        self._saved_offset = self.log_end_offset
 
     # Reading
 
@@ -657,6 +664,7 @@ class Log:
         self._activate(active, active.created_ms)
         self.log_end_offset = end
         self.log_start_offset = min(self.log_start_offset, end)
+        self._saved_offset = 0
         snapshots.drop_above(self.path, end, self.files)
         self.producers = snapshots.replay(self.path, segments.all, self.log_start_offset, end, self.files)
 
@@ -672,6 +680,7 @@ class Log:
         self._segments.replace(segment)
         self._activate(segment, 0)
         self.producers = Producers()
+        self._saved_offset = 0
         self.log_start_offset = self.log_end_offset = start_offset
         self.epochs.entries = []
         self._latest_epoch = -1

@@ -41,6 +41,35 @@ def test_what_flush_ms_makes_due_is_flushed_in_a_thread(opened):  # noqa: F811
     assert shared.run(flushed)
 
 
+class Flushing:
+    def __init__(self, outcomes, error=None):
+        self.outcomes = outcomes
+        self.error = error
+
+    def run(self, done):
+        done.add("directory")
+        self.outcomes.append(("ran", len(done)))
+        if self.error:
+            raise self.error
+
+    def finish(self, error):
+        self.outcomes.append(error)
+
+
+def test_after_a_flush_that_failed_nothing_in_that_directory_is_tried(opened):  # noqa: F811
+    replicas = opened()
+    outcomes, error = [], OSError(5, "Input/output error")
+    flushes = [Flushing(outcomes), Flushing(outcomes, error), Flushing(outcomes)]
+
+    async def flushed():
+        replicas.upkeep._flush(flushes)
+        while len(outcomes) < 5:
+            await task.deferLater(reactor, 0.005, lambda: None)
+
+    shared.run(flushed)
+    assert outcomes == [("ran", 1), ("ran", 1), None, error, error]
+
+
 def test_retention_takes_old_segments_but_nothing_above_the_high_watermark(opened):  # noqa: F811
     replicas = led(opened, **{"log.retention.bytes": "1", "log.segment.bytes": "100"})
     for _ in range(5):

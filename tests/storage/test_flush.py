@@ -10,6 +10,7 @@ import pytest
 from kafkalike.errors import Error
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.files import DirectoryOffline
+from kafkalike.storage.log import Log
 from tests.storage.disk import NOW, SMALL, FailingDisk, a_batch, error_of, new_log
 
 
@@ -87,3 +88,40 @@ def test_a_failed_fsync_is_never_repeated(tmp_path: Path, operation: str, error:
     disk.heal()
     assert 0 == log.recovery_point
     assert Error.KAFKA_STORAGE_ERROR == error_of(log.flush)
+
+
+def test_a_directory_that_logs_have_in_common_is_synced_once_for_all(tmp_path: Path) -> None:
+    synced: list[str] = []
+
+    class Counting(FailingDisk):
+        def sync_path(self, path: str) -> None:
+            synced.append(path)
+
+    disk = Counting()
+    pending = [Log.create(str(tmp_path / f"t-{p}"), "t", p, None, SMALL, NOW, disk).begin_flush(NOW) for p in range(3)]
+    done: set[str] = set()
+    for flush in pending:
+        assert flush is not None
+        flush.run(done)
+    assert 1 == synced.count(str(tmp_path))
+    assert {str(tmp_path / f"t-{p}") for p in range(3)} < set(synced)
+
+
+def test_a_log_that_is_closed_as_it_was_opened_writes_no_snapshot_again(tmp_path: Path) -> None:
+    path = tmp_path / "t-0"
+    log = new_log(tmp_path, SMALL)
+    log.close()
+    assert [] == list(path.glob("*.snapshot")), "no state before the first record"
+    log = Log.open(str(path), "t", 0, SMALL, 0, 0, True, NOW)
+    log.append(a_batch(1), 0, NOW)
+    log.close()
+    (snapshot,) = path.glob("*.snapshot")
+    before = snapshot.stat().st_mtime_ns
+    log = Log.open(str(path), "t", 0, SMALL, 1, 0, True, NOW)
+    log.close()
+    assert before == snapshot.stat().st_mtime_ns
+    log = Log.open(str(path), "t", 0, SMALL, 1, 0, True, NOW)
+    log.truncate(0)
+    log.append(a_batch(1), 0, NOW)
+    log.close()
+    assert before < snapshot.stat().st_mtime_ns, "another record is there now"

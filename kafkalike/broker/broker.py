@@ -134,6 +134,7 @@ class Broker:
         self.groups = Groups(self)
         await self.membership.register(self.broker_id)
         self.replicas.upkeep.start()
+        self.replicas.mending.start()
         await self.controller.start()
         await self.dynamic.start()
         self._keeping.start(1.0)

@@ -26,6 +26,7 @@ from kafkalike.replication.copying import Copying
 from kafkalike.replication.fetchers import Ask, Fetchers
 from kafkalike.replication.follower import Following
 from kafkalike.replication.hosted import Hosted, Read, now_ms
+from kafkalike.replication.mending import Mending
 from kafkalike.replication.orders import Orders
 from kafkalike.replication.partition import NO_LEADER, Partition
 from kafkalike.replication.proposals import Proposals
@@ -93,6 +94,7 @@ class Replicas:
         self.follower_throttle = Throttle(lambda: config["follower.replication.throttled.rate"], *windows)
         ask = ask or _nobody
         self._fetchers = Fetchers(broker_id, config, reactor, Copying(self, broker_id, ask), ask)
+        self.mending = Mending(self, broker_id, ask, reactor)
         self._proposals = Proposals(broker_id, ask_controller or _nobody, self._isr_changed, reactor)
         self._leadership: dict[str, list[Callable[[int, int, bool], None]]] = {}
         self._alarm: Any = None
@@ -136,6 +138,7 @@ class Replicas:
         self._fetchers.close()
         self._proposals.stop()
         self.upkeep.stop()
+        self.mending.stop()
         if self._alarm is not None and self._alarm.active():
             self._alarm.cancel()
         marks = self.upkeep.high_watermarks()
@@ -312,6 +315,10 @@ class Replicas:
                 mark = partition.high_watermark
                 return Read(mark, mark, source.log_start_offset, None, diverging)
         end = source.log_end_offset
+        known = partition.followers[follower]
+        if known.log_end_offset == asked.offset < known.leader_end_at_last_fetch:
+            # It was given records from there on, and asks for them again: perhaps their checksums are wrong.
+            source.doubt(asked.offset, now_ms())
         records = source.read(asked.offset, max_bytes, end, min_one_batch)
         now = now_ms()
         partition.fetched(follower, asked.offset, broker_epoch, end, now)
@@ -501,6 +508,8 @@ class Replicas:
         else:
             opened = home.logs[key]
             opened.config = self._log_config(topic)
+        opened.on_damage = self.mending.hurry
+        self.mending.add(topic, index)
         mark = min(max(home.high_watermarks.get(key, 0), opened.log_start_offset), opened.log_end_offset)
         partition = Partition(self._broker_id, topic, index, mark, config["min.insync.replicas"])
         hosted = self.hosted[key] = Hosted(partition, opened, config)

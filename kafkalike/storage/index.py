@@ -14,6 +14,7 @@ made the entry wrong.
 
 import struct
 from bisect import bisect_right
+from collections.abc import Iterator
 from typing import Final
 
 from kafkalike.storage.files import DISK, Files
@@ -120,6 +121,14 @@ class Index:
     def entries(self) -> list[tuple[int, int]]:
         """All entries, written or not."""
         return self._read(0, self._stored) + list(zip(self._first, self._second, strict=True))
+
+    def stored(self) -> Iterator[tuple[int, int]]:
+        """The entries that are in the file now, read when they are asked for; in any thread."""
+        return self._stretches(self._stored)
+
+    def _stretches(self, count: int) -> Iterator[tuple[int, int]]:
+        for start in range(0, count, BLOCK):
+            yield from self._read(start, min(BLOCK, count - start))
 
     def sound(self) -> bool:
         """Whether the file could be an index: whole entries, the first column of the last one not negative."""

@@ -15,6 +15,7 @@ operation (KAFKA_STORAGE_ERROR) and leaves the log as it was; any other takes th
 """
 
 import contextlib
+import functools
 import logging
 import os
 import struct
@@ -27,6 +28,7 @@ from crc32c import crc32c
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.storage import recovery, snapshots
+from kafkalike.storage.checking import Check
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.epochs import Epochs
 from kafkalike.storage.files import DISK, PASSING, DirectoryOffline, Files
@@ -36,13 +38,16 @@ from kafkalike.storage.producers import MAX_SEQUENCE, WINDOW, Producers, Sent, b
 from kafkalike.storage.recovery import EPOCHS_FILE, Loaded
 from kafkalike.storage.segment import (
     CONTINUED,
+    FRESH,
     HEADER,
     HEADER_SIZE,
     MAX_POSITION,
+    NEVER,
     RECENT,
     Damaged,
     FileRange,
     Header,
+    Hole,
     Segment,
 )
 from kafkalike.storage.segments import Due, Segments, below, beyond, older
@@ -51,6 +56,9 @@ from kafkalike.storage.validation import APPEND_TIME, CONTROL, TRANSACTIONAL, fo
 log = logging.getLogger(__name__)
 
 METADATA_FILE: Final = "partition.metadata"
+DAMAGED: Final = ".damaged"
+DOUBT_MS: Final = 60_000
+CHECK_AGAIN_MS: Final = 7 * 24 * 3600 * 1000  # flushed data rot: every segment is looked at so often
 
 # Who appends. A client's batches are checked for everything a client could get wrong; a coordinator's own may be
 # control batches, carry no sequences, and are as large as they need to be.
@@ -89,7 +97,8 @@ class Log:
         "offline",
         "full",
         "_cuts",
-        "damage",
+        "holed",
+        "on_damage",
         "recovered",
         "on_offline",
         "on_cut",
@@ -131,7 +140,9 @@ class Log:
         self.recovery_point = loaded.recovery_point
         self.producers = loaded.producers
         self.epochs = loaded.epochs
-        self.damage = loaded.damage
+        # Whether some of it cannot be read any more, and who is told when that shows.
+        self.holed = any(segment.holes for segment in loaded.segments)
+        self.on_damage: Callable[[Log], None] | None = None
         self.recovered = loaded.recovered
         # Set when the disk failed; nothing is read or written any more.
         self.offline: DirectoryOffline | None = None
@@ -573,7 +584,8 @@ class Log:
             return None
         with self._disk():
             end_offset = self.log_end_offset
-            return self._segments.read(offset, max_bytes, min(limit_offset, end_offset), end_offset, min_one_batch)
+            limit, gaps = min(limit_offset, end_offset), self._config.compacts
+            return self._segments.read(offset, max_bytes, limit, end_offset, min_one_batch, self.epochs, gaps)
 
     def offset_for_timestamp(self, timestamp: int) -> tuple[int, int, int] | None:
         """The first record with this timestamp or a later one: (its timestamp, offset, leader epoch)."""
@@ -801,6 +813,121 @@ class Log:
             self.recovery_point = end_offset
         self._segments.close_idle()
 
+    # Damage
+
+    @property
+    def damage(self) -> list[tuple[int, int]]:
+        """(first, last) offsets of what was written and cannot be read any more."""
+        return [(hole.first, hole.last) for segment in self._segments.all for hole in segment.holes]
+
+    def doubt(self, offset: int, now_ms: int) -> None:
+        """A reader asks again for what it was given from `offset` on: perhaps that was damaged."""
+        segment = self._segments.all[self._segments.holding(offset)]
+        if now_ms - segment.checked_ms > DOUBT_MS:
+            log.info("What is at offset %d of %s is looked at again", offset, self)
+            self._look_again(segment)
+
+    def _doubt(self, path: str) -> None:
+        """Something there is not as it was written: all of the segment is looked at again, unless it is known what."""
+        segment = next((each for each in self._segments.all if each.path == path), None)
+        if segment is not None and not segment.holes:
+            log.error("%s is damaged", path)
+            self._look_again(segment)
+
+    def _look_again(self, segment: Segment) -> None:
+        segment.checked, segment.checked_ms = 0, NEVER
+        segment.vouched.clear()
+        if self.on_damage is not None:
+            self.on_damage(self)
+
+    def begin_check(self, now_ms: int) -> Check | None:
+        """A segment that is due to be looked at, for Check.run in a thread; None when none is."""
+        if self.offline is not None or self._closed:
+            return None
+        for segment, following in self._segments.spans(self.log_end_offset):
+            if segment.checked_ms == FRESH:
+                segment.checked_ms = now_ms
+            again = segment is not self._active and now_ms - segment.checked_ms > CHECK_AGAIN_MS
+            if segment.checked_ms == NEVER or again:
+                segment.checked_ms = now_ms
+                done = functools.partial(self._checked, self._cuts)
+                with self._disk():
+                    return Check(segment, following, self._config.compacts, self.epochs, done)
+        return None
+
+    def _checked(self, cuts: int, check: Check, error: BaseException | None) -> None:
+        segment = check.segment
+        if isinstance(error, OSError) and error.errno is not None and error.errno not in PASSING:
+            raise self.lost(error)
+        if error is not None or cuts != self._cuts or segment.deleted:
+            segment.checked_ms = NEVER
+            return
+        known, segment.holes = segment.holes, check.holes
+        segment.checked = MAX_POSITION
+        self.holed = any(each.holes for each in self._segments.all)
+        for hole in check.holes:
+            if hole not in known:
+                log.error(
+                    "%s is damaged at %d: offsets %d to %d cannot be read",
+                    segment.path,
+                    hole.position,
+                    hole.first,
+                    hole.last,
+                )
+        if check.stale:
+            with self._disk():
+                segment.rebuild()
+        self._segments.close_idle()
+
+    def first_hole(self) -> tuple[int, Hole] | None:
+        """A hole, and the base offset of the segment that it is in."""
+        return next(((s.base_offset, hole) for s in self._segments.all for hole in s.holes), None)
+
+    def mend(self, base_offset: int, hole: Hole, records: memoryview) -> None:
+        """Puts another replica's batches, which must be exactly those that are missing, where they were. What lay there
+        is kept aside."""
+        segment = next((each for each in self._segments.all if each.base_offset == base_offset), None)
+        if segment is None or hole not in segment.holes:
+            return
+        batches = followed(records, hole.first)
+        offsets = [hole.first, *(found.last_offset + 1 for found in batches)]
+        whole = sum(found.size for found in batches) == len(records)
+        grows = hole.position + hole.size == segment.size and segment is not self._active
+        if (
+            not whole
+            or [found.base_offset for found in batches] != offsets[:-1]
+            or offsets[-1] != hole.last + 1
+            or len(records) != hole.size
+            and not grows
+        ):
+            raise KafkaError(
+                Error.CORRUPT_MESSAGE, f"{self} is not mended: the other replica has something else there."
+            )
+        with self._disk():
+            fd = segment.open()
+            if hole.size:
+                aside = f"{segment.path}.{hole.position}{DAMAGED}"
+                self.files.write_new(aside, self.files.pread(fd, hole.size, hole.position), sync=True)
+            self.files.write_all(fd, (records,), hole.position)
+            if grows:
+                segment.size = hole.position + len(records)
+                self.files.ftruncate(fd, segment.size)
+            self.files.fdatasync(fd)
+            segment.holes.remove(hole)
+            segment.forget()
+            if not segment.holes:
+                segment.rebuild()
+                self._look_again(segment)
+        self.holed = any(each.holes for each in self._segments.all)
+        log.warning("Offsets %d to %d of %s are mended from another replica", hole.first, hole.last, self)
+
+    def accept(self, base_offset: int, hole: Hole) -> None:
+        """The other replicas have nothing there either: the gap is none of the disk's making."""
+        for segment in self._segments.all:
+            if segment.base_offset == base_offset and hole in segment.holes:
+                segment.holes.remove(hole)
+        self.holed = any(each.holes for each in self._segments.all)
+
     # When the disk fails
 
     @contextlib.contextmanager
@@ -813,7 +940,7 @@ class Log:
                 raise self.lost(error) from error
             raise KafkaError(Error.KAFKA_STORAGE_ERROR, f"{self}: {error.strerror}") from error
         except Damaged as damaged:
-            log.error("%s", damaged)
+            self._doubt(damaged.path)
             raise KafkaError(Error.CORRUPT_MESSAGE, f"{self} is damaged on the disk.") from damaged
 
     def lost(self, error: OSError) -> DirectoryOffline:

@@ -12,26 +12,24 @@ Files that a crash leaves in the middle of a rename are finished or dropped firs
 
 import logging
 import os
-import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
-from crc32c import crc32c
-
+from kafkalike.storage.checking import resume, sound
 from kafkalike.storage.epochs import Epochs
 from kafkalike.storage.files import PASSING, Files
 from kafkalike.storage.producers import Producers
 from kafkalike.storage.segment import (
-    HEADER,
-    HEADER_SIZE,
+    FRESH,
     INDEX,
     LOG,
+    MAX_POSITION,
     TIME_INDEX,
     TXN_INDEX,
     Damaged,
     Found,
-    Header,
+    Hole,
     Segment,
     name,
 )
@@ -58,8 +56,6 @@ class Loaded:
     recovered: bool = False
     cut: bool = False  # by recovery, because it was torn
     torn_bytes: int = 0
-    # (first, last) offsets of flushed data that cannot be read any more.
-    damage: list[tuple[int, int]] = field(default_factory=list)
 
 
 def load(
@@ -198,7 +194,8 @@ def _read_end(loaded: Loaded) -> bool:
         log.warning("%s", damaged)
         return False
     active.since_index = since_index
-    return True
+    # The last thing a clean stop does is to say how far it flushed, which is everything.
+    return loaded.recovery_point in (0, loaded.end_offset)
 
 
 def _derive_epochs(segments: list[Segment], epochs: Epochs) -> None:
@@ -246,9 +243,10 @@ def _recover(path: str, loaded: Loaded, files: Files) -> None:
             del segments[place]
             continue
         _save_snapshot(path, segment.base_offset, loaded.producers, files)
-        torn = _recover_segment(segment, loaded, path)
+        following = segments[place + 1].base_offset if place + 1 < len(segments) else recovery_point
+        torn = _recover_segment(segment, loaded, path, following)
         if loaded.end_offset < recovery_point:
-            _note_lost(loaded, segments[place + 1].base_offset if place + 1 < len(segments) else recovery_point)
+            _note_lost(loaded, segment, following)
         elif torn:
             for later in reversed(segments[place + 1 :]):
                 _set_aside(path, later, 0, files)
@@ -267,10 +265,10 @@ def _recover(path: str, loaded: Loaded, files: Files) -> None:
     log.info("Recovered %s up to offset %d, %d bytes cut", path, loaded.end_offset, loaded.torn_bytes)
 
 
-def _note_lost(loaded: Loaded, following: int) -> None:
+def _note_lost(loaded: Loaded, segment: Segment, following: int) -> None:
     """Flushed offsets between the end of a segment and what comes next are gone, if there are any."""
     if loaded.end_offset < following:
-        loaded.damage.append((loaded.end_offset, following - 1))
+        segment.holes.append(Hole(segment.size, 0, loaded.end_offset, following - 1))
         log.error("Offsets %d to %d, which were flushed, cannot be read", loaded.end_offset, following - 1)
 
 
@@ -283,42 +281,45 @@ def _save_snapshot(path: str, offset: int, producers: Producers, files: Files) -
         log.warning("No snapshot of producer state at %d in %s: %s", offset, path, error)
 
 
-def _recover_segment(segment: Segment, loaded: Loaded, path: str) -> bool:
+def _recover_segment(segment: Segment, loaded: Loaded, path: str, following: int) -> bool:
     """Reads one segment from its first byte; True if the log was cut in it."""
     segment.offsets.reset()
     segment.times.reset()
     segment.forget()
     segment.max_timestamp, segment.max_timestamp_offset = -1, segment.base_offset
     segment.since_index, segment.times_known = 0, True
+    segment.checked, segment.checked_ms, segment.holes = MAX_POSITION, FRESH, []
     position, end_offset = 0, segment.base_offset
     epochs, producers = loaded.epochs, loaded.producers
-    latest, torn = epochs.latest, False
+    latest, previous, torn = epochs.latest, -1, False
     while position < segment.size:
-        for place, size, header, sound in _checked(segment, position, end_offset):
-            if not sound:
-                position = place
-                break
-            base, delta, timestamp = header[0], header[6], header[8]
-            last = base + delta
-            if header[2] > latest:
-                epochs.assign(header[2], base)
-                latest = epochs.latest
-            if header[9] >= 0:
-                found = Found(place, size, header)
-                note(producers, header, lambda found=found: segment.read_batch(found))  # type: ignore[misc]
-            if timestamp > segment.max_timestamp:
-                segment.max_timestamp, segment.max_timestamp_offset = timestamp, last
-            if segment.since_index > segment.index_interval:
-                if segment.add_index_entry(place, last):
-                    _write_indexes(segment.write_indexes)
-                segment.since_index = 0
-            segment.since_index += size
-            position, end_offset = place + size, last + 1
+        try:
+            for found in sound(segment, position, segment.size, end_offset, following, Epochs()):
+                header = found.header
+                last, timestamp = found.last_offset, found.max_timestamp
+                if header[2] != previous:
+                    _check_epoch(segment, found, previous)
+                    previous = header[2]
+                if header[2] > latest:
+                    epochs.assign(header[2], found.base_offset)
+                    latest = epochs.latest
+                if header[9] >= 0:
+                    note(producers, header, lambda found=found: segment.read_batch(found))  # type: ignore[misc]
+                if timestamp > segment.max_timestamp:
+                    segment.max_timestamp, segment.max_timestamp_offset = timestamp, last
+                if segment.since_index > segment.index_interval:
+                    if segment.add_index_entry(found.position, last):
+                        _write_indexes(segment.write_indexes)
+                    segment.since_index = 0
+                segment.since_index += found.size
+                position, end_offset = found.position + found.size, last + 1
+        except Damaged:
+            pass
         if position >= segment.size:
             break
         flushed = end_offset < loaded.recovery_point
-        following = _resume(segment, position, end_offset) if flushed else None
-        if following is None:
+        behind = resume(segment, position, end_offset) if flushed else None
+        if behind is None:
             cut = segment.size - position
             if _set_aside(path, segment, position, segment.files):
                 loaded.torn_bytes += cut
@@ -327,18 +328,25 @@ def _recover_segment(segment: Segment, loaded: Loaded, path: str) -> bool:
             segment.size = position
             torn = loaded.cut = True
             break
-        loaded.damage.append((end_offset, following[1] - 1))
+        segment.holes.append(Hole(position, behind[0] - position, end_offset, behind[1] - 1))
         log.error(
             "%s is damaged at %d: offsets %d to %d, which were flushed, cannot be read",
             segment.path,
             position,
             end_offset,
-            following[1] - 1,
+            behind[1] - 1,
         )
-        position, end_offset = following
+        position, end_offset = behind
     loaded.end_offset = end_offset
     _write_indexes(segment.finish)
     return torn
+
+
+def _check_epoch(segment: Segment, found: Found, previous: int) -> None:
+    """Leader epochs only grow: one that does not fit to its neighbours is damaged."""
+    epoch, behind = found.header[2], segment.batch_at(found.position + found.size)
+    if epoch < previous or (behind is not None and previous <= behind.header[2] < epoch):
+        raise Damaged(segment.path, found.position)
 
 
 def _write_indexes(write: Callable[[], None]) -> None:
@@ -349,67 +357,6 @@ def _write_indexes(write: Callable[[], None]) -> None:
         if error.errno not in PASSING:
             raise
         log.warning("Indexes are not written: %s", error)
-
-
-def _checked(segment: Segment, position: int, floor: int) -> Iterator[tuple[int, int, Header, bool]]:
-    """Batches from `position` on, each with whether it is sound; ends after the first that is not."""
-    files, fd, limit = segment.files, segment.open(), segment.size
-    unpack, ceiling = HEADER.unpack_from, segment.max_offset
-    nothing: Header = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-    while position < limit:
-        block = memoryview(files.pread(fd, READ_BYTES, position))
-        place, available = 0, len(block)
-        while place < available:
-            size = HEADER_SIZE
-            if available - place >= HEADER_SIZE:
-                header: Header = unpack(block, place)
-                size = header[1] + 12
-                last = header[0] + header[6]
-                if size < HEADER_SIZE or header[3] != 2 or header[0] < floor or header[6] < 0 or last > ceiling:
-                    yield position + place, 0, nothing, False
-                    return
-            if position + place + size > limit:
-                yield position + place, 0, nothing, False
-                return
-            if place + size > available:
-                if place:
-                    break
-                block = memoryview(files.pread(fd, size, position))
-                available = len(block)
-                if available < size:
-                    yield position, 0, nothing, False
-                    return
-                continue
-            if crc32c(block[place + 21 : place + size]) != header[4]:
-                yield position + place, size, header, False
-                return
-            yield position + place, size, header, True
-            floor = last + 1
-            place += size
-        position += place
-
-
-def _resume(segment: Segment, position: int, offset: int) -> tuple[int, int] | None:
-    """Behind a damaged place, the next sound batch: its position and base offset. Base offsets of a segment share
-    their first bytes, so those are searched for and the checksum decides."""
-    prefix = struct.pack(">q", offset)[:5]
-    files, fd = segment.files, segment.open()
-    block_bytes = READ_BYTES
-    start = position + 1
-    while start < segment.size:
-        block = files.pread(fd, block_bytes + 8, start)
-        place = block.find(prefix)
-        while 0 <= place < block_bytes:
-            found = segment.batch_at(start + place)
-            if (
-                found is not None
-                and offset <= found.base_offset <= segment.max_offset
-                and crc32c(memoryview(segment.read_batch(found))[21:]) == found.header[4]
-            ):
-                return found.position, found.base_offset
-            place = block.find(prefix, place + 1)
-        start += block_bytes
-    return None
 
 
 def _set_aside(path: str, segment: Segment, position: int, files: Files) -> bool:

@@ -38,6 +38,8 @@ MAX_POSITION: Final = 2**31 - 1
 RECENT: Final = 256  # positions of the newest batches that are kept; twice as many at times
 CONTINUED: Final = 128  # ends of ranges that are kept
 SCAN_BYTES: Final = 16384
+TRUSTED: Final = 4  # index entries that are tried before everything from the segment's beginning is looked at
+NEVER, FRESH = -1, -2  # when a segment was looked at last: not yet; no need, as it was written or recovered just now
 
 LOG, INDEX, TIME_INDEX, TXN_INDEX = ".log", ".index", ".timeindex", ".txnindex"
 
@@ -47,6 +49,7 @@ class Damaged(Exception):
 
     def __init__(self, path: str, position: int) -> None:
         super().__init__(f"No record batch at position {position} of {path}")
+        self.path = path
         self.position = position
 
 
@@ -68,6 +71,15 @@ class Found(NamedTuple):
     @property
     def max_timestamp(self) -> int:
         return self.header[8]
+
+
+class Hole(NamedTuple):
+    """A place in a segment's file where batches should be that cannot be read, and the offsets that they had."""
+
+    position: int
+    size: int
+    first: int
+    last: int
 
 
 class FileRange:
@@ -142,6 +154,10 @@ class Segment:
         "recent_offsets",
         "recent_positions",
         "continued",
+        "checked",
+        "checked_ms",
+        "holes",
+        "vouched",
     )
 
     def __init__(self, directory: str, base_offset: int, files: Files = DISK) -> None:
@@ -173,6 +189,12 @@ class Segment:
         self.recent_offsets: list[int] = []
         self.recent_positions: list[int] = []
         self.continued: dict[int, int] = {}
+        # Up to here the file is as it was written, but for holes (checking.py); when all of it was looked at last; and
+        # where stretches that were looked at ended, with the offset there.
+        self.checked = 0 if self.size else MAX_POSITION
+        self.checked_ms = NEVER if self.size else FRESH
+        self.holes: list[Hole] = []
+        self.vouched: dict[int, int] = {}
 
     def __repr__(self) -> str:
         return f"Segment({self.path}, {self.size})"
@@ -190,6 +212,7 @@ class Segment:
         fd = self.open(create=True)
         self.files.ftruncate(fd, 0)
         self.size = 0
+        self.checked, self.checked_ms = MAX_POSITION, FRESH
         self.offsets.reset()
         self.times.reset()
 
@@ -256,7 +279,7 @@ class Segment:
         """The batches from `position` on, headers only. Damaged where there should be one and is none."""
         files, fd = self.files, self.open()
         end = self.size if end is None else end
-        floor = self.base_offset
+        floor, ceiling = self.base_offset, self.max_offset
         block, start = b"", 0
         while position < end:
             place = position - start
@@ -267,7 +290,7 @@ class Segment:
             header: Header = HEADER.unpack_from(block, place)
             size = header[1] + 12
             whole = header[3] == 2 and size >= HEADER_SIZE and position + size <= self.size
-            if not whole or header[0] < floor or header[6] < 0:
+            if not whole or header[0] < floor or header[6] < 0 or header[0] + header[6] > ceiling:
                 raise Damaged(self.path, position)
             yield Found(position, size, header)
             floor = header[0] + header[6] + 1
@@ -302,6 +325,29 @@ class Segment:
         self.rebuild()
         entry = self.offsets.floor(0, offset - self.base_offset)
         return entry[1] if entry else 0
+
+    def trusted(self, position: int) -> tuple[int, int]:
+        """A place at or before `position` where the offset is known for certain, and that offset: where a stretch
+        that was looked at ended, or where the index and the batches agree."""
+        if position in self.vouched:
+            return position, self.vouched[position]
+        at = position
+        for _ in range(TRUSTED):
+            entry = self.offsets.floor(1, at)
+            if entry is None:
+                break
+            first = found = self.batch_at(entry[1])
+            # Ours name the last offset of the batch, Java's that of the batches that were appended with it.
+            while found is not None and found.last_offset < entry[0] + self.base_offset:
+                behind = self.batch_at(found.position + found.size)
+                found = behind if behind is not None and behind.base_offset == found.last_offset + 1 else None
+            if first is not None and found is not None and found.last_offset == entry[0] + self.base_offset:
+                # An index may have been made anew from a batch with a wrong base offset.
+                behind = self.batch_at(found.position + found.size)
+                if behind is not None and behind.base_offset > found.last_offset:
+                    return entry[1], first.base_offset
+            at = entry[1] - 1
+        return 0, self.base_offset
 
     def boundary(self, position: int) -> int:
         """Where a batch begins, at or before a position."""
@@ -445,6 +491,7 @@ class Segment:
         """Keeps the batches before `position`; the one there began with `offset`."""
         self.files.ftruncate(self.open(), position)
         self.size = position
+        self.holes = [hole for hole in self.holes if hole.position < position]
         relative = offset - self.base_offset
         self.offsets.truncate(0, relative)
         self.times.truncate(1, relative)
@@ -465,3 +512,4 @@ class Segment:
         self.recent_offsets.clear()
         self.recent_positions.clear()
         self.continued.clear()
+        self.vouched.clear()

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from kafkalike.protocol.batch import records
+from kafkalike.storage.checking import vouch
+from kafkalike.storage.epochs import Epochs
 from kafkalike.storage.segment import Damaged, FileRange, Found, Segment
 from kafkalike.storage.validation import APPEND_TIME
 
@@ -63,16 +65,28 @@ class Segments:
     # Reading
 
     def read(
-        self, offset: int, max_bytes: int, limit_offset: int, end_offset: int, min_one_batch: bool
+        self,
+        offset: int,
+        max_bytes: int,
+        limit_offset: int,
+        end_offset: int,
+        min_one_batch: bool,
+        epochs: Epochs,
+        gaps: bool,
     ) -> FileRange | None:
-        """As Log.read, for offsets that are in the log."""
+        """As Log.read, for offsets that are in the log; `gaps`: compaction may have left some."""
         for place in range(self.holding(offset), len(self.all)):
             segment = self.all[place]
+            if segment.holes and any(hole.first <= offset <= hole.last for hole in segment.holes):
+                raise Damaged(segment.path, segment.size)
             if not segment.size or segment.base_offset >= limit_offset:
                 continue
             fd = self._open(segment)
             position = segment.locate(offset) if offset > segment.base_offset else 0
             if position is None or position >= segment.size:
+                if not gaps and segment.checked < segment.size and place + 1 < len(self.bases):
+                    # Between the last batch and the next segment nothing should be.
+                    raise Damaged(segment.path, segment.size)
                 continue
             end, following = segment.size, self.bases[place + 1] if place + 1 < len(self.bases) else end_offset
             if limit_offset < following:
@@ -91,6 +105,9 @@ class Segments:
                         raise Damaged(segment.path, position)
                     cut = position + first.size, first.last_offset + 1
                 end, following = cut
+            if end > segment.checked or segment.holes:
+                behind = self.bases[place + 1] if place + 1 < len(self.bases) else end_offset
+                end, following = vouch(segment, position, end, offset, following, behind, epochs)
             segment.remember(following, end)
             return FileRange(segment, fd, position, end - position)
         return None

@@ -186,7 +186,8 @@ class ModelLog:
         self.offline: Exception | None = None
         self.full = False
         self.cuts = 0
-        self.damage: list[tuple[int, int]] = []
+        self.holed = False
+        self.on_damage: Any = None
         self.recovered = False
         self.version = 0  # grows with every change
         self.batches = store.batches
@@ -392,6 +393,12 @@ class ModelLog:
 
     def retain(self, now_ms: int, high_watermark: int) -> int:
         return 0
+
+    def begin_check(self, now_ms: int) -> None:
+        """Nothing rots here."""
+
+    def doubt(self, offset: int, now_ms: int) -> None:
+        """What is read is what was written."""
 
     def expire_producers(self, now_ms: int) -> int:
         return 0

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from kafkalike.errors import Error
 from kafkalike.protocol import batch
 from kafkalike.storage import recovery
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.epochs import Epochs
 from kafkalike.storage.files import DISK
 from kafkalike.storage.log import Log
-from tests.storage.disk import NOW, FailingDisk, a_batch, contents
+from tests.storage.disk import NOW, FailingDisk, a_batch, contents, error_of
 
 CONFIG = LogConfig(segment_bytes=600, index_interval_bytes=100)
 
@@ -118,6 +119,7 @@ def test_flushed_data_are_never_cut_for_a_bad_batch_among_them(
     assert [(offsets[1], offsets[2] - 1)] == log.damage
     assert data == last_file(path).read_bytes()
     assert f"offsets {offsets[1]} to {offsets[2] - 1}, which were flushed, cannot be read" in caplog.text
+    assert Error.CORRUPT_MESSAGE == error_of(log.read, offsets[1], 10_000, log.log_end_offset)
     given = log.read(offsets[2], 10_000, log.log_end_offset)
     assert given is not None and offsets[2] == batch.read_header(given.read()).base_offset
     assert offsets[-1] == log.append(a_batch(1), 7, NOW).base_offset
@@ -130,7 +132,9 @@ def test_flushed_offsets_are_not_given_out_again(tmp_path: Path) -> None:
     assert offsets[-1] == log.log_end_offset
     assert [(offsets[1], offsets[-1] - 1)] == log.damage
     assert offsets[-1] == log.append(a_batch(1), 7, NOW).base_offset
-    given = log.read(offsets[1], 10_000, log.log_end_offset)
+    for offset in (offsets[1], offsets[-1] - 1):
+        assert Error.CORRUPT_MESSAGE == error_of(log.read, offset, 10_000, log.log_end_offset)
+    given = log.read(offsets[-1], 10_000, log.log_end_offset)
     assert given is not None and offsets[-1] == batch.read_header(given.read()).base_offset
 
 

@@ -1,0 +1,183 @@
+"""Flushed data that have rotted: found by reading all of it now and then, mended with what the other replicas have.
+
+Replicas hold the same bytes for the same offsets, so the batches that are missing here are fetched, as a consumer
+fetches them, from the leader or from another replica, and put where they were (storage: checking.py, Log.mend).
+Readers are told that these offsets are damaged for as long as they are, and nothing is cut off for it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import task, threads
+from twisted.internet.defer import Deferred, TimeoutError
+
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.batch import split
+from kafkalike.protocol.messages import fetch
+from kafkalike.replication.fetchers import FETCH_VERSION, Ask
+from kafkalike.replication.hosted import Hosted, now_ms
+from kafkalike.replication.partition import NO_LEADER
+from kafkalike.storage.log import Log
+
+if TYPE_CHECKING:
+    from kafkalike.replication.replicas import Replicas
+
+log = logging.getLogger("kafka.log.LogManager")
+
+TURN_SECONDS = 1.0
+ROUND_SECONDS = 600.0  # after all was looked at: then what has become due by its age
+ANSWER_SECONDS = 10.0
+CONSUMER = -1
+NO_SESSION = -1
+FETCH_BYTES = 1 << 20
+
+
+class Mending:
+    """One segment at a time is looked at; each damaged partition has one question under way."""
+
+    def __init__(self, replicas: Replicas, broker_id: int, ask: Ask, reactor: Any) -> None:
+        self._replicas = replicas
+        self._broker_id = broker_id
+        self._ask = ask
+        self._reactor = reactor
+        self._loop = task.LoopingCall(self.turn)
+        self._loop.clock = reactor
+        self._queue: deque[tuple[str, int]] = deque()
+        self._next_round = 0.0
+        self._check: Any = None
+        self._asking: set[tuple[str, int]] = set()
+        self._tries: dict[tuple[str, int], int] = {}
+
+    def start(self) -> None:
+        """Begins to look."""
+        self._loop.start(TURN_SECONDS).addErrback(lambda failure: log.error("%s", failure.getTraceback()))
+
+    def stop(self) -> None:
+        """Looks at nothing more."""
+        if self._loop.running:
+            self._loop.stop()
+        if self._check is not None:
+            self._check.stop()
+
+    def add(self, topic: str, index: int) -> None:
+        """A partition is hosted here from now on: it is looked at in its turn."""
+        self._queue.append((topic, index))
+
+    def hurry(self, damaged: Log) -> None:
+        """This log is looked at next."""
+        self._queue.appendleft((damaged.topic, damaged.partition))
+        self._look()
+
+    def turn(self) -> None:
+        """Looks on, and asks for what is missing. Called every second."""
+        now = self._reactor.seconds()
+        if not self._queue and now >= self._next_round:
+            self._next_round = now + ROUND_SECONDS
+            self._queue.extend(self._replicas.hosted)
+        self._look()
+        for key, hosted in self._replicas.hosted.items():
+            if hosted.log.holed and key not in self._asking:
+                self._mend(key, hosted)
+
+    # Looking
+
+    def _look(self) -> None:
+        while self._check is None and self._queue and self._loop.running:
+            key = self._queue[0]
+            hosted = self._replicas.hosted.get(key)
+            try:
+                self._check = hosted.log.begin_check(now_ms()) if hosted is not None else None
+            except KafkaError as problem:
+                log.error("%s-%d cannot be looked at: %s", *key, problem)
+            if self._check is None:
+                self._queue.popleft()
+        if self._check is not None and not self._check.begun:
+            self._check.begun = True
+            pool = self._reactor.getThreadPool()
+            done = threads.deferToThreadPool(self._reactor, pool, self._check.run)
+            done.addCallbacks(lambda _: None, lambda failure: failure.value)
+            done.addCallback(self._looked)
+            done.addErrback(lambda failure: log.error("A look at a segment failed: %s", failure.getTraceback()))
+
+    def _looked(self, error: BaseException | None) -> None:
+        check, self._check = self._check, None
+        try:
+            check.finish(error)
+        except KafkaError as problem:
+            log.error("%s", problem)
+        self._look()
+
+    # Mending
+
+    def _mend(self, key: tuple[str, int], hosted: Hosted) -> None:
+        partition = hosted.partition
+        others = [b for b in partition.replicas if b != self._broker_id]
+        if partition.leader in others:
+            others.sort(key=lambda broker_id: broker_id != partition.leader)
+        if not others or partition.leader == NO_LEADER:
+            return
+        tries = self._tries[key] = self._tries.get(key, -1) + 1
+        self._asking.add(key)
+
+        def asked(outcome: Any) -> None:
+            self._asking.discard(key)
+            problem = getattr(outcome, "value", None)
+            if problem is None:
+                self._tries.pop(key, None)
+            elif isinstance(problem, (KafkaError, OSError, TimeoutError)):
+                log.warning("%s-%d is not mended yet: %s", *key, problem)
+            else:
+                log.error("%s-%d is not mended: %s", *key, outcome.getTraceback())
+
+        Deferred.fromCoroutine(self._ask_for(hosted, others[tries % len(others)])).addBoth(asked)
+
+    async def _ask_for(self, hosted: Hosted, broker_id: int) -> None:
+        found = hosted.log.first_hole()
+        if found is None:
+            return
+        base_offset, hole = found
+        records = b""
+        offset = hole.first
+        while offset <= hole.last:
+            batches = await self._fetch(hosted, broker_id, offset)
+            missing = [(header, data) for header, data in batches if header.base_offset <= hole.last]
+            if batches and not missing and offset == hole.first:
+                hosted.log.accept(base_offset, hole)
+                return
+            if not missing or missing[0][0].base_offset != offset:
+                raise KafkaError(Error.OFFSET_OUT_OF_RANGE, f"Broker {broker_id} does not have offset {offset}.")
+            records += b"".join(data for _, data in missing)
+            offset = missing[-1][0].last_offset + 1
+        if self._replicas.hosted.get(hosted.key) is hosted:
+            hosted.log.mend(base_offset, hole, memoryview(records))
+
+    async def _fetch(self, hosted: Hosted, broker_id: int, offset: int) -> list[Any]:
+        """The batches from an offset on that consumers may read."""
+        asked = fetch.FetchPartition(
+            partition=hosted.partition.index,
+            current_leader_epoch=-1,
+            fetch_offset=offset,
+            last_fetched_epoch=-1,
+            log_start_offset=-1,
+            partition_max_bytes=FETCH_BYTES,
+        )
+        request = fetch.Request(
+            replica_state=fetch.ReplicaState(replica_id=CONSUMER, replica_epoch=-1),
+            max_wait_ms=0,
+            min_bytes=0,
+            max_bytes=FETCH_BYTES,
+            session_id=0,
+            session_epoch=NO_SESSION,
+            topics=[fetch.FetchTopic(topic_id=hosted.log.topic_id or bytes(16), partitions=[asked])],
+        )
+        answer = self._ask(broker_id, fetch, FETCH_VERSION, request)
+        response = await answer.addTimeout(ANSWER_SECONDS, self._reactor)
+        if response.error_code:
+            raise KafkaError(Error(response.error_code))
+        data = response.responses[0].partitions[0]
+        if data.error_code:
+            raise KafkaError(Error(data.error_code))
+        return split(data.records, partial_tail=True) if data.records else []

@@ -16,12 +16,12 @@ from kafkalike.errors import Error
 from kafkalike.protocol.messages import find_coordinator, offset_commit, offset_fetch
 from tests.simulation.clients import Client
 from tests.simulation.disk import Key
+from tests.simulation.invariants import GROUPS_PARTITIONS as PARTITIONS
+from tests.simulation.invariants import GROUPS_TOPIC as TOPIC
 from tests.simulation.invariants import Watcher
 from tests.simulation.network import Network
 from tests.simulation.world import World
 
-TOPIC = "__consumer_offsets"
-PARTITIONS = 2
 RETRY_S = 0.03
 # What a group takes for "try again"; anything else is a fault.
 RETRIABLE = frozenset(

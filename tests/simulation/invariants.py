@@ -14,6 +14,7 @@ from bisect import bisect_left
 from typing import Any
 
 from kafkalike.cluster.znodes import TopicNode
+from kafkalike.coordinator.shards import partition_of
 from tests.simulation.disk import Batch, Key, ModelLog, fold
 from tests.simulation.machine import Host
 from tests.simulation.world import Machine, Violation, World
@@ -21,6 +22,8 @@ from tests.simulation.world import Machine, Violation, World
 NO_LEADER = -1
 STATES = "/brokers/topics/"
 BROKERS = "/brokers/ids/"
+GROUPS = "/consumers/"
+GROUPS_TOPIC, GROUPS_PARTITIONS = "__consumer_offsets", 2
 
 
 class Znode:
@@ -102,8 +105,8 @@ class Watcher:
 
     # What ZooKeeper decides.
 
-    def znode_written(self, path: str, data: bytes | None, node: Any) -> None:
-        """A change of data has been decided."""
+    def znode_written(self, path: str, data: bytes | None, node: Any, writer: Host | None = None) -> None:
+        """A change of data has been decided, by a broker or by nobody in particular."""
         if path == "/controller_epoch":
             epoch = int(data or b"0")
             if epoch < self.controller_epoch:
@@ -132,9 +135,21 @@ class Watcher:
                 truth.moving = bool(assignment.adding or assignment.removing)
         elif path.startswith(STATES) and path.endswith("/state") and data is not None:
             topic, _, index, _ = path[len(STATES) :].split("/")
-            self._state_written((topic, int(index)), Znode(data, node.version))
+            self._state_written((topic, int(index)), Znode(data, node.version), writer)
+        elif path.startswith(GROUPS) and writer is not None and data:
+            self._offset_written(path, writer)
 
-    def _state_written(self, key: Key, node: Znode) -> None:
+    def _offset_written(self, path: str, writer: Host) -> None:
+        """Nobody but its coordinator writes the offset of a group."""
+        group, kind, *_ = path[len(GROUPS) :].split("/")
+        if kind == "offsets":
+            node = self.truth((GROUPS_TOPIC, partition_of(group, GROUPS_PARTITIONS))).node
+            if node is None or node.leader != writer.broker_id:
+                self.fail(
+                    "NoZombieWrites", "%s is written by %d; the coordinator's state is %r", path, writer.broker_id, node
+                )
+
+    def _state_written(self, key: Key, node: Znode, writer: Host | None) -> None:
         truth = self.truth(key)
         old, truth.node = truth.node, node
         truth.written = self.world.now
@@ -165,6 +180,14 @@ class Watcher:
             for broker_id in node.isr:
                 if old is None or broker_id not in old.isr:
                     self._check_member(key, truth, broker_id)
+                    if old is not None and writer is not None:
+                        self._check_joiner(key, node, broker_id, writer)
+
+    def _check_joiner(self, key: Key, node: Znode, broker_id: int, writer: Host) -> None:
+        """Who enters an ISR is live and stays, for all that the controller knows."""
+        context = writer.broker.controller.context
+        if context is not None and (broker_id not in context.brokers or broker_id in context.shutting_down):
+            self.fail("JoinersStay", "%s: %d enters %r, and is gone or leaving", key, broker_id, node)
 
     def _count(self, old: Znode | None, node: Znode) -> None:
         if old is None or old.leader_epoch == node.leader_epoch:

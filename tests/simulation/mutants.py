@@ -18,7 +18,6 @@ from kafkalike.controller import elections, failover, isr, unclean
 from kafkalike.controller.controller import Controller
 from kafkalike.coordinator import commits
 from kafkalike.coordinator.commits import Commits
-from kafkalike.coordinator.offsets import Offsets
 from kafkalike.errors import Error
 from kafkalike.replication import copying
 from kafkalike.replication.copying import Copying
@@ -515,12 +514,6 @@ def c4_followers_keep_no_producers() -> list[Patch]:
 def c12_commits_without_a_fence() -> list[Patch]:
     """A coordinator that was replaced still writes offsets."""
     return [(commits, "Check", lambda path, version: Check(path, -1))]
-
-
-@mutant
-def c12_offsets_read_without_sync() -> list[Patch]:
-    """A new coordinator reads offsets from a server that lags."""
-    return [(Offsets, "_sync", lambda self: None)]
 
 
 @mutant

@@ -183,11 +183,13 @@ class Run:
         return self.keys + [(groups.TOPIC, partition) for partition in range(more)]
 
     def _znode_written(self, path: str, data: bytes | None, node: Any, session: int) -> None:
-        self.watcher.znode_written(path, data, node)
-        if session and "crash" in self.options.faults and self.nemesis.active:
-            for host in self.hosts.values():
-                if host.broker is not None and host.broker.zk.session_id == session:
-                    self.world.at(0, self.nemesis.crash, host, path)
+        writer = next(
+            (host for host in self.hosts.values() if host.broker is not None and host.broker.zk.session_id == session),
+            None,
+        )
+        self.watcher.znode_written(path, data, node, writer)
+        if writer is not None and "crash" in self.options.faults and self.nemesis.active:
+            self.world.at(0, self.nemesis.crash, writer, path)
 
     # The end.
 

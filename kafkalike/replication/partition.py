@@ -208,9 +208,12 @@ class Partition:
 
     # Followers
 
-    def check_follower(self, broker_id: int, broker_epoch: int) -> None:
+    def check_follower(self, broker_id: int, broker_epoch: int, leader_epoch: int = UNKNOWN) -> None:
         """A fetch of a follower: it must be an assigned replica, and not an earlier life of one we have heard of."""
         follower = self.followers.get(broker_id)
+        if follower is None and leader_epoch != UNKNOWN:
+            # It knows our epoch: it may have heard of its assignment sooner than we have, and is to ask again.
+            raise KafkaError(Error.UNKNOWN_LEADER_EPOCH)
         if follower is None or (broker_epoch != UNKNOWN and broker_epoch < follower.broker_epoch):
             raise KafkaError(Error.NOT_LEADER_OR_FOLLOWER)
 

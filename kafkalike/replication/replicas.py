@@ -307,7 +307,7 @@ class Replicas:
         """A follower's read, up to the log's end. What it asks for tells what it has: the high watermark may move."""
         hosted = self.leader(topic, index, asked.current_leader_epoch)
         partition, source = hosted.partition, hosted.log
-        partition.check_follower(follower, broker_epoch)
+        partition.check_follower(follower, broker_epoch, asked.current_leader_epoch)
         if asked.last_fetched_epoch >= 0:
             diverging = self._diverging(source, asked.last_fetched_epoch, asked.offset)
             if diverging is not None:

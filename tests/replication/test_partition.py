@@ -211,6 +211,9 @@ def test_a_broker_that_is_no_replica_may_not_follow():
     with pytest.raises(KafkaError) as refusal:
         led().check_follower(9, -1)
     assert refusal.value.error == Error.NOT_LEADER_OR_FOLLOWER
+    with pytest.raises(KafkaError) as refusal:
+        led().check_follower(9, -1, 1)
+    assert refusal.value.error == Error.UNKNOWN_LEADER_EPOCH
 
 
 def test_acks_all_is_answered_by_the_high_watermark_and_the_isr_of_that_moment():

@@ -351,7 +351,14 @@ class Load:
             now = Counter(partition for partition, _ in list(self.acknowledged))
             return all(now[p] >= before[p] + count for p in range(len(self.sent)))
 
-        wait_until(gone_on, timeout, f"{count} more acknowledgements in each partition of {self.topic}")
+        try:
+            wait_until(gone_on, timeout, f"{count} more acknowledgements in each partition of {self.topic}")
+        except AssertionError as error:
+            acknowledged = dict(Counter(partition for partition, _ in list(self.acknowledged)))
+            states = {p: self.cluster.state(self.topic, p) for p in range(len(self.sent))}
+            told = {broker_id: _told(broker, self.topic) for broker_id, broker in self.cluster.running.items()}
+            said = f"before {dict(before)}, now {acknowledged}, sent {self.sent}, errors {dict(self.errors)}"
+            raise AssertionError(f"{error}\n{said}\n{states}\n{told}") from None
 
     def finish(self) -> None:
         """Everything sent was acknowledged, and is read back once, in order, at the offset it was acknowledged with."""
@@ -363,6 +370,12 @@ class Load:
             assert list(range(self.sent[partition])) == values
         for (partition, offset), value in self.acknowledged.items():
             assert stored[partition][offset] == value
+
+
+def _told(broker: Broker, topic: str) -> dict[int, tuple[int, list[int]]]:
+    """Leader and ISR of each partition, as this broker tells them."""
+    found = AdminClient({"bootstrap.servers": broker.bootstrap} | QUIET).list_topics(topic, timeout=5).topics[topic]
+    return {index: (each.leader, each.isrs) for index, each in found.partitions.items()}
 
 
 def number(message: Message) -> int:

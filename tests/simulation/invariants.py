@@ -15,6 +15,7 @@ from typing import Any
 
 from kafkalike.cluster.znodes import TopicNode
 from kafkalike.coordinator.shards import partition_of
+from kafkalike.errors import Error
 from tests.simulation.disk import Batch, Key, ModelLog, fold
 from tests.simulation.machine import Host
 from tests.simulation.world import Machine, Violation, World
@@ -74,9 +75,10 @@ class Truth:
 class Watcher:
     """All invariants of one run."""
 
-    def __init__(self, world: World, min_isr: int) -> None:
+    def __init__(self, world: World, min_isr: int, lag_ms: int) -> None:
         self.world = world
         self.min_isr = min_isr
+        self.lag_ms = lag_ms
         self.hosts: dict[int, Host] = {}
         self.truths: dict[Key, Truth] = {}
         self.controller_epoch = 0
@@ -87,6 +89,8 @@ class Watcher:
         self._cuts: dict[tuple[int, Key], tuple[int, int]] = {}
         self.present: set[int] = set()  # who is registered
         self.registered: dict[int, float] = {}  # when each broker was last registered
+        self.czxids: dict[int, int] = {}  # of registrations
+        self._obeyed: dict[tuple[int, int], int] = {}  # (broker, life) -> the newest controller epoch
         self.lost_at: dict[int, float] = {}  # when its disk last lost something
         self._seen: dict[tuple[int, Key], tuple[Any, ...]] = {}
 
@@ -125,6 +129,7 @@ class Watcher:
                 self.present.discard(broker_id)
                 return
             self.present.add(broker_id)
+            self.czxids[broker_id] = node.czxid
             if node.czxid == node.mzxid:
                 self.registered[broker_id] = self.world.now
         elif path.startswith(STATES) and "/" not in path[len(STATES) :] and data is not None:
@@ -223,6 +228,27 @@ class Watcher:
                 self.fail(
                     "StrongIsr", "%s: %d in %r has %r where %r is committed", key, broker_id, truth.node, mine, last
                 )
+
+    def ordered(self, host: Host, name: str, request: Any, code: int) -> None:
+        """A broker has answered a request of a controller."""
+        if host.broker is None or host.broker.replicas is None:
+            return
+        life = (host.broker_id, host.life)
+        newest, epoch = self._obeyed.get(life, 0), request.broker_epoch
+        if code == Error.STALE_BROKER_EPOCH:
+            if host.broker_id in self.present and epoch == self.czxids[host.broker_id]:
+                self.fail("OrdersForThisLife", "%s for %d in its life %d is refused", name, host.broker_id, epoch)
+        elif code == Error.NONE:
+            # LeaderAndIsr takes its time, in which others may come.
+            at_once = name != "LeaderAndIsr"
+            if at_once and request.controller_epoch < newest:
+                self.fail(
+                    "ZombieControllersAreRefused", "%s of controller epoch %d is obeyed by %d, which knows %d",
+                    name, request.controller_epoch, host.broker_id, newest,
+                )  # fmt: skip
+            if at_once and -1 < epoch < host.broker.replicas.broker_epoch:
+                self.fail("OrdersForThisLife", "%s for an earlier life %d is obeyed by %d", name, epoch, host.broker_id)
+            self._obeyed[life] = max(newest, request.controller_epoch)
 
     # What logs do.
 
@@ -331,8 +357,28 @@ class Watcher:
                     )  # fmt: skip
             if before is None or before[0] != partition.leader_epoch:
                 self._check_leader(broker_id, key, truth, partition, log)
+            elif mark > before[1] and len(partition.isr) < min(self.min_isr, len(partition.replicas)):
+                self.fail(
+                    "HighWatermarkNeedsMinIsr", "%s: %d moves it to %d with %s", key, broker_id, mark, partition.isr
+                )
+            elif before[2] != partition.isr and partition.proposal is None:
+                self._check_second_look(broker_id, key, partition, log)
         if before is None or mark > before[1]:
             self._check_mark(broker_id, key, truth, partition, log, mark)
+
+    def _check_second_look(self, broker_id: int, key: Key, partition: Any, log: ModelLog) -> None:
+        """The ISR has just changed: the high watermark is where it has all that everybody who counts has."""
+        if len(partition.isr) < min(self.min_isr, len(partition.replicas)):
+            return
+        members = [partition.followers[member].log_end_offset for member in partition.isr if member != broker_id]
+        now_ms = log.machine.wall() * 1000
+        waited = [f.log_end_offset for f in partition.followers.values() if now_ms - f.caught_up_ms <= self.lag_ms + 1]
+        mark = min([log.log_end_offset, *members, *waited])
+        if partition.high_watermark < mark:
+            self.fail(
+                "HighWatermarkIsLookedAt", "%s: %d has it at %d, with %s it is %d",
+                key, broker_id, partition.high_watermark, partition.isr, mark,
+            )  # fmt: skip
 
     def _check_leader(self, broker_id: int, key: Key, truth: Truth, partition: Any, log: ModelLog) -> None:
         """It begins to lead, in an epoch that is (or was) its own: it has all that is committed."""

@@ -131,6 +131,7 @@ class Network:
         self.hosts: dict[str, Machine] = {}
         self.dark: set[Machine] = set()  # without power
         self.broken = 0
+        self.watcher: Any = None
         self.low, self.spread = delay_ms[0] / 1000, (delay_ms[1] - delay_ms[0]) / 1000
         self.spike, self.spike_s = spike, spike_ms / 1000
 
@@ -413,6 +414,9 @@ class ServerEnd:
 
     def _look(self, call: Any) -> None:
         code = getattr(call.answer[0], "error_code", 0)
+        if isinstance(call, SimCall) and call.api.name in ORDERS:
+            network = self._wire.network
+            network.watcher.ordered(self._wire.machines[SERVER], call.api.name, call.request, code)
         if code == Error.STALE_CONTROLLER_EPOCH:
             self._wire.network.world.meet("order of an old controller refused")
         elif code == Error.STALE_BROKER_EPOCH:
@@ -475,6 +479,7 @@ class SimListener:
             del self._network.listeners[self.host, self.port]
 
 
+ORDERS = ("LeaderAndIsr", "UpdateMetadata", "StopReplica")
 # Answers that are looked at, and what their errors mean.
 WATCHED: dict[str, Callable[[Any], list[Any]]] = {
     "Fetch": lambda response: [p for topic in response.responses for p in topic.partitions],

@@ -41,7 +41,8 @@ class Run:
         self.zookeeper = ZooKeeper(
             world, self.network, options.zookeepers, options.zookeeper_lag_ms / 1000, options.lose_reply
         )
-        self.watcher = Watcher(world, options.min_isr)
+        self.watcher = Watcher(world, options.min_isr, options.lag_ms)
+        self.network.watcher = self.watcher
         self.zookeeper.heard = self._znode_written
         self.hosts: dict[int, Host] = {}
         for broker_id in range(1, options.brokers + 1):

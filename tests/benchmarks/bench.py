@@ -36,6 +36,7 @@ from tests.servers import Broker, DebianZooKeeper, EmbeddedZooKeeper  # noqa: E4
 
 FILES = 20_000  # descriptors: 2,000 partitions with their indexes, and 1,000 connections
 RESERVE = 8  # GB of disk that stay free
+MINUTES = {True: 7.5, False: 80.0}  # quick or not: nothing new begins later, so that a slow machine has an end too
 
 
 class Cell(NamedTuple):
@@ -85,13 +86,25 @@ class Plan(NamedTuple):
     only: list[str]
     scale: float  # how large the loads are
     repeat: int
+    deadline: float  # time.monotonic()
+    left_out: list[str]
 
     @property
     def kinds(self) -> list[str]:
         return ["kafkalike", "apache"] if self.apache else ["kafkalike"]
 
     def wants(self, key: str) -> bool:
-        return not self.only or key in self.only
+        """Whether it was asked for and there is time for it."""
+        if self.only and key not in self.only:
+            return False
+        if self.late():
+            if key not in self.left_out:
+                self.left_out.append(key)
+            return False
+        return True
+
+    def late(self) -> bool:
+        return time.monotonic() > self.deadline
 
     @contextmanager
     def subjects(self, class_: type[Subject], part: str) -> Iterator[list[Any]]:
@@ -146,9 +159,13 @@ def run_loads(plan: Plan, of_part: list[Load], class_: type[Subject], part: str)
     with plan.subjects(class_, part) as subjects:
         idle = {subject.kind: subject.memory_mb() for subject in subjects}
         for load in wanted:
+            if not plan.wants(load.key):
+                continue
             samples: dict[str, list[Sample]] = {subject.kind: [] for subject in subjects}
             began = time.monotonic()
             for number in range(plan.repeat):
+                if number and plan.late():
+                    break
                 for subject in subjects[:: -1 if number % 2 else 1]:
                     loads.settle()
                     samples[subject.kind].append(load.run(subject, plan.scale))
@@ -172,17 +189,22 @@ STARTS = ["start", "stop", "killed", "start-1gb", "start-20gb", "start-2000", "s
 
 def run_starts(plan: Plan) -> list[Row]:
     """Starts and stops, empty and full; each kind by itself, as the disk is shared."""
-    if not any(map(plan.wants, STARTS)):
+    wanted = {key for key in STARTS if plan.wants(key)}
+    if plan.quick and not plan.only:
+        wanted -= {"stored", "start-20gb"}
+    if not wanted:
         return []
     found: dict[str, dict[str, list[float]]] = {}
-    stored = stored_gb(plan.home)
+    stored = max(2, stored_gb(plan.home) * min(1, plan.scale))
     for kind in plan.kinds:
-        home = plan.home / f"starts-{kind}"
-        try:
-            with One(kind, home, plan.load, plan.apache) as subject:
-                found[kind] = starts(plan, subject, stored)
-        finally:
-            shutil.rmtree(home, True)
+        found[kind] = {}
+        for of_part in (starts, starts_of_many):
+            home = plan.home / f"starts-{kind}"
+            try:
+                with One(kind, home, plan.load, plan.apache) as subject:
+                    of_part(plan, wanted, subject, stored, found[kind])
+            finally:
+                shutil.rmtree(home, True)
         say(f"{kind}: " + ", ".join(f"{key} {statistics.median(v):.2f}" for key, v in found[kind].items()))
 
     def cell(key: str, goal: Goal | None) -> Cell:
@@ -202,7 +224,7 @@ def run_starts(plan: Plan) -> list[Row]:
     rows = []
     for key, (title, goal) in titles.items():
         if found["kafkalike"].get(key):
-            rows.append(Row(key, title, "s", cell(key, goal)))
+            rows.append(Row(key, title, "s", cell(key, goal), "s", cell(f"{key}, CPU", None)))
     if found["kafkalike"].get("exits"):
         exits = " / ".join(f"{statistics.median(found[kind]['exits']):.0f}" for kind in plan.kinds)
         index = next(i for i, row in enumerate(rows) if row.key == "killed")
@@ -220,48 +242,52 @@ def run_starts(plan: Plan) -> list[Row]:
     return rows
 
 
-def starts(plan: Plan, subject: One, stored: float) -> dict[str, list[float]]:
-    """Every value of one kind."""
-    found: dict[str, list[float]] = {}
+def note(found: dict[str, list[float]], key: str, value: float) -> None:
+    found.setdefault(key, []).append(value)
 
-    def note(key: str, value: float) -> None:
-        found.setdefault(key, []).append(value)
 
-    def restarts(suffix: str, times: int) -> None:
-        for _ in range(times):
-            stop, start = subject.restart()
-            note(f"stop{suffix}", stop)
-            note(f"start{suffix}", start)
+def restarts(subject: One, found: dict[str, list[float]], suffix: str, times: int) -> None:
+    """Notes how long it takes to stop and to start, `times` times."""
+    for _ in range(times):
+        loads.settle()
+        for key, phase in zip(("stop", "start"), subject.restart(), strict=True):
+            note(found, f"{key}{suffix}", phase.seconds)
+            note(found, f"{key}{suffix}, CPU", phase.cpu)
+
+
+def starts(plan: Plan, wanted: set[str], subject: One, stored: float, found: dict[str, list[float]]) -> None:
+    """Every value of one kind: empty, killed, with more and more stored."""
 
     def throughput(key: str) -> None:
         for _ in range(plan.repeat):
             sample = loads.produce_again(subject, 1)
-            note(key, sample.bytes / sample.seconds / 1e6)
+            note(found, key, sample.bytes / sample.seconds / 1e6)
 
-    if plan.wants("start") or plan.wants("stop"):
-        restarts("", 3)
-    if plan.wants("killed"):
+    if wanted & {"start", "stop"}:
+        restarts(subject, found, "", 3)
+    if "killed" in wanted:
         for _ in range(1 if plan.quick else 2):
             seconds, exits = subject.restart_after_kill()
-            note("killed", seconds)
-            note("exits", exits)
-    if plan.wants("start-2000"):
-        topic = subject.topic(2000)
-        restarts("-2000", 1 if plan.quick else 2)
-        subject.delete(topic)
-    large = not plan.quick or "stored" in plan.only or "start-20gb" in plan.only
-    if plan.wants("start-1gb") or (large and plan.wants("stored")):
+            note(found, "killed", seconds)
+            note(found, "exits", exits)
+    if wanted & {"start-1gb", "stored"}:
         loads.fill(subject, 1)
-        restarts("-1gb", plan.repeat)
-    if large and plan.wants("stored"):
+        restarts(subject, found, "-1gb", plan.repeat)
+    if "stored" in wanted:
         throughput("few")
-    if large and (plan.wants("start-20gb") or plan.wants("stored")):
+    if wanted & {"start-20gb", "stored"}:
         loads.fill(subject, min(20, stored))
-        restarts("-20gb", 1)
-    if large and plan.wants("stored"):
+        restarts(subject, found, "-20gb", 1)
+    if "stored" in wanted:
         loads.fill(subject, stored)
         throughput("many")
-    return found
+
+
+def starts_of_many(plan: Plan, wanted: set[str], subject: One, _: float, found: dict[str, list[float]]) -> None:
+    """With 2,000 partitions, each with a message."""
+    if "start-2000" in wanted:
+        loads.one_in_each(subject, 2000)
+        restarts(subject, found, "-2000", plan.repeat)
 
 
 def stored_gb(home: Path) -> float:
@@ -279,7 +305,7 @@ FAULTS = {
 
 def run_faults(plan: Plan) -> list[Row]:
     """Gaps when a leader dies; only in the full run."""
-    wanted = [key for key in FAULTS if key in plan.only or not (plan.only or plan.quick)]
+    wanted = [key for key in FAULTS if (plan.only or not plan.quick) and plan.wants(key)]
     if not wanted:
         return []
     from tests.benchmarks import gaps
@@ -315,7 +341,7 @@ def run_faults(plan: Plan) -> list[Row]:
 
 def run_partitions(plan: Plan) -> list[Row]:
     """1,000 partitions on three brokers; only in the full run."""
-    if not ("many-partitions" in plan.only or not (plan.only or plan.quick)):
+    if not ((plan.only or not plan.quick) and plan.wants("many-partitions")):
         return []
     if not (shutil.which("java") and DebianZooKeeper.JAR.exists()):
         say("1,000 partitions are not measured: needs apt install default-jre-headless zookeeper")
@@ -535,7 +561,10 @@ def main() -> None:
         try:
             scale = options.scale or (0.35 if options.quick else 1)
             times = options.times or (2 if options.quick else 3)
-            rows = measure(Plan(home, load, options.against == "apache", options.quick, options.only, scale, times))
+            deadline = began + 60 * MINUTES[options.quick]
+            apache = options.against == "apache"
+            plan = Plan(home, load, apache, options.quick, options.only, scale, times, deadline, [])
+            rows = measure(plan)
         except KeyboardInterrupt:
             # What was started is being ended: not to be interrupted again.
             raise SystemExit(130) from None
@@ -545,6 +574,8 @@ def main() -> None:
         f"{machine()}; {'quick' if options.quick else 'full'} run of {(time.monotonic() - began) / 60:.0f} minutes.\n"
     )
     print(table(rows))
+    if plan.left_out:
+        print(f"\nLeft out for want of time: {', '.join(plan.left_out)}.")
     if short := shortfalls(rows):
         print("\nShort of their goals:\n" + "\n".join(f"- {text}" for text in short))
 

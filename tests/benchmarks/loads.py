@@ -264,6 +264,12 @@ def fill(subject: One, gigabytes: float) -> None:
         subject.run("produce", subject.bootstrap, subject.topic(), 1000, count, 0, "acks=all", *BULK)
 
 
+def one_in_each(subject: One, partitions: int) -> None:
+    """A topic with a few messages in most of its partitions."""
+    where = subject.bootstrap, subject.topic(partitions)
+    subject.run("produce", *where, 1000, 5 * partitions, 0, "acks=all", "sticky.partitioning.linger.ms=0", *BULK)
+
+
 def produce_again(subject: One, scale: float) -> Sample:
     """What the first load does, on a broker that has something stored, and not against the disk's queue."""
     settle()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import time
 from collections.abc import Callable
@@ -56,6 +57,13 @@ class Sample(NamedTuple):
     latency_ms: tuple[float, float, float] | None  # p50, p99, p99.9
 
 
+class Phase(NamedTuple):
+    """A start or a stop: what it took, and the CPU seconds in it."""
+
+    seconds: float
+    cpu: float
+
+
 class Missing(Exception):
     """What this machine lacks, and how to get it, in one line."""
 
@@ -64,6 +72,12 @@ def cpu_seconds(pid: int) -> float:
     """System and user, of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def cpu_of_the_ended() -> float:
+    """Of all our child processes that have ended, over their whole lives."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def memory_mb(pid: int) -> float:
@@ -219,12 +233,13 @@ class One(Subject):
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
             os.close(fd)
 
-    def restart(self) -> tuple[float, float]:
-        """Seconds to stop, and from the start to the first answer to Metadata."""
-        began = time.monotonic()
+    def restart(self) -> tuple[Phase, Phase]:
+        """To stop; and from the start to the first answer to Metadata."""
+        before, ended, began = self.cpu(), cpu_of_the_ended(), time.monotonic()
         self.brokers[0].stop(300)
-        stopped = time.monotonic() - began
-        return stopped, self.first_answer()
+        stopped = Phase(time.monotonic() - began, cpu_of_the_ended() - ended - before)
+        seconds = self.first_answer()
+        return stopped, Phase(seconds, self.cpu())
 
     def first_answer(self, limit: float = 600) -> float:
         """Starts the broker; seconds until its first answer to Metadata."""

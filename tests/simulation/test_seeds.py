@@ -11,6 +11,7 @@ from tests.simulation.conftest import Simulate
 CI = os.environ.get("CI") == "true"
 
 
+@pytest.mark.timeout(300)
 def test_seeds_that_failed_once_do_not_any_more(simulate: Simulate) -> None:
     simulate("--known", "--keep-going")
 
@@ -30,6 +31,6 @@ def test_fresh_seeds(simulate: Simulate) -> None:
     simulate("--from", 0, "--for", 210 if CI else 20, "--jobs", 2 if CI else 1, "--keep-going")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_situation_is_met(simulate: Simulate) -> None:
     simulate("--seeds", 240, "--jobs", 2, "--situations", "--keep-going")

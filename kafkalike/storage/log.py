@@ -874,7 +874,7 @@ class Log:
                     hole.first,
                     hole.last,
                 )
-        if check.stale:
+        if check.stale or check.holes != known:
             with self._disk():
                 segment.rebuild()
         self._segments.close_idle()

@@ -276,12 +276,17 @@ class Segment:
     # Looking things up
 
     def batches(self, position: int, end: int | None = None) -> Iterator[Found]:
-        """The batches from `position` on, headers only. Damaged where there should be one and is none."""
+        """The batches from `position` on, headers only, none for holes. Damaged where one should be and is none."""
         files, fd = self.files, self.open()
         end = self.size if end is None else end
         floor, ceiling = self.base_offset, self.max_offset
         block, start = b"", 0
         while position < end:
+            if self.holes:
+                behind = self._behind_hole(position)
+                if behind != position:
+                    position = behind
+                    continue
             place = position - start
             if place < 0 or place + HEADER_SIZE > len(block):
                 block, start, place = files.pread(fd, SCAN_BYTES, position), position, 0
@@ -295,6 +300,10 @@ class Segment:
             yield Found(position, size, header)
             floor = header[0] + header[6] + 1
             position += size
+
+    def _behind_hole(self, position: int) -> int:
+        """The same position, or where the hole ends that it is in."""
+        return next((h.position + h.size for h in self.holes if h.position <= position < h.position + h.size), position)
 
     def batch_at(self, position: int) -> Found | None:
         """The batch that begins at `position`, None if none does."""
@@ -433,7 +442,10 @@ class Segment:
             return
         if entry is not None:
             timestamp, offset = entry[0], entry[1] + self.base_offset
-            found = self.find(offset)
+            try:
+                found = self.find(offset)
+            except Damaged:
+                found = None
             if found is None or found.max_timestamp != timestamp:
                 self.rebuild()
                 return

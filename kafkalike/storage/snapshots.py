@@ -15,7 +15,7 @@ from typing import Final
 from kafkalike.protocol.batch import records
 from kafkalike.storage.files import Files
 from kafkalike.storage.producers import Producers
-from kafkalike.storage.segment import Header, Segment, name
+from kafkalike.storage.segment import Damaged, Header, Segment, name
 from kafkalike.storage.validation import CONTROL, TRANSACTIONAL
 
 log = logging.getLogger(__name__)
@@ -83,11 +83,14 @@ def replay(path: str, segments: Sequence[Segment], start: int, end: int, files: 
         position = segment.locate(offset) if offset > segment.base_offset else 0
         if position is None:
             continue
-        for found in segment.batches(position):
-            if found.base_offset >= end:
-                break
-            if found.header[9] >= 0:
-                note(producers, found.header, lambda segment=segment, found=found: segment.read_batch(found))  # type: ignore[misc]
+        try:
+            for found in segment.batches(position):
+                if found.base_offset >= end:
+                    break
+                if found.header[9] >= 0:
+                    note(producers, found.header, lambda segment=segment, found=found: segment.read_batch(found))  # type: ignore[misc]
+        except Damaged as damaged:
+            log.error("%s; what producers wrote behind it in this segment is not known", damaged)
     return producers
 
 

@@ -145,12 +145,14 @@ class Run:
 
     def _await_leaders(self) -> None:
         """Until each leader answers for its partitions: it has heard that it is one."""
-        anyone = next(n for n in BROKERS if self._cluster.brokers[n].running)
-        led: dict[int, list[int]] = {}
-        for partition in self._described(anyone):
-            led.setdefault(partition.leader_id, []).append(partition.partition_index)
-        for leader, indexes in led.items():
-            self._wait(lambda leader=leader, indexes=indexes: self._leads(leader, indexes))  # type: ignore[misc]
+
+        def answer() -> bool:
+            led: dict[int, list[int]] = {}
+            for partition in self._described(self._cluster.running()[0]):
+                led.setdefault(partition.leader_id, []).append(partition.partition_index)
+            return all(self._leads(leader, indexes) for leader, indexes in led.items())
+
+        self._wait(answer)
 
     def _leads(self, leader: int, indexes: list[int]) -> bool:
         asked = [list_offsets.ListOffsetsPartition(partition_index=i, timestamp=LATEST) for i in indexes]

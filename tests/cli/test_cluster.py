@@ -127,12 +127,17 @@ def still(cluster: Mixed, topic: str) -> tuple[Any, ...]:
         return tuple((client.get(path)[0], client.get(path)[1].version) for path in paths)
 
 
-def produce(cluster: Mixed, topic: str, count: int) -> None:
-    """So many messages into partition 0."""
-    producer = Producer({"bootstrap.servers": cluster.bootstrap, "acks": "all"} | QUIET)
+def produce(cluster: Mixed, topic: str, count: int, size: int = 0) -> None:
+    """So many messages into partition 0, each of at least this size."""
+    # A batch has to fit into a segment, and those are small here.
+    producer = Producer({"bootstrap.servers": cluster.bootstrap, "acks": "all", "batch.size": 100_000} | QUIET)
+    errors: list[object] = []
     for value in range(count):
-        producer.produce(topic, b"%d" % value, partition=0)
+        producer.produce(
+            topic, (b"%d" % value).rjust(size), partition=0, on_delivery=lambda error, _: errors.append(error)
+        )
     assert 0 == producer.flush(30)
+    assert [None] * count == errors
 
 
 # kafka-topics.
@@ -255,6 +260,26 @@ def test_a_reassignment_runs_to_its_end_and_its_throttles_are_removed(
         assert {} == node(cluster, path)["config"]
     cluster.wait_in_sync(name)
     assert {0: 3, 1: 2} == cluster.leaders(name)
+
+
+def test_a_throttle_holds_a_reassignment_back_until_it_is_another(
+    cluster: Mixed, reassign: Call, call: Call, name: str
+) -> None:
+    """What is sent before the rate is known is not held back; for the rest this one leaves no time."""
+    cluster.create_topic(name, [1, 2])
+    produce(cluster, name, 200, 10_000)
+    wanted = {(name, 0): [3, 2]}
+    assert 0 == reassign("--execute", wanted, "--throttle", 1000).code
+    directory = Path(str(cluster.brokers[3].overrides["log.dirs"]), f"{name}-0")
+    wait_until(lambda: directory.is_dir() and any(log.stat().st_size for log in directory.glob("*.log")))
+    for _ in range(2):
+        told = reassign("--verify", wanted).lines
+        assert f"Reassignment of partition {name}-0 is still in progress." in told
+    assert 0 == reassign("--execute", wanted, "--additional", "--throttle", 1_000_000_000).code
+    wait_until(lambda: assigned(cluster, name)["adding_replicas"] == {})
+    wait_until(lambda: call("kafka-reassign-partitions", "--list").out == "No partition reassignments found.\n")
+    assert 0 == reassign("--verify", wanted).code
+    cluster.wait_in_sync(name)
 
 
 def test_a_reassignment_to_a_broker_that_dies_goes_on_until_it_is_called_off(

@@ -20,6 +20,9 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import metadata as messages
 from zk.client import gather
 
+# How long an answer waits, after a start, for the controller to say who is there. A client that is told of no broker at
+# all may forget those it knows (librdkafka does, and never asks anybody again).
+FIRST_WAIT_MS = 5000
 # How long an answer waits for a topic that it had to create.
 CREATION_WAIT_MS = 1000
 # How long an answer waits while it is found out whether a leader has died.
@@ -32,6 +35,7 @@ CLUSTER_OPERATIONS = sum(1 << code for code in (5, 7, 8, 9, 10, 11, 12))
 async def metadata(broker: Any, call: Any) -> Any:
     """Answers, creating what is to be created first."""
     request, version = call.request, call.version
+    await broker.metadata.wait(lambda image: bool(image.brokers), FIRST_WAIT_MS)
     await broker.metadata.settled(DOUBT_WAIT_MS)
     everything = request.topics is None or (version == 0 and not request.topics)
     asked = [] if everything else request.topics

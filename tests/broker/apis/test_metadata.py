@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
 from kafkalike.cluster.cache import MetadataCache
@@ -72,6 +73,29 @@ async def test_every_version_shows_brokers_and_partitions(version: int) -> None:
     assert ([3] if version >= 5 else []) == first.offline_replicas
     assert (5 if version >= 7 else -1) == first.leader_epoch
     assert (ID if version >= 10 else bytes(16)) == topic.topic_id
+
+
+@on_reactor
+async def test_nobody_is_told_of_no_brokers_before_the_controller_has_spoken() -> None:
+    starting = broker()
+    whole, starting.metadata.image = starting.metadata.image, Image("cluster")
+    request = messages.Request(topics=topics("t"), allow_auto_topic_creation=False)
+    answer = ensureDeferred(ask(starting, "metadata", request))
+    endpoint = update_metadata.UpdateMetadataEndpoint(port=1, host="a", listener="PLAINTEXT")
+    live = [update_metadata.UpdateMetadataBroker(id=i, endpoints=[endpoint]) for i in whole.brokers]
+    assert not answer.called
+    starting.metadata.apply(update_metadata.Request(controller_id=1, controller_epoch=1, live_brokers=live))
+    assert [1, 2] == [b.node_id for b in (await answer).brokers]
+
+
+@on_reactor
+async def test_a_controller_that_says_nothing_is_not_waited_for_forever() -> None:
+    starting = broker()
+    starting.metadata.image = Image("cluster")
+    request = messages.Request(topics=topics("t"), allow_auto_topic_creation=False)
+    answer = ensureDeferred(ask(starting, "metadata", request))
+    starting.metadata._reactor.advance(5)
+    assert [] == (await answer).brokers
 
 
 @pytest.mark.parametrize(("version", "error"), [(5, Error.LEADER_NOT_AVAILABLE), (6, Error.LISTENER_NOT_FOUND)])

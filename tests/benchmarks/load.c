@@ -440,8 +440,8 @@ static int drive(const char *host, const char *port, int count, double limit, si
         peers[i].sent = now();
         if (write(peers[i].fd, peers[i].frame, peers[i].length) != (ssize_t)peers[i].length) die("short write");
     }
-    fprintf(stderr, "connected\n");
-    while (t < end) {
+    int warm = 0; /* Peers that have had a good answer: the clock starts when all have. */
+    while (t < end || warm < count) {
         struct epoll_event events[256];
         int ready = epoll_wait(poll, events, 256, 100);
         for (int i = 0; i < ready; i++) {
@@ -453,16 +453,23 @@ static int drive(const char *host, const char *port, int count, double limit, si
             memcpy(&want, peer->in, 4);
             if (peer->have < 4 || peer->have < 4 + ntohl(want)) continue;
             t = now();
+            int error = peer->in[peer->error_at] || peer->in[peer->error_at + 1];
             if (answered < most) times[answered] = t - peer->sent;
             answered++;
-            peer->answers++;
-            errors += peer->in[peer->error_at] || peer->in[peer->error_at + 1];
+            errors += error;
+            if (!error && !peer->answers++ && ++warm == count) {
+                fprintf(stderr, "warm\n");
+                answered = errors = 0;
+                start = t;
+                end = start + limit;
+            }
             next(peer, topic);
             peer->have = 0;
             peer->sent = t;
             if (write(peer->fd, peer->frame, peer->length) != (ssize_t)peer->length) die("short write");
         }
         t = now();
+        if (warm < count && t > start + 60) die("some connections had no answer for 60 s");
     }
     report(answered, (double)answered * payload, t - start, errors, answered, times, answered < most ? answered : most);
     return errors != 0;

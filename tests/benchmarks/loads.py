@@ -115,7 +115,8 @@ def _one_at_a_time(subject: Subject, count: float) -> Sample:
 
 
 def _connections(subject: Subject, count: int, scale: float) -> Sample:
-    return subject.run("connections", "127.0.0.1", subject.port, subject.topic(), 100, count, 5 * scale)
+    where = "127.0.0.1", subject.port, subject.topic()
+    return subject.run_for(max(1, 5 * scale), "connections", *where, 100, count)
 
 
 def _idle(subject: Subject, scale: float) -> Sample:
@@ -133,7 +134,8 @@ def _commits(subject: Subject, scale: float) -> Sample:
 
     wait_until(coordinated, 60, "a coordinator")
     topic = subject.topic(GROUP_PARTITIONS)
-    return subject.run("commits", "127.0.0.1", subject.port, topic, GROUPS, GROUP_PARTITIONS, max(2, 5 * scale))
+    where = "127.0.0.1", subject.port, topic
+    return subject.run_for(max(2, 5 * scale), "commits", *where, GROUPS, GROUP_PARTITIONS)
 
 
 def _perf_test(subject: Subject, scale: float) -> Sample:

@@ -153,26 +153,32 @@ class Subject:
         return self.measured(lambda: json.loads(command([str(self._load), kind, *map(str, arguments)])))
 
     def run_for(self, seconds: float, kind: str, *arguments: object) -> Sample:
-        """The same of a load that takes so long at an even pace; CPU is that of a window that begins later."""
-        lead = 2.0
-        words = [str(self._load), kind, *map(str, arguments), str(lead + seconds + 1)]
+        """The same for the loads over raw sockets, which say when every connection has had an answer; CPU is that of
+        the seconds that follow."""
+        words = [str(self._load), kind, *map(str, arguments), str(seconds + 0.5)]
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stderr is not None
                 said = process.stderr.readline()
-                if said != "connected\n":
+                if said != "warm\n":
                     raise SystemExit(f"bench: {kind} failed: {said}")
-                time.sleep(lead)
                 before, began = self.cpu(), time.monotonic()
                 time.sleep(seconds)
                 spent, window = self.cpu() - before, time.monotonic() - began
-                found = json.loads(process.communicate(timeout=60)[0])
+                output, problems = process.communicate(timeout=60)
+                if process.returncode:
+                    raise SystemExit(f"bench: {kind} failed: {problems.strip() or output.strip()}")
+                found = json.loads(output)
             finally:
                 process.kill()
         part = window / found["seconds"]
         sample = self.measured(lambda: found)
         return sample._replace(
-            messages=found["messages"] * part, requests=found["requests"] * part, seconds=window, cpu=spent
+            messages=found["messages"] * part,
+            bytes=found["bytes"] * part,
+            requests=found["requests"] * part,
+            seconds=window,
+            cpu=spent,
         )
 
     def measured(self, load: Callable[[], dict[str, Any]]) -> Sample:

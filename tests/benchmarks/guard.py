@@ -30,6 +30,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -241,7 +242,7 @@ class Loads:
 
     def _fetch_waiting(self) -> int:
         """Two requests: a Fetch at the end of the log, and the Produce that it waits for."""
-        count = 250
+        count = 100
         request = produce(OTHER, 100)
         self._other.send(request)
         size = 4 + len(self._other.receive())
@@ -249,7 +250,7 @@ class Loads:
         for _ in range(count):
             self._client.send(self._fetch_request(OTHER, self._end, 0, -1, 30000))
             while not self._idle():
-                pass
+                time.sleep(0.0005)
             self._other.send(request)
             self._other.receive_bytes(size)
             self._client.receive()

@@ -10,6 +10,8 @@ and of the rest a random beginning, with a torn batch behind it or without; the 
 
 from __future__ import annotations
 
+import itertools
+import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -23,13 +25,25 @@ from tests.simulation.world import Machine
 Key = tuple[str, int]
 
 RECORD_BYTES = 100
+_BASE, _EPOCH, _LAST = struct.Struct(">q"), struct.Struct(">i"), struct.Struct(">i")
+_OWN = itertools.count()
 WRITE_BACK_S = 30.0  # the operating system writes what is older than this
 
 
 class Batch:
     """One batch. `base` and `epoch` are set by the leader that appends it; then it never changes."""
 
-    __slots__ = ("base", "epoch", "producer_id", "producer_epoch", "sequence", "values", "timestamp", "written")
+    __slots__ = (
+        "base",
+        "epoch",
+        "producer_id",
+        "producer_epoch",
+        "sequence",
+        "values",
+        "timestamp",
+        "written",
+        "payload",
+    )
 
     def __init__(
         self, producer_id: int, producer_epoch: int, sequence: int, values: tuple[int, ...], timestamp: int
@@ -42,12 +56,24 @@ class Batch:
         self.values = values
         self.timestamp = timestamp
         self.written = 0.0
+        self.payload = b""  # the bytes of a batch that the broker itself has made
 
     def stamped(self, base: int, epoch: int, now: float) -> Batch:
         """The batch in a log."""
         other = Batch(self.producer_id, self.producer_epoch, self.sequence, self.values, self.timestamp)
         other.base, other.epoch, other.written = base, epoch, now
+        if self.payload:
+            other.payload = _BASE.pack(base) + self.payload[8:12] + _EPOCH.pack(epoch) + self.payload[16:]
         return other
+
+    @classmethod
+    def of_bytes(cls, data: bytes) -> Batch:
+        """What a group coordinator writes; its values are as good as any, but nobody else's."""
+        count = _LAST.unpack_from(data, 23)[0] + 1
+        first = -(10**15) - next(_OWN) * 1000
+        batch = cls(-1, -1, -1, tuple(range(first, first + count)), 0)
+        batch.payload = data
+        return batch
 
     @property
     def next(self) -> int:
@@ -67,6 +93,12 @@ class Batch:
         return f"<{self.base}@{self.epoch} {self.values}>"
 
 
+class OwnBytes(bytes):
+    """What the broker itself has written, as bytes, and as what they stand for."""
+
+    batches: list[Batch]
+
+
 class Records:
     """Batches on their way: stands for bytes, and for a range of a file."""
 
@@ -79,9 +111,13 @@ class Records:
     def __len__(self) -> int:
         return self.size
 
-    def read(self) -> Records:
+    def read(self) -> Any:
         """What a range of a file would give as bytes."""
-        return self
+        if not any(batch.payload for batch in self.batches):
+            return self
+        data = OwnBytes(b"".join(batch.payload for batch in self.batches))
+        data.batches = self.batches
+        return data
 
     def release(self) -> None:
         """Nothing is kept open."""
@@ -109,7 +145,9 @@ class ProducerInHeader:
 
     size = 14
 
-    def unpack_from(self, records: Records, position: int) -> tuple[int, int, int]:
+    def unpack_from(self, records: Any, position: int) -> tuple[int, int, int]:
+        if not isinstance(records, Records):
+            return -1, -1, -1
         (batch,) = records.batches
         return batch.producer_id, batch.producer_epoch, batch.sequence
 
@@ -234,9 +272,9 @@ class ModelLog:
 
     # Appending
 
-    def append(self, records: Records, leader_epoch: int, now_ms: int, origin: int = 0) -> Appended:
+    def append(self, records: Any, leader_epoch: int, now_ms: int, origin: int = 0) -> Appended:
         """As leader."""
-        (batch,) = records.batches
+        (batch,) = records.batches if isinstance(records, Records) else (Batch.of_bytes(bytes(records)),)
         delta = len(batch.values) - 1
         sent = None
         if batch.producer_id >= 0:

@@ -131,7 +131,7 @@ class Nemesis:
         for key, truth in run.watcher.truths.items():
             if host.broker_id not in truth.replicas:
                 continue
-            if min(run.options.min_isr, len(truth.replicas)) < 2:
+            if min(run.options.min_isr, run.options.replication) < 2:
                 return False
             if any(broker_id != host.broker_id for broker_id in run.watcher.still_damaged(key)):
                 return False

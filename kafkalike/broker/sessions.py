@@ -43,15 +43,16 @@ class Fetched:
         self.topic = topic
         self.topic_id = topic_id
         self.index = request.partition
-        self.high_watermark = -1
-        self.log_start_offset = -1
         self.name = topic  # also where the request has only the id, once it was looked up
         self.subscription: Any = None  # to what may happen to the partition; has end()
         self.on_stir: Callable[[int], None] | None = None
         self.update(request)
 
     def update(self, request: Any) -> None:
-        """Takes over what a request says about the partition."""
+        """Takes over what a request says about the partition. What the client was told before it may have dropped, if
+        it was about to say this: it is told again."""
+        self.high_watermark = -1
+        self.log_start_offset = -1
         self.offset = request.fetch_offset
         self.max_bytes = request.partition_max_bytes
         self.current_leader_epoch = request.current_leader_epoch

@@ -105,10 +105,13 @@ class Partition:
             return True
         self.isr = tuple(state.isr)
         self.epoch_start = log_end_offset
-        self._alone = self.replicas == (self.broker_id,)
+        # A member of the ISR that is no replica any more counts until it has left: a new controller may read of it as a
+        # replica still, and elect it.
+        members = dict.fromkeys((*self.replicas, *self.isr))
+        self._alone = list(members) == [self.broker_id]
         known = self.followers if was_leading else {}
         self.followers = {}
-        for replica in self.replicas:
+        for replica in members:
             if replica == self.broker_id:
                 continue
             follower = self.followers[replica] = Follower(now_ms if replica in self.isr else 0)

@@ -188,3 +188,10 @@ def test_a_session_that_nobody_uses_is_told_nothing_and_goes_on_all_the_same(ses
     opened(sessions, (0, 0), now_ms=NOW + EVICTION_MS + 1)
     assert len(ended) == 1
     assert [each.index for each in sessions.begin(request(fetching.session_id, 1), False, NOW).partitions] == [0]
+
+
+def test_who_names_a_partition_again_is_told_the_high_watermark_again(sessions):
+    """A follower under a new leader epoch drops the answer that is on its way, and what that told (seed 181021)."""
+    opened_id = opened(sessions, (0, 0), (1, 0))
+    assert told(sessions.begin(request(opened_id, 1), False, NOW)) == []
+    assert told(sessions.begin(request(opened_id, 2, partitions=[(1, 0)]), False, NOW)) == [1]

@@ -256,3 +256,14 @@ def test_a_leader_remembers_when_it_was_deposed():
     assert p.deposed_ms == 1234
     p.assign(state(leader=3, leader_epoch=10), 5, 5678)
     assert p.deposed_ms == 1234
+
+
+def test_a_member_of_the_isr_that_is_no_replica_any_more_counts_until_it_has_left():
+    """At the end of a reassignment; a controller elected then may still read of it as a replica (seed 180311)."""
+    p = partition(isr=(1, 2, 3), replicas=(1, 3))
+    p.fetched(3, 5, -1, 5, 0)
+    assert not p.advance(5)
+    p.fetched(2, 5, -1, 5, 0)
+    assert p.advance(5)
+    alone = partition(isr=(1, 2), replicas=(1,))
+    assert not alone.advance(5)

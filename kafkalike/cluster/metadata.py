@@ -67,7 +67,7 @@ class Image:
         """The image after an UpdateMetadata request: brokers replaced, the partitions it names merged or dropped."""
         topics = dict(self.topics)
         names = dict(self.names)
-        for topic_name, topic_id, states in _topic_states(request):
+        for topic_name, topic_id, states in topic_states(request):
             known = topics.get(topic_name)
             partitions = dict(known.partitions) if known else {}
             identity = topic_id if topic_id != NO_TOPIC_ID else (known.id if known else NO_TOPIC_ID)
@@ -101,8 +101,8 @@ class Image:
         return broker.endpoints.get(listener) if broker else None
 
 
-def _topic_states(request: Any) -> list[tuple[str, bytes, list[Any]]]:
-    """Versions up to 4 have a flat list of partitions, later ones topics."""
+def topic_states(request: Any) -> list[tuple[str, bytes, list[Any]]]:
+    """(topic, its id, partition states): versions up to 4 have a flat list of partitions, later ones topics."""
     grouped: dict[str, tuple[bytes, list[Any]]] = {}
     for state in request.ungrouped_partition_states:
         grouped.setdefault(state.topic_name, (NO_TOPIC_ID, []))[1].append(state)

@@ -27,6 +27,7 @@ from kafkalike.controller.context import (
 )
 from kafkalike.controller.effects import BAD_VERSION, Later, Node, Read, Send, SetNode, Steps, Write
 from kafkalike.controller.elections import Elected
+from kafkalike.controller.reassignment import isr_grew
 from kafkalike.controller.requests import Batch
 from kafkalike.controller.transitions import bring_online, ignore_or_end, leadership_of, move_partitions, shown
 from kafkalike.protocol.messages import list_offsets
@@ -178,13 +179,19 @@ def ends_answered(context: Context, broker_id: int, ends: Mapping[Partition, tup
         return
     for partition, (leader_epoch, end) in ends.items():
         context.log_ends.setdefault(partition, {})[broker_id] = LogEnd(broker.epoch, leader_epoch, end)
-    yield from compare(context, ends)
+    yield from _compare_and_go_on(context, list(ends))
 
 
 def time_is_up(context: Context) -> Steps[None]:
     """Who has not come by now is not waited for."""
     context.given_up_waiting |= context.comparing
-    yield from compare(context, sorted(context.given_up_waiting))
+    yield from _compare_and_go_on(context, sorted(context.given_up_waiting))
+
+
+def _compare_and_go_on(context: Context, partitions: list[Partition]) -> Steps[None]:
+    yield from compare(context, partitions)
+    # Who was suspect is in sync now, and a move may have waited for just that.
+    yield from isr_grew(context, partitions)
 
 
 def _candidates(context: Context, partition: Partition) -> list[int]:

@@ -557,6 +557,20 @@ class Replicas:
                 self._topic_configs.pop(topic, None)
         return Error.NONE
 
+    def left_out(self, topic: str, state: Any) -> None:
+        """A partition state of UpdateMetadata that is newer than ours and has us for no replica: nothing is served here
+        any more. Usually StopReplica comes as well; it does not when its controller died before it was sent, and the
+        next one knows of the new replicas only. The log stays."""
+        hosted = self.hosted.get((topic, state.partition_index))
+        if (
+            hosted is not None
+            and self._broker_id not in state.replicas
+            and state.replicas
+            and state.leader_epoch > hosted.partition.leader_epoch
+        ):
+            log.info("%s-%d has moved to %s", topic, state.partition_index, state.replicas)
+            self.give_up(topic, state.partition_index, state.leader_epoch, False)
+
     # Log directories that fail
 
     def _directory_failed(self, directory: LogDirectory, offline: DirectoryOffline) -> None:

@@ -266,3 +266,20 @@ def test_a_leader_that_changes_its_isr_makes_those_who_left_before_unnecessary()
     assert () == lone.elected(2, (2,), 1, recovering=True).former
     decoded = PartitionNode.decode("t", 0, lone.encode())
     assert lone == decoded and [2, 3] == json.loads(lone.encode())["former_isr"]
+
+
+def test_a_move_that_waited_for_the_comparison_goes_on_after_it() -> None:
+    """The only replica is suspect while the partition moves away from it (simulation, seed 301527)."""
+    world, context = world_of(1)
+    world.broker(2)
+    world.perform(failover.brokers_changed(context))
+    crashed(world, 1)
+    context = world.controller(2, epoch=2)
+    world.put(PartitionNode.path("t", 0), PartitionNode(-1, 5, (1,), 2, suspects=(1,), former=(2,)).encode())
+    context = world.controller(2, epoch=3)
+    world.perform(reassignment.reassign(context, {("t", 0): (2,)}))
+    assert context.assignment(("t", 0)).being_reassigned
+    for broker_id, end in ((1, 0), (2, 0)):
+        world.perform(unclean.ends_answered(context, broker_id, {("t", 0): (-1, end)}))
+    assert not context.assignment(("t", 0)).being_reassigned
+    has(world, leader=2, isr=[2])

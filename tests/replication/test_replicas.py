@@ -273,3 +273,16 @@ def test_F3_what_was_sent_behind_a_refused_batch_is_never_out_of_order(opened):
     assert [2, 3] == [replicas.append_as_leader("t", 0, sent(sequence), -1).base_offset for sequence in (2, 3)]
     # A gap that is nobody's fault here is one.
     assert Error.OUT_OF_ORDER_SEQUENCE_NUMBER == code_of(replicas.append_as_leader, "t", 0, sent(9), -1)
+
+
+def test_a_partition_that_has_moved_away_is_not_served_any_more(opened):
+    """When StopReplica got lost with its controller; an older state, or one with us, changes nothing (simulation)."""
+    replicas = opened()
+    shared.run(replicas.orders.leader_and_isr, lead(epoch=4))
+    for leader_epoch, others in ((4, [1, 2]), (5, [0, 1]), (5, [])):
+        replicas.left_out("t", SimpleNamespace(partition_index=0, leader_epoch=leader_epoch, replicas=others))
+    assert replicas.partition("t", 0).leading
+    replicas.left_out("t", SimpleNamespace(partition_index=0, leader_epoch=5, replicas=[1, 2]))
+    assert ("t", 0) not in replicas.hosted
+    assert ("t", 0) in replicas.directories[0].logs, "the log stays"
+    assert errors(shared.run(replicas.orders.leader_and_isr, lead(epoch=6))) == [0]

@@ -2,7 +2,7 @@
 
 Sent by the controller. An older broker or controller epoch than ours, or one that there is not, is refused (77, 11).
 Partitions are merged into the image that Metadata is answered from, brokers are replaced; wakes whoever waits for a
-topic to come or go.
+topic to come or go. A partition that has moved away is not served any more, though StopReplica may have been lost.
 v0 one address per broker; v1 endpoints; v2 racks; v3 listener names; v4 offline replicas; v5 broker epoch, by topic;
 v6 flexible; v7 topic ids; v8 is_kraft_controller.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.broker import invented
+from kafkalike.cluster.metadata import topic_states
 from kafkalike.protocol.messages import update_metadata as messages
 
 
@@ -20,4 +21,7 @@ async def update_metadata(broker: Any, call: Any) -> Any:
     error = await invented.check(broker, call.request) or broker.replicas.orders.check_controller(call.request)
     if not error:
         broker.metadata.apply(call.request)
+        for topic, _, states in topic_states(call.request):
+            for state in states:
+                broker.replicas.left_out(topic, state)
     return messages.Response(error_code=error)

@@ -549,7 +549,8 @@ def main() -> None:
     parser.add_argument("--scale", type=float, help="size of the loads (1; 0.35 with --quick)")
     parser.add_argument("--json", type=Path, help="also every single value, to this file")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background job begins with it ignored
+        signal.signal(number, signal.default_int_handler)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kafkalike-bench-", ignore_cleanup_errors=True) as directory:
         home = Path(directory)

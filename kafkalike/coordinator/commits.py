@@ -197,6 +197,7 @@ class Commits:
             Deferred.fromCoroutine(self._ask(fence)).addErrback(self._ask_failed, fence)
 
     async def _ask(self, fence: Fence) -> None:
+        leader_epoch = fence.leader_epoch
         self._zk.sync(fence.path).addErrback(lambda _: None)
         try:
             data, stat = await self._zk.get(fence.path)
@@ -206,6 +207,10 @@ class Commits:
             node = None
         fence.asking = False
         if fence.lost:
+            return
+        if fence.leader_epoch != leader_epoch:
+            # This broker goes on under another epoch: what was read may be from before it.
+            self._ask_again(fence)
             return
         if node is None or (node.leader, node.leader_epoch) != (self._broker_id, fence.leader_epoch):
             log.info("%s-%d: epoch %d of this broker is over", TOPIC, fence.partition, fence.leader_epoch)

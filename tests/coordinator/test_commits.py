@@ -127,6 +127,19 @@ def test_the_same_leader_in_a_later_epoch_is_another_coordinator_until_it_is_tol
     broker.committed(A, ("t", 0, 3))
 
 
+def test_what_was_read_before_the_epoch_grew_ends_nothing() -> None:
+    """The same leader is told of a later epoch while it reads the state for the one before (simulation, 400236)."""
+    broker = FakeBroker()
+    broker.committed(A, ("t", 0, 1))
+    answers: list[bool] = []
+    broker.groups.commits.ask(broker.groups.shards[0].fence).addCallback(answers.append)
+    broker.state(0, leader=1, epoch=1)
+    broker.replicas.callback(0, 1, True)
+    broker.settle()
+    assert answers == [True]
+    broker.committed(A, ("t", 0, 2))
+
+
 def test_a_node_that_somebody_removed_is_made_again() -> None:
     broker = FakeBroker()
     broker.committed("g", ("t", 0, 1), ("t", 1, 1))

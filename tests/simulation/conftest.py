@@ -31,7 +31,10 @@ def simulate() -> Simulate:
         command = [sys.executable, "-m", "tests.simulation", *map(str, arguments)]
         done = subprocess.run(command, cwd=HERE.parent.parent, capture_output=True, text=True)
         if done.returncode:
-            pytest.fail(f"{' '.join(command[1:])}\n{done.stdout[-6000:]}{done.stderr[-2000:]}", pytrace=False)
+            # However long it is, each failure is told by its first line.
+            found = "".join(line + "\n" for line in done.stdout.splitlines() if line.startswith("seed "))
+            told = f"{' '.join(command[1:])}\n{found}\n{done.stdout[-6000:]}{done.stderr[-2000:]}"
+            pytest.fail(told, pytrace=False)
         return done.stdout
 
     return run

@@ -267,7 +267,15 @@ class Loads:
         assert coordinator.port == self._broker.port
         protocols = [by_name("join_group").JoinGroupRequestProtocol(name="range", metadata=b"\0\0")]
         asked = {"group_id": GROUP, "session_timeout_ms": 300_000, "rebalance_timeout_ms": 300_000}
-        joined = self._client.ask("join_group", 3, member_id="", protocol_type="consumer", protocols=protocols, **asked)
+
+        def join() -> Any:
+            answer = self._client.ask(
+                "join_group", 3, member_id="", protocol_type="consumer", protocols=protocols, **asked
+            )
+            # The coordinator may still be loading its groups.
+            return answer if answer.error_code not in (14, 15, 16) else None
+
+        joined = wait_until(join, what="the group")
         assert 0 == joined.error_code
         self._member = {"group_id": GROUP, "member_id": joined.member_id}
         self._generation = joined.generation_id

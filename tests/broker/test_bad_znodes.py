@@ -115,7 +115,8 @@ def garbage(client: KazooClient, data: bytes) -> Iterator[None]:
             client.delete(path, recursive=True)
         client.delete("/brokers/topics/half", recursive=True)
         for path, was in before.items():
-            client.set(path, was) if was is not None else client.delete(path)
+            with suppress(NoNodeError):  # the controller may have taken it away
+                client.set(path, was) if was is not None else client.delete(path)
 
 
 def write(client: KazooClient, path: str, data: bytes) -> None:

@@ -326,6 +326,32 @@ def _offline_replicas(context: Context, batch: Batch, broker_id: int, partitions
 def _remove_from_isr(context: Context, broker_id: int, partitions: list[Partition]) -> Steps[set[Partition]]:
     """Takes a replica out of each ISR (the last member stays) and from the lead; gives the partitions whose state is
     known. The leader epoch grows where anything was written."""
+
+    def reduced(state: PartitionNode) -> PartitionNode | None:
+        if broker_id not in state.isr:
+            return None
+        return state.reduced(tuple(r for r in state.isr if r != broker_id), context.epoch)
+
+    return (yield from _rewrite(context, partitions, reduced))
+
+
+# Both.
+
+
+def raise_leader_epochs(context: Context, partitions: list[Partition]) -> Steps[set[Partition]]:
+    """Adds one to leader epochs and changes nothing else: whoever is told will listen. Gives where it was done."""
+
+    def raised(state: PartitionNode) -> PartitionNode:
+        return replace(state, leader_epoch=state.leader_epoch + 1, controller_epoch=context.epoch)
+
+    return (yield from _rewrite(context, partitions, raised))
+
+
+def _rewrite(
+    context: Context, partitions: list[Partition], change: Callable[[PartitionNode], PartitionNode | None]
+) -> Steps[set[Partition]]:
+    """Writes what `change` makes of each state (None: it stays), of a newer one where somebody was faster; gives the
+    partitions whose state is known then."""
     done: set[Partition] = set()
     remaining = partitions
     stale: set[Partition] = set()
@@ -333,12 +359,12 @@ def _remove_from_isr(context: Context, broker_id: int, partitions: list[Partitio
         current = yield from _current_states(context, remaining, stale)
         writes: dict[Partition, tuple[PartitionNode, int]] = {}
         for partition, (state, version) in current.items():
-            if broker_id not in state.isr:
+            new = change(state)
+            if new is None:
                 context.leaderships[partition] = leadership_of(state, version)
                 done.add(partition)
-                continue
-            new = state.reduced(tuple(r for r in state.isr if r != broker_id), context.epoch)
-            writes[partition] = (new, version)
+            else:
+                writes[partition] = (new, version)
         results = yield Write(
             [
                 SetNode(PartitionNode.path(*partition), new.encode(), version)
@@ -347,39 +373,6 @@ def _remove_from_isr(context: Context, broker_id: int, partitions: list[Partitio
         )
         remaining = []
         for (partition, (new, _)), written in zip(writes.items(), results, strict=True):
-            if written.error is None:
-                context.leaderships[partition] = leadership_of(new, written.version)
-                done.add(partition)
-            elif written.error == BAD_VERSION:
-                remaining.append(partition)
-                stale.add(partition)
-            else:
-                log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
-    return done
-
-
-# Both.
-
-
-def raise_leader_epochs(context: Context, partitions: list[Partition]) -> Steps[set[Partition]]:
-    """Adds one to leader epochs and changes nothing else: whoever is told will listen. Gives where it was done."""
-    done: set[Partition] = set()
-    remaining = partitions
-    stale: set[Partition] = set()
-    while remaining:
-        current = yield from _current_states(context, remaining, stale)
-        raised = {
-            partition: (replace(state, leader_epoch=state.leader_epoch + 1, controller_epoch=context.epoch), version)
-            for partition, (state, version) in current.items()
-        }
-        results = yield Write(
-            [
-                SetNode(PartitionNode.path(*partition), new.encode(), version)
-                for partition, (new, version) in raised.items()
-            ]
-        )
-        remaining = []
-        for (partition, (new, _)), written in zip(raised.items(), results, strict=True):
             if written.error is None:
                 context.leaderships[partition] = leadership_of(new, written.version)
                 done.add(partition)

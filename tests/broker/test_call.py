@@ -9,23 +9,11 @@ from kafkalike.protocol.messages import api_versions, delete_records
 from tests.broker.connection import (
     API_VERSIONS,
     DELETE_RECORDS,
-    Connection,
     body,
     delete_records_call,
-    dispatch_alone,
     frame,
     handled_by,
 )
-
-
-@pytest.fixture
-def dispatch():
-    return dispatch_alone()
-
-
-@pytest.fixture
-def connection():
-    return Connection()
 
 
 def test_an_answer_is_framed_with_the_header_of_its_version(dispatch, connection):

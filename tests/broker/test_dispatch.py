@@ -9,22 +9,10 @@ from kafkalike.protocol.messages import api_versions, delete_records
 from tests.broker.connection import (
     API_VERSIONS,
     DELETE_RECORDS,
-    Connection,
     body,
-    dispatch_alone,
     frame,
     handled_by,
 )
-
-
-@pytest.fixture
-def dispatch():
-    return dispatch_alone()
-
-
-@pytest.fixture
-def connection():
-    return Connection()
 
 
 def test_every_api_is_listed_under_its_key_with_its_handler(dispatch):

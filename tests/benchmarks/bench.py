@@ -35,6 +35,7 @@ from tests.benchmarks.subjects import Missing, One, Sample, Subject, Three, comm
 from tests.servers import Broker, DebianZooKeeper, EmbeddedZooKeeper  # noqa: E402
 
 FILES = 20_000  # descriptors: 2,000 partitions with their indexes, and 1,000 connections
+TURN = Goal("<=", 50, False)  # ms
 RESERVE = 8  # GB of disk that stay free
 MINUTES = {True: 7.5, False: 80.0}  # quick or not: nothing new begins later, so that a slow machine has an end too
 
@@ -72,6 +73,7 @@ class Row(NamedTuple):
     cpu_unit: str = ""
     cpu: Cell | None = None
     latency: tuple[Cell, Cell, Cell] | None = None
+    turn: Cell | None = None
     memory: Cell | None = None
     remark: str = ""
 
@@ -146,8 +148,11 @@ def row_of(load: Load, samples: dict[str, list[Sample]]) -> Row:
             f"{statistics.median(100 * s.cpu / s.seconds for s in of_kind):.1f} %" for of_kind in samples.values()
         )
         remark += " of a core"
+    turn = None
+    if all(s.turn_ms for of_kind in samples.values() for s in of_kind):
+        turn = cell(lambda s: s.turn_ms or 0, TURN)
     memory = cell(lambda s: s.memory_mb)
-    return Row(load.key, load.title, load.unit, rate, "s/GB" if bulk else "us", cpu, latency, memory, remark)
+    return Row(load.key, load.title, load.unit, rate, "s/GB" if bulk else "us", cpu, latency, turn, memory, remark)
 
 
 def run_loads(plan: Plan, of_part: list[Load], class_: type[Subject], part: str) -> list[Row]:
@@ -180,6 +185,47 @@ def run_loads(plan: Plan, of_part: list[Load], class_: type[Subject], part: str)
             cell = Cell([found["kafkalike"]], [found["apache"]] if plan.apache else [], Goal("<=", bound, False))
             rows.append(Row(key, title, "MB", cell))
     return rows
+
+
+# The row of ten minutes
+
+SOAK = "soak"
+SOAK_S, SOAK_RATE, SOAK_SIZE = 600, 10_000, 200
+
+
+def run_soak(plan: Plan) -> list[Row]:
+    """A producer and a consumer for ten minutes on both brokers at once: does memory stay? Only in the full run."""
+    if not ((plan.only or not plan.quick) and plan.wants(SOAK)):
+        return []
+    seconds = SOAK_S * min(1, plan.scale)
+    growth: dict[str, float] = {}
+    samples: dict[str, Sample] = {}
+    with plan.subjects(One, SOAK) as subjects, ExitStack() as stack:
+        load = (SOAK_SIZE, int(SOAK_RATE * seconds), SOAK_RATE, "acks=all", *loads.PACED)
+        before = {subject.kind: subject.cpu() for subject in subjects}
+        running = []
+        for subject in subjects:
+            words = subject.words("head", subject.bootstrap, subject.topic(), *load)
+            process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            running.append(process)
+        memory: dict[str, list[float]] = {subject.kind: [] for subject in subjects}
+        while any(process.poll() is None for process in running):
+            for subject in subjects:
+                memory[subject.kind].append(subject.memory_mb())
+            time.sleep(seconds / 200)
+        for subject, process in zip(subjects, running, strict=True):
+            if process.returncode:
+                raise SystemExit("bench: the load of ten minutes failed")
+            found, spent, values = json.loads(process.communicate()[0]), subject.cpu(), memory[subject.kind]
+            samples[subject.kind] = subject.sample(found, spent - before[subject.kind])
+            fifth = len(values) // 5
+            growth[subject.kind] = statistics.median(values[-fifth:]) / statistics.median(values[fifth : 2 * fifth])
+    row = row_of(Load(SOAK, "", loads.both), {kind: [sample] for kind, sample in samples.items()})
+    title = f"{seconds / 60:.0f} minutes, {SOAK_RATE:,} messages/s: memory in the last fifth, by that in the second"
+    kept = Cell([growth["kafkalike"]], [growth["apache"]] if plan.apache else [], Goal("<=", 1.05, False))
+    return [row._replace(title=title, unit="of 1", rate=kept)]
 
 
 # Rows of starts and stops
@@ -385,12 +431,17 @@ def latencies(cells: tuple[Cell, Cell, Cell] | None, apache: bool) -> str:
     return " / ".join(number(statistics.median(v)) for v in values) if values and values[0] else ""
 
 
+def both(cell: Cell, text: Callable[[float], str]) -> str:
+    """The medians of ours and Apache's."""
+    return " / ".join(text(statistics.median(values)) for values in (cell.ours, cell.apache) if values)
+
+
 def columns(row: Row) -> list[str]:
     """The cells of one line."""
     cpu = row.cpu or Cell([], [], None)
     p99 = verdict(row.latency[1]) if row.latency and row.latency[1].goal else ""
+    turn = row.turn or Cell([], [], None)
     memory = row.memory or Cell([], [], None)
-    both = [f"{statistics.median(v):.0f}" for v in (memory.ours, memory.apache) if v]
     return [
         row.title,
         median_and_spread(row.rate.ours, row.unit),
@@ -402,7 +453,8 @@ def columns(row: Row) -> list[str]:
         latencies(row.latency, False),
         latencies(row.latency, True),
         p99,
-        " / ".join(both),
+        both(turn, number) + (" **short**" if turn.met is False else ""),
+        both(memory, "{:.0f}".format),
         row.remark,
     ]
 
@@ -418,6 +470,7 @@ HEADINGS = [
     "p50 / p99 / p99.9 ms: kafkalike",
     "Apache",
     "p99: ratio, goal",
+    "turn: p99.9 ms",
     "memory MB",
     "remark",
 ]
@@ -445,6 +498,8 @@ def named_cells(row: Row) -> Iterator[tuple[str, Cell]]:
         yield "CPU", row.cpu
     if row.latency:
         yield "p99", row.latency[1]
+    if row.turn:
+        yield "turn", row.turn
 
 
 def machine() -> str:
@@ -513,7 +568,7 @@ def warm(plan: Plan) -> None:
 
 def keys() -> list[str]:
     """What --only may name."""
-    return [*(load.key for load in ONE + THREE), *STARTS, *FAULTS, "many-partitions"]
+    return [*(load.key for load in ONE + THREE), SOAK, *STARTS, *FAULTS, "many-partitions"]
 
 
 def measure(plan: Plan) -> list[Row]:
@@ -522,6 +577,7 @@ def measure(plan: Plan) -> list[Row]:
         warm(plan)
     rows = run_loads(plan, ONE, One, "one")
     rows += run_loads(plan, THREE, Three, "three")
+    rows += run_soak(plan)
     rows += run_starts(plan)
     rows += run_faults(plan)
     rows += run_partitions(plan)

@@ -13,6 +13,9 @@
  * key=value are librdkafka's settings. Each prints one line of JSON: messages, bytes, seconds, errors, requests, and
  * latency percentiles in microseconds: from produce() to the acknowledgement (some of the messages), from produce() to
  * the consumer (head), from request to answer (raw sockets).
+ *
+ *   load -p PORT KIND ...    asks the broker there for ApiVersions every 10 ms meanwhile: "turns", how long the smallest
+ *                            request waits for its turn behind this load, in microseconds
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -47,13 +50,58 @@ static int by_value(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+/* A request that needs nothing but its turn. */
+
+#define TURNS (1 << 20)
+
+static const char *turns_port;
+static double *turns;
+static volatile long turned;
+
+static void *take_turns(void *nothing) {
+    static const uint8_t api_versions[] = {0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 0, 0, 0};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(turns_port))};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address)) die(strerror(errno));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    while (turned < TURNS) {
+        uint8_t in[4096];
+        uint32_t length;
+        double began = now();
+        if (write(fd, api_versions, sizeof api_versions) != sizeof api_versions) die("short write");
+        if (recv(fd, &length, 4, MSG_WAITALL) != 4 || ntohl(length) > sizeof in) die("no answer to ApiVersions");
+        if (recv(fd, in, ntohl(length), MSG_WAITALL) != ntohl(length)) die("half an answer to ApiVersions");
+        turns[turned] = now() - began;
+        turned++;
+        usleep(10000);
+    }
+    return nothing;
+}
+
+static void begin_turns(const char *port) {
+    pthread_t thread;
+    turns_port = port;
+    turns = malloc(TURNS * sizeof *turns);
+    if (pthread_create(&thread, NULL, take_turns, NULL)) die("no thread");
+}
+
+static void percentiles(const char *before, double *times, long count) {
+    if (!count) return;
+    qsort(times, count, sizeof *times, by_value);
+    printf(", \"%sp50_us\": %.1f, \"%sp99_us\": %.1f, \"%sp999_us\": %.1f, \"%smax_us\": %.1f", before,
+           times[count / 2] * 1e6, before, times[(long)(count * 0.99)] * 1e6, before,
+           times[(long)(count * 0.999)] * 1e6, before, times[count - 1] * 1e6);
+}
+
 static void report(long messages, double bytes, double seconds, long errors, long requests, double *times, long count) {
     printf("{\"messages\": %ld, \"bytes\": %.0f, \"seconds\": %.6f, \"errors\": %ld, \"requests\": %ld", messages, bytes,
            seconds, errors, requests);
-    if (count > 0) {
-        qsort(times, count, sizeof *times, by_value);
-        printf(", \"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f", times[count / 2] * 1e6,
-               times[(long)(count * 0.99)] * 1e6, times[(long)(count * 0.999)] * 1e6, times[count - 1] * 1e6);
+    percentiles("", times, count);
+    if (turned) {
+        long had = turned; /* The thread goes on: what it adds meanwhile is left out. */
+        double *some = malloc(had * sizeof *some);
+        percentiles("turns_", memcpy(some, turns, had * sizeof *some), had);
     }
     printf("}\n");
     fflush(stdout);
@@ -459,7 +507,7 @@ static int drive(const char *host, const char *port, int count, double limit, si
             errors += error;
             if (!error && !peer->answers++ && ++warm == count) {
                 fprintf(stderr, "warm\n");
-                answered = errors = 0;
+                answered = errors = turned = 0;
                 start = t;
                 end = start + limit;
             }
@@ -529,6 +577,10 @@ int main(int argc, char **argv) {
         int (*run)(char **);
     } loads[] = {{"produce", 5, produce}, {"single", 4, single},   {"consume", 3, consume}, {"head", 5, head},
                  {"waiting", 5, waiting}, {"commits", 6, commits}, {"touch", 1, touch},     {"connections", 6, connections}};
+    if (argc > 2 && !strcmp(argv[1], "-p")) {
+        begin_turns(argv[2]);
+        argv += 2, argc -= 2;
+    }
     for (size_t i = 0; argc > 1 && i < sizeof loads / sizeof *loads; i++)
         if (!strcmp(argv[1], loads[i].name) && argc >= 2 + loads[i].least) return loads[i].run(argv + 2);
     die("usage: see the top of load.c");

@@ -89,7 +89,7 @@ def _consume_old(subject: Subject, scale: float) -> Sample:
     return _consume(subject, scale)
 
 
-def _both(subject: Subject, scale: float) -> Sample:
+def both(subject: Subject, scale: float) -> Sample:
     """A producer at a pace that Apache keeps, and a consumer at the end of the log."""
     topic, rate = subject.topic(), 50_000
     sample = subject.run("head", subject.bootstrap, topic, 1000, int(rate * 8 * scale), rate, "acks=all", *PACED)
@@ -170,7 +170,7 @@ ONE = [
         cpu=less(1 / 3),
     ),
     Load("half-peak", "produce 1,000 B, acks=all, 110,000 a second", _paced, p99=less(1)),
-    Load("both", "produce 50,000 a second, and consume at the head", _both, p99=less(1)),
+    Load("both", "produce 50,000 a second, and consume at the head", both, p99=less(1)),
     Load("both-flat-out", "produce and consume at the head, flat out", _both_flat_out, rate=more(1.1), cpu=less(1 / 2)),
     Load(
         "pipelined",

@@ -55,6 +55,7 @@ class Sample(NamedTuple):
     cpu: float
     memory_mb: float
     latency_ms: tuple[float, float, float] | None  # p50, p99, p99.9
+    turn_ms: float | None  # p99.9 of the smallest request meanwhile
 
 
 class Phase(NamedTuple):
@@ -150,12 +151,16 @@ class Subject:
 
     def run(self, kind: str, *arguments: object) -> Sample:
         """One load of load.c, and the CPU time that it cost the brokers."""
-        return self.measured(lambda: json.loads(command([str(self._load), kind, *map(str, arguments)])))
+        return self.measured(lambda: json.loads(command(self.words(kind, *arguments))))
+
+    def words(self, kind: str, *arguments: object) -> list[str]:
+        """A command of load.c, which also takes the turns of the first broker."""
+        return [str(self._load), "-p", str(self.port), kind, *map(str, arguments)]
 
     def run_for(self, seconds: float, kind: str, *arguments: object) -> Sample:
         """The same for the loads over raw sockets, which say when every connection has had an answer; CPU is that of
         the seconds that follow."""
-        words = [str(self._load), kind, *map(str, arguments), str(seconds + 0.5)]
+        words = self.words(kind, *arguments, seconds + 0.5)
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stderr is not None
@@ -185,7 +190,10 @@ class Subject:
         """Any load, which returns what load.c prints."""
         before = self.cpu()
         found = load()
-        spent = self.cpu() - before
+        return self.sample(found, self.cpu() - before)
+
+    def sample(self, found: dict[str, Any], cpu: float) -> Sample:
+        """What load.c printed, and what it cost the brokers."""
         if not found["messages"]:
             raise SystemExit(f"bench: {self.kind} answered nothing: {found}")
         latency = tuple(found[f"{p}_us"] / 1000 for p in ("p50", "p99", "p999")) if "p50_us" in found else None
@@ -194,9 +202,10 @@ class Subject:
             found["bytes"],
             found["seconds"],
             found["requests"],
-            spent,
+            cpu,
             self.memory_mb(),
             latency,  # type: ignore[arg-type]
+            found["turns_p999_us"] / 1000 if "turns_p999_us" in found else None,
         )
 
 

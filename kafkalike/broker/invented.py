@@ -1,9 +1,11 @@
-"""Control requests with epochs that nobody ever had.
+"""Requests with epochs that nobody ever had.
 
 A controller epoch above the newest we have heard of is a new controller's, and one that we believed though it was made
 up would have us refuse every real controller from then on. So the first request of each epoch is compared with
 /controller_epoch, which a controller has written before it says anything; and a broker epoch above our own with our
-registration, of which a controller may hear sooner than we do. Apache's brokers believe both.
+registration, of which a controller may hear sooner than we do. A follower's fetch with a broker epoch above those that
+we know is its next life's, and would have us refuse the real one from then on: it is compared with its registration.
+Apache's brokers believe all three.
 """
 
 from __future__ import annotations
@@ -45,6 +47,31 @@ async def check(broker: Any, request: Any) -> Error:
         log.warning("%s of controller %d for broker epoch %d is refused: ours is %d", *told)
         return Error.STALE_BROKER_EPOCH
     return Error.NONE
+
+
+async def check_follower(broker: Any, broker_id: int, broker_epoch: int) -> Error:
+    """77 for a follower's broker epoch that is higher than its registration's; else it is remembered."""
+    asked = defer.ensureDeferred(_registration(broker, broker_id)).addTimeout(PATIENCE_SECONDS, broker.reactor)
+    try:
+        found = await asked
+    except (ZooKeeperError, defer.TimeoutError) as problem:
+        told = (broker_epoch, broker_id, problem or type(problem).__name__)
+        log.info("broker epoch %d of follower %d is believed: %s", *told)
+    else:
+        if found is None:
+            return Error.NONE  # Between two sessions it still has its old one: asked again with the next fetch.
+        if broker_epoch > found.czxid:
+            told = (broker_id, broker_epoch, found.czxid)
+            log.warning("Fetch of follower %d with broker epoch %d is refused: its registration has %d", *told)
+            return Error.STALE_BROKER_EPOCH
+    lives = broker.replicas.follower_epochs
+    lives[broker_id] = max(broker_epoch, lives.get(broker_id, broker_epoch))
+    return Error.NONE
+
+
+async def _registration(broker: Any, broker_id: int) -> Any:
+    _, found = await gather([broker.zk.sync(), broker.zk.exists(BrokerNode.path(broker_id))])
+    return found
 
 
 async def _newest(broker: Any) -> tuple[int, int]:

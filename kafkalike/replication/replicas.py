@@ -81,6 +81,7 @@ class Replicas:
         self._broker_epoch = -1
         self.known: Callable[[str, int], bool] = lambda topic, index: False  # whether the cluster has this partition
         self.reachable: Callable[[int], bool] = lambda broker_id: True  # whether that broker's address is known
+        self.follower_epochs: dict[int, int] = {}  # broker id: the newest broker epoch that its fetches may have
         self.leaving = False  # before a stop: whoever takes over need not wait for us as a follower
         self.before_cut: Callable[[Log], None] = lambda log: None  # ends every unsent range of a log
         self.directory_lost: Callable[[LogDirectory], None] = lambda directory: None  # its disk has failed

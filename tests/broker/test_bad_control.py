@@ -242,6 +242,16 @@ def test_a_follower_of_an_earlier_life_is_refused(scene: Scene) -> None:
     scene.assert_untouched()
 
 
+def test_a_follower_of_a_life_that_is_not_is_refused_and_not_remembered(scene: Scene) -> None:
+    if scene.by_apache:
+        pytest.skip("in ZooKeeper mode Apache's brokers do not know the epochs of others")
+    epoch = scene.brokers[FOLLOWER]
+    assert Error.STALE_BROKER_EPOCH == fetched(scene, FOLLOWER, epoch + 1)
+    assert Error.STALE_BROKER_EPOCH == fetched(scene, FOLLOWER, 2**62)
+    scene.assert_untouched()
+    assert Error.NONE == fetched(scene, FOLLOWER, epoch, fetch_offset=0)
+
+
 def fetched(scene: Scene, replica: int, replica_epoch: int, **fields: int) -> int:
     """The error that the leader answers to a follower's fetch."""
     partition = fetch.FetchPartition(

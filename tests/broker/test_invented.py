@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
+from kafkalike.broker.invented import check_follower
 from kafkalike.cluster.znodes import BrokerNode, ControllerEpoch
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leader_and_isr, stop_replica, update_metadata
@@ -73,3 +74,23 @@ async def test_while_zookeeper_says_nothing_a_controller_is_believed(clients: Cl
     member.zk.sync = lambda: Deferred()  # type: ignore[method-assign]
     assert Error.NONE == (await ask(member, "update_metadata", request)).error_code
     assert 10 == member.replicas.controller_epoch
+
+
+@on_reactor
+async def test_a_followers_next_life_is_one_that_has_registered(
+    clients: Clients, caplog: pytest.LogCaptureFixture
+) -> None:
+    member = await Cluster(clients).add(1)
+    known = member.replicas.follower_epochs = {}
+    path = BrokerNode.path(2)
+    assert Error.NONE == await check_follower(member, 2, 7), "it is between two sessions"
+    await member.zk.create(path, b"{}")
+    epoch = (await member.zk.exists(path)).czxid
+    assert Error.STALE_BROKER_EPOCH == await check_follower(member, 2, epoch + 1)
+    assert {} == known
+    assert f"Fetch of follower 2 with broker epoch {epoch + 1} is refused: its registration has {epoch}" in caplog.text
+    assert Error.NONE == await check_follower(member, 2, epoch)
+    assert {2: epoch} == known
+    member.zk.sync = lambda: Deferred()  # type: ignore[method-assign]
+    assert Error.NONE == await check_follower(member, 2, epoch + 1), "ZooKeeper says nothing"
+    assert {2: epoch + 1} == known

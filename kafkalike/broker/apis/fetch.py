@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from kafkalike.broker import hints
+from kafkalike.broker import hints, invented
 from kafkalike.broker.call import LATER
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import fetch as messages
@@ -26,6 +26,7 @@ TOPIC_IDS = 13  # the first version that names topics by id
 FROM_FOLLOWERS = 11  # the first version whose consumers may read from a replica that does not lead (KIP-392)
 REPLICA_STATE = 15  # the first version that says the fetching replica in a tagged field
 FEW = 16 * 1024  # bytes that are sooner copied than sent from the file by a system call of their own
+NO_EPOCH = -1
 LEADER_HINTS = 16  # the first version that says where the leader is
 MESSAGES_V2 = 4  # the first version that accepts batches of magic 2
 
@@ -36,7 +37,24 @@ _Topic = messages.FetchableTopicResponse
 def fetch(broker: Any, call: Any) -> Any:
     """Reads now, and again whenever records arrive, until there is enough to answer."""
     request = call.request
-    _Attempt(broker, call, broker.fetch_sessions.begin(request, call.version >= TOPIC_IDS, now_ms())).begin()
+    by_state = call.version >= REPLICA_STATE
+    replica = request.replica_state.replica_id if by_state else request.replica_id
+    epoch = request.replica_state.replica_epoch if by_state else NO_EPOCH
+    if replica >= 0 and epoch > broker.replicas.follower_epochs.get(replica, NO_EPOCH):
+        return _of_a_new_life(broker, call, replica, epoch)
+    return _begin(broker, call, replica, epoch)
+
+
+async def _of_a_new_life(broker: Any, call: Any, replica: int, epoch: int) -> Any:
+    error = await invented.check_follower(broker, replica, epoch)
+    if error:
+        return messages.Response(error_code=error, responses=[])
+    return _begin(broker, call, replica, epoch)
+
+
+def _begin(broker: Any, call: Any, replica: int, epoch: int) -> Any:
+    session = broker.fetch_sessions.begin(call.request, call.version >= TOPIC_IDS, now_ms())
+    _Attempt(broker, call, session, replica, epoch).begin()
     return LATER
 
 
@@ -47,7 +65,7 @@ class _Attempt:
         "_broker", "_call", "_fetching", "_results", "_size", "_urgent", "_room", "_replica", "_replica_epoch", "_racks"
     )  # fmt: skip
 
-    def __init__(self, broker: Any, call: Any, fetching: Any) -> None:
+    def __init__(self, broker: Any, call: Any, fetching: Any, replica: int, replica_epoch: int) -> None:
         self._broker = broker
         self._call = call
         self._fetching = fetching
@@ -56,9 +74,8 @@ class _Attempt:
         self._urgent = False
         request = call.request
         self._room = min(request.max_bytes, broker.fetch_max_bytes)
-        by_state = call.version >= REPLICA_STATE
-        self._replica = request.replica_state.replica_id if by_state else request.replica_id
-        self._replica_epoch = request.replica_state.replica_epoch if by_state else -1
+        self._replica = replica
+        self._replica_epoch = replica_epoch
         self._racks: Any = None
         if broker.rack_aware and self._replica < 0 and call.version >= FROM_FOLLOWERS and request.rack_id:
             brokers = broker.metadata.image.brokers

@@ -22,6 +22,7 @@ class Replicas:
         self.purgatory = Purgatory()
         self.full = False
         self.asked = []
+        self.follower_epochs = {}
 
     def read(self, topic, index, asked, max_bytes, *_):
         self.asked.append(max_bytes)

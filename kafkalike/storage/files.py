@@ -38,6 +38,11 @@ class Files:
     fdatasync = staticmethod(os.fdatasync)
     rename = staticmethod(os.rename)
 
+    @staticmethod
+    def will_need(fd: int, position: int, size: int) -> None:
+        """These bytes are brought into the page cache meanwhile."""
+        os.posix_fadvise(fd, position, size, os.POSIX_FADV_WILLNEED)
+
     def open(self, path: str, create: bool = False, write: bool = True) -> int:
         """A descriptor; `create` makes the file if it is not there, and never cuts it."""
         flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC | (os.O_CREAT if create else 0)

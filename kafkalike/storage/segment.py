@@ -37,6 +37,7 @@ MAX_RELATIVE_OFFSET: Final = 2**31 - 1
 MAX_POSITION: Final = 2**31 - 1
 RECENT: Final = 256  # positions of the newest batches that are kept; twice as many at times
 CONTINUED: Final = 128  # ends of ranges that are kept
+READ_AHEAD: Final = 8 << 20  # bytes; told again when half of them are read
 SCAN_BYTES: Final = 16384
 TRUSTED: Final = 4  # index entries that are tried before everything from the segment's beginning is looked at
 NEVER, FRESH = -1, -2  # when a segment was looked at last: not yet; no need, as it was written or recovered just now
@@ -158,6 +159,7 @@ class Segment:
         "checked_ms",
         "holes",
         "vouched",
+        "ahead",
     )
 
     def __init__(self, directory: str, base_offset: int, files: Files = DISK) -> None:
@@ -189,6 +191,7 @@ class Segment:
         self.recent_offsets: list[int] = []
         self.recent_positions: list[int] = []
         self.continued: dict[int, int] = {}
+        self.ahead = 0  # up to here the disk was told that the file will be read
         # Up to here the file is as it was written, but for holes (checking.py); when all of it was looked at last; and
         # where stretches that were looked at ended, with the offset there.
         self.checked = 0 if self.size else MAX_POSITION
@@ -215,6 +218,12 @@ class Segment:
         self.checked, self.checked_ms = MAX_POSITION, FRESH
         self.offsets.reset()
         self.times.reset()
+
+    def read_ahead(self, position: int) -> None:
+        """Tells the disk that somebody reads on from here, so that the reactor need not wait for it."""
+        if not self.ahead - READ_AHEAD <= position <= self.ahead - READ_AHEAD // 2:
+            self.ahead = position + READ_AHEAD
+            self.files.will_need(self.open(), position, READ_AHEAD)
 
     def close_file(self) -> None:
         """Lets go of the descriptor, unless somebody still sends from it."""

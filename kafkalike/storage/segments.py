@@ -96,6 +96,7 @@ class Segments:
             if end <= position:
                 return None
             if end - position > max_bytes:
+                segment.read_ahead(position)
                 cut = segment.cut(position, max_bytes)
                 if cut is None:
                     if not min_one_batch:

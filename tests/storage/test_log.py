@@ -186,6 +186,27 @@ def test_an_offset_inside_a_batch_gives_the_batch(tmp_path: Path) -> None:
         assert given is not None and offset // 5 * 5 == batch.read_header(given.read()).base_offset
 
 
+def test_who_reads_on_has_the_disk_read_ahead(tmp_path: Path) -> None:
+    told = []
+
+    class Watched(FailingDisk):
+        def will_need(self, fd: int, position: int, size: int) -> None:  # type: ignore[override]
+            told.append((position, size))
+
+    log = new_log(tmp_path, files=Watched())
+    for _ in range(100):
+        log.append(a_batch(1, size=100_000), 0, NOW)
+    size = log.size_bytes // 100
+    offset = 0
+    while (given := log.read(offset, 3 * size, 100)) is not None:
+        offset += given.size // size
+    assert [(0, 8 << 20), (42 * size, 8 << 20), (84 * size, 8 << 20)] == told
+    log.read(1, 3 * size, 100)
+    assert size == told[3][0], "somebody else is elsewhere"
+    log.read(99, 3 * size, 100)
+    assert 4 == len(told), "at its end the log is in memory"
+
+
 def test_at_least_one_batch_is_given_only_if_asked_for(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     for _ in range(3):

@@ -60,10 +60,10 @@ def _run(config: Any, unknown: list[str]) -> int:
     import logging
     import signal
 
-    from twisted.internet import epollreactor
+    from kafkalike.net.reactor import install
 
     gc.disable()  # of what is made until the broker has started, little is ever let go
-    epollreactor.install()
+    install()
     from twisted.internet import reactor as installed
     from twisted.internet.defer import Deferred
 

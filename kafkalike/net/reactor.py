@@ -14,7 +14,6 @@ from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.main import installReactor
 from twisted.python import log
 
-
 MOST = 256  # events that one turn deals with, so that timers are not kept waiting by thousands of them
 
 

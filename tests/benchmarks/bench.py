@@ -603,6 +603,7 @@ def main() -> None:
     parser.add_argument("--only", choices=keys(), action="append", default=[], metavar="LOAD", help=", ".join(keys()))
     parser.add_argument("--times", type=int, help="runs of each load (3; 2 with --quick)")
     parser.add_argument("--scale", type=float, help="size of the loads (1; 0.35 with --quick)")
+    parser.add_argument("--minutes", type=float, help="nothing new begins after so many (80; 7.5 with --quick)")
     parser.add_argument("--json", type=Path, help="also every single value, to this file")
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background job begins with it ignored
@@ -618,7 +619,7 @@ def main() -> None:
         try:
             scale = options.scale or (0.35 if options.quick else 1)
             times = options.times or (2 if options.quick else 3)
-            deadline = began + 60 * MINUTES[options.quick]
+            deadline = began + 60 * (options.minutes or MINUTES[options.quick])
             apache = options.against == "apache"
             plan = Plan(home, load, apache, options.quick, options.only, scale, times, deadline, [])
             rows = measure(plan)

@@ -79,8 +79,8 @@ class Leadership:
 
 @dataclass(frozen=True, slots=True)
 class LogEnd:
-    """How far a replica's log reaches, as its broker said in the life that `broker_epoch` stands for: the epoch of the
-    last record, and the offset after it."""
+    """How far a replica's log reaches, as its broker said in the life that `broker_epoch` stands for: the newest leader
+    epoch that it knows, and its end."""
 
     broker_epoch: int
     leader_epoch: int

@@ -210,7 +210,7 @@ def _candidates(context: Context, partition: Partition) -> list[int]:
 
 def _is_apaches(context: Context, replica: int) -> bool:
     """A replica on a broker of Apache's, as far as is known: it answers with the partition's leader epoch in place of
-    its last record's, so that nothing can be compared. Then Apache's rule holds: who is left of the ISR leads."""
+    its log's, so that nothing can be compared. Then Apache's rule holds: who is left of the ISR leads."""
     broker = context.brokers.get(replica)
     return broker is not None and broker.node.is_apaches
 

@@ -56,6 +56,8 @@ class Node:
             broker_id, self.config, reactor, lambda topic: defer.succeed({}), cluster.ask, cluster.ask_controller
         )
         self.replicas.broker_epoch = 100 + broker_id
+        # No ZooKeeper is asked whether there are such followers.
+        self.replicas.follower_epochs = dict.fromkeys(range(10), 1000)
         self.fetch_sessions = FetchSessions(100, 1)
         self.fetch_max_bytes = 1 << 20
         self.rack_aware = False

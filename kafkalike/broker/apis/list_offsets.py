@@ -57,14 +57,11 @@ def list_offsets(broker: Any, call: Any) -> Any:
 
 
 def _log_end(replicas: Any, topic: str, asked: Any) -> tuple[int, int]:
-    """(the newest epoch that the log knows, the end of the log), whoever leads.
-
-    Not the epoch of the last record: who led last may have appended nothing, and what was committed under it is older
-    than what an earlier leader kept to itself.
-    """
+    """(the epoch of the last record, the end of the log), whoever leads."""
     replicas.partition(topic, asked.partition_index).check_epoch(asked.current_leader_epoch)
     log = replicas.log(topic, asked.partition_index)
-    return log.latest_epoch(), log.log_end_offset
+    end = log.log_end_offset
+    return log.epoch_at(end - 1), end
 
 
 def _look_up(hosted: Any, timestamp: int, isolation_level: int) -> tuple[int, int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +11,6 @@ from twisted.internet.defer import Deferred
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import list_offsets
 from tests.broker.apis.calls import ask
-from tests.storage.disk import NOW, a_batch, new_log, reopened
 
 END, START, SOME_TIME = -1, -2, 1000
 
@@ -53,29 +51,3 @@ def test_what_it_knows_it_says() -> None:
     assert (Error.NONE, 60) == answer(70, 100, SOME_TIME)
     assert (Error.NONE, 100) == answer(100, 100, END)
     assert (Error.NONE, -1) == answer(50, 50, SOME_TIME)
-
-
-def test_A4_a_controller_that_compares_logs_hears_of_the_last_epoch_that_was_led_without_a_record(
-    tmp_path: Path,
-) -> None:
-    """Simulation, seed 616541: what an earlier leader had for itself counted for more."""
-    log = new_log(tmp_path)
-    log.append(a_batch(6), 1, NOW)
-    replicas = SimpleNamespace(
-        partition=lambda *_: SimpleNamespace(check_epoch=lambda _: None),
-        log=lambda *_: log,
-    )
-
-    def said() -> tuple[int, int]:
-        asked = list_offsets.ListOffsetsPartition(partition_index=0, timestamp=END)
-        topic = list_offsets.ListOffsetsTopic(name="t", partitions=[asked])
-        request = list_offsets.Request(replica_id=-2, topics=[topic])
-        found = Deferred.fromCoroutine(ask(SimpleNamespace(replicas=replicas), "list_offsets", request)).result
-        (told,) = found.topics[0].partitions
-        return told.leader_epoch, told.offset
-
-    assert (1, 6) == said()
-    log.assign_epoch(7, 6)
-    assert (7, 6) == said()
-    log = reopened(log, clean=False)
-    assert (7, 6) == said(), "also after it was killed"

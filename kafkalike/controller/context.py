@@ -118,8 +118,6 @@ class Context:
     # Comparing the logs of suspects, see unclean.py: what is known, what was asked, who waits, who has waited enough.
     log_ends: dict[Partition, dict[int, LogEnd]] = field(default_factory=dict)
     asked_for_end: set[tuple[Partition, int, int]] = field(default_factory=set)
-    # (replica, its broker epoch, a leader epoch): where that epoch ends in its log; None while it has not answered.
-    epoch_ends: dict[Partition, dict[tuple[int, int, int], int | None]] = field(default_factory=dict)
     comparing: set[Partition] = field(default_factory=set)
     given_up_waiting: set[Partition] = field(default_factory=set)
 

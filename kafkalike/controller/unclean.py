@@ -7,11 +7,6 @@ other member is live it stays, marked in the state as suspect, and then the mark
 not elected like that: `compare` asks it, the rest of the ISR and the former members (kept in the state) how far their
 logs reach, as (leader epoch, log end offset), and the longest leads. It waits until all have answered, or for
 unclean.recovery.timeout.ms. (KIP-966, with ZooKeeper.)
-
-A former member may have led and kept records to itself, of an epoch above those that came to others before and were
-committed after it: under a leader that appended nothing, so that no log tells. But it has all that a member of the ISR
-has, or what the two differ in was never committed: so it is asked where the epochs of those members end in its log, and
-is left out if that is below their ends.
 """
 
 from __future__ import annotations
@@ -35,7 +30,7 @@ from kafkalike.controller.elections import Elected
 from kafkalike.controller.reassignment import isr_grew
 from kafkalike.controller.requests import Batch
 from kafkalike.controller.transitions import bring_online, ignore_or_end, leadership_of, move_partitions, shown
-from kafkalike.protocol.messages import list_offsets, offset_for_leader_epoch
+from kafkalike.protocol.messages import list_offsets
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +135,6 @@ def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
     """Finds leaders for those of the partitions that have none, and whose live in-sync replicas are all suspect."""
     ready: dict[Partition, Elected] = {}
     asked: dict[int, list[Partition]] = {}
-    doubted: dict[int, list[tuple[Partition, int]]] = {}
     begun = []
     for partition in partitions:
         candidates = _candidates(context, partition)
@@ -150,15 +144,8 @@ def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
         isr = context.leaderships[partition].isr
         all_there = len(ends) == len(candidates)
         if all_there or (partition in context.given_up_waiting and any(r in ends for r in isr)):
-            if (question := _leave_out_the_strange(context, partition, ends)) is None:
-                ready[partition] = _longest(context, partition, ends)
-                continue
-            replica, leader_epoch = question
-            epoch_end = (replica, context.brokers[replica].epoch, leader_epoch)
-            known = context.epoch_ends.setdefault(partition, {})
-            if epoch_end not in known:
-                known[epoch_end] = None
-                doubted.setdefault(replica, []).append((partition, leader_epoch))
+            ready[partition] = _longest(context, partition, ends)
+            continue
         for replica in candidates:
             if replica not in ends and context.is_online(replica, partition):
                 key = (partition, replica, context.brokers[replica].epoch)
@@ -170,8 +157,6 @@ def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
             begun.append(partition)
     if asked:
         yield Send([(broker_id, _question(wanted)) for broker_id, wanted in sorted(asked.items())])
-    if doubted:
-        yield Send([(broker_id, _second_question(wanted)) for broker_id, wanted in sorted(doubted.items())])
     if begun:
         log.warning("nobody in sync is known to be whole, comparing logs: %s", shown(begun))
         yield Later(context.unclean_recovery_ms, "logs to compare")
@@ -185,35 +170,6 @@ def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
             context.comparing.discard(partition)
             context.given_up_waiting.discard(partition)
             context.log_ends.pop(partition, None)
-            context.epoch_ends.pop(partition, None)
-
-
-def _leave_out_the_strange(context: Context, partition: Partition, ends: dict[int, LogEnd]) -> tuple[int, int] | None:
-    """Takes former members out of `ends` that do not have what a member of the ISR has. None when whose log is the
-    longest then is beyond doubt; else (former member, leader epoch) that is to be asked for."""
-    isr = [r for r in context.leaderships[partition].isr if r in ends and ends[r].leader_epoch >= 0]
-    known = context.epoch_ends.get(partition, {})
-    while isr:
-        longest = max(ends, key=lambda r: (ends[r].leader_epoch, ends[r].offset, r in isr))
-        if longest in isr:
-            break
-        for member in isr:
-            end = ends[member]
-            if end.leader_epoch == ends[longest].leader_epoch:
-                continue
-            answer = known.get((longest, ends[longest].broker_epoch, end.leader_epoch))
-            if answer is None and partition not in context.given_up_waiting:
-                return longest, end.leader_epoch
-            if answer is None or answer < end.offset:
-                told = (longest, *partition, member, end.offset, end.leader_epoch)
-                log.warning(
-                    "broker %d is not compared for %s-%d: broker %d has up to %d in epoch %d, and it not", *told
-                )
-                del ends[longest]
-                break
-        else:
-            break
-    return None
 
 
 def ends_answered(context: Context, broker_id: int, ends: Mapping[Partition, tuple[int, int]]) -> Steps[None]:
@@ -224,19 +180,6 @@ def ends_answered(context: Context, broker_id: int, ends: Mapping[Partition, tup
     for partition, (leader_epoch, end) in ends.items():
         context.log_ends.setdefault(partition, {})[broker_id] = LogEnd(broker.epoch, leader_epoch, end)
     yield from _compare_and_go_on(context, list(ends))
-
-
-def epoch_ends_answered(context: Context, broker_id: int, ends: Mapping[tuple[Partition, int], int]) -> Steps[None]:
-    """A broker says where leader epochs end in its logs."""
-    broker = context.brokers.get(broker_id)
-    if broker is None:
-        return
-    for (partition, leader_epoch), end in ends.items():
-        key = (broker_id, broker.epoch, leader_epoch)
-        known = context.epoch_ends.get(partition, {})
-        if key in known:
-            known[key] = end
-    yield from _compare_and_go_on(context, sorted({partition for partition, _ in ends}))
 
 
 def time_is_up(context: Context) -> Steps[None]:
@@ -267,7 +210,7 @@ def _candidates(context: Context, partition: Partition) -> list[int]:
 
 def _is_apaches(context: Context, replica: int) -> bool:
     """A replica on a broker of Apache's, as far as is known: it answers with the partition's leader epoch in place of
-    its last record's, so that nothing can be compared. Then Apache's rule holds: who is left of the ISR leads."""
+    its log's, so that nothing can be compared. Then Apache's rule holds: who is left of the ISR leads."""
     broker = context.brokers.get(replica)
     return broker is not None and broker.node.is_apaches
 
@@ -300,32 +243,6 @@ def _question(partitions: list[Partition]) -> Any:
         replica_id=ANY_REPLICA,
         topics=[list_offsets.ListOffsetsTopic(name=topic, partitions=asked) for topic, asked in topics.items()],
     )
-
-
-def _second_question(wanted: list[tuple[Partition, int]]) -> Any:
-    topics: dict[str, list[Any]] = {}
-    for (topic, p), leader_epoch in wanted:
-        topics.setdefault(topic, []).append(
-            offset_for_leader_epoch.OffsetForLeaderPartition(partition=p, leader_epoch=leader_epoch)
-        )
-    return offset_for_leader_epoch.Request(
-        replica_id=ANY_REPLICA,
-        topics=[offset_for_leader_epoch.OffsetForLeaderTopic(topic=t, partitions=asked) for t, asked in topics.items()],
-    )
-
-
-def answered_epoch_ends(request: Any, response: Any) -> dict[tuple[Partition, int], int]:
-    """Where in that log each epoch ended that was asked for; -1 if it does not have it."""
-    asked = {(topic.topic, p.partition): p.leader_epoch for topic in request.topics for p in topic.partitions}
-    ends = {}
-    for topic in response.topics:
-        for answer in topic.partitions:
-            if not answer.error_code:
-                leader_epoch = asked[topic.topic, answer.partition]
-                ends[(topic.topic, answer.partition), leader_epoch] = (
-                    answer.end_offset if answer.leader_epoch == leader_epoch else -1
-                )
-    return ends
 
 
 def answered_ends(response: Any) -> dict[Partition, tuple[int, int]]:

@@ -8,8 +8,7 @@ from typing import Any
 from kafkalike.cluster.znodes import BrokerNode, Endpoint, PartitionNode
 from kafkalike.controller import failover, leaders, reassignment, unclean
 from kafkalike.controller.context import Context
-from kafkalike.errors import Error
-from kafkalike.protocol.messages import list_offsets, offset_for_leader_epoch
+from kafkalike.protocol.messages import list_offsets
 from tests.controller.world import World
 
 
@@ -40,13 +39,6 @@ def questions(world: World) -> list[int]:
     asked = [(b, r) for b, r in world.sent if isinstance(r, list_offsets.Request)]
     world.sent = []
     return [broker_id for broker_id, _ in asked]
-
-
-def second_questions(world: World) -> list[tuple[int, int]]:
-    """(who, leader epoch) of those that have been asked where an epoch ends since the last call."""
-    asked = [(b, r) for b, r in world.sent if isinstance(r, offset_for_leader_epoch.Request)]
-    world.sent = []
-    return [(broker_id, request.topics[0].partitions[0].leader_epoch) for broker_id, request in asked]
 
 
 def has(world: World, **fields: Any) -> None:
@@ -233,62 +225,6 @@ def test_A4_a_trusted_member_that_comes_back_ends_the_comparison() -> None:
     world.put(PartitionNode.path("t", 0), PartitionNode(-1, 5, (1, 2), 4, suspects=(1,)).encode())
     context = world.controller(2, epoch=5)
     has(world, leader=2, isr=[2], suspect_isr=None, former_isr=[1])
-
-
-def all_but_a_former_member_in_sync() -> tuple[World, Context]:
-    """2 led until it died; 1 and 3 are in sync, and all have crashed since. 3 is on a new disk."""
-    world, context = world_of(2, 1, 3)
-    world.put(PartitionNode.path("t", 0), PartitionNode(3, 12, (3, 1), 1, former=(2,)).encode())
-    for broker_id in (2, 1, 3):
-        world.remove(BrokerNode.path(broker_id))
-    for broker_id in (2, 1, 3):
-        crashed(world, broker_id)
-    context = world.controller(3, epoch=2)
-    has(world, leader=-1, isr=[3, 1], suspect_isr=[3, 1], former_isr=[2])
-    world.sent = []
-    world.perform(unclean.ends_answered(context, 3, {("t", 0): (-1, 0)}))
-    world.perform(unclean.ends_answered(context, 2, {("t", 0): (9, 96)}))
-    world.perform(unclean.ends_answered(context, 1, {("t", 0): (7, 101)}))
-    has(world, leader=-1)
-    assert [(2, 7)] == second_questions(world)
-    return world, context
-
-
-def test_A4_what_a_former_member_had_for_itself_does_not_count() -> None:
-    """Simulation, seed 618120: it led in epochs 8 and 9, and what was committed under 12 had come under 7."""
-    world, context = all_but_a_former_member_in_sync()
-    world.perform(unclean.compare(context, [("t", 0)]))
-    assert [] == second_questions(world), "it is asked once"
-    world.perform(unclean.epoch_ends_answered(context, 2, {(("t", 0), 7): 94}))
-    has(world, leader=1, isr=[1], suspect_isr=None)
-    assert not context.epoch_ends
-
-
-def test_A4_a_former_member_that_has_all_and_more_leads() -> None:
-    world, context = all_but_a_former_member_in_sync()
-    world.perform(unclean.epoch_ends_answered(context, 2, {(("t", 0), 7): 101}))
-    has(world, leader=2, isr=[2], suspect_isr=None)
-
-
-def test_A4_a_former_member_that_does_not_say_what_it_has_is_not_waited_for_longer_than_others() -> None:
-    world, context = all_but_a_former_member_in_sync()
-    world.perform(unclean.time_is_up(context))
-    has(world, leader=1, isr=[1], suspect_isr=None)
-
-
-def test_an_epoch_that_the_log_does_not_have_ends_nowhere_in_it() -> None:
-    message = offset_for_leader_epoch
-    asked = message.OffsetForLeaderTopic(
-        topic="t", partitions=[message.OffsetForLeaderPartition(partition=p, leader_epoch=7) for p in range(3)]
-    )
-    answers = [
-        message.EpochEndOffset(partition=0, leader_epoch=7, end_offset=94),
-        message.EpochEndOffset(partition=1, leader_epoch=5, end_offset=120),
-        message.EpochEndOffset(partition=2, error_code=Error.KAFKA_STORAGE_ERROR),
-    ]
-    response = message.Response(topics=[message.OffsetForLeaderTopicResult(topic="t", partitions=answers)])
-    found = unclean.answered_epoch_ends(message.Request(topics=[asked]), response)
-    assert {(("t", 0), 7): 94, (("t", 1), 7): -1} == found
 
 
 def test_an_answer_of_an_earlier_life_does_not_count() -> None:

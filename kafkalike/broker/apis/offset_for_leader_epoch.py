@@ -1,8 +1,7 @@
 """Where a leader epoch ended in a partition's log (KIP-101, KIP-320).
 
 Answered by the leader: the largest epoch not above the one asked for, and its end offset; (-1, -1) when that is not
-known. Clients compare it with what they have read to notice a truncation. Replica id -2 is none: any replica answers
-it, as with ListOffsets; controllers ask so when they compare logs.
+known. Clients compare it with what they have read to notice a truncation.
 v0 has no epoch in the answer; v2 the client's current leader epoch (74, 75); v3 replica id; v4 flexible.
 """
 
@@ -13,9 +12,6 @@ from typing import Any
 from kafkalike.errors import KafkaError
 from kafkalike.protocol.messages import offset_for_leader_epoch as messages
 
-REPLICA_ID = 3  # the first version that says who asks
-ANY_REPLICA = -2
-
 
 def offset_for_leader_epoch(broker: Any, call: Any) -> Any:
     """Looks every partition up."""
@@ -25,10 +21,7 @@ def offset_for_leader_epoch(broker: Any, call: Any) -> Any:
         for asked in topic.partitions:
             answer = messages.EpochEndOffset(partition=asked.partition, leader_epoch=-1, end_offset=-1)
             try:
-                if call.version >= REPLICA_ID and call.request.replica_id == ANY_REPLICA:
-                    log = broker.replicas.log(topic.topic, asked.partition)
-                else:
-                    log = broker.replicas.leader(topic.topic, asked.partition, asked.current_leader_epoch).log
+                log = broker.replicas.leader(topic.topic, asked.partition, asked.current_leader_epoch).log
                 answer.leader_epoch, answer.end_offset = log.end_offset_for_epoch(asked.leader_epoch)
             except KafkaError as problem:
                 answer.error_code = problem.error

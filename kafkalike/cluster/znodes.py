@@ -328,8 +328,8 @@ class PartitionNode:
     controller_epoch: int
     recovering: bool = False
     # Two keys of ours, which Apache Kafka does not look at and does not keep. Who has left the ISR since the leader
-    # last changed it and was not alone in it then: all that was acknowledged may be on them too. And which members of
-    # the ISR were started after an unclean stop.
+    # last changed it and was not alone in it then, in the order in which they left: all that was acknowledged may be on
+    # them too, on the last sooner than on the first. And which members of the ISR were started after an unclean stop.
     former: tuple[int, ...] = ()
     suspects: tuple[int, ...] = ()
 
@@ -368,7 +368,8 @@ class PartitionNode:
         )
 
     def _former(self, isr: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(sorted({*self.former, *self.isr}.difference(isr)))
+        earlier = [i for i in self.former if i not in isr and i not in self.isr]
+        return (*earlier, *sorted(set(self.isr).difference(isr)))
 
     @staticmethod
     def parent(topic: str, partition: int) -> str:

@@ -79,8 +79,8 @@ class Leadership:
 
 @dataclass(frozen=True, slots=True)
 class LogEnd:
-    """How far a replica's log reaches, as its broker said in the life that `broker_epoch` stands for: the epoch of the
-    last record, and the offset after it."""
+    """How far a replica's log reaches, all of it or up to the end of some epoch, as its broker said in the life that
+    `broker_epoch` stands for: the epoch of the last record, and the offset after it."""
 
     broker_epoch: int
     leader_epoch: int
@@ -116,8 +116,9 @@ class Context:
     deletion_started: set[str] = field(default_factory=set)
     deletion_ineligible: set[str] = field(default_factory=set)
     # Comparing the logs of suspects, see unclean.py: what is known, what was asked, who waits, who has waited enough.
-    log_ends: dict[Partition, dict[int, LogEnd]] = field(default_factory=dict)
-    asked_for_end: set[tuple[Partition, int, int]] = field(default_factory=set)
+    # What was asked for is a replica's end (of an epoch, or of the whole log), in one life of its broker.
+    log_ends: dict[Partition, dict[tuple[int, int], LogEnd]] = field(default_factory=dict)
+    asked_for_end: set[tuple[Partition, int, int, int]] = field(default_factory=set)
     comparing: set[Partition] = field(default_factory=set)
     given_up_waiting: set[Partition] = field(default_factory=set)
 

@@ -23,7 +23,7 @@ from kafkalike.controller.context import Context, LiveBroker, Partition, Replica
 from kafkalike.controller.effects import CreateNode, DeleteNode, Node, SetNode, Steps, Superseded, Written
 from kafkalike.controller.outbox import Outbox
 from kafkalike.errors import Error, KafkaError
-from kafkalike.protocol.messages import leader_and_isr, list_offsets, stop_replica
+from kafkalike.protocol.messages import leader_and_isr, list_offsets, offset_for_leader_epoch, stop_replica
 from zk import recipes
 from zk.client import (
     CONNECTED,
@@ -482,6 +482,9 @@ class Controller:
         elif isinstance(request, list_offsets.Request):
             ends = unclean.answered_ends(response)
             self._ring(("ends", object()), lambda context: unclean.ends_answered(context, broker_id, ends))
+        elif isinstance(request, offset_for_leader_epoch.Request):
+            of_epochs = unclean.answered_epochs(request, response)
+            self._ring(("ends", object()), lambda context: unclean.ends_answered(context, broker_id, *of_epochs))
 
     def _replicas_stopped(self, broker_id: int, request: Any, response: Any) -> None:
         errors = {(e.topic_name, e.partition_index): e.error_code for e in response.partition_errors}

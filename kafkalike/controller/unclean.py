@@ -7,6 +7,12 @@ other member is live it stays, marked in the state as suspect, and then the mark
 not elected like that: `compare` asks it, the rest of the ISR and the former members (kept in the state) how far their
 logs reach, as (leader epoch, log end offset), and the longest leads. It waits until all have answered, or for
 unclean.recovery.timeout.ms. (KIP-966, with ZooKeeper.)
+
+The longest is not simply the one with the newest record. Unlike in Raft, a leader is elected without a look at logs,
+so one of a later epoch may commit records of an earlier one, while a deposed leader that has left the ISR keeps newer
+ones that nobody else ever had. Whoever was in the ISR at the last commit has all that is committed, or the beginning
+of it that its disk has left. So the longest log of the ISR counts, and that of a former member, who left last first,
+only if it goes on where that one ends: nothing committed is lost as long as one of those in that ISR is whole.
 """
 
 from __future__ import annotations
@@ -14,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from kafkalike.cluster.znodes import BrokerNode, Garbage, PartitionNode
 from kafkalike.controller.context import (
@@ -30,13 +36,22 @@ from kafkalike.controller.elections import Elected
 from kafkalike.controller.reassignment import isr_grew
 from kafkalike.controller.requests import Batch
 from kafkalike.controller.transitions import bring_online, ignore_or_end, leadership_of, move_partitions, shown
-from kafkalike.protocol.messages import list_offsets
+from kafkalike.protocol.messages import list_offsets, offset_for_leader_epoch
 
 log = logging.getLogger(__name__)
 
 # A replica id that is none: any replica answers it, with the end of its log (Kafka's DEBUGGING_REPLICA_ID).
 ANY_REPLICA = -2
 LATEST = -1
+# In place of an epoch: the end of the whole log.
+WHOLE = -1
+
+
+class Unsure(NamedTuple):
+    """Whether this replica's log goes on where another one ends is known when it has told the end of that epoch."""
+
+    replica: int
+    epoch: int
 
 
 # Striking out.
@@ -134,7 +149,7 @@ def _forgive(brokers: Mapping[int, LiveBroker], unclean: Mapping[int, LiveBroker
 def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
     """Finds leaders for those of the partitions that have none, and whose live in-sync replicas are all suspect."""
     ready: dict[Partition, Elected] = {}
-    asked: dict[int, list[Partition]] = {}
+    asked: dict[int, dict[Partition, int]] = {}
     begun = []
     for partition in partitions:
         candidates = _candidates(context, partition)
@@ -144,19 +159,20 @@ def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
         isr = context.leaderships[partition].isr
         all_there = len(ends) == len(candidates)
         if all_there or (partition in context.given_up_waiting and any(r in ends for r in isr)):
-            ready[partition] = _longest(context, partition, ends)
+            outcome = _longest(context, partition, ends)
+            if isinstance(outcome, Elected):
+                ready[partition] = outcome
+            else:
+                _ask(context, partition, *outcome, asked)
             continue
         for replica in candidates:
             if replica not in ends and context.is_online(replica, partition):
-                key = (partition, replica, context.brokers[replica].epoch)
-                if key not in context.asked_for_end:
-                    context.asked_for_end.add(key)
-                    asked.setdefault(replica, []).append(partition)
+                _ask(context, partition, replica, WHOLE, asked)
         if partition not in context.comparing:
             context.comparing.add(partition)
             begun.append(partition)
     if asked:
-        yield Send([(broker_id, _question(wanted)) for broker_id, wanted in sorted(asked.items())])
+        yield Send([(broker_id, q) for broker_id, wanted in sorted(asked.items()) for q in _questions(wanted)])
     if begun:
         log.warning("nobody in sync is known to be whole, comparing logs: %s", shown(begun))
         yield Later(context.unclean_recovery_ms, "logs to compare")
@@ -172,13 +188,29 @@ def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
             context.log_ends.pop(partition, None)
 
 
-def ends_answered(context: Context, broker_id: int, ends: Mapping[Partition, tuple[int, int]]) -> Steps[None]:
-    """A broker says how far its logs reach."""
+def _ask(
+    context: Context, partition: Partition, replica: int, epoch: int, asked: dict[int, dict[Partition, int]]
+) -> None:
+    """Notes the question, unless this life of the broker was asked before."""
+    key = (partition, replica, context.brokers[replica].epoch, epoch)
+    if key not in context.asked_for_end:
+        context.asked_for_end.add(key)
+        asked.setdefault(replica, {})[partition] = epoch
+
+
+def ends_answered(
+    context: Context,
+    broker_id: int,
+    ends: Mapping[Partition, tuple[int, int]],
+    epochs: Mapping[Partition, int] | None = None,
+) -> Steps[None]:
+    """A broker says how far its logs reach: whole, or up to the ends of these epochs."""
     broker = context.brokers.get(broker_id)
     if broker is None:
         return
     for partition, (leader_epoch, end) in ends.items():
-        context.log_ends.setdefault(partition, {})[broker_id] = LogEnd(broker.epoch, leader_epoch, end)
+        known = context.log_ends.setdefault(partition, {})
+        known[broker_id, epochs[partition] if epochs else WHOLE] = LogEnd(broker.epoch, leader_epoch, end)
     yield from _compare_and_go_on(context, list(ends))
 
 
@@ -210,22 +242,29 @@ def _candidates(context: Context, partition: Partition) -> list[int]:
 
 def _is_apaches(context: Context, replica: int) -> bool:
     """A replica on a broker of Apache's, as far as is known: it answers with the partition's leader epoch in place of
-    its log's, so that nothing can be compared. Then Apache's rule holds: who is left of the ISR leads."""
+    its last record's, so that nothing can be compared. Then Apache's rule holds: who is left of the ISR leads."""
     broker = context.brokers.get(replica)
     return broker is not None and broker.node.is_apaches
 
 
-def _known_end(context: Context, partition: Partition, replica: int) -> LogEnd | None:
+def _known_end(context: Context, partition: Partition, replica: int, epoch: int = WHOLE) -> LogEnd | None:
     """What the replica answered in its present life."""
-    end = context.log_ends.get(partition, {}).get(replica)
+    end = context.log_ends.get(partition, {}).get((replica, epoch))
     online = context.is_online(replica, partition)
     return end if end is not None and online and end.broker_epoch == context.brokers[replica].epoch else None
 
 
-def _longest(context: Context, partition: Partition, ends: Mapping[int, LogEnd]) -> Elected:
+def _longest(context: Context, partition: Partition, ends: Mapping[int, LogEnd]) -> Elected | Unsure:
     """The longest log leads; whose log ends at the same place in the same epoch has the same records."""
     place = {replica: (end.leader_epoch, end.offset) for replica, end in ends.items()}
-    best = max(place.values())
+    leadership = context.leaderships[partition]
+    best = max((place[replica] for replica in leadership.isr if replica in place), default=(-1, 0))
+    for replica in reversed(leadership.former):
+        goes_on = replica in place and _goes_on(context, partition, replica, place[replica], best)
+        if goes_on is None:
+            return Unsure(replica, best[0])
+        if goes_on:
+            best = place[replica]
     isr = tuple(replica for replica in place if place[replica] == best)
     shown = ", ".join(f"{r}: {offset} in epoch {epoch}" for r, (epoch, offset) in place.items())
     log.warning("partition %s-%d: log ends are %s; %d leads", *partition, shown, isr[0])
@@ -233,23 +272,68 @@ def _longest(context: Context, partition: Partition, ends: Mapping[int, LogEnd])
     return Elected(isr[0], isr, recipients)
 
 
-def _question(partitions: list[Partition]) -> Any:
-    topics: dict[str, list[Any]] = {}
-    for topic, p in partitions:
-        topics.setdefault(topic, []).append(
-            list_offsets.ListOffsetsPartition(partition_index=p, current_leader_epoch=-1, timestamp=LATEST)
-        )
-    return list_offsets.Request(
-        replica_id=ANY_REPLICA,
-        topics=[list_offsets.ListOffsetsTopic(name=topic, partitions=asked) for topic, asked in topics.items()],
-    )
+def _goes_on(
+    context: Context, partition: Partition, replica: int, place: tuple[int, int], best: tuple[int, int]
+) -> bool | None:
+    """Whether the replica's log, which ends at `place`, has all of the one that ends at `best`, and more; None while it
+    has to be asked."""
+    epoch, offset = best
+    if place[0] < epoch or place[1] <= offset:
+        return False
+    if place[0] == epoch or epoch < 0:
+        return True
+    # It has a record of the same epoch at least as far: one leader wrote both, behind the same records.
+    end = _known_end(context, partition, replica, epoch)
+    return None if end is None else end.leader_epoch == epoch and end.offset >= offset
+
+
+def _questions(wanted: Mapping[Partition, int]) -> list[Any]:
+    wholes: dict[str, list[Any]] = {}
+    epochs: dict[str, list[Any]] = {}
+    for (topic, p), epoch in wanted.items():
+        if epoch == WHOLE:
+            wholes.setdefault(topic, []).append(
+                list_offsets.ListOffsetsPartition(partition_index=p, current_leader_epoch=-1, timestamp=LATEST)
+            )
+        else:
+            epochs.setdefault(topic, []).append(
+                offset_for_leader_epoch.OffsetForLeaderPartition(
+                    partition=p, current_leader_epoch=-1, leader_epoch=epoch
+                )
+            )
+    questions: list[Any] = []
+    if wholes:
+        topics = [list_offsets.ListOffsetsTopic(name=topic, partitions=asked) for topic, asked in wholes.items()]
+        questions.append(list_offsets.Request(replica_id=ANY_REPLICA, topics=topics))
+    if epochs:
+        of_epochs = [
+            offset_for_leader_epoch.OffsetForLeaderTopic(topic=topic, partitions=asked)
+            for topic, asked in epochs.items()
+        ]
+        questions.append(offset_for_leader_epoch.Request(replica_id=ANY_REPLICA, topics=of_epochs))
+    return questions
 
 
 def answered_ends(response: Any) -> dict[Partition, tuple[int, int]]:
-    """The (leader epoch, log end offset) of each partition in an answer to the question."""
+    """The (leader epoch, log end offset) of each partition in an answer to the question for the whole log."""
     return {
         (topic.name, answer.partition_index): (answer.leader_epoch, answer.offset)
         for topic in response.topics
         for answer in topic.partitions
         if not answer.error_code
     }
+
+
+def answered_epochs(request: Any, response: Any) -> tuple[dict[Partition, tuple[int, int]], dict[Partition, int]]:
+    """Likewise for the ends of epochs, and the epochs that were asked for. Who answers with an error, or has nothing so
+    old, says (-1, -1): its log does not go on there, for all that can be known."""
+    epochs = {
+        (topic.topic, asked.partition): asked.leader_epoch for topic in request.topics for asked in topic.partitions
+    }
+    ends = {
+        (topic.topic, answer.partition): (answer.leader_epoch, answer.end_offset)
+        for topic in response.topics
+        for answer in topic.partitions
+        if (topic.topic, answer.partition) in epochs
+    }
+    return ends, epochs

@@ -8,7 +8,7 @@ from typing import Any
 from kafkalike.cluster.znodes import BrokerNode, Endpoint, PartitionNode
 from kafkalike.controller import failover, leaders, reassignment, unclean
 from kafkalike.controller.context import Context
-from kafkalike.protocol.messages import list_offsets
+from kafkalike.protocol.messages import list_offsets, offset_for_leader_epoch
 from tests.controller.world import World
 
 
@@ -39,6 +39,30 @@ def questions(world: World) -> list[int]:
     asked = [(b, r) for b, r in world.sent if isinstance(r, list_offsets.Request)]
     world.sent = []
     return [broker_id for broker_id, _ in asked]
+
+
+def epoch_asked(world: World) -> list[tuple[int, int, int]]:
+    """Who has been asked for the end of which epoch since the last call, and as whom."""
+    asked = [(b, r) for b, r in world.sent if isinstance(r, offset_for_leader_epoch.Request)]
+    world.sent = []
+    return [(broker_id, r.topics[0].partitions[0].leader_epoch, r.replica_id) for broker_id, r in asked]
+
+
+def compared(isr: tuple[int, ...], former: tuple[int, ...]) -> tuple[World, Context]:
+    """All members of the ISR are suspect; they and the former ones are there to be asked."""
+    world, _ = world_of(4, 1, 2, 3)
+    world.topic("t", {0: (3, 2, 1)})
+    state = PartitionNode(-1, 13, isr, 1, former=former, suspects=isr)
+    world.remove(PartitionNode.path("t", 0))
+    world.put(PartitionNode.path("t", 0), state.encode())
+    context = world.controller(4, epoch=2)
+    assert sorted((*isr, *former)) == sorted(questions(world))
+    return world, context
+
+
+def ends(world: World, context: Context, told: dict[int, tuple[int, int]]) -> None:
+    for broker_id, end in told.items():
+        world.perform(unclean.ends_answered(context, broker_id, {("t", 0): end}))
 
 
 def has(world: World, **fields: Any) -> None:
@@ -81,14 +105,14 @@ def test_A4_the_last_replica_standing_is_compared_with_former_members_and_the_lo
     for broker_id in (3, 2):
         world.remove(BrokerNode.path(broker_id))
         world.perform(failover.brokers_changed(context))
-    has(world, leader=1, isr=[1], former_isr=[2, 3])
+    has(world, leader=1, isr=[1], former_isr=[3, 2])
     world.remove(BrokerNode.path(1))
     world.perform(failover.brokers_changed(context))
     has(world, leader=-1, isr=[1])
     world.sent = []
     crashed(world, 1)
     world.perform(failover.brokers_changed(context))
-    has(world, leader=-1, isr=[1], suspect_isr=[1], former_isr=[2, 3])
+    has(world, leader=-1, isr=[1], suspect_isr=[1], former_isr=[3, 2])
     assert not marked(world, 1)
     assert [1] == questions(world) and ["logs to compare"] == world.reminders
     world.perform(unclean.ends_answered(context, 1, {("t", 0): (1, 700)}))
@@ -102,13 +126,56 @@ def test_A4_the_last_replica_standing_is_compared_with_former_members_and_the_lo
     world.perform(failover.brokers_changed(context))
     assert [3] == questions(world)
     world.perform(unclean.ends_answered(context, 3, {("t", 0): (0, 2000)}))
-    has(world, leader=2, isr=[2], former_isr=[1, 3], suspect_isr=None)
+    has(world, leader=2, isr=[2], former_isr=[3, 1], suspect_isr=None)
     assert not context.comparing and not context.log_ends
     # Nobody is asked twice, and an answer that comes late changes nothing.
     epoch = world.state("t", 0)["leader_epoch"]
     world.perform(unclean.ends_answered(context, 1, {("t", 0): (1, 9000)}))
     world.perform(unclean.time_is_up(context))
     has(world, leader=2, leader_epoch=epoch)
+
+
+def test_A4_a_newer_record_that_only_a_former_member_has_does_not_lead_over_what_the_isr_committed_without_it() -> None:
+    """Simulation, seed 618120: 2 had led epoch 9, and kept 23 records of it that it could not commit. Then 3 led again
+    and committed up to 101 with 1, all in epoch 7, for an election writes no record."""
+    world, context = compared(isr=(3, 1), former=(2,))
+    ends(world, context, {3: (-1, 0), 1: (7, 101), 2: (9, 96)})
+    has(world, leader=1, isr=[1], former_isr=[2, 3])
+    # Also when it has more of them: then it says how far it shares epoch 7.
+    for epoch, end, leader in ((7, 73, 1), (6, 40, 1), (-1, -1, 1), (7, 101, 2), (7, 104, 2)):
+        world, context = compared(isr=(3, 1), former=(2,))
+        ends(world, context, {3: (-1, 0), 1: (7, 101), 2: (9, 120)})
+        has(world, leader=-1)
+        assert [(2, 7, -2)] == epoch_asked(world)
+        # Once, and it is waited for though the time is up: it is there.
+        world.perform(unclean.time_is_up(context))
+        assert [] == epoch_asked(world)
+        has(world, leader=-1)
+        world.perform(unclean.ends_answered(context, 2, {("t", 0): (epoch, end)}, {("t", 0): 7}))
+        has(world, leader=leader, isr=[leader])
+        assert not context.comparing and not context.log_ends and not context.asked_for_end
+
+
+def test_A4_who_left_the_isr_last_comes_first() -> None:
+    """As above, and 1 died before 3 lost its disk."""
+    world, context = compared(isr=(3,), former=(2, 1))
+    ends(world, context, {3: (-1, 0), 1: (7, 101), 2: (9, 96)})
+    has(world, leader=1, isr=[1], former_isr=[2, 3])
+    # One that left before may have more of the same, when all three have lost power.
+    world, context = compared(isr=(3,), former=(2, 1))
+    ends(world, context, {3: (7, 60), 1: (7, 80), 2: (7, 96)})
+    has(world, leader=2, isr=[2], former_isr=[1, 3])
+
+
+def test_A4_who_is_asked_for_the_end_of_an_epoch_and_goes_is_not_waited_for_longer_than_others() -> None:
+    world, context = compared(isr=(1,), former=(2,))
+    ends(world, context, {1: (7, 101), 2: (9, 120)})
+    assert [(2, 7, -2)] == epoch_asked(world)
+    world.remove(BrokerNode.path(2))
+    world.perform(failover.brokers_changed(context))
+    has(world, leader=-1)
+    world.perform(unclean.time_is_up(context))
+    has(world, leader=1, isr=[1], former_isr=[2])
 
 
 def test_A4_the_next_comparison_asks_again_who_answered_the_last_one() -> None:
@@ -165,7 +232,7 @@ def test_A4_brokers_of_apaches_are_not_compared_and_not_waited_for() -> None:
     crashed(world, 1)
     world.perform(failover.brokers_changed(context))
     world.perform(unclean.ends_answered(context, 1, {("t", 0): (1, 700)}))
-    has(world, leader=-1, isr=[1], suspect_isr=[1], former_isr=[2, 3])
+    has(world, leader=-1, isr=[1], suspect_isr=[1], former_isr=[3, 2])
     world.sent = []
     for broker_id in (2, 3):
         has(world, leader=-1)
@@ -262,10 +329,27 @@ def test_a_leader_that_changes_its_isr_makes_those_who_left_before_unnecessary()
     assert ((2, 3), 0) == (lone.former, lone.leader_epoch)
     assert () == state.with_isr((1, 2), 1).former == lone.with_isr((1, 2), 1).former
     assert (3,) == state.reduced((1, 2), 1).former
-    assert (2, 3) == state.reduced((1, 2), 1).reduced((1,), 1).former
+    # In the order in which they left.
+    assert (3, 2) == state.reduced((1, 2), 1).reduced((1,), 1).former
+    assert (2, 1) == state.reduced((1, 3), 1).reduced((3,), 1).former
     assert () == lone.elected(2, (2,), 1, recovering=True).former
     decoded = PartitionNode.decode("t", 0, lone.encode())
     assert lone == decoded and [2, 3] == json.loads(lone.encode())["former_isr"]
+
+
+def test_what_a_broker_says_of_the_end_of_an_epoch() -> None:
+    def asked(p: int) -> Any:
+        return offset_for_leader_epoch.OffsetForLeaderPartition(partition=p, leader_epoch=5 + p)
+
+    def answer(p: int, **fields: int) -> Any:
+        return offset_for_leader_epoch.EpochEndOffset(partition=p, **fields)
+
+    topic = offset_for_leader_epoch.OffsetForLeaderTopic(topic="t", partitions=[asked(0), asked(1)])
+    answers = [answer(0, leader_epoch=4, end_offset=70), answer(1, error_code=6), answer(2, end_offset=1)]
+    result = offset_for_leader_epoch.OffsetForLeaderTopicResult(topic="t", partitions=answers)
+    assert ({("t", 0): (4, 70), ("t", 1): (-1, -1)}, {("t", 0): 5, ("t", 1): 6}) == unclean.answered_epochs(
+        offset_for_leader_epoch.Request(topics=[topic]), offset_for_leader_epoch.Response(topics=[result])
+    )
 
 
 def test_a_move_that_waited_for_the_comparison_goes_on_after_it() -> None:

@@ -1,7 +1,8 @@
 """Where a leader epoch ended in a partition's log (KIP-101, KIP-320).
 
 Answered by the leader: the largest epoch not above the one asked for, and its end offset; (-1, -1) when that is not
-known. Clients compare it with what they have read to notice a truncation.
+known. Clients compare it with what they have read to notice a truncation. A replica that does not lead answers our
+controller, when it compares logs.
 v0 has no epoch in the answer; v2 the client's current leader epoch (74, 75); v3 replica id; v4 flexible.
 """
 
@@ -12,19 +13,30 @@ from typing import Any
 from kafkalike.errors import KafkaError
 from kafkalike.protocol.messages import offset_for_leader_epoch as messages
 
+ANY_REPLICA = -2
+REPLICA_ID = 3  # the first version that says who asks; what an older one leaves out reads as any replica
+
 
 def offset_for_leader_epoch(broker: Any, call: Any) -> Any:
     """Looks every partition up."""
+    any_replica = call.version >= REPLICA_ID and call.request.replica_id == ANY_REPLICA
     topics = []
     for topic in call.request.topics:
         partitions = []
         for asked in topic.partitions:
             answer = messages.EpochEndOffset(partition=asked.partition, leader_epoch=-1, end_offset=-1)
             try:
-                log = broker.replicas.leader(topic.topic, asked.partition, asked.current_leader_epoch).log
+                log = _log(broker.replicas, topic.topic, asked, any_replica)
                 answer.leader_epoch, answer.end_offset = log.end_offset_for_epoch(asked.leader_epoch)
             except KafkaError as problem:
                 answer.error_code = problem.error
             partitions.append(answer)
         topics.append(messages.OffsetForLeaderTopicResult(topic=topic.topic, partitions=partitions))
     return messages.Response(topics=topics)
+
+
+def _log(replicas: Any, topic: str, asked: Any, any_replica: bool) -> Any:
+    if any_replica:
+        replicas.partition(topic, asked.partition).check_epoch(asked.current_leader_epoch)
+        return replicas.log(topic, asked.partition)
+    return replicas.leader(topic, asked.partition, asked.current_leader_epoch).log

@@ -1,4 +1,4 @@
-"""OffsetForLeaderEpoch: the leader answers clients and followers, any replica answers who is none of these."""
+"""OffsetForLeaderEpoch: who answers it."""
 
 from __future__ import annotations
 
@@ -6,31 +6,41 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
-from kafkalike.broker.apis.offset_for_leader_epoch import offset_for_leader_epoch
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import offset_for_leader_epoch as messages
+from tests.broker.apis.calls import ask
+
+CONTROLLER, FOLLOWER = -2, 1
 
 
-def not_leader(*_: Any) -> Any:
-    raise KafkaError(Error.NOT_LEADER_OR_FOLLOWER)
+def follower() -> Any:
+    """It has records of epoch 7 up to 73, and does not lead."""
+
+    def leader(*_: Any) -> Any:
+        raise KafkaError(Error.NOT_LEADER_OR_FOLLOWER)
+
+    log = SimpleNamespace(end_offset_for_epoch=lambda epoch: (epoch, 73))
+    partition = SimpleNamespace(check_epoch=lambda epoch: None)
+    return SimpleNamespace(replicas=SimpleNamespace(leader=leader, log=lambda *_: log, partition=lambda *_: partition))
 
 
 @pytest.mark.parametrize(
-    ("version", "replica", "answer"),
+    ("replica_id", "version", "expected"),
     [
-        (4, -2, (Error.NONE, 7, 94)),
-        (3, -2, (Error.NONE, 7, 94)),
-        (2, -2, (Error.NOT_LEADER_OR_FOLLOWER, -1, -1)),  # it cannot say who it is: that is the default
-        (4, -1, (Error.NOT_LEADER_OR_FOLLOWER, -1, -1)),
-        (4, 1, (Error.NOT_LEADER_OR_FOLLOWER, -1, -1)),
+        (CONTROLLER, 4, (Error.NONE, 7, 73)),
+        (FOLLOWER, 4, (Error.NOT_LEADER_OR_FOLLOWER, -1, -1)),
+        # Who asks is not said, and reads as -2.
+        (CONTROLLER, 2, (Error.NOT_LEADER_OR_FOLLOWER, -1, -1)),
     ],
 )
-def test_a_follower_answers_only_who_is_nobody(version: int, replica: int, answer: tuple[Error, int, int]) -> None:
-    log = SimpleNamespace(end_offset_for_epoch=lambda epoch: (epoch, 94))
-    broker = SimpleNamespace(replicas=SimpleNamespace(leader=not_leader, log=lambda *_: log))
-    asked = messages.OffsetForLeaderPartition(partition=0, leader_epoch=7)
-    topic = messages.OffsetForLeaderTopic(topic="t", partitions=[asked])
-    call = SimpleNamespace(version=version, request=messages.Request(replica_id=replica, topics=[topic]))
-    (told,) = offset_for_leader_epoch(broker, call).topics[0].partitions
-    assert answer == (told.error_code, told.leader_epoch, told.end_offset)
+def test_a_replica_that_does_not_lead_answers_nobody_but_a_controller_that_compares_logs(
+    replica_id: int, version: int, expected: tuple[Error, int, int]
+) -> None:
+    topic = messages.OffsetForLeaderTopic(
+        topic="t", partitions=[messages.OffsetForLeaderPartition(partition=0, leader_epoch=7)]
+    )
+    asked = ask(follower(), "offset_for_leader_epoch", messages.Request(replica_id=replica_id, topics=[topic]), version)
+    (answer,) = Deferred.fromCoroutine(asked).result.topics[0].partitions
+    assert expected == (Error(answer.error_code), answer.leader_epoch, answer.end_offset)

@@ -486,6 +486,33 @@ def table(rows: list[Row]) -> str:
     return "\n".join(head + [line(row) for row in rows])
 
 
+SHORT = ["load", "kafkalike", "Apache Kafka", "ratio", "CPU: kafkalike / Apache", "p99 ms", "turn ms"]
+
+
+def short_table(rows: list[Row]) -> str:
+    """The medians, for people: what is short of its goal is bold."""
+
+    def pair(cell: Cell | None, unit: str = "") -> str:
+        text = both(cell, number) if cell else ""
+        text += f" {unit}" if text and unit else ""
+        return f"**{text}**" if cell and cell.met is False else text
+
+    lines = ["| " + " | ".join(SHORT) + " |", "|" + " --- |" * len(SHORT)]
+    for row in rows:
+        ratio = "" if row.rate.ratio is None else number(row.rate.ratio)
+        cells = [
+            row.title,
+            f"{number(statistics.median(row.rate.ours))} {row.unit}",
+            number(statistics.median(row.rate.apache)) if row.rate.apache else "",
+            f"**{ratio or 'short'}**" if row.rate.met is False else ratio,
+            pair(row.cpu, row.cpu_unit),
+            pair(row.latency[1] if row.latency else None),
+            pair(row.turn),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def shortfalls(rows: list[Row]) -> list[str]:
     """The rows that miss a goal."""
     cells = [(row, what, cell) for row in rows for what, cell in named_cells(row)]
@@ -603,6 +630,7 @@ def main() -> None:
     parser.add_argument("--only", choices=keys(), action="append", default=[], metavar="LOAD", help=", ".join(keys()))
     parser.add_argument("--times", type=int, help="runs of each load (3; 2 with --quick)")
     parser.add_argument("--scale", type=float, help="size of the loads (1; 0.35 with --quick)")
+    parser.add_argument("--short", action="store_true", help="print the medians only, as README has them")
     parser.add_argument("--minutes", type=float, help="nothing new begins after so many (80; 7.5 with --quick)")
     parser.add_argument("--json", type=Path, help="also every single value, to this file")
     options = parser.parse_args()
@@ -631,7 +659,7 @@ def main() -> None:
     print(
         f"{machine()}; {'quick' if options.quick else 'full'} run of {(time.monotonic() - began) / 60:.0f} minutes.\n"
     )
-    print(table(rows))
+    print(short_table(rows) if options.short else table(rows))
     if plan.left_out:
         print(f"\nLeft out for want of time: {', '.join(plan.left_out)}.")
     if short := shortfalls(rows):

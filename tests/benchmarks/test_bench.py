@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.bench import Cell, Row, columns, shortfalls
+from tests.benchmarks.bench import Cell, Row, columns, short_table, shortfalls
 from tests.benchmarks.loads import Goal, less, more
 from tests.servers import require, tool, wait_until
 
@@ -130,6 +130,7 @@ def test_a_row_says_whether_its_goals_are_met() -> None:
         "0.50x, goal <= 0.333x: **short**",
     ]
     assert ["produce: CPU 0.50x, goal <= 0.333x: short"] == shortfalls([row])
+    assert "| produce | 520 MB/s | 250 | 2.08 | **1.50 / 3.00 s/GB** |  |  |" == short_table([row]).splitlines()[2]
 
 
 def test_without_apache_only_goals_of_our_own_are_judged() -> None:

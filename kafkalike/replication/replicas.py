@@ -264,7 +264,7 @@ class Replicas:
         except KafkaError as problem:
             done(problem)
             return
-        waiter = _AwaitReplicas(self, topic, index, appended, done)
+        waiter = AwaitReplicas(self, topic, index, appended, done)
         if acks != -1:
             done(appended)
         elif not waiter.try_finish():
@@ -602,7 +602,7 @@ def _nobody(*_: Any) -> Deferred[Any]:
     return defer.fail(ConnectionError("this broker is alone"))
 
 
-class _AwaitReplicas:
+class AwaitReplicas:
     """An internal append that waits for the other replicas."""
 
     def __init__(self, replicas: Replicas, topic: str, index: int, appended: Appended, done: Callable) -> None:
@@ -616,6 +616,8 @@ class _AwaitReplicas:
         outcome = self._replicas.replicated(self._topic, self._index, self._appended.last_offset)
         if outcome is None:
             return False
+        # Who is told may append again, which wakes whoever still waits.
+        self._replicas.purgatory.forget(self)
         self._done(self._appended if outcome is Error.NONE else KafkaError(outcome))
         return True
 

@@ -1,6 +1,11 @@
 """Waiting requests: woken by key, ended by deadline, never both."""
 
+from types import SimpleNamespace
+from typing import Any
+
+from kafkalike.errors import Error
 from kafkalike.replication.purgatory import TICK_MS, Purgatory
+from kafkalike.replication.replicas import AwaitReplicas
 
 
 class Waiter:
@@ -98,3 +103,19 @@ def test_a_subscriber_is_told_of_each_wake_until_it_ends_and_before_who_waits():
     subscription.end()
     purgatory.wake("a")
     assert told == ["a", "b", "a"]
+
+
+def test_an_append_is_told_once_though_who_is_told_appends_again() -> None:
+    """Simulation, seed 1795413677664: a coordinator that moves its offsets into the log a batch at a time."""
+    purgatory = Purgatory()
+    replicas: Any = SimpleNamespace(purgatory=purgatory, replicated=lambda *_: Error.NONE)
+    told = []
+
+    def done(result: Any) -> None:
+        told.append(result)
+        purgatory.wake("key")
+
+    appended: Any = SimpleNamespace(last_offset=1)
+    purgatory.watch(AwaitReplicas(replicas, "t", 0, appended, done), ["key"], 1000)
+    purgatory.wake("key")
+    assert [appended] == told and 0 == len(purgatory)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from twisted.internet import task
 from twisted.internet.defer import Deferred
 
+from kafkalike.cluster.znodes import Garbage, TopicNode
 from kafkalike.coordinator import records, transfer
 from kafkalike.coordinator.commits import TOPIC, Commits, Done, Fence
 from kafkalike.coordinator.group import Effect, Group, Joined, Joining, Left, Limits, Persist, State, Synced
@@ -27,6 +28,7 @@ from kafkalike.coordinator.offsets import Committed, Key, Offsets
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
 from zk.client import ZooKeeperError, gather
+from zk.recipes import get_or_none
 
 log = logging.getLogger("kafka.coordinator.group")
 
@@ -163,6 +165,7 @@ class Groups:
             config["group.initial.rebalance.delay.ms"],
         )
         self.shards: dict[int, Shard] = {}
+        self._partitions = 0  # of __consumer_offsets, as ZooKeeper had it
         self.commits = Commits(broker.zk, broker.broker_id, self._timeout_ms, broker.reactor)
         self.offsets = Offsets(broker.zk, self.commits, self._timeout_ms, broker.reactor)
         self.mode = OffsetsMode(broker.zk, self._mode_changed)
@@ -199,8 +202,20 @@ class Groups:
     def partition_for(self, group_id: str) -> int:
         """The partition of __consumer_offsets whose leader coordinates the group."""
         topic = self._metadata.image.topics.get(TOPIC)
-        count = len(topic.partitions) if topic else self._broker.config["offsets.topic.num.partitions"]
-        return partition_of(group_id, count)
+        if topic is None:
+            return partition_of(group_id, self._broker.config["offsets.topic.num.partitions"])
+        return partition_of(group_id, max(len(topic.partitions), self._partitions))
+
+    async def _count_partitions(self) -> None:
+        """Partitions that have never had a leader are in no metadata: if there may be such, ZooKeeper is asked."""
+        topic = self._metadata.image.topics.get(TOPIC)
+        if topic is None or len(topic.partitions) < self._broker.config["offsets.topic.num.partitions"]:
+            try:
+                found = await get_or_none(self._broker.zk, TopicNode.path(TOPIC))
+                if found is not None:
+                    self._partitions = len(TopicNode.decode(TOPIC, found[0]).partitions)
+            except (ZooKeeperError, Garbage) as problem:
+                log.warning("The number of partitions of %s is not known: %s", TOPIC, problem)
 
     def status(self, group_id: str) -> Error:
         """NONE if the group is served here, else what to answer."""
@@ -554,6 +569,7 @@ class Groups:
             if self.shards.get(shard.index) is shard:
                 del self.shards[shard.index]
             return
+        await self._count_partitions()
         try:
             values = await self._read_log(shard)
         except Exception:

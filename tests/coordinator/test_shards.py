@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from kafkalike.cluster.metadata import Image, PartitionState, Topic
+from kafkalike.cluster.znodes import Assignment, TopicNode
 from kafkalike.coordinator.commits import TOPIC
 from kafkalike.coordinator.group import Joining, State
 from kafkalike.coordinator.shards import Listed, Serving, java_hash, partition_of
@@ -66,6 +68,18 @@ def test_a_broker_that_does_not_lead_is_not_the_coordinator() -> None:
     assert broker.groups.status(B) is Error.NOT_COORDINATOR
     assert broker.groups.heartbeat(B, 1, "m", None) is Error.NOT_COORDINATOR
     assert broker.commit(B, ("t", 0, 1)) == [[Error.NOT_COORDINATOR]]
+
+
+def test_a_partition_that_never_had_a_leader_counts_where_groups_belong() -> None:
+    """Simulation, seed 730092: of two partitions one was in the metadata, so all groups seemed to belong to it."""
+    broker = FakeBroker(lead=())
+    state = PartitionState(1, 0, (1,), (1,))
+    broker.metadata.image = Image(topics={TOPIC: Topic(TOPIC, bytes(16), {0: state})})
+    node = TopicNode({0: Assignment((1,)), 1: Assignment((2,))})
+    broker.zk.put(TopicNode.path(TOPIC), node.encode())
+    broker.lead(0)
+    assert broker.groups.status(A) is Error.NONE
+    assert broker.groups.status(B) is Error.NOT_COORDINATOR
 
 
 def test_while_it_loads_everybody_is_told_what_they_understand() -> None:

@@ -81,7 +81,8 @@ class Purgatory:
         if place is None:
             return
         self._leave_keys(waiter, place[0])
-        self._buckets[place[1]].pop(waiter, None)
+        # A bucket that is being expired is not there any more.
+        self._buckets.get(place[1], {}).pop(waiter, None)
 
     def _leave_keys(self, waiter: Waiter, keys: tuple[Hashable, ...]) -> None:
         for key in keys:

@@ -119,3 +119,16 @@ def test_an_append_is_told_once_though_who_is_told_appends_again() -> None:
     purgatory.watch(AwaitReplicas(replicas, "t", 0, appended, done), ["key"], 1000)
     purgatory.wake("key")
     assert [appended] == told and 0 == len(purgatory)
+
+
+def test_whoever_expires_may_wake_another_whose_time_is_over_too() -> None:
+    purgatory, other = Purgatory(), Waiter(ready=True)
+
+    class First(Waiter):
+        def expire(self) -> None:
+            purgatory.wake("key")
+
+    purgatory.watch(First(), ["another key"], 1000)
+    purgatory.watch(other, ["key"], 1000)
+    purgatory.expire(2000)
+    assert (["asked"], 0) == (other.log, len(purgatory))

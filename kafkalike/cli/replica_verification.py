@@ -18,12 +18,11 @@ import click
 from kafkalike.cli.options import Command, fail, version
 from kafkalike.client.comparison import Batch, Difference, Replica, compare
 from kafkalike.client.partition_lists import Partition, name
+from kafkalike.protocol import ANY_REPLICA
 
 if TYPE_CHECKING:
     from kafkalike.client.blocking.admin import Admin
     from kafkalike.client.blocking.network import Node, TopicInfo
-
-DEBUGGING = -2  # the replica id of readers that are neither follower nor consumer: any replica answers them
 
 
 @click.command(
@@ -133,9 +132,9 @@ class _Verification:
                 max_wait_ms=self._max_wait_ms, min_bytes=1, max_bytes=0x7FFFFFFF, topics=self._topics(mine, fetch)
             )
             if version >= 15:
-                made.replica_state = fetch.ReplicaState(replica_id=DEBUGGING)
+                made.replica_state = fetch.ReplicaState(replica_id=ANY_REPLICA)
             else:
-                made.replica_id = DEBUGGING
+                made.replica_id = ANY_REPLICA
             return made
 
         try:

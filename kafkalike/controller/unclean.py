@@ -36,12 +36,11 @@ from kafkalike.controller.elections import Elected
 from kafkalike.controller.reassignment import isr_grew
 from kafkalike.controller.requests import Batch
 from kafkalike.controller.transitions import bring_online, ignore_or_end, leadership_of, move_partitions, shown
+from kafkalike.protocol import ANY_REPLICA
 from kafkalike.protocol.messages import list_offsets, offset_for_leader_epoch
 
 log = logging.getLogger(__name__)
 
-# A replica id that is none: any replica answers it, with the end of its log (Kafka's DEBUGGING_REPLICA_ID).
-ANY_REPLICA = -2
 LATEST = -1
 # In place of an epoch: the end of the whole log.
 WHOLE = -1

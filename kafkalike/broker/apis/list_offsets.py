@@ -16,11 +16,11 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol import ANY_REPLICA
 from kafkalike.protocol.messages import list_offsets as messages
 from kafkalike.replication.replicas import READ_COMMITTED
 
 LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED = -1, -2, -3, -4, -5
-ANY_REPLICA = -2  # for the controller, when it compares logs, and for debugging: a replica that does not lead answers
 UNKNOWN = (-1, -1, -1)
 LEADER_EPOCHS = 4  # the first version that tells them
 NOT_AVAILABLE = 5  # the first version that knows OFFSET_NOT_AVAILABLE

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.errors import KafkaError
+from kafkalike.protocol import ANY_REPLICA
 from kafkalike.protocol.messages import offset_for_leader_epoch as messages
 
-ANY_REPLICA = -2
 REPLICA_ID = 3  # the first version that says who asks; what an older one leaves out reads as any replica
 
 

@@ -90,6 +90,7 @@ class Partition:
         if state.leader_epoch <= self.leader_epoch:
             return False
         was_leading = self.leading
+        led_the_epoch_before = was_leading and state.leader_epoch == self.leader_epoch + 1
         self.leader = state.leader
         self.leader_epoch = state.leader_epoch
         self.partition_epoch = state.partition_epoch
@@ -109,7 +110,8 @@ class Partition:
         # replica still, and elect it.
         members = dict.fromkeys((*self.replicas, *self.isr))
         self._alone = list(members) == [self.broker_id]
-        known = self.followers if was_leading else {}
+        # An epoch that this broker never heard of may have had another leader, after whom a follower has cut its log.
+        known = self.followers if led_the_epoch_before else {}
         self.followers = {}
         for replica in members:
             if replica == self.broker_id:

@@ -194,6 +194,18 @@ def test_a_new_leader_epoch_ends_a_change_and_its_answer_means_nothing():
     assert p.isr == (1, 2)
 
 
+def test_an_epoch_that_was_missed_may_have_had_another_leader_after_whom_the_followers_have_cut():
+    p = led(isr=(1, 2))
+    p.fetched(2, 100, -1, 100, 1000)
+    p.assign(state(leader_epoch=1, isr=(1, 2), replicas=(1, 2)), 100, 2000)
+    assert p.followers[2].log_end_offset == 100, "nobody else has led since"
+    p.assign(state(leader_epoch=3, isr=(1, 2), replicas=(1, 2)), 100, 3000)
+    assert not p.advance(110)
+    p.fetched(2, 60, -1, 110, 4000)
+    assert p.advance(110)
+    assert p.high_watermark == 60
+
+
 def test_an_earlier_life_of_a_follower_is_refused_and_a_new_one_starts_from_nothing():
     """A5, KIP-903."""
     p = led(isr=(1, 2), now=0)

@@ -673,6 +673,8 @@ class Log:
         active.open()
         position = active.locate(end)
         active.truncate(active.size if position is None else position, end)
+        # With the next flush, a second later at most: a loss of power would bring back what was cut.
+        self._unsynced += [active.path, self.path]
         self._activate(active, active.created_ms)
         self.log_end_offset = end
         self.log_start_offset = min(self.log_start_offset, end)

@@ -9,7 +9,7 @@ import pytest
 
 from kafkalike.errors import Error
 from kafkalike.storage.config import LogConfig
-from kafkalike.storage.files import DirectoryOffline
+from kafkalike.storage.files import DirectoryOffline, Files
 from kafkalike.storage.log import Log
 from tests.storage.disk import NOW, SMALL, FailingDisk, a_batch, error_of, new_log
 
@@ -42,6 +42,29 @@ def test_a_flush_that_a_cut_overtook_says_nothing(tmp_path: Path) -> None:
     pending.run()
     pending.finish()
     assert 2 >= log.recovery_point
+
+
+def test_a_cut_is_due_at_once_whatever_the_policy(tmp_path: Path) -> None:
+    synced: list[str] = []
+
+    class Recording(Files):
+        def sync_path(self, path: str) -> None:
+            synced.append(path)
+
+    log = new_log(tmp_path, LogConfig(), Recording())
+    for _ in range(10):
+        log.append(a_batch(1), 0, NOW)
+    log.flush()
+    synced.clear()
+    assert not log.flush_due(NOW)
+    log.truncate(2)
+    assert log.flush_due(NOW)
+    pending = log.begin_flush(NOW)
+    assert pending is not None
+    pending.run()
+    pending.finish()
+    assert str(tmp_path / "t-0" / f"{0:020}.log") in synced
+    assert not log.flush_due(NOW)
 
 
 def test_the_flush_policy_is_kept(tmp_path: Path) -> None:

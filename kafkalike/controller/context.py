@@ -118,7 +118,7 @@ class Context:
     # Comparing the logs of suspects, see unclean.py: what is known, what was asked, who waits, who has waited enough.
     # What was asked for is a replica's end (of an epoch, or of the whole log), in one life of its broker.
     log_ends: dict[Partition, dict[tuple[int, int], LogEnd]] = field(default_factory=dict)
-    asked_for_end: set[tuple[Partition, int, int, int]] = field(default_factory=set)
+    asked_for_end: dict[Partition, set[tuple[int, int, int]]] = field(default_factory=dict)
     comparing: set[Partition] = field(default_factory=set)
     given_up_waiting: set[Partition] = field(default_factory=set)
 
@@ -195,6 +195,13 @@ class Context:
         """Partitions in one of these states."""
         return sorted(partition for partition, state in self.partition_states.items() if state in states)
 
+    def end_comparison(self, partition: Partition) -> None:
+        """What was answered so far says nothing in a comparison that may come: the logs will reach elsewhere."""
+        self.comparing.discard(partition)
+        self.given_up_waiting.discard(partition)
+        self.log_ends.pop(partition, None)
+        self.asked_for_end.pop(partition, None)
+
     def set_assignment(self, partition: Partition, assignment: Assignment) -> None:
         """Replaces one partition's assignment; the topic need not be known before."""
         topic, number = partition
@@ -206,6 +213,7 @@ class Context:
         for partition in self.partitions_of([topic]):
             self.partition_states.pop(partition, None)
             self.leaderships.pop(partition, None)
+            self.end_comparison(partition)
             for broker_id in self.offline_replicas:
                 self.offline_replicas[broker_id].discard(partition)
         for replica in [replica for replica in self.replica_states if replica[0] == topic]:

@@ -228,6 +228,7 @@ def _lead(
 ) -> None:
     context.leaderships[partition] = leadership_of(node, partition_epoch)
     context.partition_states[partition] = P.ONLINE
+    context.end_comparison(partition)
     batch.leader_and_isr(recipients, partition, is_new)
 
 

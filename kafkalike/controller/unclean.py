@@ -179,21 +179,19 @@ def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
         batch = Batch(context)
         yield from bring_online(context, batch, sorted(ready), lambda partition, state: ready[partition])
         yield batch.send()
-        # The next comparison asks again: what was answered for this one is forgotten.
-        context.asked_for_end = {key for key in context.asked_for_end if key[0] not in ready}
         for partition in ready:
-            context.comparing.discard(partition)
-            context.given_up_waiting.discard(partition)
-            context.log_ends.pop(partition, None)
+            # Also when it could not be elected: whoever is there then is asked again.
+            context.end_comparison(partition)
 
 
 def _ask(
     context: Context, partition: Partition, replica: int, epoch: int, asked: dict[int, dict[Partition, int]]
 ) -> None:
     """Notes the question, unless this life of the broker was asked before."""
-    key = (partition, replica, context.brokers[replica].epoch, epoch)
-    if key not in context.asked_for_end:
-        context.asked_for_end.add(key)
+    known = context.asked_for_end.setdefault(partition, set())
+    question = (replica, context.brokers[replica].epoch, epoch)
+    if question not in known:
+        known.add(question)
         asked.setdefault(replica, {})[partition] = epoch
 
 
@@ -203,11 +201,14 @@ def ends_answered(
     ends: Mapping[Partition, tuple[int, int]],
     epochs: Mapping[Partition, int] | None = None,
 ) -> Steps[None]:
-    """A broker says how far its logs reach: whole, or up to the ends of these epochs."""
+    """A broker says how far its logs reach: whole, or up to the ends of these epochs. What comes too late is dropped:
+    at the next comparison the log may reach elsewhere."""
     broker = context.brokers.get(broker_id)
     if broker is None:
         return
     for partition, (leader_epoch, end) in ends.items():
+        if partition not in context.comparing:
+            continue
         known = context.log_ends.setdefault(partition, {})
         known[broker_id, epochs[partition] if epochs else WHOLE] = LogEnd(broker.epoch, leader_epoch, end)
     yield from _compare_and_go_on(context, list(ends))

@@ -203,6 +203,23 @@ def test_A4_the_next_comparison_asks_again_who_answered_the_last_one() -> None:
     has(world, leader=3, isr=[3])
 
 
+def test_A4_an_answer_that_comes_after_the_comparison_says_nothing_in_the_next_one() -> None:
+    world, context = compared(isr=(3, 2), former=(1,))
+    ends(world, context, {3: (12, 100), 2: (12, 100)})
+    world.perform(unclean.time_is_up(context))
+    has(world, leader=3, isr=[3, 2])
+    ends(world, context, {1: (11, 40)})
+    assert context.log_ends == {}
+
+
+def test_A4_what_was_answered_in_a_comparison_that_another_leader_ended_says_nothing_in_the_next_one() -> None:
+    world, context = compared(isr=(3, 2), former=(1,))
+    ends(world, context, {1: (11, 40)})
+    world.perform(leaders.elect(context, [("t", 0)], leaders.UNCLEAN))
+    assert world.state("t", 0)["leader"] > 0
+    assert not context.log_ends and not context.asked_for_end and not context.comparing
+
+
 def test_A4_no_election_but_the_comparison_makes_a_suspect_lead() -> None:
     """Neither the balance of leaders nor a tool, the end of a reassignment, a controlled shutdown."""
     world, context = world_of(1, 2)

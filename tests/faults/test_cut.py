@@ -69,7 +69,8 @@ def test_one_is_cut_off_from_zookeeper(cut: Cut, role: str) -> None:
         wait_until(lambda: lost_its_part(cluster, victim), 60, "others to lead")
         scenario.progress(60)
         network.heal()
-    scenario.finish()
+    # Apache's coordinator that was replaced and does not know answers OffsetFetch from memory.
+    scenario.finish(apache_breaks=("C12",))
 
 
 @faults

@@ -128,7 +128,7 @@ def scene(brokers: Mixed, name: str) -> Scene:
     return Scene(brokers, name)
 
 
-def test_orders_of_an_earlier_controller_or_for_an_earlier_life_are_refused(scene: Scene) -> None:
+def test_B2_orders_of_an_earlier_controller_or_for_an_earlier_life_are_refused(scene: Scene) -> None:
     mine = scene.brokers[LEADER]
     for fields, error in (
         ({"controller_epoch": scene.epoch - 1}, Error.STALE_CONTROLLER_EPOCH),

@@ -118,7 +118,7 @@ async def test_old_notifications_are_removed_after_they_were_read(clients: Clien
 
 
 @on_reactor
-async def test_what_was_missed_during_a_lost_session_is_found_afterwards(clients: Clients) -> None:
+async def test_B10_what_was_missed_during_a_lost_session_is_found_afterwards(clients: Clients) -> None:
     zk, other = await clients.open(), await clients.open()
     await prepared(zk)
     heard = Heard(zk)

@@ -91,7 +91,7 @@ async def test_generated_ids_are_above_the_reserved_ones(clients: Clients) -> No
 
 
 @on_reactor
-async def test_an_id_that_a_live_broker_elsewhere_has_is_refused_at_once(clients: Clients) -> None:
+async def test_B15_an_id_that_a_live_broker_elsewhere_has_is_refused_at_once(clients: Clients) -> None:
     first = Membership(await clients.open(), config(), at(9092, "here"))
     await first.prepare()
     await first.register(1)
@@ -116,7 +116,7 @@ async def test_an_address_that_another_broker_advertises_is_refused(clients: Cli
 
 
 @on_reactor
-async def test_the_registration_of_an_earlier_run_is_waited_for(
+async def test_B5_the_registration_of_an_earlier_run_is_waited_for(
     clients: Clients, caplog: pytest.LogCaptureFixture
 ) -> None:
     left = await clients.open()
@@ -172,7 +172,7 @@ async def test_a_copied_session_file_does_not_end_a_live_brokers_session(clients
 
 @pytest.mark.real_zookeeper
 @on_reactor
-async def test_an_expired_broker_registers_again_by_itself(clients: Clients) -> None:
+async def test_B6_an_expired_broker_registers_again_by_itself(clients: Clients) -> None:
     zk = await clients.open()
     member = Membership(zk, config(), at(9092))
     await member.prepare()
@@ -189,7 +189,7 @@ async def test_an_expired_broker_registers_again_by_itself(clients: Clients) -> 
 
 
 @on_reactor
-async def test_a_suspended_connection_changes_nothing(clients: Clients) -> None:
+async def test_B7_a_suspended_connection_changes_nothing(clients: Clients) -> None:
     zk = await clients.open()
     member = Membership(zk, config(), at(9092))
     await member.prepare()

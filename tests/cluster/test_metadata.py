@@ -51,7 +51,7 @@ def test_a_leader_of_minus_2_removes_the_partition_and_at_last_the_topic() -> No
     assert image.partition("t", 0) is None
 
 
-def test_a_topic_made_anew_forgets_the_old_one() -> None:
+def test_B14_a_topic_made_anew_forgets_the_old_one() -> None:
     image = Image().apply(update(state(0), state(1))).apply(update(state(0), topic_id=OTHER_ID))
     assert [0] == list(image.topics["t"].partitions)
     assert {OTHER_ID: "t"} == image.names

@@ -133,7 +133,7 @@ async def test_a_controller_whose_session_expires_is_one_no_longer_and_comes_bac
 
 
 @on_reactor
-async def test_a_controller_that_was_replaced_unawares_writes_nothing(clients: Clients) -> None:
+async def test_B1_a_controller_that_was_replaced_unawares_writes_nothing(clients: Clients) -> None:
     cluster = Cluster(clients)
     one = await cluster.add(1)
     await order_topic(one.zk, "t", {0: (1,)})

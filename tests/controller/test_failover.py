@@ -294,7 +294,7 @@ def test_isr_changes_of_old_leaders_are_told_to_everybody() -> None:
 
 
 @pytest.mark.parametrize("step", range(45))
-def test_a_fail_over_that_is_cut_off_anywhere_is_ended_by_the_next_controller(step: int) -> None:
+def test_B11_a_fail_over_that_is_cut_off_anywhere_is_ended_by_the_next_controller(step: int) -> None:
     world = world_of(1, 2, 3)
     world.topic("t", {0: (1, 2, 3), 1: (2, 3), 2: (3,)})
     world.controller()

@@ -36,7 +36,7 @@ def test_what_was_said_with_an_offset_is_believed_for_that_offset_only() -> None
     assert read(broker, "g", ("t", 0)) == [Committed(3)]
 
 
-def test_a_read_after_a_reconnect_is_synced() -> None:
+def test_B8_a_read_after_a_reconnect_is_synced() -> None:
     broker = FakeBroker()
     read(broker, "g", ("t", 0))
     broker.zk.log.clear()

@@ -212,7 +212,7 @@ def test_a_follower_that_caught_up_is_proposed_for_the_isr(cluster):
     cluster.until(lambda: cluster.nodes[0].replicas.partition("t", 0).isr == (0, 1))
 
 
-def test_a_follower_behind_the_leaders_first_record_begins_anew(cluster):
+def test_A11_a_follower_behind_the_leaders_first_record_begins_anew(cluster):
     cluster.elect(0, isr=(0,))
     cluster.cut = {0}
     cluster.append(0, 5)

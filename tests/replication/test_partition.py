@@ -82,7 +82,7 @@ def test_the_high_watermark_is_what_every_in_sync_replica_has_fetched():
     assert p.high_watermark == 4
 
 
-def test_a_follower_counts_only_when_it_has_fetched_in_this_epoch():
+def test_A3_a_follower_counts_only_when_it_has_fetched_in_this_epoch():
     """KIP-320: what a follower had under an earlier leader says nothing about ours."""
     p = led()
     for follower in (2, 3):
@@ -122,7 +122,7 @@ def test_a_follower_whose_broker_is_gone_is_not_waited_for():
     assert p.high_watermark == 5
 
 
-def test_the_isr_grows_only_by_who_reached_the_start_of_this_epoch():
+def test_A3_the_isr_grows_only_by_who_reached_the_start_of_this_epoch():
     """KIP-320, rule 4 (A3)."""
     p = led(isr=(1, 2), end=7)
     p.fetched(3, 6, -1, 7, 0)
@@ -194,7 +194,7 @@ def test_a_new_leader_epoch_ends_a_change_and_its_answer_means_nothing():
     assert p.isr == (1, 2)
 
 
-def test_an_epoch_that_was_missed_may_have_had_another_leader_after_whom_the_followers_have_cut():
+def test_A9_an_epoch_that_was_missed_may_have_had_another_leader_after_whom_the_followers_have_cut():
     p = led(isr=(1, 2))
     p.fetched(2, 100, -1, 100, 1000)
     p.assign(state(leader_epoch=1, isr=(1, 2), replicas=(1, 2)), 100, 2000)
@@ -270,7 +270,7 @@ def test_a_leader_remembers_when_it_was_deposed():
     assert p.deposed_ms == 1234
 
 
-def test_a_member_of_the_isr_that_is_no_replica_any_more_counts_until_it_has_left():
+def test_A17_a_member_of_the_isr_that_is_no_replica_any_more_counts_until_it_has_left():
     """At the end of a reassignment; a controller elected then may still read of it as a replica (seed 180311)."""
     p = partition(isr=(1, 2, 3), replicas=(1, 3))
     p.fetched(3, 5, -1, 5, 0)

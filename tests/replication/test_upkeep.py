@@ -25,6 +25,20 @@ def test_a_checkpoint_holds_every_high_watermark(opened):  # noqa: F811
     assert "t 0 4" in Path(directory.path, "replication-offset-checkpoint").read_text()
 
 
+def test_A14_the_high_watermark_of_a_replica_that_has_no_leader_is_kept(opened):  # noqa: F811
+    replicas = led(opened)
+    replicas.append_as_leader("t", 0, records(4), 1)
+    shared.run(replicas.stop)
+    again = opened()
+    shared.run(again.upkeep.checkpoint)
+    assert again.directories[0].high_watermarks == {("t", 0): 4}, "nobody has said anything of it yet"
+    shared.run(again.orders.leader_and_isr, lead(leader=-1, isr=(0, 1), epoch=1))
+    shared.run(again.upkeep.checkpoint)
+    assert again.directories[0].high_watermarks == {("t", 0): 4}
+    shared.run(again.orders.leader_and_isr, lead(epoch=2))
+    assert again.partition("t", 0).high_watermark == 4
+
+
 def test_what_flush_ms_makes_due_is_flushed_in_a_thread(opened):  # noqa: F811
     replicas = led(opened, **{"log.flush.interval.ms": "0"})
     replicas.append_as_leader("t", 0, records(4), 1)
@@ -70,7 +84,7 @@ def test_after_a_flush_that_failed_nothing_in_that_directory_is_tried(opened):  
     assert outcomes == [("ran", 1), ("ran", 1), None, error, error]
 
 
-def test_retention_takes_old_segments_but_nothing_above_the_high_watermark(opened):  # noqa: F811
+def test_A16_retention_takes_old_segments_but_nothing_above_the_high_watermark(opened):  # noqa: F811
     replicas = led(opened, **{"log.retention.bytes": "1", "log.segment.bytes": "100"})
     for _ in range(5):
         replicas.append_as_leader("t", 0, records(), 1)

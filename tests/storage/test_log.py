@@ -243,7 +243,7 @@ def test_a_cut_leaves_the_batches_before_it(tmp_path: Path, offset: int) -> None
         assert 9 == log.latest_epoch()
 
 
-def test_a_cut_to_the_end_still_drops_epochs(tmp_path: Path) -> None:
+def test_A10_a_cut_to_the_end_still_drops_epochs(tmp_path: Path) -> None:
     """KAFKA-10706"""
     log = new_log(tmp_path)
     log.append(a_batch(3), 1, NOW)

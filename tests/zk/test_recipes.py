@@ -47,7 +47,7 @@ async def test_a_claim_is_made_with_version_1(clients: Clients) -> None:
 
 
 @on_reactor
-async def test_a_claim_whose_answer_was_lost_is_a_claim(clients: Clients) -> None:
+async def test_B4_a_claim_whose_answer_was_lost_is_a_claim(clients: Clients) -> None:
     zk = await clients.open()
     stat = await recipes.claim(Lossy(zk, multi=1), "/mine", b"x")
     assert (1, zk.session_id) == (stat.version, stat.ephemeralOwner)

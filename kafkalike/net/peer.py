@@ -21,6 +21,7 @@ from twisted.internet.interfaces import IPullProducer
 from zope.interface import implementer
 
 from kafkalike.errors import ProtocolError
+from kafkalike.net.reactor import READ, READ_BULK
 from kafkalike.protocol.framing import Frames, read_response_header, request_header
 
 log = logging.getLogger("kafka.clients.NetworkClient")
@@ -69,6 +70,8 @@ class _Wire(protocol.Protocol):
         """The connection is going away."""
 
     def dataReceived(self, data: bytes) -> None:
+        if len(data) == READ:
+            self.transport.bufferSize = READ_BULK
         try:
             for frame in self._frames.feed(data):
                 self._peer.answered(frame)

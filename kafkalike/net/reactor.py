@@ -1,24 +1,55 @@
-"""Twisted's epoll reactor without a logging context for each event.
+"""Twisted's epoll reactor for many connections: no logging context for each event, and output held back for a moment.
 
 Twisted calls every reader within a context of its own, which names the connection in what Twisted's own log says. No
 line of ours asks for it, and it costs as much as decoding a request.
+
+An answer that is sent at once wakes its reader, one by one, which costs as much as making the answer. What `holders`
+have to say while a batch of events, timers or threads' calls is dealt with leaves together, after HOLD_S at the latest.
 """
 
 from __future__ import annotations
 
 import errno
 from select import EPOLLIN
+from time import monotonic
 from typing import Any
+from typing import Protocol as Interface
 
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.main import installReactor
 from twisted.python import log
 
 MOST = 256  # events that one turn deals with, so that timers are not kept waiting by thousands of them
+HOLD_S = 0.002  # an answer waits so long for others, and for what is being done when that time is over
+READ = 1 << 16  # what Twisted reads at once; a connection that fills it has more to say
+READ_BULK = 1 << 18  # what is read at once from a connection of that kind
+
+
+class Holder(Interface):
+    """Whoever holds output back while `busy` is not 0."""
+
+    busy: int
+    dirty: list[Any]  # what has output
+
+    def flush(self) -> None: ...
 
 
 class Reactor(EPollReactor):
     """Most events say that there is something to read, and nothing else: these are dealt with at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holders: tuple[Holder, ...] = ()  # another tuple when it changes, as it may while they hold
+
+    def runUntilCurrent(self) -> None:
+        """What threads asked for, and the timers that are due."""
+        holders = self.holders
+        for holder in holders:
+            holder.busy += 1
+        try:
+            super().runUntilCurrent()
+        finally:
+            _release(holders)
 
     def doPoll(self, timeout: float | None) -> None:
         """Waits for events, for so many seconds at most, and deals with them."""
@@ -29,22 +60,40 @@ class Reactor(EPollReactor):
             if problem.errno == errno.EINTR:
                 return
             raise
-        for fd, event in events:
-            selectable: Any = selectables.get(fd)
-            if selectable is None:
-                continue
-            if event != EPOLLIN:
-                self._doReadOrWrite(selectable, fd, event)
-                continue
-            try:
-                why = selectable.doRead()
-            except BaseException as problem:  # as in Twisted: it is told, and the connection ends
-                log.err()
-                why = problem
-            if why:
-                self._disconnectSelectable(selectable, why, True)
+        holders = self.holders
+        for holder in holders:
+            holder.busy += 1
+        until = monotonic() + HOLD_S
+        try:
+            for fd, event in events:
+                selectable: Any = selectables.get(fd)
+                if selectable is None:
+                    continue
+                if event != EPOLLIN:
+                    self._doReadOrWrite(selectable, fd, event)
+                    continue
+                try:
+                    why = selectable.doRead()
+                except BaseException as problem:  # as in Twisted: it is told, and the connection ends
+                    log.err()
+                    why = problem
+                if why:
+                    self._disconnectSelectable(selectable, why, True)
+                if monotonic() > until:
+                    for holder in holders:
+                        holder.flush()
+                    until = monotonic() + HOLD_S
+        finally:
+            _release(holders)
 
     doIteration = doPoll
+
+
+def _release(holders: tuple[Holder, ...]) -> None:
+    for holder in holders:
+        holder.busy -= 1
+        if holder.dirty and not holder.busy:
+            holder.flush()
 
 
 def install() -> None:

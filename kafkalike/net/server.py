@@ -10,7 +10,8 @@ does not read cannot make us hold its answers. Frames that may not start yet wai
 A call that only waits for something to happen may leave a `hurry` with its connection, called when a frame waits.
 
 Output goes straight to the socket; what it does not take waits in the connection's queue, and Twisted tells us, as a
-pull producer, when there is room. Whatever one turn of the reactor produces for a connection leaves in one write.
+pull producer, when there is room. Whatever one turn of the reactor produces for a connection leaves in one write, and
+with what it produces for others (net/reactor.py).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from twisted.internet.interfaces import IPullProducer
 from zope.interface import implementer
 
 from kafkalike.errors import ProtocolError
+from kafkalike.net.reactor import READ, READ_BULK, Reactor
 from kafkalike.protocol.framing import Frames
 
 log = logging.getLogger("kafka.network.SocketServer")
@@ -100,6 +102,8 @@ class Connection(protocol.Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
             return
+        if len(data) == READ:
+            self.transport.bufferSize = READ_BULK
         server = self.server
         server.busy += 1
         self.idle_ticks = 0
@@ -107,8 +111,7 @@ class Connection(protocol.Protocol):
             self._waiting.extend(self._frames.feed(data))
             self.advance()
         except ProtocolError as broken:
-            log.warning("Closing the connection from %s: %s", self.peer, broken)
-            self.close()
+            self._broken(broken)
         finally:
             server.busy -= 1
             if not server.busy:
@@ -135,6 +138,8 @@ class Connection(protocol.Protocol):
                 self._open_is_produce = produce
                 open_calls.append(call)
                 call.run()
+        except ProtocolError as broken:
+            self._broken(broken)
         finally:
             self._starting = False
         if self._paused:
@@ -144,6 +149,10 @@ class Connection(protocol.Protocol):
         elif len(waiting) > MAX_WAITING:
             self._paused = True
             self.transport.pauseProducing()
+
+    def _broken(self, why: ProtocolError) -> None:
+        log.warning("Closing the connection from %s: %s", self.peer, why)
+        self.close()
 
     def answered(self) -> None:
         """A call got its `answer`: what is due in order moves to the output."""
@@ -310,7 +319,7 @@ class Server(protocol.Factory):
         self.begin = begin
         self.max_frame = max_frame
         self.buffers = ((socket.SO_SNDBUF, buffers[0]), (socket.SO_RCVBUF, buffers[1]))
-        self.busy = 0  # how deep we are inside dataReceived; output is flushed when it is back at 0
+        self.busy = 0  # how many of us and of the reactor hold output back; it is flushed when nobody does
         self.dirty: list[Connection] = []
         self._limits = limits
         self._connections: set[Connection] = set()
@@ -319,7 +328,7 @@ class Server(protocol.Factory):
         return Connection(self)
 
     def flush(self) -> None:
-        """Sends what this turn of the reactor put into the queues."""
+        """Sends what is in the queues."""
         while self.dirty:
             dirty, self.dirty = self.dirty, []
             for connection in dirty:
@@ -354,7 +363,8 @@ class Server(protocol.Factory):
                 connection.abort()
 
     def abort_all(self) -> None:
-        """Closes every connection at once."""
+        """Closes every connection, once what was held back is sent as far as there is room."""
+        self.flush()
         for connection in list(self._connections):
             connection.abort()
 
@@ -419,6 +429,8 @@ class Listener:
     def accept(self) -> None:
         """Starts to accept; connections made since the bind are served now."""
         self._port = self._reactor.adoptStreamPort(self._socket.fileno(), self._socket.family, self.server)
+        if isinstance(self._reactor, Reactor):
+            self._reactor.holders += (self.server,)
         self._socket.close()
         if self._idle_seconds:
             self._idle.start(self._idle_seconds, now=False)

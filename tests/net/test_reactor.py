@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,7 +11,9 @@ from twisted.internet import protocol
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 
-from kafkalike.net.reactor import Reactor
+from kafkalike.errors import ProtocolError
+from kafkalike.net.reactor import HOLD_S, READ, READ_BULK, Reactor
+from kafkalike.net.server import MAX_QUEUED, Limits, Listener, Server
 
 BIG = b"x" * (8 << 20)
 
@@ -100,3 +103,154 @@ def test_a_reader_that_raises_loses_its_connection_and_no_other(scene: Scene, ca
     scene.until(lambda: scene.echo.transport is not None)
     again.close()
     scene.until(lambda: bool(scene.echo.lost))
+
+
+class Answer:
+    """A call that answers with what was asked as soon as it runs, once it has said so."""
+
+    answer: list[bytes] | None = None
+
+    def __init__(self, scene: Served, connection: object, frame: bytes) -> None:
+        self.scene, self.connection, self.frame = scene, connection, frame
+
+    def run(self) -> None:
+        self.scene.run(bytes(self.frame[2:]))
+        self.answer = [bytes(self.frame[2:])] if self.frame[2:] != b"big" else [bytes(1 + self.scene.longest)]
+        self.connection.answered()  # type: ignore[attr-defined]
+
+
+class Served:
+    """A server on a reactor that is turned by hand, with a few clients."""
+
+    def __init__(self, clients: int) -> None:
+        self.reactor = Reactor()
+        self.run: Callable[[bytes], None] = lambda asked: None
+        self.longest = 0
+        self.server = Server("PLAINTEXT", self.begin, 1 << 20, Limits(100, 100, {}))
+        self.listener = Listener(self.reactor, self.server, "127.0.0.1", 0, 10, 0)
+        self.listener.accept()
+        self.clients = [socket.create_connection(("127.0.0.1", self.listener.port)) for _ in range(clients)]
+        for client in self.clients:
+            client.setblocking(False)
+        while len(self.server._connections) < clients:
+            self.turn()
+
+    def begin(self, connection: object, frame: bytes) -> Answer:
+        if frame[2:] == b"bad":
+            raise ProtocolError("no")
+        return Answer(self, connection, frame)
+
+    def turn(self) -> None:
+        self.reactor.runUntilCurrent()
+        self.reactor.doIteration(0.01)
+
+    def ask(self, asked: bytes) -> None:
+        for client in self.clients:
+            client.send((2 + len(asked)).to_bytes(4, "big") + b"\0\0" + asked)
+
+    def received(self, client: socket.socket) -> int | None:
+        """How many bytes; None when the connection has ended."""
+        try:
+            return len(client.recv(1 << 20)) or None
+        except BlockingIOError:
+            return 0
+
+    def heard(self) -> list[bytes]:
+        found = []
+        for client in self.clients:
+            try:
+                found.append(client.recv(100))
+            except BlockingIOError:
+                found.append(b"")
+        return found
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    made = Served(3)
+    yield made
+    for client in made.clients:
+        client.close()
+    made.listener.close()
+    made.reactor.removeAll()
+
+
+def test_the_answers_of_one_turn_leave_together(served: Served) -> None:
+    before: list[list[bytes]] = []
+    served.run = lambda asked: before.append(served.heard())
+    served.ask(b"a")
+    served.turn()
+    assert before == [[b"", b"", b""]] * 3
+    assert served.heard() == [b"a", b"a", b"a"]
+
+
+def test_no_answer_waits_for_what_takes_long(served: Served) -> None:
+    before: list[int] = []
+
+    def slow(asked: bytes) -> None:
+        before.append(sum(map(bool, served.heard())))
+        time.sleep(2 * HOLD_S)
+
+    served.run = slow
+    served.ask(b"a")
+    served.turn()
+    assert before == [0, 1, 1]
+
+
+def test_what_a_timer_answers_leaves_at_the_end_of_the_timers(served: Served) -> None:
+    connections = list(served.server._connections)
+    for connection in connections:
+        connection._open.append(Answer(served, connection, b"\0\0t"))
+        served.reactor.callLater(0, connection._open[0].run)
+    before: list[list[bytes]] = []
+    served.run = lambda asked: before.append(served.heard())
+    served.reactor.runUntilCurrent()
+    assert before == [[b"", b"", b""]] * 3
+    assert served.heard() == [b"t", b"t", b"t"]
+
+
+def test_a_server_that_starts_in_a_turn_is_held_from_the_next(served: Served) -> None:
+    late = Server("OTHER", served.begin, 1 << 20, Limits(100, 100, {}))
+    listener = Listener(served.reactor, late, "127.0.0.1", 0, 10, 0)
+    served.run = lambda asked: listener.accept() if listener._port is None else None
+    served.ask(b"a")
+    served.turn()
+    assert late.busy == served.server.busy == 0
+    served.turn()
+    assert late.busy == 0
+    listener.close()
+
+
+def test_a_request_that_nobody_can_read_ends_its_connection_alone_though_it_had_to_wait(served: Served) -> None:
+    """It waited behind an answer that was to be sent first, with those of other connections."""
+    served.longest = MAX_QUEUED
+    first, *others = served.clients
+    first.send(b"\0\0\0\5\0\0big\0\0\0\5\0\1bad")
+    for other in others:
+        other.send(b"\0\0\0\5\0\0big")
+    ended = False
+    left = [1 + served.longest] * 2
+    for _ in range(10_000):
+        served.turn()
+        ended = ended or served.received(first) is None
+        left = [some - (served.received(other) or 0) for some, other in zip(left, others, strict=True)]
+        if ended and left == [0, 0]:
+            break
+    assert ended and left == [0, 0]
+    assert len(served.server._connections) == 2
+
+
+def test_a_connection_that_has_more_to_say_is_read_more_at_once(served: Served) -> None:
+    first, *_ = served.clients
+    heard: list[bytes] = []
+    served.run = heard.append
+    asked = bytes(10 * READ)
+    unsent = memoryview((2 + len(asked)).to_bytes(4, "big") + b"\0\0" + asked)
+    while unsent:
+        unsent = unsent[first.send(unsent) :]  # as much as the socket takes, which is more than is read at once
+        served.turn()
+    for _ in range(100):
+        served.turn()
+    assert heard == [asked]
+    sizes = sorted(connection.transport.bufferSize for connection in served.server._connections)
+    assert sizes == [READ, READ, READ_BULK]

@@ -70,11 +70,12 @@ class _Wire(protocol.Protocol):
         """The connection is going away."""
 
     def dataReceived(self, data: bytes) -> None:
-        if len(data) == READ:
-            self.transport.bufferSize = READ_BULK
         try:
-            for frame in self._frames.feed(data):
+            frames = self._frames.feed(data)
+            for frame in frames:
                 self._peer.answered(frame)
+            if len(data) == READ and not frames:
+                self.transport.bufferSize = READ_BULK
         except ProtocolError as broken:
             log.warning("Connection to %s: %s", self._peer, broken)
             self.transport.abortConnection()

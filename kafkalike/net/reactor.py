@@ -21,8 +21,8 @@ from twisted.python import log
 
 MOST = 256  # events that one turn deals with, so that timers are not kept waiting by thousands of them
 HOLD_S = 0.002  # an answer waits so long for others, and for what is being done when that time is over
-READ = 1 << 16  # what Twisted reads at once; a connection that fills it has more to say
-READ_BULK = 1 << 18  # what is read at once from a connection of that kind
+READ = 1 << 16  # what Twisted reads at once; if that is all of one frame and not its end, frames are large
+READ_BULK = 1 << 18  # what is read at once from a connection with such frames
 
 
 class Holder(Interface):

@@ -102,14 +102,16 @@ class Connection(protocol.Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
             return
-        if len(data) == READ:
-            self.transport.bufferSize = READ_BULK
         server = self.server
         server.busy += 1
         self.idle_ticks = 0
         try:
-            self._waiting.extend(self._frames.feed(data))
-            self.advance()
+            frames = self._frames.feed(data)
+            if frames:
+                self._waiting.extend(frames)
+                self.advance()
+            elif len(data) == READ:
+                self.transport.bufferSize = READ_BULK
         except ProtocolError as broken:
             self._broken(broken)
         finally:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Hashable, Iterable
+from itertools import islice
 from typing import Protocol
 
 TICK_MS = 5
+MOST = 100  # that expire in one turn of the reactor: others have requests, too
 
 
 class Waiter(Protocol):
@@ -81,8 +83,7 @@ class Purgatory:
         if place is None:
             return
         self._leave_keys(waiter, place[0])
-        # A bucket that is being expired is not there any more.
-        self._buckets.get(place[1], {}).pop(waiter, None)
+        del self._buckets[place[1]][waiter]
 
     def _leave_keys(self, waiter: Waiter, keys: tuple[Hashable, ...]) -> None:
         for key in keys:
@@ -125,11 +126,15 @@ class Purgatory:
             del self._buckets[heapq.heappop(self._order)]
         return self._order[0] * TICK_MS if self._order else None
 
-    def expire(self, now_ms: int) -> None:
-        """Ends the waiting of everybody whose deadline has passed."""
-        while self._order and self._order[0] * TICK_MS <= now_ms:
-            bucket = self._buckets.pop(heapq.heappop(self._order))
-            for waiter in list(bucket):
-                if waiter in self._places:
+    def expire(self, now_ms: int, most: int = MOST) -> None:
+        """Ends the waiting of those whose deadline has passed, of so many at once."""
+        while most > 0 and self._order and self._order[0] * TICK_MS <= now_ms:
+            bucket = self._buckets[self._order[0]]
+            if not bucket:
+                del self._buckets[heapq.heappop(self._order)]
+            for waiter in list(islice(bucket, most)):
+                if waiter in bucket:  # nobody who expired before it has finished it
+                    del bucket[waiter]
                     self._leave_keys(waiter, self._places.pop(waiter)[0])
                     waiter.expire()
+                    most -= 1

@@ -240,7 +240,7 @@ def test_a_request_that_nobody_can_read_ends_its_connection_alone_though_it_had_
     assert len(served.server._connections) == 2
 
 
-def test_a_connection_that_has_more_to_say_is_read_more_at_once(served: Served) -> None:
+def test_a_connection_with_large_frames_is_read_more_at_once(served: Served) -> None:
     first, *_ = served.clients
     heard: list[bytes] = []
     served.run = heard.append
@@ -254,3 +254,13 @@ def test_a_connection_that_has_more_to_say_is_read_more_at_once(served: Served) 
     assert heard == [asked]
     sizes = sorted(connection.transport.bufferSize for connection in served.server._connections)
     assert sizes == [READ, READ, READ_BULK]
+
+
+def test_a_connection_with_many_small_frames_is_not(served: Served) -> None:
+    """What is read at once is dealt with at once."""
+    small = b"\0\0\0\x42\0\0" + bytes(64)
+    unsent = memoryview(small * (4 * READ // len(small)))
+    while unsent:
+        unsent = unsent[served.clients[0].send(unsent) :]
+        served.turn()
+    assert {connection.transport.bufferSize for connection in served.server._connections} == {READ}

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from kafkalike.errors import Error
-from kafkalike.replication.purgatory import TICK_MS, Purgatory
+from kafkalike.replication.purgatory import MOST, TICK_MS, Purgatory
 from kafkalike.replication.replicas import AwaitReplicas
 
 
@@ -132,3 +132,32 @@ def test_whoever_expires_may_wake_another_whose_time_is_over_too() -> None:
     purgatory.watch(other, ["key"], 1000)
     purgatory.expire(2000)
     assert (["asked"], 0) == (other.log, len(purgatory))
+
+
+def test_many_whose_time_is_over_at_once_expire_turn_by_turn() -> None:
+    purgatory, waiters = Purgatory(), [Waiter() for _ in range(2 * MOST + 1)]
+    for waiter in waiters:
+        purgatory.watch(waiter, ["key"], 1000)
+    turns = []
+    while len(purgatory):
+        assert purgatory.next_deadline_ms == 1000
+        purgatory.expire(2000)
+        turns.append(sum(waiter.log == ["expired"] for waiter in waiters))
+    assert turns == [MOST, 2 * MOST, 2 * MOST + 1]
+    assert purgatory.next_deadline_ms is None
+
+
+def test_whoever_waits_anew_while_others_expire_has_a_turn_of_its_own() -> None:
+    purgatory, late = Purgatory(), Waiter()
+
+    class First(Waiter):
+        def expire(self) -> None:
+            super().expire()
+            purgatory.watch(late, ["key"], 1000)
+            assert purgatory.next_deadline_ms == 1000
+
+    first = First()
+    purgatory.watch(first, ["key"], 1000)
+    purgatory.expire(2000)
+    purgatory.expire(2000)
+    assert (first.log, late.log, len(purgatory)) == (["expired"], ["expired"], 0)

@@ -13,7 +13,8 @@ from twisted.internet.task import Clock
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
 from kafkalike.cluster.znodes import BROKER_IDS, BrokerNode, PartitionNode
 from kafkalike.coordinator.commits import TOPIC
-from kafkalike.coordinator.shards import Groups, partition_of
+from kafkalike.coordinator.shard import partition_of
+from kafkalike.coordinator.shards import Groups
 from kafkalike.errors import Error, KafkaError
 from zk.client import (
     BadVersion,

@@ -14,7 +14,7 @@ from bisect import bisect_left
 from typing import Any
 
 from kafkalike.cluster.znodes import TopicNode
-from kafkalike.coordinator.shards import partition_of
+from kafkalike.coordinator.shard import partition_of
 from kafkalike.errors import Error
 from tests.simulation.disk import Batch, Key, ModelLog, fold
 from tests.simulation.machine import Host

@@ -92,6 +92,7 @@ class Reactor(EPollReactor):
 def _release(holders: tuple[Holder, ...]) -> None:
     for holder in holders:
         holder.busy -= 1
+    for holder in holders:
         if holder.dirty and not holder.busy:
             holder.flush()
 

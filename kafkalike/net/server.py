@@ -100,7 +100,7 @@ class Connection(protocol.Protocol):
         self.server.forget(self)
 
     def dataReceived(self, data: bytes) -> None:
-        if self._closing:
+        if self._closing or self._gone:
             return
         server = self.server
         server.busy += 1
@@ -206,8 +206,10 @@ class Connection(protocol.Protocol):
         return any(not isinstance(item, bytes) and concerns(item) for item in self._out)
 
     def abort(self) -> None:
-        """Closes the connection at once."""
+        """Closes the connection at once: nothing is sent any more, though Twisted says that it is lost only later."""
         if not self._gone:
+            self._gone = True
+            self._waiting.clear()
             self.transport.abortConnection()
 
     def resumeProducing(self) -> None:
@@ -238,7 +240,7 @@ class Connection(protocol.Protocol):
             if problem.errno not in (errno.EPIPE, errno.ECONNRESET, errno.EBADF, errno.ENOTCONN):
                 log.warning("Closing the connection from %s: %s", self.peer, problem)
             self._draining = False
-            self.transport.abortConnection()
+            self.abort()
             return
         if done:
             if self._stuck:
@@ -334,7 +336,11 @@ class Server(protocol.Factory):
         while self.dirty:
             dirty, self.dirty = self.dirty, []
             for connection in dirty:
-                connection.flush()
+                try:
+                    connection.flush()
+                except Exception:
+                    log.exception("Closing the connection from %s", connection.peer)
+                    connection.abort()
 
     def limit(self, total: int, per_ip: int, overrides: dict[str, int]) -> None:
         """Other limits for connections that come from now on."""

@@ -154,6 +154,8 @@ class Served:
             return len(client.recv(1 << 20)) or None
         except BlockingIOError:
             return 0
+        except ConnectionResetError:
+            return None
 
     def heard(self) -> list[bytes]:
         found = []
@@ -238,6 +240,58 @@ def test_a_request_that_nobody_can_read_ends_its_connection_alone_though_it_had_
             break
     assert ended and left == [0, 0]
     assert len(served.server._connections) == 2
+
+
+def test_a_fault_in_sending_ends_its_connection_alone(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    first, *others = served.server._connections
+
+    def broken() -> bool:
+        raise RuntimeError("a fault")
+
+    first._send_all = broken
+    late = Server("OTHER", served.begin, 1 << 20, Limits(100, 100, {}))
+    listener = Listener(served.reactor, late, "127.0.0.1", 0, 10, 0)
+    listener.accept()
+    served.ask(b"a")
+    for _ in range(10):
+        served.turn()
+    assert sorted(served.received(client) or 0 for client in served.clients) == [0, 1, 1]
+    assert served.server._connections == set(others) and served.server.busy == late.busy == 0
+    assert "Closing the connection from 127.0.0.1" in caplog.text
+    listener.close()
+
+
+def test_what_is_held_back_for_a_connection_that_is_aborted_is_not_sent(served: Served) -> None:
+    """What its ranges stand for may be gone before the turn ends."""
+    sent: list[object] = []
+    released: list[object] = []
+
+    class Range:
+        position, size = 0, 10
+
+        @property
+        def fd(self) -> int:
+            sent.append(self)
+            return -1
+
+        def retain(self) -> None: ...
+
+        def release(self) -> None:
+            released.append(self)
+
+    first, *others = served.server._connections
+    call = Answer(served, first, b"")
+    call.answer = [Range()]
+    served.server.busy += 1
+    first._open.append(call)
+    first.answered()
+    served.server.abort_senders(lambda item: True)
+    served.server.busy -= 1
+    served.server.flush()
+    assert not sent and not released
+    for _ in range(10):
+        served.turn()
+    assert not sent and len(released) == 1 and served.server._connections == set(others)
 
 
 def test_a_connection_with_large_frames_is_read_more_at_once(served: Served) -> None:

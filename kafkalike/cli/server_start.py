@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+# What thousands of requests under way hold at once is looked at for garbage no oftener than so many objects come to be.
+YOUNG_OBJECTS = 10_000
+
 
 @click.command(context_settings={"help_option_names": ["--help"]})
 @click.option("-daemon", "daemon", is_flag=True, help="Run in the background; log to server.log beside the logs.")
@@ -85,6 +88,7 @@ def _run(config: Any, unknown: list[str]) -> int:
             # What lives until the end need not be looked at by every collection.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
             gc.enable()
         except StartupError as problem:
             log.error("%s", problem)

@@ -148,6 +148,7 @@ class Commits:
         self._held: dict[str, int] = defaultdict(int)
         self._held_slots: list[Slot] = []
         self._fences: set[Fence] = set()
+        self._making: dict[str, list[Deferred[None]]] = {}  # parents of nodes, and who waits for them
 
     def start(self) -> None:
         """Listens to the session."""
@@ -457,9 +458,22 @@ class Commits:
         if extra is None and slot.value is not None and slot.value[1] is not None:
             missing.append(consumers.extras_path(group, topic))
             known |= EXTRA_PARENT
-        await gather([self._zk.ensure_path(path) for path in missing])
+        await gather([self._made(path) for path in missing])
         slot.prepared, slot.known, slot.busy = True, known, False
         self._enqueue(slot)
+
+    def _made(self, path: str) -> "Deferred[None]":
+        """Makes a parent; whoever wants the same one meanwhile gets the same result."""
+        answer: Deferred[None] = Deferred()
+        waiting = self._making.setdefault(path, [])
+        waiting.append(answer)
+        if len(waiting) == 1:
+            self._zk.ensure_path(path).addBoth(self._have_made, path)
+        return answer
+
+    def _have_made(self, result: Any, path: str) -> None:
+        for answer in self._making.pop(path):
+            answer.callback(result)
 
     def _not_prepared(self, failure: Any, slot: Slot) -> None:
         slot.busy = False

@@ -140,6 +140,15 @@ def test_what_was_read_before_the_epoch_grew_ends_nothing() -> None:
     broker.committed(A, ("t", 0, 2))
 
 
+def test_the_first_commit_of_many_partitions_makes_their_parents_once() -> None:
+    broker = FakeBroker()
+    broker.committed("g", *(("t", partition, 1, 5, "x") for partition in range(100)))
+    asked = [request[1] for request in broker.zk.log if request[0] == "ensure_path"]
+    group = "/consumers/g/"
+    assert sorted(asked) == [group + "ids", group + "offsets-extra/t", group + "offsets/t", group + "owners/t"]
+    assert len(broker.zk.below(group + "offsets/t")) == 100
+
+
 def test_a_node_that_somebody_removed_is_made_again() -> None:
     broker = FakeBroker()
     broker.committed("g", ("t", 0, 1), ("t", 1, 1))

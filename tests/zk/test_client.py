@@ -6,6 +6,13 @@ import socket
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kazoo.exceptions import BadVersionError, RolledBackError, RuntimeInconsistency
+from kazoo.protocol.serialization import CheckVersion, SetData, Transaction
+from kazoo.protocol.serialization import Create as KazooCreate
+from kazoo.protocol.serialization import Delete as KazooDelete
+from kazoo.security import OPEN_ACL_UNSAFE
 from twisted.internet import protocol, reactor
 from twisted.protocols.portforward import ProxyFactory
 
@@ -26,9 +33,11 @@ from zk.client import (
     Set,
     ZkClient,
     _Handler,
+    _Multi,
     gather,
     handshake_seconds,
 )
+from zk.server import wire
 
 
 @pytest.mark.real_zookeeper
@@ -99,6 +108,46 @@ async def test_a_multi_is_all_or_nothing_and_says_which_part_failed(clients: Cli
     assert 2 == caught.value.index  # type: ignore[attr-defined]
     assert ["e", "p"] == sorted(await zk.children("/"))
     assert await zk.multi([Delete("/p"), Delete("/e", 1)]) == [True, True]
+
+
+PATHS = st.text("/aé", min_size=1).map(lambda path: "/" + path)
+DATA = st.none() | st.binary(max_size=9)
+VERSIONS = st.integers(-1, 2**31 - 1)
+OPERATIONS = st.one_of(
+    st.builds(Create, PATHS, DATA, st.booleans(), st.booleans()),
+    st.builds(Set, PATHS, DATA, VERSIONS),
+    st.builds(Delete, PATHS, VERSIONS),
+    st.builds(Check, PATHS, VERSIONS),
+)
+
+
+def _kazoos(op: Any) -> Any:
+    if isinstance(op, Create):
+        return KazooCreate("/root" + op.path, op.data, OPEN_ACL_UNSAFE, op.ephemeral + 2 * op.sequence)
+    return {Set: SetData, Delete: KazooDelete, Check: CheckVersion}[type(op)]("/root" + op.path, *op[1:])
+
+
+@given(st.lists(OPERATIONS))
+def test_a_multi_is_what_kazoo_would_send(operations: list[Any]) -> None:
+    sent = _Multi(lambda path: "/root" + path, operations).serialize()
+    assert Transaction([_kazoos(op) for op in operations]).serialize() == sent
+
+
+def test_the_results_of_a_multi_are_what_kazoo_would_read() -> None:
+    stat = wire.STAT.pack(*range(11))
+    results = [
+        (wire.Op.SET_DATA, stat),
+        (wire.Op.CHECK, b""),
+        (wire.Op.CREATE, wire.string("/é")),
+        (wire.Op.DELETE, b""),
+    ]
+    reply = b"skip" + b"".join(wire.multi_result(kind, 0, body) for kind, body in results) + wire.MULTI_END
+    assert [tuple(range(11)), True, "/é", True] == _Multi.deserialize(reply, 4) == Transaction.deserialize(reply, 4)
+    codes = wire.Code.OK, wire.Code.BAD_VERSION, wire.Code.RUNTIME_INCONSISTENCY
+    refused = b"".join(wire.multi_result(wire.Op.ERROR, code, wire.INT.pack(code)) for code in codes) + wire.MULTI_END
+    errors = [type(error) for error in _Multi.deserialize(refused, 0)]
+    assert [RolledBackError, BadVersionError, RuntimeInconsistency] == errors
+    assert errors == [type(error) for error in Transaction.deserialize(refused, 0)]
 
 
 @pytest.mark.real_zookeeper

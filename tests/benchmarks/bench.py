@@ -656,9 +656,8 @@ def main() -> None:
             raise SystemExit(130) from None
     if options.json:
         save(rows, options.json)
-    print(
-        f"{machine()}; {'quick' if options.quick else 'full'} run of {(time.monotonic() - began) / 60:.0f} minutes.\n"
-    )
+    kind = "quick" if options.quick else "partial" if options.only else "full"
+    print(f"{machine()}; {kind} run of {(time.monotonic() - began) / 60:.0f} minutes.\n")
     print(short_table(rows) if options.short else table(rows))
     if plan.left_out:
         print(f"\nLeft out for want of time: {', '.join(plan.left_out)}.")

@@ -136,4 +136,4 @@ def _log_to_stdout() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="kafka-server-start.sh")

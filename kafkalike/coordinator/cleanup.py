@@ -80,7 +80,7 @@ class Cleanup:
         if shard.mode == ZOOKEEPER:
             names = {each for each in await self._offsets.groups() if self._groups.partition_for(each) == shard.index}
         for group_id in sorted(names | set(shard.groups)):
-            if self._groups.shards.get(shard.index) is not shard or shard.mode is None:
+            if not self._groups.leads(shard) or shard.mode is None:
                 return
             if shard.mode == KAFKA or not await self._offsets.has_classic_consumers(group_id):
                 await self._expire_group(shard, group_id)

@@ -161,7 +161,7 @@ async def read_log(
                 _apply(batch.records(data), values, logged, producer_id)
             else:
                 for marker in batch.records(data):
-                    logged.end_transaction(header.producer_id, marker_of(marker))
+                    logged.end_transaction(header.producer_id, _marker_of(marker))
             offset = header.last_offset + 1
         await task.deferLater(reactor, 0, lambda: None)
         if not goes_on():
@@ -169,7 +169,7 @@ async def read_log(
     return values
 
 
-def marker_of(marker: batch.Record) -> int:
+def _marker_of(marker: batch.Record) -> int:
     """What a control record says of its transaction: 0 abort, 1 commit."""
     return int.from_bytes((marker.key or b"")[2:4], "big")
 

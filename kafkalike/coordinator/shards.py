@@ -119,6 +119,10 @@ class Groups:
             except (ZooKeeperError, Garbage) as problem:
                 log.warning("The number of partitions of %s is not known: %s", TOPIC, problem)
 
+    def leads(self, shard: Shard) -> bool:
+        """Whether this is still what is served of that partition."""
+        return self.shards.get(shard.index) is shard
+
     def status(self, group_id: str) -> Error:
         """NONE if the group is served here, else what to answer."""
         shard = self.shards.get(self.partition_for(group_id))
@@ -470,19 +474,19 @@ class Groups:
         began = self._reactor.seconds()
         self.offsets.doubt()
         if not await self.commits.ask(shard.fence):
-            if self.shards.get(shard.index) is shard:
+            if self.leads(shard):
                 del self.shards[shard.index]
             return
         await self._count_partitions()
         try:
             source = self._replicas.log(TOPIC, shard.index)
-            values = await read_log(source, shard.logged, self._reactor, partial(self._is_led, shard))
+            values = await read_log(source, shard.logged, self._reactor, partial(self.leads, shard))
         except Exception:
             # Serving what could be read would make members and history disappear.
             log.exception("%s-%d cannot be read: its groups are not served", TOPIC, shard.index)
             shard.serving = Serving.BROKEN
             return
-        if self.shards.get(shard.index) is not shard:
+        if not self.leads(shard):
             return
         now_ms = self.now_ms()
         for group_id, value in values.items():
@@ -508,7 +512,7 @@ class Groups:
             return
         shard.moving = True
         await self.mode.known()
-        while self.shards.get(shard.index) is shard and shard.mode != self.mode.mode:
+        while self.leads(shard) and shard.mode != self.mode.mode:
             mode = self._possible_mode(shard)
             if shard.mode == mode:
                 await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
@@ -558,11 +562,8 @@ class Groups:
             raise KafkaError(Error.COORDINATOR_LOAD_IN_PROGRESS)
         return shard
 
-    def _is_led(self, shard: Shard) -> bool:
-        return self.shards.get(shard.index) is shard
-
     def _unload(self, shard: Shard) -> None:
-        if self.shards.get(shard.index) is shard:
+        if self.leads(shard):
             del self.shards[shard.index]
         self.commits.drop(shard.fence)
         for served in shard.groups.values():

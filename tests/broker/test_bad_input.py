@@ -9,6 +9,7 @@ import random
 import socket
 import ssl
 import struct
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from kafkalike.protocol.messages import (
     metadata,
     produce,
 )
-from tests.servers import Broker, EmbeddedZooKeeper, Kafka, Server, free_port, receive, request
+from tests.servers import ROOT, Broker, EmbeddedZooKeeper, Kafka, Server, free_port, receive, request
 
 Start = Callable[[Server], Any]
 
@@ -297,6 +298,14 @@ def test_a_missing_or_garbled_file_is_named(tmp_path: Path) -> None:
             return [super().command()[0], str(tmp_path / "absent.properties")]
 
     assert "absent.properties" in refusal(Misled(tmp_path, NOWHERE))
+
+
+@pytest.mark.parametrize("script", ["kafka-server-start.sh", "kafka-server-stop.sh"])
+def test_a_wrong_option_is_named_and_the_script_that_has_none_such(script: str) -> None:
+    done = subprocess.run([ROOT / "bin" / script, "--nope"], capture_output=True, text=True, timeout=60)
+    assert (2, "") == (done.returncode, done.stdout)
+    first, *_, last = done.stderr.splitlines()
+    assert first.startswith(f"Usage: {script} [OPTIONS]") and "Error: No such option '--nope'." == last
 
 
 def test_a_busy_port_is_named(started: Start, ensemble: EmbeddedZooKeeper, tmp_path: Path) -> None:

@@ -478,13 +478,16 @@ class Groups:
                 del self.shards[shard.index]
             return
         await self._count_partitions()
+        if not self.leads(shard):
+            return
         try:
             source = self._replicas.log(TOPIC, shard.index)
             values = await read_log(source, shard.logged, self._reactor, partial(self.leads, shard))
         except Exception:
-            # Serving what could be read would make members and history disappear.
-            log.exception("%s-%d cannot be read: its groups are not served", TOPIC, shard.index)
-            shard.serving = Serving.BROKEN
+            if self.leads(shard):
+                # Serving what could be read would make members and history disappear.
+                log.exception("%s-%d cannot be read: its groups are not served", TOPIC, shard.index)
+                shard.serving = Serving.BROKEN
             return
         if not self.leads(shard):
             return

@@ -257,6 +257,12 @@ class FakeReplicas:
         self.isr: tuple[int, ...] = (1,)
         self.answers: list[Error] = []
         self.later: list[Callable[[], None]] | None = None
+        self.gone: set[int] = set()
+
+    def give_up(self, index: int) -> None:
+        """The partition is this broker's no more."""
+        self.gone.add(index)
+        self.callback(index, 1, False)
 
     def on_leadership(self, topic: str, callback: Any) -> None:
         assert topic == TOPIC
@@ -266,6 +272,8 @@ class FakeReplicas:
         return SimpleNamespace(topic=topic, index=index, isr=self.isr)
 
     def log(self, topic: str, index: int) -> FakeLog:
+        if index in self.gone:
+            raise KafkaError(Error.NOT_LEADER_OR_FOLLOWER)
         return self.logs.setdefault(index, FakeLog())
 
     def append(

@@ -125,6 +125,23 @@ def test_leadership_that_was_lost_before_it_was_taken_up_is_not_taken_up() -> No
     assert broker.groups.status(A) is Error.NOT_COORDINATOR
 
 
+@pytest.mark.parametrize("after_ms", range(8))
+def test_a_partition_that_goes_while_it_loads_is_no_damage(after_ms: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Simulation, seed 1795458730897: it had moved to another broker before its log was read."""
+    broker = FakeBroker(lead=())
+    stored = batch.build([(b"\0\3\0\1g", b"", 0, ())])
+    broker.replicas.log(TOPIC, 0).batches += [stored] * 3
+    broker.metadata.image = Image()
+    broker.zk.put(TopicNode.path(TOPIC), TopicNode({0: Assignment((1,)), 1: Assignment((1,))}).encode())
+    broker.replicas.callback(0, 0, True)
+    for _ in range(after_ms):
+        broker.clock.advance(0.001)
+    broker.replicas.give_up(0)
+    broker.settle()
+    assert broker.groups.status(A) is Error.NOT_COORDINATOR
+    assert not caplog.records
+
+
 def test_a_damaged_log_is_not_served_as_if_it_were_empty() -> None:
     broker = FakeBroker()
     stable(broker)

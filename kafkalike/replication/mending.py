@@ -1,7 +1,7 @@
 """Flushed data that have rotted: found by reading all of it now and then, mended with what the other replicas have.
 
 Replicas hold the same bytes for the same offsets, so the batches that are missing here are fetched, as a consumer
-fetches them, from the leader or from another replica, and put where they were (storage: checking.py, Log.mend).
+fetches them, from the leader or from another replica, and put where they were (storage: damage.py).
 Readers are told that these offsets are damaged for as long as they are, and nothing is cut off for it.
 """
 
@@ -79,7 +79,7 @@ class Mending:
             self._queue.extend(self._replicas.hosted)
         self._look()
         for key, hosted in self._replicas.hosted.items():
-            if hosted.log.holed and key not in self._asking:
+            if hosted.log.damage.known and key not in self._asking:
                 self._mend(key, hosted)
 
     # Looking
@@ -89,7 +89,7 @@ class Mending:
             key = self._queue[0]
             hosted = self._replicas.hosted.get(key)
             try:
-                self._check = hosted.log.begin_check(now_ms()) if hosted is not None else None
+                self._check = hosted.log.damage.begin_check(now_ms()) if hosted is not None else None
             except KafkaError as problem:
                 log.error("%s-%d cannot be looked at: %s", *key, problem)
             if self._check is None:
@@ -135,7 +135,7 @@ class Mending:
         Deferred.fromCoroutine(self._ask_for(hosted, others[tries % len(others)])).addBoth(asked)
 
     async def _ask_for(self, hosted: Hosted, broker_id: int) -> None:
-        found = hosted.log.first_hole()
+        found = hosted.log.damage.first()
         if found is None:
             return
         base_offset, hole = found
@@ -145,14 +145,14 @@ class Mending:
             batches = await self._fetch(hosted, broker_id, offset)
             missing = [(header, data) for header, data in batches if header.base_offset <= hole.last]
             if batches and not missing and offset == hole.first:
-                hosted.log.accept(base_offset, hole)
+                hosted.log.damage.accept(base_offset, hole)
                 return
             if not missing or missing[0][0].base_offset != offset:
                 raise KafkaError(Error.OFFSET_OUT_OF_RANGE, f"Broker {broker_id} does not have offset {offset}.")
             records += b"".join(data for _, data in missing)
             offset = missing[-1][0].last_offset + 1
         if self._replicas.hosted.get(hosted.key) is hosted:
-            hosted.log.mend(base_offset, hole, memoryview(records))
+            hosted.log.damage.mend(base_offset, hole, memoryview(records))
 
     async def _fetch(self, hosted: Hosted, broker_id: int, offset: int) -> list[Any]:
         """The batches from an offset on that consumers may read."""

@@ -319,7 +319,7 @@ class Replicas:
         known = partition.followers[follower]
         if known.log_end_offset == asked.offset < known.leader_end_at_last_fetch:
             # It was given records from there on, and asks for them again: perhaps their checksums are wrong.
-            source.doubt(asked.offset, now_ms())
+            source.damage.doubt(asked.offset, now_ms())
         records = source.read(asked.offset, max_bytes, end, min_one_batch)
         now = now_ms()
         partition.fetched(follower, asked.offset, broker_epoch, end, now)
@@ -509,7 +509,7 @@ class Replicas:
         else:
             opened = home.logs[key]
             opened.config = self._log_config(topic)
-        opened.on_damage = self.mending.hurry
+        opened.damage.on_suspicion = self.mending.hurry
         self.mending.add(topic, index)
         mark = min(max(home.high_watermarks.get(key, 0), opened.log_start_offset), opened.log_end_offset)
         partition = Partition(self._broker_id, topic, index, mark, config["min.insync.replicas"])

@@ -15,7 +15,6 @@ operation (KAFKA_STORAGE_ERROR) and leaves the log as it was; any other takes th
 """
 
 import contextlib
-import functools
 import logging
 import os
 import struct
@@ -28,8 +27,8 @@ from crc32c import crc32c
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.storage import recovery, snapshots
-from kafkalike.storage.checking import Check
 from kafkalike.storage.config import LogConfig
+from kafkalike.storage.damage import Damage
 from kafkalike.storage.epochs import Epochs
 from kafkalike.storage.files import DISK, PASSING, DirectoryOffline, Files
 from kafkalike.storage.flush import Flush
@@ -38,16 +37,13 @@ from kafkalike.storage.producers import MAX_SEQUENCE, WINDOW, Producers, Sent, b
 from kafkalike.storage.recovery import EPOCHS_FILE, Loaded
 from kafkalike.storage.segment import (
     CONTINUED,
-    FRESH,
     HEADER,
     HEADER_SIZE,
     MAX_POSITION,
-    NEVER,
     RECENT,
     Damaged,
     FileRange,
     Header,
-    Hole,
     Segment,
 )
 from kafkalike.storage.segments import Due, Segments, below, beyond, older
@@ -56,9 +52,6 @@ from kafkalike.storage.validation import APPEND_TIME, CONTROL, TRANSACTIONAL, fo
 log = logging.getLogger(__name__)
 
 METADATA_FILE: Final = "partition.metadata"
-DAMAGED: Final = ".damaged"
-DOUBT_MS: Final = 60_000
-CHECK_AGAIN_MS: Final = 7 * 24 * 3600 * 1000  # flushed data rot: every segment is looked at so often
 
 # Who appends. A client's batches are checked for everything a client could get wrong; a coordinator's own may be
 # control batches, carry no sequences, and are as large as they need to be.
@@ -96,9 +89,8 @@ class Log:
         "epochs",
         "offline",
         "full",
-        "_cuts",
-        "holed",
-        "on_damage",
+        "cuts",
+        "damage",
         "recovered",
         "on_offline",
         "on_cut",
@@ -115,7 +107,7 @@ class Log:
         "_unflushed",
         "_unsynced",
         "_pwritev",
-        "_closed",
+        "closed",
         "_saved_offset",
     )
 
@@ -140,27 +132,25 @@ class Log:
         self.recovery_point = loaded.recovery_point
         self.producers = loaded.producers
         self.epochs = loaded.epochs
-        # Whether some of it cannot be read any more, and who is told when that shows.
-        self.holed = any(segment.holes for segment in loaded.segments)
-        self.on_damage: Callable[[Log], None] | None = None
         self.recovered = loaded.recovered
         # Set when the disk failed; nothing is read or written any more.
         self.offline: DirectoryOffline | None = None
         # Set while the disk is so full that only checkpoints and deletions may write (LogDirectory.watch_space).
         self.full = False
         # How often the log was cut: a flush that began before a cut says nothing about what is there now.
-        self._cuts = 0
+        self.cuts = 0
         self.on_offline: Callable[[DirectoryOffline], None] | None = None
         self.on_cut: Callable[[], None] | None = None
         self._flushing = 0  # flushes under way
         self.last_flush_ms = now_ms
         self._segments = Segments(loaded.segments)
+        self.damage = Damage(self, self._segments)
         self._active = self._segments.active
         self._latest_epoch = self.epochs.latest
         self._unflushed = 0
         self._unsynced: list[str] = []
         self._pwritev = files.pwritev
-        self._closed = False
+        self.closed = False
         # Where a snapshot says what the producers' state is; before the first record there is none.
         self._saved_offset = 0
         self.config = config
@@ -225,10 +215,10 @@ class Log:
 
     def close(self) -> None:
         """Everything to the disk, then lets go of the files. On an error the log must count as not closed."""
-        if self._closed:
+        if self.closed:
             return
         if self.offline is None:
-            with self._disk():
+            with self.disk():
                 self._active.finish()
                 for segment in self._segments.all:
                     segment.write_indexes()
@@ -240,7 +230,7 @@ class Log:
 
     def abandon(self) -> None:
         """Lets go of the files as they are."""
-        self._closed = True
+        self.closed = True
         for segment in self._segments.all:
             segment.deleted = True  # a range still being sent closes the file when it is released
             segment.close_file()
@@ -249,7 +239,7 @@ class Log:
         """Gives the log the id of its topic, for good."""
         assert self.topic_id in (None, topic_id), "a log never changes its topic"
         if self.topic_id is None:
-            with self._disk():
+            with self.disk():
                 self.files.write_atomically(os.path.join(self.path, METADATA_FILE), encode_topic_id(topic_id))
             self.topic_id = topic_id
 
@@ -443,7 +433,7 @@ class Log:
             return False  # it lies ahead
         entry.recalled = True
         try:
-            with self._disk():
+            with self.disk():
                 found = self._segments.of_producer(producer_id, epoch, entry.batches[0].base_offset)
         except KafkaError:
             return False
@@ -525,7 +515,7 @@ class Log:
         if old.base_offset == self.log_end_offset:
             raise KafkaError(Error.INVALID_RECORD, "The batch spans more offsets than a segment may have.")
         segment = Segment(self.path, self.log_end_offset, self.files)
-        with self._disk():
+        with self.disk():
             old.load_times()
             try:
                 segment.create()
@@ -533,7 +523,7 @@ class Log:
                 # The old segment may still grow: a new one in its middle must not be there at the next start.
                 segment.delete()
                 raise
-        with contextlib.suppress(KafkaError), self._disk():
+        with contextlib.suppress(KafkaError), self.disk():
             # On a full disk entries wait in memory, and the state is read from the log if it is needed.
             old.finish()
             self._take_snapshot()
@@ -582,19 +572,19 @@ class Log:
             )
         if offset >= limit_offset:
             return None
-        with self._disk():
+        with self.disk():
             end_offset = self.log_end_offset
             limit, gaps = min(limit_offset, end_offset), self._config.compacts
             return self._segments.read(offset, max_bytes, limit, end_offset, min_one_batch, self.epochs, gaps)
 
     def offset_for_timestamp(self, timestamp: int) -> tuple[int, int, int] | None:
         """The first record with this timestamp or a later one: (its timestamp, offset, leader epoch)."""
-        with self._disk():
+        with self.disk():
             return self._segments.first_since(timestamp, self.log_start_offset)
 
     def max_timestamp(self) -> tuple[int, int, int] | None:
         """The first record with the largest timestamp in the log: (its timestamp, offset, leader epoch)."""
-        with self._disk():
+        with self.disk():
             return self._segments.largest()
 
     def last_stable_offset(self, high_watermark: int) -> int:
@@ -607,7 +597,7 @@ class Log:
 
     def segment_starts(self) -> list[tuple[int, int]]:
         """(base offset, time of the last change in milliseconds) of every segment, oldest first."""
-        with self._disk():
+        with self.disk():
             return [(each.base_offset, int(os.stat(each.path).st_mtime * 1000)) for each in self._segments.all]
 
     # Leader epochs
@@ -642,7 +632,7 @@ class Log:
     def _write_epochs(self) -> None:
         """The file reaches the disk with the next flush, together with the records that it could be derived from."""
         path = os.path.join(self.path, EPOCHS_FILE)
-        with self._disk():
+        with self.disk():
             self.files.write_atomically(path, self.epochs.encode(), sync=False)
         self._unsynced += [path, self.path]
 
@@ -654,7 +644,7 @@ class Log:
             self.truncate_fully(offset)
             return
         if offset < self.log_end_offset:
-            with self._disk():
+            with self.disk():
                 offset = self._segments.floor(offset)
                 self._before_cut(offset)
                 self._cut(offset)
@@ -685,7 +675,7 @@ class Log:
     def truncate_fully(self, start_offset: int) -> None:
         """Drops everything; the log begins again, empty, at `start_offset`."""
         self._before_cut(min(start_offset, self._segments.bases[0]))
-        with self._disk():
+        with self.disk():
             for segment in reversed(self._segments.all):
                 segment.delete()
             snapshots.drop_above(self.path, -1, self.files)
@@ -704,7 +694,7 @@ class Log:
         """The recovery point comes down first, also in its checkpoint: were it above the end after a crash, what is
         missing would count as damage, and what is appended next would not be looked at."""
         self.recovery_point = min(self.recovery_point, end)
-        self._cuts += 1
+        self.cuts += 1
         if self.on_cut is not None:
             self.on_cut()
 
@@ -725,7 +715,7 @@ class Log:
         if self.offline is not None:
             return 0
         config, freed = self._config, 0
-        with self._disk():
+        with self.disk():
             freed += self._remove_oldest(below(self.log_start_offset), high_watermark, now_ms)
             if config.deletes and config.retention_bytes >= 0:
                 freed += self._remove_oldest(beyond(self.size_bytes - config.retention_bytes), high_watermark, now_ms)
@@ -793,7 +783,7 @@ class Log:
                 end_offset = self._active.base_offset
         if self.recovery_point >= end_offset and not self._unsynced:
             return None
-        with self._disk():
+        with self.disk():
             segments = []
             for segment, following in self._segments.spans(self.log_end_offset + 1):
                 if following > self.recovery_point and segment.base_offset < end_offset:
@@ -802,7 +792,7 @@ class Log:
             paths, self._unsynced = list(dict.fromkeys(self._unsynced)), []
             if end_offset == self.log_end_offset:
                 self._unflushed = 0
-            cuts = self._cuts
+            cuts = self.cuts
             flush = Flush(self.files, segments, paths, lambda error: self._flushed(error, end_offset, cuts))
         self._flushing += 1
         return flush
@@ -811,129 +801,14 @@ class Log:
         self._flushing -= 1
         if error is not None:
             raise self.lost(error) from error
-        if cuts == self._cuts and end_offset > self.recovery_point:
+        if cuts == self.cuts and end_offset > self.recovery_point:
             self.recovery_point = end_offset
         self._segments.close_idle()
-
-    # Damage
-
-    @property
-    def damage(self) -> list[tuple[int, int]]:
-        """(first, last) offsets of what was written and cannot be read any more."""
-        return [(hole.first, hole.last) for segment in self._segments.all for hole in segment.holes]
-
-    def doubt(self, offset: int, now_ms: int) -> None:
-        """A reader asks again for what it was given from `offset` on: perhaps that was damaged."""
-        segment = self._segments.all[self._segments.holding(offset)]
-        if now_ms - segment.checked_ms > DOUBT_MS:
-            log.info("What is at offset %d of %s is looked at again", offset, self)
-            self._look_again(segment)
-
-    def _doubt(self, path: str) -> None:
-        """Something there is not as it was written: all of the segment is looked at again, unless it is known what."""
-        segment = next((each for each in self._segments.all if each.path == path), None)
-        if segment is not None and not segment.holes:
-            log.error("%s is damaged", path)
-            self._look_again(segment)
-
-    def _look_again(self, segment: Segment) -> None:
-        segment.checked, segment.checked_ms = 0, NEVER
-        segment.vouched.clear()
-        if self.on_damage is not None:
-            self.on_damage(self)
-
-    def begin_check(self, now_ms: int) -> Check | None:
-        """A segment that is due to be looked at, for Check.run in a thread; None when none is."""
-        if self.offline is not None or self._closed:
-            return None
-        for segment, following in self._segments.spans(self.log_end_offset):
-            if segment.checked_ms == FRESH:
-                segment.checked_ms = now_ms
-            again = segment is not self._active and now_ms - segment.checked_ms > CHECK_AGAIN_MS
-            if segment.checked_ms == NEVER or again:
-                segment.checked_ms = now_ms
-                done = functools.partial(self._checked, self._cuts)
-                with self._disk():
-                    return Check(segment, following, self._config.compacts, self.epochs, done)
-        return None
-
-    def _checked(self, cuts: int, check: Check, error: BaseException | None) -> None:
-        segment = check.segment
-        if isinstance(error, OSError) and error.errno is not None and error.errno not in PASSING:
-            raise self.lost(error)
-        if error is not None or cuts != self._cuts or segment.deleted:
-            segment.checked_ms = NEVER
-            return
-        known, segment.holes = segment.holes, check.holes
-        segment.checked = MAX_POSITION
-        self.holed = any(each.holes for each in self._segments.all)
-        for hole in check.holes:
-            if hole not in known:
-                log.error(
-                    "%s is damaged at %d: offsets %d to %d cannot be read",
-                    segment.path,
-                    hole.position,
-                    hole.first,
-                    hole.last,
-                )
-        if check.stale or check.holes != known:
-            with self._disk():
-                segment.rebuild()
-        self._segments.close_idle()
-
-    def first_hole(self) -> tuple[int, Hole] | None:
-        """A hole, and the base offset of the segment that it is in."""
-        return next(((s.base_offset, hole) for s in self._segments.all for hole in s.holes), None)
-
-    def mend(self, base_offset: int, hole: Hole, records: memoryview) -> None:
-        """Puts another replica's batches, which must be exactly those that are missing, where they were. What lay there
-        is kept aside."""
-        segment = next((each for each in self._segments.all if each.base_offset == base_offset), None)
-        if segment is None or hole not in segment.holes:
-            return
-        batches = followed(records, hole.first)
-        offsets = [hole.first, *(found.last_offset + 1 for found in batches)]
-        whole = sum(found.size for found in batches) == len(records)
-        grows = hole.position + hole.size == segment.size and segment is not self._active
-        if (
-            not whole
-            or [found.base_offset for found in batches] != offsets[:-1]
-            or offsets[-1] != hole.last + 1
-            or len(records) != hole.size
-            and not grows
-        ):
-            raise KafkaError(
-                Error.CORRUPT_MESSAGE, f"{self} is not mended: the other replica has something else there."
-            )
-        with self._disk():
-            fd = segment.open()
-            if hole.size:
-                aside = f"{segment.path}.{hole.position}{DAMAGED}"
-                self.files.write_new(aside, self.files.pread(fd, hole.size, hole.position), sync=True)
-            self.files.write_all(fd, (records,), hole.position)
-            if grows:
-                segment.size = hole.position + len(records)
-                self.files.ftruncate(fd, segment.size)
-            self.files.fdatasync(fd)
-            segment.holes.remove(hole)
-            segment.forget()
-            if not segment.holes:
-                segment.rebuild()
-                self._look_again(segment)
-        self.holed = any(each.holes for each in self._segments.all)
-        log.warning("Offsets %d to %d of %s are mended from another replica", hole.first, hole.last, self)
-
-    def accept(self, base_offset: int, hole: Hole) -> None:
-        """The other replicas have nothing there either: the gap is none of the disk's making."""
-        for segment in self._segments.all:
-            if segment.base_offset == base_offset and hole in segment.holes:
-                segment.holes.remove(hole)
-        self.holed = any(each.holes for each in self._segments.all)
 
     # When the disk fails
 
     @contextlib.contextmanager
-    def _disk(self) -> Iterator[None]:
+    def disk(self) -> Iterator[None]:
         """Says what an error of the disk means, for everything but the write in append."""
         try:
             yield
@@ -942,7 +817,7 @@ class Log:
                 raise self.lost(error) from error
             raise KafkaError(Error.KAFKA_STORAGE_ERROR, f"{self}: {error.strerror}") from error
         except Damaged as damaged:
-            self._doubt(damaged.path)
+            self.damage.suspect(damaged.path)
             raise KafkaError(Error.CORRUPT_MESSAGE, f"{self} is damaged on the disk.") from damaged
 
     def lost(self, error: OSError) -> DirectoryOffline:

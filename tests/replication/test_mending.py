@@ -99,7 +99,9 @@ def test_damage_is_found_and_mended_from_another_replica(tmp_path: Path, leader:
         assert 0 == replicas.read("t", 0, asked(0), 1, 0, True).records.position
     log = replicas.log("t", 0)
     whole = (tmp_path / "other" / "t-0" / f"{0:020d}.log").read_bytes()
-    until(lambda: whole == (tmp_path / "logs" / "t-0" / f"{0:020d}.log").read_bytes() and not log.holed, replicas)
+    until(
+        lambda: whole == (tmp_path / "logs" / "t-0" / f"{0:020d}.log").read_bytes() and not log.damage.known, replicas
+    )
     assert {1} == {broker_id for broker_id, _ in other.requests}
     if leader == 0:
         assert len(whole) == replicas.read("t", 0, asked(0), 1 << 20, 0, True).records.size
@@ -113,18 +115,18 @@ def test_who_cannot_help_is_asked_again_and_who_is_alone_says_so(tmp_path: Path)
     replicas = started()
     shared.run(replicas.orders.leader_and_isr, lead(epoch=1))
     log = replicas.log("t", 0)
-    until(lambda: log.holed, replicas)
+    until(lambda: log.damage.known, replicas)
     assert [] == other.requests
     replicas.partition("t", 0).high_watermark = END
-    first, last = log.damage[0]
+    first, last = log.damage.ranges[0]
     assert Error.CORRUPT_MESSAGE == code_of(replicas.read, "t", 0, asked(first), 1000, 0, True)
     assert replicas.read("t", 0, asked(last + 1), 1000, 0, True).records is not None
     # Another replica is assigned; it does not answer well at once.
     shared.run(replicas.orders.leader_and_isr, lead(epoch=2, isr=(0, 1)))
     shared.run(replicas.mending.turn)
-    assert log.holed and other.requests
+    assert log.damage.known and other.requests
     other.error = Error.NONE
     shared.run(replicas.mending.turn)
-    assert not log.holed
+    assert not log.damage.known
     shared.run(replicas.stop)
     other.log.abandon()

@@ -224,8 +224,7 @@ class ModelLog:
         self.offline: Exception | None = None
         self.full = False
         self.cuts = 0
-        self.holed = False
-        self.on_damage: Any = None
+        self.damage = Undamaged()
         self.recovered = False
         self.version = 0  # grows with every change
         self.batches = store.batches
@@ -432,14 +431,21 @@ class ModelLog:
     def retain(self, now_ms: int, high_watermark: int) -> int:
         return 0
 
-    def begin_check(self, now_ms: int) -> None:
-        """Nothing rots here."""
-
-    def doubt(self, offset: int, now_ms: int) -> None:
-        """What is read is what was written."""
-
     def expire_producers(self, now_ms: int) -> int:
         return 0
+
+
+class Undamaged:
+    """Stands for storage's Damage: nothing rots here, and what is read is what was written."""
+
+    known = False
+    on_suspicion: Any = None
+
+    def begin_check(self, now_ms: int) -> None:
+        """No segment is ever due."""
+
+    def doubt(self, offset: int, now_ms: int) -> None:
+        """There is nothing to look for."""
 
 
 def fold(batches: list[Batch]) -> Producers:

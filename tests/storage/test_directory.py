@@ -216,7 +216,7 @@ def test_a_cut_is_checkpointed_before_anything_is_appended(tmp_path: Path) -> No
     directory.abandon()
     again = opened(tmp_path / "d")
     assert 9 == again.logs["a", 0].log_end_offset
-    assert [] == again.logs["a", 0].damage
+    assert [] == again.logs["a", 0].damage.ranges
     again.abandon()
 
 

@@ -73,6 +73,8 @@ PURE = [
     "kafkalike.controller.leaders",
     "kafkalike.controller.reassignment",
     "kafkalike.controller.unclean",
+    "kafkalike.coordinator.calls",
+    "kafkalike.coordinator.members",
     "kafkalike.coordinator.group",
     "kafkalike.coordinator.records",
     "kafkalike.client.accumulator",
@@ -192,6 +194,7 @@ TESTED_TOGETHER = {
     "kafkalike/protocol/messages/*.py": "tests/protocol/test_messages.py",
     "kafkalike/broker/apis/*.py": "tests/clients",
     "kafkalike/cli/*.py": "tests/cli",
+    "kafkalike/coordinator/calls.py": "tests/coordinator/test_group.py",
 }
 
 

@@ -16,25 +16,21 @@ REBALANCE_IN_PROGRESS; Kafka leaves it without an answer, which only a dead conn
 """
 
 import logging
-import struct
-from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from kafkalike.coordinator.records import NO_TIMESTAMP, GroupValue, MemberValue
+from kafkalike.coordinator.calls import UNKNOWN_MEMBER, Effect, Joined, Joining, Left, Persist, Synced, Token
+from kafkalike.coordinator.members import Member, Members
+from kafkalike.coordinator.records import NO_TIMESTAMP, GroupValue
 from kafkalike.errors import Error
 
 log = logging.getLogger(__name__)
 
 CONSUMER = "consumer"
-NO_GENERATION = -1
-UNKNOWN_MEMBER = ""
 # A new member cannot send heartbeats, since it does not know its id until the join is answered; a client that gave
 # up and came back would otherwise stay in the rebalance for ever.
 NEW_MEMBER_JOIN_TIMEOUT_MS = 5 * 60 * 1000
-
-Token = Hashable
 
 
 class State(Enum):
@@ -72,52 +68,6 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
-    """Answer a JoinGroup. `members` is (member id, instance id, metadata) of everybody, for the leader only."""
-
-    token: Token
-    error: Error
-    member_id: str = UNKNOWN_MEMBER
-    generation_id: int = NO_GENERATION
-    protocol_type: str | None = None
-    protocol_name: str | None = None
-    leader: str = ""
-    skip_assignment: bool = False
-    members: tuple[tuple[str, str | None, bytes], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Synced:
-    """Answer a SyncGroup."""
-
-    token: Token
-    error: Error
-    protocol_type: str | None = None
-    protocol_name: str | None = None
-    assignment: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """Answer a LeaveGroup: (member id, instance id, error) for each that asked."""
-
-    token: Token
-    error: Error
-    members: tuple[tuple[str, str | None, Error], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Persist:
-    """Write the group's record with acks=all, then call persisted(ticket, ...): answers wait for it."""
-
-    ticket: int
-    value: GroupValue
-
-
-Effect = Joined | Synced | Left | Persist
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
     """The broker's configuration of groups."""
 
@@ -129,55 +79,6 @@ class Limits:
     def accepts_session(self, timeout_ms: int) -> bool:
         """May a member ask for this session timeout?"""
         return self.min_session_timeout_ms <= timeout_ms <= self.max_session_timeout_ms
-
-
-@dataclass(frozen=True, slots=True)
-class Joining:
-    """What a JoinGroup asks for. `uuid` becomes part of the member's id if it needs a new one."""
-
-    member_id: str
-    instance_id: str | None
-    client_id: str
-    client_host: str
-    session_timeout_ms: int
-    rebalance_timeout_ms: int
-    protocol_type: str
-    protocols: tuple[tuple[str, bytes], ...]
-    uuid: str = ""
-    needs_member_id: bool = False
-    may_skip_assignment: bool = False
-    reason: str | None = None
-
-    @property
-    def new_id(self) -> str:
-        """The id that a member without one gets."""
-        return f"{self.client_id if self.instance_id is None else self.instance_id}-{self.uuid}"
-
-
-@dataclass(slots=True, eq=False)
-class Member:
-    """One member. `joining` and `syncing` are the calls that wait for an answer."""
-
-    member_id: str
-    instance_id: str | None
-    client_id: str
-    client_host: str
-    session_timeout_ms: int
-    rebalance_timeout_ms: int
-    protocols: tuple[tuple[str, bytes], ...]
-    assignment: bytes = b""
-    joining: Token | None = None
-    syncing: Token | None = None
-    is_new: bool = False
-    deadline_ms: int | None = None
-
-    def metadata(self, protocol: str | None) -> bytes:
-        """What the member said with the protocol that was chosen."""
-        return next(metadata for name, metadata in self.protocols if name == protocol)
-
-    def vote(self, candidates: set[str]) -> str:
-        """The first of its protocols that everybody supports."""
-        return next(name for name, _ in self.protocols if name in candidates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,17 +112,14 @@ class Group:
         self.generation = 0
         self.protocol_type: str | None = None
         self.protocol: str | None = None
-        self.leader: str | None = None
-        self.members: dict[str, Member] = {}
+        self.members = Members()
         # Topics that some member of a consumer group has subscribed to; None when that is not known.
         self.subscribed: frozenset[str] | None = None
         # The earliest time at which expire() has something to do.
         self.deadline_ms: int | None = None
-        self._static: dict[str, str] = {}
         self._pending: dict[str, int] = {}
         self._pending_sync: set[str] = set()
         self._joining = 0
-        self._supported: Counter[str] = Counter()
         self._join_deadline_ms: int | None = None
         self._sync_deadline_ms: int | None = None
         # During the first rebalance: the delay under way and what may still be added to it.
@@ -252,11 +150,16 @@ class Group:
         group.state = State.STABLE if value.members else State.EMPTY
         group.protocol_type = value.protocol_type or None
         group.protocol = (value.protocol or "") if value.members else value.protocol
-        group.leader = value.leader
+        group.members.leader = value.leader
         group.subscribed = group._subscriptions()
         return group
 
     # What the shell may ask.
+
+    @property
+    def leader(self) -> str | None:
+        """The id of the member that leads."""
+        return self.members.leader
 
     @property
     def is_blank(self) -> bool:
@@ -362,7 +265,7 @@ class Group:
         """Heartbeat: the answer."""
         if self.state is State.DEAD:
             return Error.COORDINATOR_NOT_AVAILABLE
-        error = self._member_error(member_id, instance_id)
+        error = self.members.check(member_id, instance_id)
         if error is not Error.NONE:
             return error
         if generation != self.generation:
@@ -378,7 +281,7 @@ class Group:
             return Error.NONE
         if generation < 0 and member_id == UNKNOWN_MEMBER and instance_id is None:
             return Error.UNKNOWN_MEMBER_ID
-        error = self._member_error(member_id, instance_id)
+        error = self.members.check(member_id, instance_id)
         if error is not Error.NONE:
             return error
         if generation != self.generation:
@@ -455,14 +358,14 @@ class Group:
     def _supports(self, request: Joining) -> bool:
         if self.state is State.EMPTY:
             return bool(request.protocol_type and request.protocols)
-        count = len(self.members)
         return request.protocol_type == self.protocol_type and any(
-            self._supported[name] == count for name, _ in request.protocols
+            self.members.all_support(name) for name, _ in request.protocols
         )
 
     def _join_new(self, token: Token, request: Joining, now_ms: int) -> None:
-        if request.instance_id is not None and request.instance_id in self._static:
-            self._replace_static(token, request, self._static[request.instance_id], now_ms)
+        holder = self.members.holder(request.instance_id)
+        if holder is not None:
+            self._replace_static(token, request, self.members[holder], now_ms)
         elif request.instance_id is None and request.needs_member_id:
             self._pending[request.new_id] = now_ms + request.session_timeout_ms
             self._watch(self._pending[request.new_id])
@@ -475,7 +378,7 @@ class Group:
         if member_id in self._pending and request.instance_id is None:
             self._add(token, request, member_id, now_ms)
             return
-        error = self._member_error(member_id, request.instance_id)
+        error = self.members.check(member_id, request.instance_id)
         if error is Error.NONE and self.state is State.EMPTY:
             error = Error.UNKNOWN_MEMBER_ID
         if error is not Error.NONE:
@@ -512,35 +415,24 @@ class Group:
         self._rebalance_if_possible(f"{member_id} joins ({request.reason or 'no reason given'})", now_ms)
 
     def _admit(self, member: Member, token: Token | None) -> None:
-        if member.instance_id is not None:
-            assert member.instance_id not in self._static, "an instance id has one member"
-            self._static[member.instance_id] = member.member_id
-        if self.leader is None:
-            self.leader = member.member_id
-        self.members[member.member_id] = member
-        self._supported.update(dict(member.protocols).keys())
+        self.members.add(member)
         self._pending.pop(member.member_id, None)
         self._park_join(member, token)
 
     def _update(self, member: Member, request: Joining, token: Token | None) -> None:
-        self._supported.subtract(dict(member.protocols).keys())
-        member.protocols = request.protocols
-        self._supported.update(dict(member.protocols).keys())
-        member.session_timeout_ms = request.session_timeout_ms
-        member.rebalance_timeout_ms = request.rebalance_timeout_ms
+        self.members.update(member, request.protocols, request.session_timeout_ms, request.rebalance_timeout_ms)
         self._park_join(member, token)
 
-    def _replace_static(self, token: Token, request: Joining, old_id: str, now_ms: int) -> None:
+    def _replace_static(self, token: Token, request: Joining, member: Member, now_ms: int) -> None:
         """A static member came back without its id: it takes the place over, whoever held it is fenced."""
-        leader_before = self.leader
-        member = self.members.pop(old_id)
+        leader_before, old_id = self.leader, member.member_id
         self._answer_join(member, Joined(member.joining, Error.FENCED_INSTANCE_ID, old_id))
         self._answer_sync(member, Error.FENCED_INSTANCE_ID)
         before = (old_id, member.protocols, member.session_timeout_ms, member.rebalance_timeout_ms)
         self._rename(member, request.new_id)
         self._touch(member, now_ms)
         self._update(member, request, token)
-        if self.state is State.STABLE and self._choose_protocol() == self.protocol:
+        if self.state is State.STABLE and self.members.choose_protocol() == self.protocol:
             replacement = _Replacement(
                 token, member, request.new_id, before, leader_before, request.may_skip_assignment
             )
@@ -550,15 +442,10 @@ class Group:
             self._prepare_rebalance(f"static member {request.instance_id} joins with a new id", now_ms)
 
     def _rename(self, member: Member, member_id: str) -> None:
-        old_id, member.member_id = member.member_id, member_id
-        self.members[member_id] = member
-        assert member.instance_id is not None
-        self._static[member.instance_id] = member_id
-        if self.leader == old_id:
-            self.leader = member_id
-        if old_id in self._pending_sync:
-            self._pending_sync.remove(old_id)
+        if member.member_id in self._pending_sync:
+            self._pending_sync.remove(member.member_id)
             self._pending_sync.add(member_id)
+        self.members.rename(member, member_id)
 
     def _replacement_persisted(self, waiting: _Replacement, error: Error, now_ms: int) -> None:
         member = waiting.member
@@ -569,6 +456,7 @@ class Group:
             # leader's id: one that believed to lead would compute an assignment that nobody receives.
             leads = self.leader == waiting.new_id
             skips = waiting.may_skip_assignment
+            assigns = skips and leads and self.state is not State.PREPARING
             joined = Joined(
                 waiting.token,
                 Error.NONE,
@@ -578,7 +466,7 @@ class Group:
                 self.protocol,
                 (self.leader if skips else waiting.leader_before) or "",
                 skip_assignment=skips and leads,
-                members=self._member_metadata() if skips and leads and self.state is not State.PREPARING else (),
+                members=self.members.metadata(self.protocol) if assigns else (),
             )
             self._answer_join(member, joined)
         else:
@@ -594,11 +482,7 @@ class Group:
                 waiting.leader_before or "",
             )
             self._answer_join(member, joined)
-            self._supported.subtract(dict(member.protocols).keys())
-            member.protocols = protocols
-            self._supported.update(dict(member.protocols).keys())
-            member.session_timeout_ms, member.rebalance_timeout_ms = session_timeout_ms, rebalance_timeout_ms
-            del self.members[waiting.new_id]
+            self.members.update(member, protocols, session_timeout_ms, rebalance_timeout_ms)
             self._rename(member, old_id)
         self._touch(member, now_ms)
 
@@ -613,7 +497,7 @@ class Group:
             self._drop_assignments(Error.REBALANCE_IN_PROGRESS, now_ms)
         self._pending_sync.clear()
         self._sync_deadline_ms = None
-        timeout_ms = self._rebalance_timeout_ms()
+        timeout_ms = self.members.rebalance_timeout_ms
         if self.state is State.EMPTY:
             # Members of a new group arrive one after the other: wait for more, and longer while more come.
             delay = self.limits.initial_rebalance_delay_ms
@@ -656,7 +540,7 @@ class Group:
             self._remove(member.member_id)
         if not self._leader_has_joined() and self.members:
             log.warning("Group %s: no member has joined again, waiting for their sessions", self.group_id)
-            self._join_deadline_ms = now_ms + self._rebalance_timeout_ms()
+            self._join_deadline_ms = now_ms + self.members.rebalance_timeout_ms
             self._watch(self._join_deadline_ms)
             return
         self.generation += 1
@@ -667,7 +551,7 @@ class Group:
             self._become(State.EMPTY, f"generation {self.generation}", now_ms)
             self._persist(self._value({}), None)
             return
-        self.protocol = self._choose_protocol()
+        self.protocol = self.members.choose_protocol()
         self.subscribed = self._subscriptions()
         self._become(State.COMPLETING, f"generation {self.generation}, {len(self.members)} members", now_ms)
         for member in self.members.values():
@@ -675,7 +559,7 @@ class Group:
             self._touch(member, now_ms)
             member.is_new = False
             self._pending_sync.add(member.member_id)
-        self._sync_deadline_ms = now_ms + self._rebalance_timeout_ms()
+        self._sync_deadline_ms = now_ms + self.members.rebalance_timeout_ms
         self._watch(self._sync_deadline_ms)
 
     def _leader_has_joined(self) -> bool:
@@ -688,17 +572,8 @@ class Group:
         if leader is None:
             return False
         log.info("Group %s: %s leads, %s has not joined again", self.group_id, leader, self.leader)
-        self.leader = leader
+        self.members.leader = leader
         return True
-
-    def _choose_protocol(self) -> str:
-        count = len(self.members)
-        candidates = {name for name, supporters in self._supported.items() if supporters == count}
-        votes = Counter(member.vote(candidates) for member in self.members.values())
-        return votes.most_common(1)[0][0]
-
-    def _rebalance_timeout_ms(self) -> int:
-        return max((member.rebalance_timeout_ms for member in self.members.values()), default=0)
 
     # Syncing.
 
@@ -707,7 +582,7 @@ class Group:
     ) -> Error:
         if self.state is State.DEAD:
             return Error.COORDINATOR_NOT_AVAILABLE
-        error = self._member_error(member_id, instance_id)
+        error = self.members.check(member_id, instance_id)
         if error is not Error.NONE:
             return error
         if generation != self.generation:
@@ -755,7 +630,7 @@ class Group:
 
     def _leave(self, member_id: str, instance_id: str | None, reason: str | None, now_ms: int) -> Error:
         if member_id == UNKNOWN_MEMBER:
-            holder = None if instance_id is None else self._static.get(instance_id)
+            holder = self.members.holder(instance_id)
             if holder is None:
                 return Error.UNKNOWN_MEMBER_ID
             member_id = holder
@@ -764,7 +639,7 @@ class Group:
             self._complete_join_if_all(now_ms)
             return Error.NONE
         else:
-            error = self._member_error(member_id, instance_id)
+            error = self.members.check(member_id, instance_id)
             if error is not Error.NONE:
                 return error
         self._remove_and_rebalance(member_id, f"{member_id} leaves ({reason or 'no reason given'})", now_ms)
@@ -793,27 +668,13 @@ class Group:
 
     def _remove(self, member_id: str) -> None:
         self._pending.pop(member_id, None)
-        member = self.members.pop(member_id, None)
+        member = self.members.remove(member_id)
         if member is None:
             return
         # UNKNOWN_MEMBER_ID makes a client that still waits join again.
         self._answer_join(member, Joined(member.joining, Error.UNKNOWN_MEMBER_ID))
         self._answer_sync(member, Error.UNKNOWN_MEMBER_ID)
-        self._supported.subtract(dict(member.protocols).keys())
-        if member.instance_id is not None:
-            del self._static[member.instance_id]
-        if self.leader == member_id:
-            self.leader = next(iter(self.members), None)
         self._synced(member_id)
-
-    def _member_error(self, member_id: str, instance_id: str | None) -> Error:
-        if instance_id is not None:
-            holder = self._static.get(instance_id)
-            if holder is not None and holder != member_id:
-                return Error.FENCED_INSTANCE_ID
-        if member_id not in self.members or (instance_id is not None and instance_id not in self._static):
-            return Error.UNKNOWN_MEMBER_ID
-        return Error.NONE
 
     def _touch(self, member: Member, now_ms: int) -> None:
         """The member has shown that it lives; while it waits for us its session stands still."""
@@ -865,40 +726,26 @@ class Group:
             self.protocol_type,
             self.protocol,
             self.leader or "",
-            members=self._member_metadata() if with_members and member.member_id == self.leader else (),
+            members=self.members.metadata(self.protocol) if with_members and member.member_id == self.leader else (),
         )
-
-    def _member_metadata(self) -> tuple[tuple[str, str | None, bytes], ...]:
-        return tuple((each.member_id, each.instance_id, each.metadata(self.protocol)) for each in self.members.values())
 
     def _value(self, assignments: dict[str, bytes]) -> GroupValue:
-        members = tuple(
-            MemberValue(
-                each.member_id,
-                each.instance_id,
-                each.client_id,
-                each.client_host,
-                each.rebalance_timeout_ms,
-                each.session_timeout_ms,
-                each.metadata(self.protocol),
-                assignments.get(each.member_id, each.assignment),
-            )
-            for each in self.members.values()
-        )
         return GroupValue(
-            self.protocol_type or "", self.generation, self.protocol, self.leader, self.state_timestamp_ms, members
+            self.protocol_type or "",
+            self.generation,
+            self.protocol,
+            self.leader,
+            self.state_timestamp_ms,
+            self.members.described(self.protocol, assignments),
         )
 
     def _subscriptions(self) -> frozenset[str] | None:
-        if self.protocol_type != CONSUMER:
+        if not self.is_consumer_group:
             return None
-        if not self.members:
-            return frozenset()
-        try:
-            return frozenset().union(*(topics_of(each.metadata(self.protocol)) for each in self.members.values()))
-        except (struct.error, UnicodeDecodeError, StopIteration):
+        topics = self.members.topics(self.protocol)
+        if topics is None:
             log.warning("Group %s: a member's subscription cannot be read", self.group_id)
-            return None
+        return topics
 
     def _persist(self, value: GroupValue, waiting: _Assignments | _Replacement | None) -> None:
         ticket, self._next_ticket = self._next_ticket, self._next_ticket + 1
@@ -915,17 +762,3 @@ class Group:
     def _take(self) -> list[Effect]:
         effects, self._effects = self._effects, []
         return effects
-
-
-def topics_of(subscription: bytes) -> list[str]:
-    """The topics in a consumer's metadata: every version begins with int16 version and the array of topics."""
-    _, count = struct.unpack_from(">hi", subscription)
-    topics, pos = [], 6
-    for _ in range(count):
-        (size,) = struct.unpack_from(">h", subscription, pos)
-        topic = bytes(subscription[pos + 2 : pos + 2 + size])
-        if size < 0 or len(topic) != size:
-            raise struct.error("a topic's name is cut")
-        topics.append(topic.decode())
-        pos += 2 + size
-    return topics

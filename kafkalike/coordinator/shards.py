@@ -19,9 +19,10 @@ from twisted.internet.defer import Deferred
 
 from kafkalike.cluster.znodes import Garbage, TopicNode
 from kafkalike.coordinator import records, transfer
+from kafkalike.coordinator.calls import Effect, Joined, Joining, Left, Persist, Synced
 from kafkalike.coordinator.cleanup import Cleanup
 from kafkalike.coordinator.commits import TOPIC, Commits, Done
-from kafkalike.coordinator.group import Effect, Group, Joined, Joining, Left, Limits, Persist, State, Synced
+from kafkalike.coordinator.group import Group, Limits, State
 from kafkalike.coordinator.logged import Logged
 from kafkalike.coordinator.mode import KAFKA, ZOOKEEPER, OffsetsMode
 from kafkalike.coordinator.offsets import Committed, Key, Offsets

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kafkalike.coordinator.group import Group, Joined, Joining, Left, Limits, Persist, State, Synced, topics_of
+from kafkalike.coordinator.calls import Joined, Joining, Left, Persist, Synced
+from kafkalike.coordinator.group import Group, Limits, State
 from kafkalike.coordinator.records import group_value, read_group_value
 from kafkalike.errors import Error
 
@@ -183,11 +184,6 @@ def stable(*topics: str) -> Group:
     return group
 
 
-def test_topics_are_read_from_any_version_of_a_subscription() -> None:
-    assert topics_of(subscription("a", "bcd")) == ["a", "bcd"]
-    assert topics_of(subscription()) == []
-
-
 def test_a_stable_group_knows_what_it_consumes() -> None:
     group = stable("a", "b")
     assert group.subscribes("a")
@@ -265,7 +261,9 @@ def test_whatever_happens_calls_are_answered_and_time_brings_rest(seed: int) -> 
         holders = [each for each in group.members.values() if each.joining is not None or each.syncing is not None]
         assert len(waiting) >= len(holders)
         assert group._joining == sum(each.joining is not None for each in group.members.values())
-        assert group._static == {each.instance_id: key for key, each in group.members.items() if each.instance_id}
+        assert group.members._holders == {
+            each.instance_id: key for key, each in group.members.items() if each.instance_id
+        }
         assert (group.leader is None) == (not group.members)
         assert group.leader is None or group.leader in group.members
     for _ in range(1000):

@@ -9,8 +9,9 @@ import pytest
 
 from kafkalike.cluster.metadata import Image, PartitionState, Topic
 from kafkalike.cluster.znodes import Assignment, TopicNode
+from kafkalike.coordinator.calls import Joining
 from kafkalike.coordinator.commits import TOPIC
-from kafkalike.coordinator.group import Joining, State
+from kafkalike.coordinator.group import State
 from kafkalike.coordinator.shard import Listed, Serving, partition_of
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch

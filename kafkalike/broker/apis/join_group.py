@@ -13,7 +13,7 @@ import uuid
 from typing import Any
 
 from kafkalike.broker.call import LATER
-from kafkalike.coordinator.group import Joined, Joining
+from kafkalike.coordinator.calls import Joined, Joining
 from kafkalike.protocol.messages import join_group as messages
 
 

@@ -37,6 +37,7 @@ from kafkalike.replication.upkeep import Upkeep
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import DirectoryLost, LogDirectory
 from kafkalike.storage.files import DirectoryOffline
+from kafkalike.storage.identity import is_other
 from kafkalike.storage.log import Appended, Log
 
 log = logging.getLogger("kafka.server.ReplicaManager")
@@ -142,12 +143,12 @@ class Replicas:
         self.mending.stop()
         if self._alarm is not None and self._alarm.active():
             self._alarm.cancel()
-        marks = self.upkeep.high_watermarks()
+        self.upkeep.note_high_watermarks()
 
         def close_all() -> None:
             for directory in self.directories:
                 try:
-                    directory.checkpoint(marks[directory.path])
+                    directory.checkpoint_high_watermarks()
                     directory.close(clean)
                 except KafkaError as problem:
                     log.error("%s is not closed cleanly: %s", directory.path, problem)
@@ -435,10 +436,12 @@ class Replicas:
                 if not state.is_new and self._may_be_elsewhere(topic, state.partition_index):
                     return Error.KAFKA_STORAGE_ERROR
                 hosted = self._host(topic, topic_id, state.partition_index)
-            if hosted.log.topic_id and topic_id.strip(b"\0") and hosted.log.topic_id != topic_id:
+            if is_other(hosted.log.topic_id, topic_id):
                 return Error.INCONSISTENT_TOPIC_ID
             if not hosted.partition.assign(state, hosted.log.log_end_offset, now_ms()):
                 return Error.STALE_CONTROLLER_EPOCH
+            if hosted.log.topic_id is None and any(topic_id):
+                hosted.log.assign_topic_id(topic_id)
             self._fetchers.leave(topic, state.partition_index)
             if hosted.partition.leading:
                 self._lead(hosted)
@@ -502,9 +505,13 @@ class Replicas:
         key = (topic, index)
         config = self.topic_config(topic)
         home = next((d for d in self.directories if key in d.logs), None)
+        if home is not None and is_other(home.logs[key].topic_id, topic_id):
+            # It was here before the topic was deleted, perhaps while this broker was away.
+            home.set_aside(home.logs[key])
+            home = None
         if home is None:
             home = min((d for d in self.directories if d.offline is None), key=lambda d: len(d.logs))
-            opened = home.create(topic, index, topic_id, self._log_config(topic), now_ms())
+            opened = home.create(topic, index, topic_id if any(topic_id) else None, self._log_config(topic), now_ms())
             log.info("Created log for partition %s-%d in %s", topic, index, home.path)
         else:
             opened = home.logs[key]

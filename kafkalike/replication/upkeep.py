@@ -89,20 +89,18 @@ class Upkeep:
                 log.error("Work on %s-%d failed: %s", *hosted.key, problem)
             yield
 
-    def high_watermarks(self) -> dict[str, dict[tuple[str, int], int]]:
-        """By directory, what a checkpoint says."""
-        marks: dict[str, dict[tuple[str, int], int]] = {}
+    def note_high_watermarks(self) -> None:
+        """Tells the directories what their next checkpoint is to say."""
         for directory in self._replicas.directories:
-            known = marks[directory.path] = dict(directory.high_watermarks)
             for key in directory.logs:
-                if key in self._replicas.hosted:
-                    known[key] = self._replicas.hosted[key].partition.high_watermark
-        return marks
+                hosted = self._replicas.hosted.get(key)
+                if hosted is not None:
+                    directory.high_watermarks[key] = hosted.partition.high_watermark
 
     def checkpoint(self) -> Deferred[Any]:
         """Writes the high watermarks."""
-        marks = self.high_watermarks()
-        return self._in_thread(lambda directory: directory.checkpoint(marks[directory.path]))
+        self.note_high_watermarks()
+        return self._in_thread(lambda directory: directory.checkpoint_high_watermarks())
 
     def _checkpoint_recovery_points(self) -> Deferred[Any]:
         def write(directory: LogDirectory) -> None:

@@ -8,6 +8,7 @@
     replication-offset-checkpoint      high watermarks
     <topic>-<partition>/               log.py
     <topic>-<partition>.<32 hex>-delete/   deleted, removed after file.delete.delay.ms
+    <topic>-<partition>.<32 hex>-stray/    of a topic that is gone, whose name another topic has; left alone
 
     checkpoints: "0\\n", the number of entries, then "topic partition offset" a line
 
@@ -78,6 +79,8 @@ class LogDirectory:
         self._lock = -1
         self._loaded = False
         self._condemned: list[tuple[str, int]] = []
+        # Logs that have gone, of which checkpoints may say something still.
+        self._gone: set[Partition] = set()
         self._writing = threading.Lock()
 
     # Opening
@@ -192,6 +195,7 @@ class LogDirectory:
                 self.files,
             )
             self._adopt(opened)
+        self._gone = {*recovery_points, *starts, *self.high_watermarks} - self.logs.keys()
         self.high_watermarks = {
             partition: min(max(offset, self.logs[partition].log_start_offset), self.logs[partition].log_end_offset)
             for partition, offset in self.high_watermarks.items()
@@ -209,6 +213,8 @@ class LogDirectory:
         """A new, empty log."""
         if self.offline is not None:
             raise self.offline
+        if (topic, partition) in self._gone:
+            self._forget_gone()
         path = os.path.join(self.path, f"{topic}-{partition}")
         try:
             created = Log.create(path, topic, partition, topic_id, config, now_ms, self.files)
@@ -220,17 +226,33 @@ class LogDirectory:
 
     def delete(self, doomed: Log, now_ms: int = 0) -> None:
         """Takes the log away at once; its files go with purge() after file.delete.delay.ms."""
-        del self.logs[doomed.topic, doomed.partition]
-        self.high_watermarks.pop((doomed.topic, doomed.partition), None)
-        doomed.abandon()
-        tail = f"-{doomed.partition}.{uuid.uuid4().hex}-delete"
-        target = os.path.join(self.path, doomed.topic[: 255 - len(tail)] + tail)
+        self._condemned.append((self._take_away(doomed, "delete"), now_ms + doomed.config.file_delete_delay_ms))
+
+    def set_aside(self, stray: Log) -> None:
+        """Takes the log away at once and keeps its files, under another name, for somebody to look at."""
+        log.warning("Log for partition %s is marked as stray and renamed to %s", stray, self._take_away(stray, "stray"))
+
+    def _take_away(self, gone: Log, why: str) -> str:
+        del self.logs[gone.topic, gone.partition]
+        self.high_watermarks.pop((gone.topic, gone.partition), None)
+        self._gone.add((gone.topic, gone.partition))
+        gone.abandon()
+        tail = f"-{gone.partition}.{uuid.uuid4().hex}-{why}"
+        target = os.path.join(self.path, gone.topic[: 255 - len(tail)] + tail)
         try:
-            self.files.rename(doomed.path, target)
+            self.files.rename(gone.path, target)
             self.files.sync_path(self.path)
         except OSError as error:
             raise self.failure(error) from error
-        self._condemned.append((target, now_ms + doomed.config.file_delete_delay_ms))
+        return target
+
+    def _forget_gone(self) -> None:
+        """Before a log gets the name of one that has gone. After a crash it would be taken for that one: for damaged
+        if it does not reach its recovery point, for empty if it does not reach its start."""
+        self.checkpoint_recovery_points()
+        self.checkpoint_log_starts()
+        self.checkpoint_high_watermarks()
+        self._gone.clear()
 
     def purge(self, now_ms: int) -> int:
         """Removes the files of logs that were deleted long enough ago; how many logs."""
@@ -242,9 +264,8 @@ class LogDirectory:
 
     # Checkpoints
 
-    def checkpoint(self, high_watermarks: Mapping[Partition, int]) -> None:
-        """Writes high watermarks. Those of logs not mentioned stay as they were (KAFKA-1647)."""
-        self.high_watermarks.update(high_watermarks)
+    def checkpoint_high_watermarks(self) -> None:
+        """Writes `high_watermarks`, where a log stays as it was until somebody says more of it (KAFKA-1647)."""
         self._write(HIGH_WATERMARKS, lambda: dict(self.high_watermarks))
 
     def checkpoint_recovery_points(self) -> None:
@@ -296,7 +317,7 @@ class LogDirectory:
                 self._close_logs()
                 self.checkpoint_recovery_points()
                 self.checkpoint_log_starts()
-                self._write(HIGH_WATERMARKS, lambda: self.high_watermarks)
+                self.checkpoint_high_watermarks()
                 if clean:
                     marker = os.path.join(self.path, CLEAN)
                     self.files.write_new(marker, b'{"version":0,"brokerEpoch":-1}', sync=True)

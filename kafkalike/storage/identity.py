@@ -35,3 +35,8 @@ def decode_topic_id(data: bytes | None) -> bytes | None:
     except (KeyError, ValueError, binascii.Error):
         return None
     return topic_id if len(topic_id) == 16 and any(topic_id) and fields.get("version", "").strip() == "0" else None
+
+
+def is_other(topic_id: bytes | None, told: bytes) -> bool:
+    """Whether these ids are of two topics. None and zeros, as in orders of old versions, tell nothing."""
+    return topic_id is not None and any(told) and topic_id != told

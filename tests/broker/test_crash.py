@@ -174,6 +174,33 @@ def test_a_killed_zookeeper_comes_back_and_the_broker_goes_on(
     assert "Traceback" not in broker.output() + zookeeper.output()
 
 
+def test_what_was_flushed_of_a_deleted_topic_says_nothing_of_one_made_anew(
+    started: Start, tmp_path: Path, name: str
+) -> None:
+    zookeeper = started(EmbeddedZooKeeper(tmp_path / "zookeeper"))
+    # A producer of the deleted topic still asks for it.
+    broker = started(Broker(tmp_path / "broker", zookeeper.connect, auto_create_topics_enable=False))
+    kafka = Kafka(broker, zookeeper)
+    topic = kafka.create_topic(name, PARTITIONS)
+    load = Load(kafka, topic)
+    load.send_until(load.acknowledges(2000))
+    load.finish(kafka)
+    broker.stop()
+    broker.start()
+    kafka.admin.delete_topics([topic])[topic].result(30)
+    with zookeeper_client(zookeeper.connect) as client:
+        wait_until(lambda: not client.exists(f"/brokers/topics/{topic}"))
+        wait_until(lambda: not client.exists(f"/admin/delete_topics/{topic}"))
+    kafka.create_topic(topic, PARTITIONS)
+    load = Load(kafka, topic)
+    load.send_until(load.acknowledges(100))
+    broker.kill()
+    load.send_until(broker.launch().answers)
+    load.send_until(load.acknowledges(100))
+    load.finish(kafka)
+    assert "damaged" not in broker.output()
+
+
 def test_everything_killed_at_once_comes_back(started: Start, tmp_path: Path, name: str) -> None:
     zookeeper = started(EmbeddedZooKeeper(tmp_path / "zookeeper"))
     broker = started(Broker(tmp_path / "broker", zookeeper.connect))

@@ -145,6 +145,37 @@ def test_another_topics_id_is_refused(opened):
     assert errors(shared.run(replicas.orders.leader_and_isr, other)) == [Error.INCONSISTENT_TOPIC_ID]
 
 
+def test_B14_a_log_of_an_earlier_topic_of_that_name_is_set_aside(opened):
+    """It was deleted and made anew while this broker was away."""
+    before = opened()
+    shared.run(before.orders.leader_and_isr, lead())
+    before.append_as_leader("t", 0, records(5), 1)
+    shared.run(before.stop)
+    again = opened()
+    told = []
+    again.on_leadership("t", lambda index, epoch, leading: told.append((index, epoch, leading)))
+    anew = lead(epoch=0, topic_id=bytes(15) + b"\1")
+    assert errors(shared.run(again.orders.leader_and_isr, anew)) == [0]
+    log = again.log("t", 0)
+    assert (log.topic_id, log.log_end_offset, again.partition("t", 0).high_watermark) == (bytes(15) + b"\1", 0, 0)
+    assert told == [(0, 0, True)]
+    again.append_as_leader("t", 0, records(), 1)
+    (kept,) = Path(again.directories[0].path).glob("t-0.*-stray")
+    assert (kept / f"{0:020d}.log").stat().st_size > 0
+
+
+def test_a_log_without_an_id_gets_it_when_it_is_told(opened):
+    """Controllers before 2.8 tell none."""
+    replicas = opened()
+    shared.run(replicas.orders.leader_and_isr, lead(topic_id=bytes(16)))
+    metadata = Path(replicas.log("t", 0).path, "partition.metadata")
+    assert replicas.log("t", 0).topic_id is None and not metadata.exists()
+    replicas.append_as_leader("t", 0, records(), 1)
+    assert errors(shared.run(replicas.orders.leader_and_isr, lead(epoch=1, topic_id=ID))) == [0]
+    assert replicas.log("t", 0).topic_id == ID and metadata.exists()
+    assert replicas.log("t", 0).log_end_offset == 1
+
+
 def test_a_deleted_partition_is_gone_and_can_be_made_anew(opened):
     replicas = opened()
     told = []

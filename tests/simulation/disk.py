@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import struct
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kafkalike.errors import Error, KafkaError
@@ -513,14 +513,16 @@ class ModelDirectory:
         if self._alive():
             self._disk.stores.pop(key, None)
 
+    def set_aside(self, stray: ModelLog) -> None:
+        self.delete(stray)
+
     def purge(self, now_ms: int) -> int:
         return 0
 
     def watch_space(self, reserve_bytes: int = 0) -> bool:
         return True
 
-    def checkpoint(self, high_watermarks: Mapping[Key, int]) -> None:
-        self.high_watermarks.update(high_watermarks)
+    def checkpoint_high_watermarks(self) -> None:
         if self._alive():
             self._disk.high_watermarks = dict(self.high_watermarks)
 

@@ -47,7 +47,8 @@ def filled(path: Path, disk: FailingDisk | None = None) -> LogDirectory:
 def test_logs_are_there_again_after_a_clean_stop(tmp_path: Path) -> None:
     directory = filled(tmp_path / "d")
     directory.logs["a", 1].advance_log_start(5)
-    directory.checkpoint({("a", 0): 7, ("a", 1): 9})
+    directory.high_watermarks |= {("a", 0): 7, ("a", 1): 9}
+    directory.checkpoint_high_watermarks()
     directory.close()
     assert (tmp_path / "d" / ".kafka_cleanshutdown").exists()
     assert (
@@ -182,7 +183,8 @@ def test_a_path_that_cannot_be_a_directory_is_one_line(tmp_path: Path) -> None:
 def test_garbled_checkpoints_are_absent(tmp_path: Path, content: bytes | None) -> None:
     """E13"""
     directory = filled(tmp_path / "d")
-    directory.checkpoint({("a", 0): 5})
+    directory.high_watermarks |= {("a", 0): 5}
+    directory.checkpoint_high_watermarks()
     directory.close()
     for name in ("recovery-point-offset", "replication-offset", "log-start-offset"):
         file = tmp_path / "d" / f"{name}-checkpoint"
@@ -197,10 +199,55 @@ def test_garbled_checkpoints_are_absent(tmp_path: Path, content: bytes | None) -
 
 def test_the_high_watermark_stays_within_the_log(tmp_path: Path) -> None:
     directory = filled(tmp_path / "d")
-    directory.checkpoint({("a", 0): 99, ("gone", 3): 5})
+    directory.high_watermarks |= {("a", 0): 99, ("gone", 3): 5}
+    directory.checkpoint_high_watermarks()
     directory.abandon()
     again = opened(tmp_path / "d")
     assert {("a", 0): 10} == again.high_watermarks
+    again.abandon()
+
+
+@pytest.mark.parametrize("kept", ["none", "deleted before", "a day ago"])
+def test_a_log_is_not_taken_for_an_earlier_one_of_its_name_after_a_crash(tmp_path: Path, kept: str) -> None:
+    """Checkpoints name a partition, whatever topic it is of: the earlier one was flushed further, and began later."""
+    directory = filled(tmp_path / "d")
+    log = directory.logs["a", 0]
+    log.flush()
+    log.advance_log_start(7)
+    directory.high_watermarks["a", 0] = 9
+    if kept != "none":
+        directory.checkpoint_recovery_points()
+        directory.checkpoint_log_starts()
+        directory.checkpoint_high_watermarks()
+    directory.delete(log, NOW)
+    if kept == "a day ago":
+        directory.abandon()
+        directory = opened(tmp_path / "d")
+    log = directory.create("a", 0, b"j" * 16, CONFIG, NOW)
+    for n in range(3):
+        log.append(a_batch(1, NOW + n), 0, NOW)
+    directory.abandon()
+    again = opened(tmp_path / "d")
+    log = again.logs["a", 0]
+    assert (0, 3, []) == (log.log_start_offset, log.log_end_offset, log.damage.ranges)
+    assert [0, 1, 2] == [offset for offset, _ in contents(log)]
+    assert ("a", 0) not in again.high_watermarks
+    assert 10 == again.logs["a", 1].log_end_offset
+    again.abandon()
+
+
+def test_a_stray_log_goes_at_once_and_its_files_stay(tmp_path: Path) -> None:
+    directory = filled(tmp_path / "d")
+    files = {file.name: file.read_bytes() for file in (tmp_path / "d" / "a-0").iterdir()}
+    directory.set_aside(directory.logs["a", 0])
+    assert ("a", 0) not in directory.logs
+    directory.create("a", 0, b"j" * 16, CONFIG, NOW)
+    assert 0 == directory.purge(NOW + 1_000_000_000)
+    directory.abandon()
+    again = opened(tmp_path / "d")
+    assert (0, b"j" * 16) == (again.logs["a", 0].log_end_offset, again.logs["a", 0].topic_id)
+    (kept,) = (tmp_path / "d").glob("a-0.*-stray")
+    assert files == {file.name: file.read_bytes() for file in kept.iterdir()}
     again.abandon()
 
 
@@ -322,7 +369,7 @@ def test_a_failing_disk_takes_every_log_in_the_directory_offline(tmp_path: Path)
     with pytest.raises(DirectoryOffline):
         directory.create("n", 0, None, CONFIG)
     disk.calls.clear()
-    directory.checkpoint({})
+    directory.checkpoint_high_watermarks()
     directory.close()
     assert [] == disk.calls
     assert not (tmp_path / "d" / ".kafka_cleanshutdown").exists()
@@ -368,7 +415,8 @@ def test_appends_are_refused_below_the_reserve(tmp_path: Path, caplog: pytest.Lo
     assert 10 == len(contents(log))
     log.advance_log_start(10)
     assert log.retain(NOW, 10) > 0
-    directory.checkpoint({("a", 0): 10})
+    directory.high_watermarks |= {("a", 0): 10}
+    directory.checkpoint_high_watermarks()
     assert directory.watch_space(1)
     assert 10 == log.append(a_batch(1), 0, NOW).base_offset
     assert ["refused", "taken"] == [line.rsplit(" ", 1)[1] for line in caplog.messages if "appends are" in line]

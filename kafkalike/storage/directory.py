@@ -216,6 +216,8 @@ class LogDirectory:
         if (topic, partition) in self._gone:
             self._forget_gone()
         path = os.path.join(self.path, f"{topic}-{partition}")
+        if os.path.lexists(path):
+            raise KafkaError(Error.KAFKA_STORAGE_ERROR, f"{path} was not there when the broker started: move it away.")
         try:
             created = Log.create(path, topic, partition, topic_id, config, now_ms, self.files)
         except OSError as error:
@@ -233,14 +235,14 @@ class LogDirectory:
         log.warning("Log for partition %s is marked as stray and renamed to %s", stray, self._take_away(stray, "stray"))
 
     def _take_away(self, gone: Log, why: str) -> str:
-        del self.logs[gone.topic, gone.partition]
-        self.high_watermarks.pop((gone.topic, gone.partition), None)
-        self._gone.add((gone.topic, gone.partition))
-        gone.abandon()
         tail = f"-{gone.partition}.{uuid.uuid4().hex}-{why}"
         target = os.path.join(self.path, gone.topic[: 255 - len(tail)] + tail)
         try:
             self.files.rename(gone.path, target)
+            del self.logs[gone.topic, gone.partition]
+            self.high_watermarks.pop((gone.topic, gone.partition), None)
+            self._gone.add((gone.topic, gone.partition))
+            gone.abandon()
             self.files.sync_path(self.path)
         except OSError as error:
             raise self.failure(error) from error

@@ -24,7 +24,7 @@ from kafkalike.storage.directory import (
 )
 from kafkalike.storage.files import DirectoryOffline
 from kafkalike.storage.log import Log
-from tests.storage.disk import NOW, FailingDisk, a_batch, contents
+from tests.storage.disk import NOW, FailingDisk, a_batch, contents, error_of
 
 CONFIG = LogConfig(segment_bytes=400, index_interval_bytes=100)
 
@@ -249,6 +249,28 @@ def test_a_stray_log_goes_at_once_and_its_files_stay(tmp_path: Path) -> None:
     (kept,) = (tmp_path / "d").glob("a-0.*-stray")
     assert files == {file.name: file.read_bytes() for file in kept.iterdir()}
     again.abandon()
+
+
+def test_what_somebody_put_there_is_not_overwritten(tmp_path: Path) -> None:
+    directory = filled(tmp_path / "d")
+    (tmp_path / "d" / "c-0").mkdir()
+    (tmp_path / "d" / "c-0" / "backup").write_text("mine")
+    with pytest.raises(KafkaError, match="c-0 was not there when the broker started") as raised:
+        directory.create("c", 0, b"j" * 16, CONFIG, NOW)
+    assert Error.KAFKA_STORAGE_ERROR == raised.value.error and directory.offline is None
+    assert "mine" == (tmp_path / "d" / "c-0" / "backup").read_text()
+    directory.abandon()
+
+
+def test_a_log_that_cannot_be_renamed_stays(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    directory = filled(tmp_path / "d", disk)
+    for away in (directory.delete, directory.set_aside):
+        disk.fail("rename", errno.ENOSPC)
+        assert Error.KAFKA_STORAGE_ERROR == error_of(away, directory.logs["a", 0])
+        disk.heal()
+    assert 10 == len(contents(directory.logs["a", 0])) and directory.offline is None
+    directory.abandon()
 
 
 def test_a_cut_is_checkpointed_before_anything_is_appended(tmp_path: Path) -> None:

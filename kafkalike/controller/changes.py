@@ -135,7 +135,6 @@ def deletions_changed(context: Context) -> Steps[None]:
     wanted = set(names) - refused
     if wanted:
         context.topics_to_delete |= wanted
-        context.deletion_ineligible |= {topic for topic in wanted if context.being_reassigned(topic)}
         yield from resume_deletions(context)
 
 
@@ -187,8 +186,14 @@ def _start_deletion(context: Context, topics: list[str]) -> Steps[None]:
     yield from moved(context, alive, R.DELETION_STARTED)
 
 
-def replicas_deleted(context: Context, deleted: Iterable[Replica], failed: Iterable[Replica]) -> Steps[None]:
-    """A broker has answered an order to delete replicas."""
+def replicas_deleted(
+    context: Context, broker_id: int, broker_epoch: int, deleted: Iterable[Replica], failed: Iterable[Replica]
+) -> Steps[None]:
+    """A broker has answered an order to delete replicas. What it answered in an earlier life does not count: it has
+    been asked again since, or will be."""
+    known = context.brokers.get(broker_id)
+    if known is None or known.epoch != broker_epoch:
+        return
     queued = context.topics_to_delete
     failed = [replica for replica in failed if replica[0] in queued]
     deleted = [replica for replica in deleted if replica[0] in queued]
@@ -210,9 +215,11 @@ def _complete_deletion(context: Context, topic: str) -> Steps[None]:
     nodes += [PartitionNode.parent(*partition) for partition in partitions]
     yield Write([DeleteNode(path) for path in [*nodes, TopicNode.partitions_path(topic)]])
     yield from _delete_below(TopicNode.path(topic))
-    # These three travel together: a controller that dies leaves all of them or none.
-    last = (TopicNode.path(topic), EntityConfig.path("topics", topic), DeleteTopicNode.path(topic))
-    yield Write([DeleteNode(path) for path in last])
+    # These three travel together: a controller that dies leaves all of them or none. Should the answer be lost and they
+    # be sent again, somebody may have made a topic of that name since: that one is not ordered to be deleted.
+    order = DeleteTopicNode.path(topic)
+    last = (TopicNode.path(topic), EntityConfig.path("topics", topic))
+    yield Write([*(DeleteNode(path, order) for path in last), DeleteNode(order)])
     context.forget_topic(topic)
     log.info("topic %s is deleted", topic)
 

@@ -7,6 +7,7 @@ controller's mark is found, or the session is lost, this one is over: it forgets
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections import deque
@@ -425,8 +426,10 @@ class Controller:
     async def _group(self, term: recipes.Term, operations: Sequence[Any]) -> list[Written]:
         """Several operations in one fenced multi; one that fails would fail them all, so then each is sent alone."""
         try:
-            results = await self._zk.multi(term.guarded(*map(_operation, operations)))
-            return [Written(version=getattr(result, "version", 0)) for result in results[1:]]
+            results = await self._zk.multi(term.guarded(*itertools.chain(*map(_operations, operations))))
+            # Where there is a witness, what was asked for is the second of two.
+            ends = itertools.accumulate(len(_operations(operation)) for operation in operations)
+            return [Written(version=getattr(results[end], "version", 0)) for end in ends]
         except (ConnectionLoss, *ERRORS) as error:
             if not isinstance(error, ConnectionLoss) and getattr(error, "index", 0) == 0:
                 raise Superseded("another controller was elected") from None
@@ -436,8 +439,8 @@ class Controller:
 
     async def _alone(self, term: recipes.Term, operation: Any) -> Written:
         try:
-            results = await recipes.insist(lambda: self._zk.multi(term.guarded(_operation(operation))))
-            return Written(version=getattr(results[1], "version", 0))
+            results = await recipes.insist(lambda: self._zk.multi(term.guarded(*_operations(operation))))
+            return Written(version=getattr(results[-1], "version", 0))
         except tuple(ERRORS) as error:
             if getattr(error, "index", 0) == 0:
                 raise Superseded("another controller was elected") from None
@@ -497,7 +500,11 @@ class Controller:
                     replica = (topic.topic_name, state.partition_index, broker_id)
                     (failed if error else deleted).append(replica)
         if deleted or failed:
-            self._ring(("deleted", object()), lambda context: changes.replicas_deleted(context, deleted, failed))
+            epoch = request.broker_epoch
+            self._ring(
+                ("deleted", object()),
+                lambda context: changes.replicas_deleted(context, broker_id, epoch, deleted, failed),
+            )
 
     def _leader_and_isr_answered(self, broker_id: int, response: Any) -> None:
         context = self._context
@@ -531,7 +538,7 @@ def _topics_changed(context: Context) -> Steps[None]:
 DIRECTORIES: dict[str, Callable[[Context], Steps[Any]]] = {
     znodes.BROKER_IDS: failover.brokers_changed,
     znodes.TOPICS: _topics_changed,
-    znodes.DELETE_TOPICS: changes.deletions_changed,
+    znodes.DELETE_TOPICS: reassignment.deletions_changed,
     znodes.LOG_DIR_EVENTS: failover.log_dirs_failed,
     znodes.ISR_CHANGES: failover.isr_changed,
 }
@@ -549,14 +556,14 @@ NODES: dict[str, Callable[[Context], Steps[Any]]] = {
 }
 
 
-def _operation(operation: CreateNode | SetNode | DeleteNode) -> Create | Set | Delete | Check:
+def _operations(operation: CreateNode | SetNode | DeleteNode) -> list[Create | Set | Delete | Check]:
     match operation:
         case CreateNode(path, data):
-            return Create(path, data)
+            return [Create(path, data)]
         case SetNode(path, data, version):
-            return Set(path, data, version)
-        case DeleteNode(path):
-            return Delete(path)
+            return [Set(path, data, version)]
+        case DeleteNode(path, witness):
+            return [Delete(path)] if witness is None else [Check(witness, -1), Delete(path)]
 
 
 def _node(found: Any) -> Node:

@@ -58,9 +58,10 @@ class SetNode:
 
 @dataclass(frozen=True, slots=True)
 class DeleteNode:
-    """Delete, whatever the version."""
+    """Delete, whatever the version; with `witness`, only while that node is there, else NO_NODE."""
 
     path: str
+    witness: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

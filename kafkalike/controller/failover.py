@@ -157,8 +157,7 @@ def _read_deletions(context: Context) -> Steps[None]:
     context.topics_to_delete = {name for name in names if name in context.assignments}
     for topic in context.topics_to_delete:
         replicas = context.replicas_of_topic(topic)
-        offline = any(not context.is_online(replica[2], replica[:2]) for replica in replicas)
-        if offline or context.being_reassigned(topic):
+        if any(not context.is_online(replica[2], replica[:2]) for replica in replicas):
             context.deletion_ineligible.add(topic)
 
 
@@ -297,7 +296,7 @@ def _brokers_started(context: Context, broker_ids: Sequence[int]) -> Steps[None]
     yield from reassignment.resume(context, started)
     resumable = {replica[0] for replica in replicas if context.is_being_deleted(replica[0])}
     if resumable:
-        context.deletion_ineligible -= {topic for topic in resumable if not context.being_reassigned(topic)}
+        context.deletion_ineligible -= resumable
         yield from resume_deletions(context)
 
 

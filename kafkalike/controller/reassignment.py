@@ -12,7 +12,7 @@ sync nothing but the assignment has changed, and what comes then can be repeated
     B3      another leader if the present one is not a target, else a greater leader epoch
     B4, B5  the removed replicas leave the ISR and are deleted
     B6      the target is the assignment, in the znode
-    B7      out of /admin/reassign_partitions, B8 told to everybody, B9 deletions of the topic go on
+    B7      out of /admin/reassign_partitions, B8 told to everybody
 
 Partitions that are moved together go through each phase together.
 """
@@ -23,8 +23,8 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from kafkalike.cluster.znodes import Assignment, Garbage, ReassignNode, TopicNode
-from kafkalike.controller import elections
-from kafkalike.controller.changes import moved, resume_deletions
+from kafkalike.controller import changes, elections
+from kafkalike.controller.changes import moved
 from kafkalike.controller.context import Context, Partition, Replica, ReplicaState
 from kafkalike.controller.effects import BAD_VERSION, DeleteNode, Read, SetNode, Steps, Write, Written
 from kafkalike.controller.requests import Batch
@@ -94,7 +94,6 @@ def _advance(context: Context, assignments: Assignments) -> Steps[Failed]:
     requests. Gives those that could not be taken on, and why."""
     if not assignments:
         return {}
-    context.deletion_ineligible |= {topic for topic, _ in assignments} & context.topics_to_delete
     before = {partition: context.assignment(partition) for partition in assignments}
     changed = {partition: new for partition, new in assignments.items() if before[partition] != new}
     failed: Failed = yield from _write_assignments(context, changed)
@@ -158,10 +157,6 @@ def _complete(context: Context, assignments: Assignments) -> Steps[Failed]:
     yield batch.send()
     for partition in done:
         log.info("partition %s-%d is on %s now", *partition, list(final[partition].replicas))
-    deleted = {topic for topic, _ in done if context.is_being_deleted(topic) and not context.being_reassigned(topic)}
-    if deleted:
-        context.deletion_ineligible -= deleted
-        yield from resume_deletions(context)
     return failed
 
 
@@ -242,6 +237,16 @@ def resume(context: Context, broker_ids: Collection[int] | None = None) -> Steps
     )
 
 
+def deletions_changed(context: Context) -> Steps[None]:
+    """Other topics are to be deleted. They do not wait for their partitions to be moved, as Kafka's do, and what was
+    to be moved of them is not any more."""
+    before = set(context.topics_to_delete)
+    yield from changes.deletions_changed(context)
+    doomed = [topic for topic in context.topics_to_delete - before if context.being_reassigned(topic)]
+    if doomed:
+        yield from _strike_from_node(context, dict.fromkeys(context.partitions_of(doomed)))
+
+
 def isr_grew(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
     """Other replicas are in sync: a move may be complete."""
     complete = []
@@ -282,7 +287,8 @@ def node_changed(context: Context) -> Steps[None]:
     for partition, target in wanted.items():
         assignment = context.assignment(partition)
         try:
-            if assignment.being_reassigned and assignment.target == target:
+            doomed = context.is_being_deleted(partition[0])
+            if assignment.being_reassigned and assignment.target == target and not doomed:
                 going.append(partition)
             else:
                 new[partition] = _wanted_assignment(context, partition, target)

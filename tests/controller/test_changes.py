@@ -9,7 +9,7 @@ import pytest
 from kafkalike.cluster.znodes import EntityConfig, PartitionNode, TopicNode
 from kafkalike.controller import changes, failover
 from kafkalike.controller.context import PartitionState, ReplicaState
-from kafkalike.controller.effects import CreateNode, DeleteNode, Write
+from kafkalike.controller.effects import CreateNode, DeleteNode, Steps, Write
 from tests.controller.world import Crash, World, replicas
 from tests.oracle import znodes_golden as golden
 
@@ -203,8 +203,9 @@ def test_a_replica_that_cannot_be_deleted_stops_the_deletion_until_its_broker_re
     context = world.controller(11)
     world.put("/admin/delete_topics/t")
     world.perform(changes.deletions_changed(context))
-    world.perform(changes.replicas_deleted(context, [("t", 0, 11)], []))
-    world.perform(changes.replicas_deleted(context, [], [("t", 0, 12)]))
+    epochs = {broker_id: broker.epoch for broker_id, broker in context.brokers.items()}
+    world.perform(changes.replicas_deleted(context, 11, epochs[11], [("t", 0, 11)], []))
+    world.perform(changes.replicas_deleted(context, 12, epochs[12], [], [("t", 0, 12)]))
     assert {"t"} == context.deletion_ineligible
     assert ["t"] == world.children("/admin/delete_topics")
     world.sent.clear()
@@ -212,6 +213,41 @@ def test_a_replica_that_cannot_be_deleted_stops_the_deletion_until_its_broker_re
     world.perform(failover.brokers_changed(context))
     world.attend(context)
     assert [] == world.children("/brokers/topics")
+
+
+def test_what_a_broker_answered_in_an_earlier_life_does_not_count() -> None:
+    """Simulation, seed 450: it was refused there, came late, and the deletion waited for another restart."""
+    world = two_brokers()
+    world.topic("t", {0: (11, 12)})
+    context = world.controller(11)
+    before = context.brokers[12].epoch
+    world.put("/admin/delete_topics/t")
+    world.perform(changes.deletions_changed(context))
+    world.broker(12)
+    world.perform(failover.brokers_changed(context))
+    world.perform(changes.replicas_deleted(context, 12, before, [], [("t", 0, 12)]))
+    world.attend(context)
+    assert [] == world.children("/brokers/topics") == world.children("/admin/delete_topics")
+
+
+def test_a_topic_that_was_made_anew_is_not_deleted_when_the_answer_was_lost() -> None:
+    """Simulation, seed 172: what ends a deletion is sent again, and somebody was quick."""
+    world = two_brokers()
+    world.topic("t", {0: (11, 12)})
+    context = world.controller(11)
+    world.put("/admin/delete_topics/t")
+    world.perform(changes.deletions_changed(context))
+    world.attend(context)
+    (last,) = [effect for effect in world.asked if isinstance(effect, Write)][-1:]
+    assert 3 == len(last.operations)
+    world.topic("t", {0: (12,)})
+    made = {path: node for path, node in world.nodes.items() if "/t" in path}
+    world.perform(_again(last))
+    assert made == {path: node for path, node in world.nodes.items() if "/t" in path}
+
+
+def _again(effect: Write) -> Steps[None]:
+    yield effect
 
 
 def test_an_order_to_delete_what_is_unknown_or_may_not_be_deleted_is_removed() -> None:

@@ -211,6 +211,24 @@ def test_a_move_waits_for_a_dead_target_and_goes_on_when_it_is_back() -> None:
     assert {"partitions": {"0": [2, 3]}, "adding_replicas": {}, "removing_replicas": {}} == topic(world)
 
 
+@pytest.mark.parametrize("successor", [False, True])
+def test_a_topic_is_deleted_in_the_middle_of_a_move(successor: bool) -> None:
+    """Kafka waits for the move, and so for its target (simulation, seed 470: for ever, without a leader)."""
+    world, context = world_of(1, 2, 3, replicas=(1, 2))
+    world.put(ReassignNode.PATH, ReassignNode.encode({T: (1, 3)}))
+    world.perform(reassignment.node_changed(context))
+    assert topic(world)["adding_replicas"] == {"0": [3]}
+    world.put("/admin/delete_topics/gold-r")
+    if successor:
+        context = world.controller(2, epoch=2)
+    else:
+        world.perform(reassignment.deletions_changed(context))
+    assert ReassignNode.PATH not in world.nodes
+    world.attend(context)
+    assert [] == world.children("/brokers/topics") == world.children("/admin/delete_topics")
+    assert {} == context.assignments
+
+
 def test_the_other_partitions_of_the_topic_are_left_as_they_are() -> None:
     """One may have been added since the controller last looked."""
     world, context = world_of(1, 2)

@@ -153,7 +153,8 @@ class World:
                         for state in topic.partition_states
                         if state.delete_partition
                     ]
-                    self.perform(changes.replicas_deleted(context, deleted, []))
+                    epoch = context.brokers[broker_id].epoch
+                    self.perform(changes.replicas_deleted(context, broker_id, epoch, deleted, []))
 
     def letters(self) -> list[str]:
         """What was sent since the last call: `LAI>1 t-0:1[1,2]` is kind, receiver, and per partition leader and ISR."""
@@ -205,8 +206,8 @@ class World:
                 if version not in (-1, node.version):
                     return Written(BAD_VERSION)
                 self.put(path, data)
-            case DeleteNode():
-                if node is None:
+            case DeleteNode(_, witness):
+                if node is None or (witness is not None and witness not in self.nodes):
                     return Written(NO_NODE)
                 if self.children(path):
                     return Written(NOT_EMPTY)

@@ -514,6 +514,7 @@ class ModelDirectory:
             self._disk.stores.pop(key, None)
 
     def set_aside(self, stray: ModelLog) -> None:
+        self.machine.world.meet("stray set aside")
         self.delete(stray)
 
     def purge(self, now_ms: int) -> int:

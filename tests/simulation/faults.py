@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kafkalike.cluster.znodes import PreferredElectionNode, ReassignNode
+from kafkalike.cluster.znodes import DeleteTopicNode, PreferredElectionNode, ReassignNode, TopicNode
 from tests.simulation.disk import Key
 from tests.simulation.machine import Host
 from zk.client import Create
 
 if TYPE_CHECKING:
     from tests.simulation.run import Run
+
+SPARE = "s"  # the topic that comes and goes
 
 
 class Nemesis:
@@ -128,7 +130,7 @@ class Nemesis:
 
     def _may_lose(self, host: Host) -> bool:
         run = self.run
-        for key, truth in run.watcher.truths.items():
+        for key, truth in run.watcher.current.items():
             if host.broker_id not in truth.replicas:
                 continue
             if min(run.options.min_isr, run.options.replication) < 2:
@@ -139,7 +141,7 @@ class Nemesis:
 
     def _victim(self) -> Host:
         """Often one that is alone in an ISR, which is where a loss hurts."""
-        truths = self.run.watcher.truths.values()
+        truths = self.run.watcher.current.values()
         alone = sorted({truth.node.isr[0] for truth in truths if truth.node is not None and len(truth.node.isr) == 1})
         if alone and self.random.random() < 0.5:
             return self.run.hosts[self.random.choice(alone)]
@@ -217,6 +219,35 @@ class Nemesis:
         wanted = tuple(self.random.sample(list(self.run.hosts), self.run.options.replication))
         self._note("reassign", "%s-%d to %s", *key, wanted)
         self._ask(ReassignNode.PATH, ReassignNode.encode({key: wanted}))
+
+    def _recreate(self) -> None:
+        """Deletion waits for who is down, unless the topic has left him before: then he has it still, and is to have
+        another by that name when he is back."""
+        keys = [key for key in self.run.all_keys if key[0] == SPARE]
+        moved = {}
+        for key in keys:
+            replicas = self.run.watcher.truth(key).replicas
+            up = tuple(broker_id for broker_id in replicas if self.run.hosts[broker_id].running)
+            if up and up != replicas:
+                moved[key] = up
+        if moved:
+            self._ask(ReassignNode.PATH, ReassignNode.encode(moved))
+        self.world.at(self.random.choice((0.0, 0.2, 1.0)) if moved else 0.0, self._delete)
+
+    def _delete(self) -> None:
+        nodes = self.run.zookeeper.head.nodes
+        if self.active and TopicNode.path(SPARE) in nodes and DeleteTopicNode.path(SPARE) not in nodes:
+            self._note("recreate", SPARE)
+            self._ask(DeleteTopicNode.path(SPARE), b"")
+            self._remake()
+
+    def _remake(self) -> None:
+        """As soon as it is gone, or a little later; also when all is healed."""
+        nodes = self.run.zookeeper.head.nodes
+        if TopicNode.path(SPARE) in nodes or DeleteTopicNode.path(SPARE) in nodes:
+            self.world.at(0.1 * self.random.random(), self._remake)
+        else:
+            self.world.at(self.random.choice((0.0, 0.5)) * self.random.random(), self.run.create_spare)
 
     def _ask(self, path: str, data: bytes) -> None:
         """As the old tools do; nothing when another one has not been read yet."""

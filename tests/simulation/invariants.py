@@ -49,7 +49,8 @@ class Znode:
 class Truth:
     """One partition: what is committed, and what was ever appended by a leader."""
 
-    def __init__(self) -> None:
+    def __init__(self, topic_id: bytes | None) -> None:
+        self.topic_id = topic_id
         self.batches: list[Batch] = []
         self.bases: list[int] = []
         self.end = 0
@@ -80,19 +81,20 @@ class Watcher:
         self.min_isr = min_isr
         self.lag_ms = lag_ms
         self.hosts: dict[int, Host] = {}
-        self.truths: dict[Key, Truth] = {}
+        self.ids: dict[str, bytes] = {}  # of the topics that there are
+        self.truths: dict[tuple[Key, bytes | None], Truth] = {}
         self.controller_epoch = 0
         self.commits = 0
         self.elections = 0
         self.truncations = 0
         self.isr_changes = 0
-        self._cuts: dict[tuple[int, Key], tuple[int, int]] = {}
+        self._cuts: dict[tuple[int, Key, bytes | None], tuple[int, int]] = {}
         self.present: set[int] = set()  # who is registered
         self.registered: dict[int, float] = {}  # when each broker was last registered
         self.czxids: dict[int, int] = {}  # of registrations
         self._obeyed: dict[tuple[int, int], int] = {}  # (broker, life) -> the newest controller epoch
         self.lost_at: dict[int, float] = {}  # when its disk last lost something
-        self._seen: dict[tuple[int, Key], tuple[Any, ...]] = {}
+        self._seen: dict[tuple[int, Key, bytes | None], tuple[Any, ...]] = {}
 
     def fail(self, name: str, detail: str, *args: Any) -> None:
         """Ends the run."""
@@ -100,12 +102,18 @@ class Watcher:
         self.world.violation = self.world.violation or violation
         raise violation
 
-    def truth(self, key: Key) -> Truth:
-        """The specification's partition."""
-        found = self.truths.get(key)
+    def truth(self, key: Key, topic_id: bytes | None = None) -> Truth:
+        """The specification's partition; of the topic that has the name now, unless an earlier one is meant."""
+        topic_id = topic_id or self.ids.get(key[0])
+        found = self.truths.get((key, topic_id))
         if found is None:
-            found = self.truths[key] = Truth()
+            found = self.truths[key, topic_id] = Truth(topic_id)
         return found
+
+    @property
+    def current(self) -> dict[Key, Truth]:
+        """Partitions of the topics that there are."""
+        return {key: truth for (key, topic_id), truth in self.truths.items() if topic_id == self.ids.get(key[0])}
 
     # What ZooKeeper decides.
 
@@ -132,9 +140,14 @@ class Watcher:
             self.czxids[broker_id] = node.czxid
             if node.czxid == node.mzxid:
                 self.registered[broker_id] = self.world.now
-        elif path.startswith(STATES) and "/" not in path[len(STATES) :] and data is not None:
+        elif path.startswith(STATES) and "/" not in path[len(STATES) :]:
             topic = path[len(STATES) :]
-            for index, assignment in TopicNode.decode(topic, data).partitions.items():
+            if data is None:
+                self.ids.pop(topic, None)
+                return
+            decoded = TopicNode.decode(topic, data)
+            self.ids[topic] = decoded.topic_id
+            for index, assignment in decoded.partitions.items():
                 truth = self.truth((topic, index))
                 truth.replicas = assignment.replicas
                 truth.moving = bool(assignment.adding or assignment.removing)
@@ -207,12 +220,12 @@ class Watcher:
 
     def _check_member(self, key: Key, truth: Truth, broker_id: int) -> None:
         """A replica that is in the ISR has all that is committed, unless its disk has lost it since."""
-        if not truth.batches or broker_id in truth.poor:
+        if not truth.batches or broker_id in truth.poor or truth is not self.truth(key):
             return
         host = self.hosts[broker_id]
         store = host.disk.stores.get(key)
         last = truth.batches[-1]
-        if store is None:
+        if store is None or store.topic_id != truth.topic_id:
             self.fail("StrongIsr", "%s: %d is in %r and has no log", key, broker_id, truth.node)
             return
         if store.end < truth.end:
@@ -258,7 +271,7 @@ class Watcher:
     def appended_as_leader(self, log: ModelLog, batch: Batch) -> None:
         """About to be appended."""
         key = (log.topic, log.partition)
-        truth = self.truth(key)
+        truth = self.truth(key, log.topic_id)
         broker_id = log.machine.broker_id  # type: ignore[attr-defined]
         if truth.leaders.get(batch.epoch) != broker_id:
             self.fail("OneLeaderPerEpoch", "%s: %d appends in epoch %d", key, broker_id, batch.epoch)
@@ -280,7 +293,7 @@ class Watcher:
     def appended_as_follower(self, log: ModelLog, batch: Batch) -> None:
         """About to be appended."""
         key = (log.topic, log.partition)
-        known = self.truth(key).appended.get((batch.epoch, batch.base))
+        known = self.truth(key, log.topic_id).appended.get((batch.epoch, batch.base))
         broker_id = log.machine.broker_id  # type: ignore[attr-defined]
         if known is None or known[0].identity != batch.identity:
             self.fail("LogMatching", "%s: %d appends %r, which no leader appended", key, broker_id, batch)
@@ -295,15 +308,15 @@ class Watcher:
     def cut(self, log: ModelLog, offset: int) -> None:
         """About to be cut."""
         key = (log.topic, log.partition)
-        truth = self.truth(key)
+        truth = self.truth(key, log.topic_id)
         self.truncations += 1
         broker_id = log.machine.broker_id  # type: ignore[attr-defined]
         epoch = log.machine.broker.replicas.hosted[key].partition.leader_epoch  # type: ignore[attr-defined]
         if offset >= truth.end:
             self.world.meet("uncommitted records cut")
-        if self._cuts.get((broker_id, key)) == (log.machine.life, epoch):
+        if self._cuts.get((broker_id, key, log.topic_id)) == (log.machine.life, epoch):
             self.world.meet("cut in two steps")
-        self._cuts[broker_id, key] = (log.machine.life, epoch)
+        self._cuts[broker_id, key, log.topic_id] = (log.machine.life, epoch)
         self.world.note("cuts %s-%d from %d to %d (committed is %d)", *key, log.log_end_offset, offset, truth.end)
         if truth.end <= offset or truth.node is None:
             return
@@ -328,15 +341,15 @@ class Watcher:
         for key, hosted in machine.broker.replicas.hosted.items():
             partition, log = hosted.partition, hosted.log
             state = (partition.leader_epoch, partition.high_watermark, partition.isr, partition.proposal, log.version)
-            before = self._seen.get((broker_id, key))
+            before = self._seen.get((broker_id, key, log.topic_id))
             if state == before:
                 continue
-            self._seen[broker_id, key] = state
+            self._seen[broker_id, key, log.topic_id] = state
             self._look(broker_id, key, partition, log, before)
 
     def _look(self, broker_id: int, key: Key, partition: Any, log: ModelLog, before: tuple[Any, ...] | None) -> None:
         mark = partition.high_watermark
-        truth = self.truth(key)
+        truth = self.truth(key, log.topic_id)
         if before is not None and before[3] is not None and before[0] != partition.leader_epoch:
             self.world.meet("ISR change cut short")
         if not log.log_start_offset <= mark <= log.log_end_offset:
@@ -501,6 +514,8 @@ class Watcher:
                 del truth.damaged[broker_id]
                 continue
             store, node = self.hosts[broker_id].disk.stores.get(key), truth.node
+            if store is not None and store.topic_id != truth.topic_id:
+                store = None
             # A deposed leader may still commit what this one had before its loss; so it must have been looked at since.
             known = self.lost_at[broker_id] < self.registered.get(broker_id, 0.0) < truth.written
             trusted = node is not None and broker_id in node.isr and broker_id not in node.suspects
@@ -511,7 +526,7 @@ class Watcher:
 
     def restarted(self, host: Host) -> None:
         """Its state in memory is gone."""
-        for truth in self.truths.values():
+        for truth in self.current.values():
             if truth.node is not None and truth.node.isr == (host.broker_id,) and not host.disk.clean:
                 self.world.meet("last in-sync replica restarts")
         for seen in [seen for seen in self._seen if seen[0] == host.broker_id]:

@@ -19,7 +19,7 @@ from kafkalike.controller.controller import Controller
 from kafkalike.coordinator import commits
 from kafkalike.coordinator.commits import Commits
 from kafkalike.errors import Error
-from kafkalike.replication import copying
+from kafkalike.replication import copying, replicas
 from kafkalike.replication.copying import Copying
 from kafkalike.replication.hosted import Read
 from kafkalike.replication.orders import Orders
@@ -480,6 +480,12 @@ def b11_what_the_znodes_say_of_leaders() -> list[Patch]:
         yield from failover.elect_where_needed(context)
 
     return [(failover, "_start_partitions", mutated)]
+
+
+@mutant
+def b14_the_log_of_an_earlier_topic_is_taken() -> list[Patch]:
+    """A log that is there under the name of a new topic is that topic's, whatever id it has (KIP-516)."""
+    return [(replicas, "is_other", lambda topic_id, told: False)]
 
 
 # C: producers.

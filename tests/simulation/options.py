@@ -29,6 +29,10 @@ FAULTS = {
     "move": 0.3,  # leadership is sent to and fro
     "reassign": 0.2,  # a partition is to have other replicas
 }
+# Drawn after everything else, so that what was drawn before stays as it was.
+LATER_FAULTS = {
+    "recreate": 0.25,  # a topic is deleted, and made anew under its name
+}
 
 
 @dataclass
@@ -125,4 +129,6 @@ def draw(seed: int, without: frozenset[str] = frozenset(), time_factor: float = 
     options.produce_pause_s = min(options.produce_pause_s * writers, 1.0)
     options.duration_s *= time_factor
     options.groups = r.choice((0, 0, 1, 2, 3))
+    later = {name for name, often in LATER_FAULTS.items() if r.random() < often}
+    options.faults |= later - without
     return options

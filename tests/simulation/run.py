@@ -12,7 +12,7 @@ from kafkalike.cluster.znodes import TOP_LEVEL, Assignment, ClusterId, EntityCon
 from tests.simulation import groups
 from tests.simulation.clients import Consumer, Noise, Producer
 from tests.simulation.disk import Key
-from tests.simulation.faults import Nemesis
+from tests.simulation.faults import SPARE, Nemesis
 from tests.simulation.groups import Committer
 from tests.simulation.invariants import NO_LEADER, Watcher
 from tests.simulation.machine import Host
@@ -26,6 +26,7 @@ from zk.client import Create
 
 TOPIC = "t"
 TOPIC_ID = bytes(range(16))
+SPARE_PARTITIONS = 2
 SETTLE_S = 120.0  # how long a healed cluster may take to come to rest
 START_S = 30.0
 
@@ -55,6 +56,7 @@ class Run:
         self.consumers: list[Consumer] = []
         self.noise: list[Noise] = []
         self.groups: list[Committer] = []
+        self._spares = 0
         self.settled_s = 0.0
         self.complaints: list[str] = []
 
@@ -127,6 +129,8 @@ class Run:
         self._create_topic(TOPIC, TOPIC_ID, options.partitions)
         if options.groups:
             self._create_topic(groups.TOPIC, bytes(range(100, 116)), groups.PARTITIONS)
+        if "recreate" in options.faults:
+            self.create_spare()
         keys = self.keys
         if not world.run(world.now + START_S, lambda: all(self.watcher.truth(key).node for key in self.all_keys)):
             raise Violation("EventuallyRuns", "the topic gets no leaders")
@@ -141,6 +145,8 @@ class Run:
         if options.noise:
             for number, key in enumerate(keys):
                 self.noise.append(Noise(world, self.network, f"n{number}", ids, number, key, options.produce_pause_s))
+        if "recreate" in options.faults:
+            self.noise.append(Noise(world, self.network, "s0", ids, 50, (SPARE, 0), options.produce_pause_s))
         for number in range(options.groups):
             key = world.random.choice(keys)
             self.groups.append(
@@ -159,6 +165,13 @@ class Run:
             Create(EntityConfig.path("topics", topic), EntityConfig.encode({})),
             Create(TopicNode.path(topic), TopicNode(assignment, topic_id).encode()),
         )
+
+    def create_spare(self) -> None:
+        """The topic that comes and goes, under another id each time."""
+        if TopicNode.path(SPARE) in self.zookeeper.head.nodes:
+            return
+        self._spares += 1
+        self._create_topic(SPARE, self._spares.to_bytes(16, "big"), SPARE_PARTITIONS)
 
     def burst(self, key: Key) -> Noise:
         """Somebody writes as much as he can with acks=1, until `hush`."""
@@ -179,9 +192,14 @@ class Run:
 
     @property
     def all_keys(self) -> list[Key]:
-        """Also those that groups belong to."""
+        """Also those that groups belong to, and those that come and go."""
         more = groups.PARTITIONS if self.options.groups else 0
-        return self.keys + [(groups.TOPIC, partition) for partition in range(more)]
+        spare = SPARE_PARTITIONS if "recreate" in self.options.faults else 0
+        return [
+            *self.keys,
+            *((groups.TOPIC, partition) for partition in range(more)),
+            *((SPARE, partition) for partition in range(spare)),
+        ]
 
     def _znode_written(self, path: str, data: bytes | None, node: Any, session: int) -> None:
         writer = next(
@@ -245,7 +263,8 @@ class Run:
     def _partition_unrest(self, key: Key) -> str | None:
         truth = self.watcher.truth(key)
         node = truth.node
-        assert node is not None
+        if node is None:
+            return "not there"
         if node.leader == NO_LEADER:
             return f"no leader: {node!r}"
         if truth.moving:
@@ -257,6 +276,8 @@ class Run:
             if hosted is None:
                 return f"no replica on {broker_id}"
             partition, log = hosted.partition, hosted.log
+            if log.topic_id != truth.topic_id:
+                return f"{broker_id} has a topic that is gone"
             if (partition.leader, partition.leader_epoch) != (node.leader, node.leader_epoch):
                 return f"{broker_id} follows {partition.leader}@{partition.leader_epoch}, not {node!r}"
             if log.log_end_offset != truth.end or partition.high_watermark != truth.end:

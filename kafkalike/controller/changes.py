@@ -105,7 +105,8 @@ def topic_changed(context: Context, topic: str) -> Steps[None]:
         log.warning("%s", error)
         return
     if topic not in context.assignments:
-        # It was garbage when it was first looked at.
+        # It was garbage when it was first looked at, or has been made anew since.
+        yield Listen(nodes=(TopicNode.path(topic),))
         context.topic_ids[topic] = node.topic_id
         context.assignments[topic] = {}
     known = context.assignments[topic]

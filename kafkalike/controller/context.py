@@ -119,7 +119,8 @@ class Context:
     # What was asked for is a replica's end (of an epoch, or of the whole log), in one life of its broker.
     log_ends: dict[Partition, dict[tuple[int, int], LogEnd]] = field(default_factory=dict)
     asked_for_end: dict[Partition, set[tuple[int, int, int]]] = field(default_factory=dict)
-    comparing: set[Partition] = field(default_factory=set)
+    comparing: dict[Partition, int] = field(default_factory=dict)  # with the serial number of the comparison
+    comparisons: int = 0
     given_up_waiting: set[Partition] = field(default_factory=set)
 
     # Brokers.
@@ -197,7 +198,7 @@ class Context:
 
     def end_comparison(self, partition: Partition) -> None:
         """What was answered so far says nothing in a comparison that may come: the logs will reach elsewhere."""
-        self.comparing.discard(partition)
+        self.comparing.pop(partition, None)
         self.given_up_waiting.discard(partition)
         self.log_ends.pop(partition, None)
         self.asked_for_end.pop(partition, None)

@@ -7,6 +7,7 @@ controller's mark is found, or the session is lost, this one is over: it forgets
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import time
@@ -14,6 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from twisted.internet import defer
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from kafkalike.cluster import znodes
@@ -50,6 +52,7 @@ GROUP = 32
 RETRY_SECONDS = 5.0
 # Between two questions to a broker that is presumed dead.
 ASK_SECONDS = 0.25
+LEAVE_SECONDS = 2.0  # for /controller to be given back; without that it goes with the session
 
 ERRORS: dict[type[Exception], str] = {
     NoNode: effects.NO_NODE,
@@ -138,14 +141,15 @@ class Controller:
         """Stops, and gives /controller back, for the others to elect another controller at once."""
         term = self._term
         self.stop()
-        if term is not None:
-            try:
-                await recipes.resign(self._zk, ControllerNode.PATH, term)
-            except SessionExpired:
-                return
+        if term is not None and self._zk.state == CONNECTED:
+            resigned = ensureDeferred(recipes.resign(self._zk, ControllerNode.PATH, term))
+            with contextlib.suppress(SessionExpired, defer.TimeoutError):
+                await resigned.addTimeout(LEAVE_SECONDS, self._reactor)
 
     def submit(self, steps: Callable[[Context], Steps[Any]]) -> Deferred[Any]:
         """Runs steps as an event of its own and gives their result; NOT_CONTROLLER when this broker is not it."""
+        if self._stopped:
+            return defer.fail(KafkaError(Error.NOT_CONTROLLER))
         answer: Deferred[Any] = Deferred()
 
         async def event() -> None:
@@ -199,11 +203,14 @@ class Controller:
         self._ring(("unclean", by_default), lambda context: _allow_unclean(context, by_default))
 
     def _ring(self, key: tuple[Any, ...], steps: Callable[[Context], Steps[Any]]) -> None:
-        async def event() -> None:
-            if self._term is not None and self._context is not None:
-                await self._perform(self._term, steps(self._context))
+        """Queues steps for the present term; in another one they mean nothing."""
+        term = self._term
 
-        self._enqueue(key, event)
+        async def event() -> None:
+            if term is not None and term is self._term and self._context is not None:
+                await self._perform(term, steps(self._context))
+
+        self._enqueue((*key, self.epoch), event)
 
     def _state_changed(self, state: str) -> None:
         if state == LOST:
@@ -237,7 +244,7 @@ class Controller:
         if context is not None and broker_id in context.brokers:
             epoch = context.brokers[broker_id].epoch
             dead: Callable[[], Any] = lambda: self._ring(  # noqa: E731
-                ("presumed", broker_id), lambda context: failover.presume_dead(context, broker_id, epoch)
+                ("presumed", broker_id, epoch), lambda context: failover.presume_dead(context, broker_id, epoch)
             )
             endpoint = self._endpoint(context.brokers[broker_id])
         elif context is None and was_connected and broker_id == self.controller_id and self._elected_at >= 0:
@@ -415,8 +422,8 @@ class Controller:
                     if self._context is not None and broker_id in self._context.presumed_dead:
                         epoch = self._context.presumed_dead[broker_id].epoch
                         self._reactor.callLater(ASK_SECONDS, self._await_answer, term, broker_id, epoch)
-            case effects.Later(delay_ms, subject):
-                self._reactor.callLater(delay_ms / 1000, self._remind, term, subject)
+            case effects.Later(delay_ms, subject, serial):
+                self._reactor.callLater(delay_ms / 1000, self._remind, term, subject, serial)
             case effects.Send(requests):
                 for broker_id, request in requests:
                     if self._outbox is not None:
@@ -446,9 +453,9 @@ class Controller:
                 raise Superseded("another controller was elected") from None
             return Written(ERRORS[type(error)])
 
-    def _remind(self, term: recipes.Term, subject: str) -> None:
+    def _remind(self, term: recipes.Term, subject: str, serial: int) -> None:
         if self._term is term:
-            self._ring(("later", subject), REMINDERS[subject])
+            self._ring(("later", subject, serial), lambda context: REMINDERS[subject](context, serial))
 
     def _listen(self, path: str) -> None:
         if path in self._bells:
@@ -478,16 +485,19 @@ class Controller:
             log.warning(
                 "broker %d answers %s to %s", broker_id, error.name, type(request).__module__.rpartition(".")[2]
             )
+        # Of the life that was asked: its channel was closed when a later one was seen.
+        known = self._context.brokers.get(broker_id) if self._context is not None else None
+        epoch = known.epoch if known is not None else -1
         if isinstance(request, stop_replica.Request):
             self._replicas_stopped(broker_id, request, response)
         elif isinstance(request, leader_and_isr.Request):
-            self._leader_and_isr_answered(broker_id, response)
+            self._leader_and_isr_answered(broker_id, request.broker_epoch, response)
         elif isinstance(request, list_offsets.Request):
             ends = unclean.answered_ends(response)
-            self._ring(("ends", object()), lambda context: unclean.ends_answered(context, broker_id, ends))
+            self._ring(("ends", object()), lambda context: unclean.ends_answered(context, broker_id, epoch, ends))
         elif isinstance(request, offset_for_leader_epoch.Request):
             of_epochs = unclean.answered_epochs(request, response)
-            self._ring(("ends", object()), lambda context: unclean.ends_answered(context, broker_id, *of_epochs))
+            self._ring(("ends", object()), lambda context: unclean.ends_answered(context, broker_id, epoch, *of_epochs))
 
     def _replicas_stopped(self, broker_id: int, request: Any, response: Any) -> None:
         errors = {(e.topic_name, e.partition_index): e.error_code for e in response.partition_errors}
@@ -506,7 +516,7 @@ class Controller:
                 lambda context: changes.replicas_deleted(context, broker_id, epoch, deleted, failed),
             )
 
-    def _leader_and_isr_answered(self, broker_id: int, response: Any) -> None:
+    def _leader_and_isr_answered(self, broker_id: int, epoch: int, response: Any) -> None:
         context = self._context
         if context is None:
             return
@@ -522,7 +532,8 @@ class Controller:
         fine = [partition for partition, error in errors.items() if error == Error.NONE]
         if failed or context.offline_replicas.get(broker_id):
             self._ring(
-                ("log dirs", object()), lambda context: failover.log_dir_answered(context, broker_id, failed, fine)
+                ("log dirs", object()),
+                lambda context: failover.log_dir_answered(context, broker_id, epoch, failed, fine),
             )
 
 
@@ -545,9 +556,9 @@ DIRECTORIES: dict[str, Callable[[Context], Steps[Any]]] = {
 
 
 # What the subjects of Later stand for.
-REMINDERS: dict[str, Callable[[Context], Steps[Any]]] = {
+REMINDERS: dict[str, Callable[[Context, int], Steps[Any]]] = {
     "logs to compare": unclean.time_is_up,
-    leaders.BALANCE: leaders.balance,
+    leaders.BALANCE: lambda context, _: leaders.balance(context),
 }
 
 NODES: dict[str, Callable[[Context], Steps[Any]]] = {

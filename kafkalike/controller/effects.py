@@ -138,10 +138,11 @@ class AwaitAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Comes back as an event, named by its subject, after a while. Outcome: None."""
+    """Comes back as an event, named by its subject, after a while; `serial` says of several which. Outcome: None."""
 
     delay_ms: int
     subject: str
+    serial: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -272,6 +272,7 @@ def broker_answers(context: Context, broker_id: int, epoch: int) -> Steps[None]:
         return
     log.info("broker %d, presumed dead, answers", broker_id)
     context.brokers[broker_id] = context.presumed_dead.pop(broker_id)
+    yield from take_out(context, context.brokers, [broker_id])
     yield Connect(broker_id)
     yield from _brokers_started(context, [broker_id])
 
@@ -373,9 +374,12 @@ def shut_down(context: Context, broker_id: int) -> Steps[list[Partition]]:
 
 
 def log_dir_answered(
-    context: Context, broker_id: int, failed: Iterable[Partition], fine: Iterable[Partition]
+    context: Context, broker_id: int, broker_epoch: int, failed: Iterable[Partition], fine: Iterable[Partition]
 ) -> Steps[None]:
-    """A broker's answer to LeaderAndIsr says which replicas lie on a log directory that has failed."""
+    """A broker's answer to LeaderAndIsr says which replicas lie on a log directory that has failed, in that life."""
+    known = context.brokers.get(broker_id)
+    if known is None or known.epoch != broker_epoch:
+        return
     offline = context.offline_replicas.setdefault(broker_id, set())
     before = set(offline)
     offline.difference_update(fine)

@@ -168,13 +168,14 @@ def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
             if replica not in ends and context.is_online(replica, partition):
                 _ask(context, partition, replica, WHOLE, asked)
         if partition not in context.comparing:
-            context.comparing.add(partition)
+            context.comparing[partition] = context.comparisons + 1
             begun.append(partition)
     if asked:
         yield Send([(broker_id, q) for broker_id, wanted in sorted(asked.items()) for q in _questions(wanted)])
     if begun:
         log.warning("nobody in sync is known to be whole, comparing logs: %s", shown(begun))
-        yield Later(context.unclean_recovery_ms, "logs to compare")
+        context.comparisons += 1
+        yield Later(context.unclean_recovery_ms, "logs to compare", context.comparisons)
     if ready:
         batch = Batch(context)
         yield from bring_online(context, batch, sorted(ready), lambda partition, state: ready[partition])
@@ -198,13 +199,14 @@ def _ask(
 def ends_answered(
     context: Context,
     broker_id: int,
+    broker_epoch: int,
     ends: Mapping[Partition, tuple[int, int]],
     epochs: Mapping[Partition, int] | None = None,
 ) -> Steps[None]:
     """A broker says how far its logs reach: whole, or up to the ends of these epochs. What comes too late is dropped:
-    at the next comparison the log may reach elsewhere."""
+    at the next comparison, and in another life of the broker, the log may reach elsewhere."""
     broker = context.brokers.get(broker_id)
-    if broker is None:
+    if broker is None or broker.epoch != broker_epoch:
         return
     for partition, (leader_epoch, end) in ends.items():
         if partition not in context.comparing:
@@ -214,9 +216,9 @@ def ends_answered(
     yield from _compare_and_go_on(context, list(ends))
 
 
-def time_is_up(context: Context) -> Steps[None]:
-    """Who has not come by now is not waited for."""
-    context.given_up_waiting |= context.comparing
+def time_is_up(context: Context, serial: int) -> Steps[None]:
+    """Who has not come by now is not waited for; in comparisons that began later he is."""
+    context.given_up_waiting |= {partition for partition, begun in context.comparing.items() if begun == serial}
     yield from _compare_and_go_on(context, sorted(context.given_up_waiting))
 
 

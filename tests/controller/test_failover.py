@@ -271,10 +271,10 @@ def test_a_failed_directory_is_a_failed_replica() -> None:
     world.perform(failover.log_dirs_failed(context))
     assert ["LAI>1 t-0:1[1,2]@0 t-1:1[1,2]@0"] == world.letters()[:1]
     assert [] == world.children("/log_dir_event_notification")
-    world.perform(failover.log_dir_answered(context, 1, [("t", 0)], [("t", 1)]))
+    world.perform(failover.log_dir_answered(context, 1, context.brokers[1].epoch, [("t", 0)], [("t", 1)]))
     assert {"leader": 2, "isr": [2]}.items() <= world.state("t", 0).items()
     assert {"leader": 1, "isr": [1, 2]}.items() <= world.state("t", 1).items()
-    world.perform(failover.log_dir_answered(context, 1, [], [("t", 0)]))
+    world.perform(failover.log_dir_answered(context, 1, context.brokers[1].epoch, [], [("t", 0)]))
     assert context.is_online(1, ("t", 0))
 
 

@@ -183,7 +183,7 @@ class World:
                 return self.refusing & set(broker_ids)
             case AwaitAnswer(broker_ids):
                 self.awaited |= set(broker_ids)
-            case Later(_, subject):
+            case Later(_, subject, _):
                 self.reminders.append(subject)
             case Send(requests):
                 assert {broker_id for broker_id, _ in requests} <= self.connected

@@ -114,6 +114,7 @@ class Broker:
         self.replicas.before_cut = self._abort_readers
         self.replicas.directory_lost = self._directory_lost
         self.replicas.known = lambda topic, index: self.metadata.image.partition(topic, index) is not None
+        self.replicas.topic_id = lambda topic: getattr(self.metadata.image.topics.get(topic), "id", None)
         await self.replicas.load(self.cluster_id, await self._all_overrides())
         self.metadata.on_change(self._brokers_changed)
         self._loaded = True
@@ -158,10 +159,13 @@ class Broker:
 
     def topic_overrides(self, topic: str) -> Deferred[dict[str, str]]:
         """A topic's own configuration, from its znode; garbage there is logged and counts as none."""
+        path = znodes.EntityConfig.path("topics", topic)
 
         async def read() -> dict[str, str]:
+            # A server that lags would say that there is none, and nobody would tell us later.
+            self.zk.sync(path).addErrback(lambda _: None)
             try:
-                data, _ = await self.zk.get(znodes.EntityConfig.path("topics", topic))
+                data, _ = await self.zk.get(path)
                 return znodes.EntityConfig.decode("topics", topic, data)
             except NoNode:
                 return {}

@@ -97,16 +97,16 @@ class Copying:
 
     def _find_range(self, hosted: Hosted, following: Following) -> None:
         """Our end is not in the leader's log: asks where that begins and ends."""
-        leader = hosted.partition.leader
+        leader, end = hosted.partition.leader, hosted.log.log_end_offset
 
         def found(offsets: tuple[int, int]) -> None:
             earliest, latest = offsets
             if (
                 self._replicas.hosted.get(hosted.key) is not hosted
                 or hosted.partition.leader_epoch != following.leader_epoch
+                or hosted.log.log_end_offset != end
             ):
                 return
-            end = hosted.log.log_end_offset
             if latest < end:
                 self._replicas.cut(hosted, latest)
             elif earliest > end:

@@ -57,12 +57,17 @@ class Orders:
         if error:
             return leader_and_isr.Response(error_code=error)
         states = list(_topic_states(request))
-        for topic in dict.fromkeys(topic for topic, _, _ in states if topic not in self._replicas.overrides):
+        # What was heard of a topic that is not here may be of an earlier one by that name.
+        here = self._replicas.topics_here()
+        for topic in dict.fromkeys(topic for topic, _, _ in states if topic not in here):
             self._replicas.overrides[topic] = await self._fetch_overrides(topic)
         changed: list[Hosted] = []
-        codes = []
+        codes: list[tuple[str, bytes, int, Error]] = []
         began = told = time.monotonic()
         for topic, topic_id, state in states:
+            if self.check_controller(request):
+                # A newer one has been obeyed meanwhile, or the session is another.
+                break
             code = self._replicas.become(topic, topic_id, state, changed)
             codes.append((topic, topic_id, state.partition_index, code))
             if time.monotonic() - began > SLICE_SECONDS:
@@ -72,6 +77,8 @@ class Orders:
                 await task.deferLater(self._reactor, 0, lambda: None)
                 began = time.monotonic()
         self._replicas.carried_out(changed)
+        if len(codes) < len(states):
+            return leader_and_isr.Response(error_code=self.check_controller(request))
         outcome = leader_and_isr.LeaderAndIsrPartitionError
         if version < TOPIC_ID_VERSION:
             return leader_and_isr.Response(

@@ -124,6 +124,11 @@ class Partition:
                 follower.broker_epoch = known[replica].broker_epoch
         return True
 
+    def retire(self) -> None:
+        """It is hosted here no more: nobody leads, and nothing is proposed."""
+        self.leader = NO_LEADER
+        self.proposal = None
+
     # Checks for requests
 
     def check_leading(self) -> None:

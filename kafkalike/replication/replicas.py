@@ -81,6 +81,7 @@ class Replicas:
         self._refusals = Refusals()
         self._broker_epoch = -1
         self.known: Callable[[str, int], bool] = lambda topic, index: False  # whether the cluster has this partition
+        self.topic_id: Callable[[str], bytes | None] = lambda topic: None  # the id that it has in the cluster
         self.reachable: Callable[[int], bool] = lambda broker_id: True  # whether that broker's address is known
         self.follower_epochs: dict[int, int] = {}  # broker id: the newest broker epoch that its fetches may have
         self.leaving = False  # before a stop: whoever takes over need not wait for us as a follower
@@ -144,6 +145,8 @@ class Replicas:
         if self._alarm is not None and self._alarm.active():
             self._alarm.cancel()
         self.upkeep.note_high_watermarks()
+        for hosted in self.hosted.values():
+            hosted.partition.retire()
 
         def close_all() -> None:
             for directory in self.directories:
@@ -162,6 +165,10 @@ class Replicas:
             log.error("The configuration of topic %s in ZooKeeper is ignored: %s", topic, problem)
             self.overrides[topic] = {}
             return self._configured(topic).log
+
+    def topics_here(self) -> set[str]:
+        """Topics of which there is any log, served or not."""
+        return {topic for directory in self.directories for topic, _ in directory.logs}
 
     def topic_config(self, topic: str) -> Config:
         """The effective configuration of a topic."""
@@ -437,7 +444,11 @@ class Replicas:
                     return Error.KAFKA_STORAGE_ERROR
                 hosted = self._host(topic, topic_id, state.partition_index)
             if is_other(hosted.log.topic_id, topic_id):
-                return Error.INCONSISTENT_TOPIC_ID
+                if hosted.log.topic_id == self.topic_id(topic):
+                    return Error.INCONSISTENT_TOPIC_ID
+                # Of a topic that was deleted while nobody could tell this broker.
+                self.give_up(topic, state.partition_index, DELETE_EPOCHS[0], False)
+                hosted = self._host(topic, topic_id, state.partition_index)
             if not hosted.partition.assign(state, hosted.log.log_end_offset, now_ms()):
                 return Error.STALE_CONTROLLER_EPOCH
             if hosted.log.topic_id is None and any(topic_id):
@@ -503,6 +514,7 @@ class Replicas:
     def _host(self, topic: str, topic_id: bytes, index: int) -> Hosted:
         """The replica of a partition that was not known yet: its log, loaded at the start or new."""
         key = (topic, index)
+        log_config = self._log_config(topic)
         config = self.topic_config(topic)
         home = next((d for d in self.directories if key in d.logs), None)
         if home is not None and is_other(home.logs[key].topic_id, topic_id):
@@ -511,11 +523,11 @@ class Replicas:
             home = None
         if home is None:
             home = min((d for d in self.directories if d.offline is None), key=lambda d: len(d.logs))
-            opened = home.create(topic, index, topic_id if any(topic_id) else None, self._log_config(topic), now_ms())
+            opened = home.create(topic, index, topic_id if any(topic_id) else None, log_config, now_ms())
             log.info("Created log for partition %s-%d in %s", topic, index, home.path)
         else:
             opened = home.logs[key]
-            opened.config = self._log_config(topic)
+            opened.config = log_config
         opened.damage.on_suspicion = self.mending.hurry
         self.mending.add(topic, index)
         mark = min(max(home.high_watermarks.get(key, 0), opened.log_start_offset), opened.log_end_offset)
@@ -546,7 +558,7 @@ class Replicas:
                 return Error.FENCED_LEADER_EPOCH
             del self.hosted[key]
             self._fetchers.leave(topic, index)
-            hosted.partition.leader = NO_LEADER
+            hosted.partition.retire()
             self.announce(hosted)
         if self._is_lost(key):
             return Error.KAFKA_STORAGE_ERROR
@@ -597,7 +609,7 @@ class Replicas:
         for hosted in lost:
             del self.hosted[hosted.key]
             self._fetchers.leave(*hosted.key)
-            hosted.partition.leader = NO_LEADER
+            hosted.partition.retire()
         for hosted in lost:
             self.announce(hosted)
         directory.abandon()

@@ -83,6 +83,8 @@ class Upkeep:
     def _each(self, work: Callable[[Hosted], Any], partitions: Iterable[Hosted] | None = None) -> Iterator[None]:
         """Work on each partition, or on these, one a step; where it fails the others have theirs all the same."""
         for hosted in list(self._replicas.hosted.values() if partitions is None else partitions):
+            if self._replicas.hosted.get(hosted.key) is not hosted:
+                continue  # It was given up meanwhile, and its files are not where they were.
             try:
                 work(hosted)
             except KafkaError as problem:

@@ -243,6 +243,7 @@ class LogDirectory:
             self.high_watermarks.pop((gone.topic, gone.partition), None)
             self._gone.add((gone.topic, gone.partition))
             gone.abandon()
+            gone.on_offline = None  # Whoever still tries something with it does not find its files; that is no failure.
             self.files.sync_path(self.path)
         except OSError as error:
             raise self.failure(error) from error

@@ -223,6 +223,21 @@ def test_A11_a_follower_behind_the_leaders_first_record_begins_anew(cluster):
     assert cluster.nodes[1].log().log_start_offset == 4
 
 
+def test_A11_also_while_the_leader_does_not_know_yet_what_is_committed(cluster):
+    """Its high watermark lies below what it had when it was elected, and only this follower can raise it."""
+    cluster.elect(0, isr=(0,))
+    cluster.cut = {0}
+    cluster.append(0, 5)
+    cluster.nodes[0].replicas.partition("t", 0).high_watermark = 4
+    shared.run(cluster.nodes[0].replicas.delete_records, "t", 0, 3)
+    cluster.nodes[0].replicas.hosted["t", 0].partition.min_insync_replicas = 2
+    cluster.elect(0, isr=(0,))
+    cluster.nodes[0].replicas.hosted["t", 0].partition.min_insync_replicas = 2
+    cluster.cut = set()
+    cluster.until(lambda: cluster.nodes[0].replicas.partition("t", 0).high_watermark == 5)
+    assert (cluster.nodes[1].log().log_start_offset, cluster.nodes[1].log().log_end_offset) == (3, 5)
+
+
 def test_a_broker_that_is_no_replica_gets_nothing_and_changes_nothing(cluster):
     """A forged follower."""
     cluster.elect(0)

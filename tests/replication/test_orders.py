@@ -6,7 +6,7 @@ from twisted.internet import defer
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leader_and_isr, stop_replica
 from tests import reactor as shared
-from tests.replication.test_replicas import ID, lead, opened, stop  # noqa: F401  (opened is a fixture)
+from tests.replication.test_replicas import ID, errors, lead, opened, stop  # noqa: F401  (opened is a fixture)
 
 
 def test_an_old_controller_and_a_request_for_an_earlier_life_are_refused(opened):  # noqa: F811
@@ -68,6 +68,42 @@ def test_an_older_leader_epoch_does_not_stop_a_partition(opened):  # noqa: F811
     response = shared.run(replicas.orders.stop_replica, stop(epoch=4))
     assert [p.error_code for p in response.partition_errors] == [Error.FENCED_LEADER_EPOCH]
     assert ("t", 0) in replicas.hosted
+
+
+def test_what_was_heard_of_an_earlier_topic_is_not_taken_for_the_new_ones_configuration(opened):  # noqa: F811
+    replicas = opened()
+    asked = []
+    replicas.orders._fetch_overrides = lambda topic: asked.append(topic) or defer.succeed({"retention.ms": "7"})
+    replicas.configure("t", {"retention.ms": "1"})
+    shared.run(replicas.orders.leader_and_isr, lead())
+    assert (asked, replicas.topic_config("t")["retention.ms"]) == (["t"], 7)
+    # What is here is told by notifications.
+    shared.run(replicas.orders.leader_and_isr, lead(index=1))
+    assert asked == ["t"]
+
+
+def test_one_bad_configuration_does_not_end_the_order(opened):  # noqa: F811
+    replicas = opened()
+    replicas.orders._fetch_overrides = lambda topic: defer.succeed({"retention.ms": "x"} if topic == "t" else {})
+    request = lead()
+    request.topic_states += lead("u").topic_states
+    assert errors(shared.run(replicas.orders.leader_and_isr, request)) == [0, 0]
+    assert {("t", 0), ("u", 0)} == {key for key, hosted in replicas.hosted.items() if hosted.partition.leading}
+
+
+def test_an_order_ends_where_a_newer_controller_has_been_obeyed(opened):  # noqa: F811
+    replicas = opened()
+    configuration = defer.Deferred()
+    replicas.orders._fetch_overrides = lambda topic: configuration
+
+    async def overtaken():
+        answer = replicas.orders.leader_and_isr(lead(controller_epoch=1))
+        assert replicas.orders.check_controller(stop(controller_epoch=2)) == Error.NONE
+        configuration.callback({})
+        return await answer
+
+    assert shared.run(overtaken).error_code == Error.STALE_CONTROLLER_EPOCH
+    assert not replicas.hosted
 
 
 def test_an_order_waits_for_the_one_before_it(opened):  # noqa: F811

@@ -140,6 +140,7 @@ def test_unknown_followed_and_stale_partitions_are_refused(opened):
 
 def test_another_topics_id_is_refused(opened):
     replicas = opened()
+    replicas.topic_id = lambda topic: ID
     shared.run(replicas.orders.leader_and_isr, lead())
     other = lead(epoch=1, topic_id=bytes(15) + b"\1")
     assert errors(shared.run(replicas.orders.leader_and_isr, other)) == [Error.INCONSISTENT_TOPIC_ID]
@@ -162,6 +163,28 @@ def test_B14_a_log_of_an_earlier_topic_of_that_name_is_set_aside(opened):
     again.append_as_leader("t", 0, records(), 1)
     (kept,) = Path(again.directories[0].path).glob("t-0.*-stray")
     assert (kept / f"{0:020d}.log").stat().st_size > 0
+
+
+def test_B14_a_topic_that_was_made_anew_unnoticed_takes_the_place_of_the_old_one(opened):
+    """The session had ended when the old one was deleted; nobody could send StopReplica."""
+    replicas = opened()
+    shared.run(replicas.orders.leader_and_isr, lead(epoch=3))
+    replicas.append_as_leader("t", 0, records(5), 1)
+    anew = lead(epoch=0, topic_id=bytes(15) + b"\1")
+    replicas.topic_id = lambda topic: bytes(15) + b"\1"
+    assert errors(shared.run(replicas.orders.leader_and_isr, anew)) == [0]
+    assert (replicas.log("t", 0).log_end_offset, replicas.partition("t", 0).leader_epoch) == (0, 0)
+    assert list(Path(replicas.directories[0].path).glob("t-0.*-stray"))
+
+
+def test_nothing_is_appended_once_the_logs_are_closed(opened):
+    replicas = opened()
+    shared.run(replicas.orders.leader_and_isr, lead())
+    shared.run(replicas.stop)
+    with pytest.raises(KafkaError) as refusal:
+        replicas.append_as_leader("t", 0, records(), 1)
+    assert refusal.value.error == Error.NOT_LEADER_OR_FOLLOWER
+    assert replicas.directories[0].offline is None
 
 
 def test_a_log_without_an_id_gets_it_when_it_is_told(opened):

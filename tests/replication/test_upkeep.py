@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from twisted.internet import defer, reactor, task
 
+from kafkalike.errors import KafkaError
 from kafkalike.protocol.messages import alter_partition
 from kafkalike.replication.upkeep import Upkeep
 from tests import reactor as shared
@@ -53,6 +55,27 @@ def test_what_flush_ms_makes_due_is_flushed_in_a_thread(opened):  # noqa: F811
         return False
 
     assert shared.run(flushed)
+
+
+def test_a_round_passes_over_what_was_given_up_in_the_middle_of_it(opened):  # noqa: F811
+    """Its files are not where they were, which is no failure of the disk."""
+    replicas = led(opened, **{"log.retention.bytes": "1", "log.segment.bytes": "100"})
+    shared.run(replicas.orders.leader_and_isr, lead(index=1))
+    for _ in range(5):
+        replicas.append_as_leader("t", 1, records(), 1)
+
+    def round_with_a_deletion():
+        steps = replicas.upkeep._each(lambda hosted: hosted.log.retain(10**13, hosted.log.log_end_offset))
+        next(steps)
+        gone = replicas.log("t", 1)
+        assert replicas.give_up("t", 1, -2, True) == 0
+        list(steps)
+        # Nor is it when somebody held on to the log.
+        with pytest.raises(KafkaError):
+            gone.retain(10**13, 5)
+
+    shared.run(round_with_a_deletion)
+    assert replicas.directories[0].offline is None
 
 
 class Flushing:

@@ -42,9 +42,9 @@ def list_offsets(broker: Any, call: Any) -> Any:
                 hosted = broker.replicas.leader(topic.name, asked.partition_index, asked.current_leader_epoch)
                 if call.version == 0:
                     limit = max(asked.max_num_offsets, 0)
-                    answer.old_style_offsets = _boundaries(hosted, asked.timestamp)[:limit]
+                    answer.old_style_offsets = _boundaries(hosted, asked.timestamp, _visible(hosted, request))[:limit]
                 else:
-                    answer.timestamp, answer.offset, epoch = _look_up(hosted, asked.timestamp, request.isolation_level)
+                    answer.timestamp, answer.offset, epoch = _look_up(hosted, asked.timestamp, request)
                     if call.version >= LEADER_EPOCHS:
                         answer.leader_epoch = epoch
             except KafkaError as problem:
@@ -64,12 +64,19 @@ def _log_end(replicas: Any, topic: str, asked: Any) -> tuple[int, int]:
     return log.epoch_at(end - 1), end
 
 
-def _look_up(hosted: Any, timestamp: int, isolation_level: int) -> tuple[int, int, int]:
+def _visible(hosted: Any, request: Any) -> int:
+    """How far the log reaches for who asks; a follower is to have all of it."""
+    if request.replica_id >= 0:
+        return int(hosted.log.log_end_offset)
+    mark = hosted.partition.high_watermark
+    return int(hosted.log.last_stable_offset(mark) if request.isolation_level == READ_COMMITTED else mark)
+
+
+def _look_up(hosted: Any, timestamp: int, request: Any) -> tuple[int, int, int]:
     """(timestamp, offset, leader epoch); UNKNOWN when there is no such record, KafkaError while nobody knows."""
     log = hosted.log
-    mark = hosted.partition.high_watermark
-    known = mark >= hosted.partition.epoch_start
-    end = log.last_stable_offset(mark) if isolation_level == READ_COMMITTED else mark
+    known = request.replica_id >= 0 or hosted.partition.high_watermark >= hosted.partition.epoch_start
+    end = _visible(hosted, request)
     if timestamp == LATEST:
         if not known:
             raise KafkaError(Error.OFFSET_NOT_AVAILABLE)
@@ -86,9 +93,9 @@ def _look_up(hosted: Any, timestamp: int, isolation_level: int) -> tuple[int, in
     return found  # type: ignore[no-any-return]
 
 
-def _boundaries(hosted: Any, timestamp: int) -> list[int]:
+def _boundaries(hosted: Any, timestamp: int, mark: int) -> list[int]:
     """Version 0: where segments begin, and the end, newest first, as far as they are not newer than `timestamp`."""
-    log, mark = hosted.log, hosted.partition.high_watermark
+    log = hosted.log
     starts = log.segment_starts()  # (base offset, time of the last change in milliseconds), oldest first
     if timestamp == EARLIEST:
         return [log.log_start_offset]

@@ -82,7 +82,7 @@ class Relay:
 
     def later(self, seconds: float, function: Callable[[], None]) -> Any:
         """Calls it then; what is returned can be cancelled."""
-        return self._reactor.callLater(seconds, function)
+        return self._reactor.callLater(max(seconds, 0), function)
 
     def done(self, queue: _Queue) -> None:
         """Nothing of this partition is under way."""

@@ -9,8 +9,9 @@ Groups that have offsets but no members have no record of their own in the log, 
 broker/apis/.
 """
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -376,13 +377,15 @@ class Groups:
     ) -> int:
         """Removes offsets wherever they are, so that none comes back with a change of mode; how many there were."""
         logged = await shard.logged.remove(group_id, keys)
-        return max(logged, await self.offsets.remove(shard.fence, group_id, keys, not_after_ms))
+        with _reached():
+            return max(logged, await self.offsets.remove(shard.fence, group_id, keys, not_after_ms))
 
     async def _remove_group(self, shard: Shard, group_id: str) -> None:
         """Removes everything but the group's record; KafkaError if there is nothing, or if it may not be."""
         logged = await shard.logged.remove(group_id, list(shard.logged.of(group_id)))
         try:
-            await self.offsets.remove_group(shard.fence, group_id)
+            with _reached():
+                await self.offsets.remove_group(shard.fence, group_id)
         except KafkaError as problem:
             # Beside offsets in the log the znodes are others': they stay as long as classic consumers are there.
             may_stay = problem.error in (Error.GROUP_ID_NOT_FOUND, Error.NON_EMPTY_GROUP)
@@ -431,7 +434,14 @@ class Groups:
         group = served.group
         if group.state is State.STABLE and group.is_consumer_group and group.subscribed != served.owned:
             served.owned = group.subscribed
-            self.background(self.offsets.keep_parents(group.group_id, group.subscribed or ()))
+            self.background(self._make_parents(served, group.subscribed or ()))
+
+    async def _make_parents(self, served: Served, topics: Iterable[str]) -> None:
+        try:
+            await self.offsets.keep_parents(served.group.group_id, topics)
+        except ZooKeeperError as problem:
+            log.warning("Parents of the offsets of group %s: %s", served.group.group_id, problem)
+            served.owned = None  # once more when the group has changed
 
     def _arm(self, shard: Shard, served: Served) -> None:
         due = served.group.deadline_ms
@@ -590,3 +600,12 @@ class Groups:
         """Logs what ends such a coroutine."""
         if not self._stopped:
             log.error("The group coordinator failed in a way not foreseen: %s", failure.getTraceback())
+
+
+@contextlib.contextmanager
+def _reached() -> Iterator[None]:
+    """A session that ends in the middle of it is told as what the client may try again."""
+    try:
+        yield
+    except ZooKeeperError as problem:
+        raise KafkaError(Error.COORDINATOR_NOT_AVAILABLE, str(problem)) from problem

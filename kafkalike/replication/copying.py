@@ -118,7 +118,9 @@ class Copying:
 
         deferred = self._leader_range(leader, following)
         deferred.addCallbacks(found, lambda failure: log.warning("%s", failure.getErrorMessage()))
-        deferred.addErrback(lambda failure: log.error("%s", failure.getTraceback()))
+        deferred.addErrback(
+            lambda failed: log.error("%s", failed.value if failed.check(KafkaError) else failed.getTraceback())
+        )
 
     def _leader_range(self, leader: int, following: Following) -> Deferred[tuple[int, int]]:
         """(earliest, latest) offset of the leader's log."""

@@ -17,6 +17,7 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
 from tests.coordinator.fakes import FakeBroker, group_in
 from tests.coordinator.test_group import subscription
+from zk.client import SessionExpired
 
 A, B = group_in(0), group_in(1)
 numbers = itertools.count()
@@ -95,6 +96,36 @@ def test_a_group_survives_its_coordinator() -> None:
     synced: list[Any] = []
     broker.groups.sync(A, 1, member, None, None, None, {}, synced.append)
     assert synced[0].assignment == b"all"
+
+
+def test_a_group_outlives_a_session_that_ends_while_it_is_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = FakeBroker()
+    member = stable(broker)
+    broker.groups.leave(A, [(member, None, None)], lambda left: None)
+    broker.settle()
+    with monkeypatch.context() as patched:
+        patched.setattr(broker.groups.offsets, "remove_group", _session_ends)
+        patched.setattr(broker.groups.offsets, "remove", _session_ends)
+        assert broker.wait(broker.groups.delete(A)) is Error.COORDINATOR_NOT_AVAILABLE
+        with pytest.raises(KafkaError) as raised:
+            broker.wait(broker.groups.delete_offsets(A, [("t", 0)]))
+        assert raised.value.error is Error.COORDINATOR_NOT_AVAILABLE
+    assert state_of(broker) == State.EMPTY.value
+    assert broker.wait(broker.groups.delete(A)) is Error.NONE
+
+
+def test_a_session_that_ends_while_parents_are_made_is_no_surprise(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = FakeBroker()
+    monkeypatch.setattr(broker.groups.offsets, "keep_parents", _session_ends)
+    stable(broker)
+    broker.settle()
+    assert [each.levelname for each in caplog.records] == ["WARNING"]
+
+
+async def _session_ends(*_: Any) -> None:
+    raise SessionExpired
 
 
 def test_whoever_waits_is_told_when_the_coordinator_moves() -> None:

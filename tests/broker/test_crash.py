@@ -201,6 +201,16 @@ def test_what_was_flushed_of_a_deleted_topic_says_nothing_of_one_made_anew(
     assert "damaged" not in broker.output()
 
 
+def test_a_controller_ends_cleanly_though_zookeeper_has_gone_before_it(started: Start, tmp_path: Path) -> None:
+    zookeeper = started(EmbeddedZooKeeper(tmp_path / "zookeeper"))
+    broker = started(Broker(tmp_path / "broker", zookeeper.connect))
+    wait_until(lambda: "is the controller" in broker.output())
+    zookeeper.kill()
+    wait_until(lambda: "trying to reconnect" in broker.output())
+    assert 0 == broker.stop()
+    assert (broker.data / ".kafka_cleanshutdown").exists()
+
+
 def test_everything_killed_at_once_comes_back(started: Start, tmp_path: Path, name: str) -> None:
     zookeeper = started(EmbeddedZooKeeper(tmp_path / "zookeeper"))
     broker = started(Broker(tmp_path / "broker", zookeeper.connect))

@@ -502,6 +502,8 @@ class ModelDirectory:
         store = Store(topic, partition, topic_id)
         created = ModelLog(self.machine, store, config, WATCHED[0])
         if self._alive():
+            # What the checkpoint says of an earlier log by that name goes first.
+            self._disk.high_watermarks.pop((topic, partition), None)
             self._disk.stores[topic, partition] = store
         self.logs[topic, partition] = created
         return created

@@ -108,7 +108,7 @@ class Broker:
         await self.dynamic.load()
         self.peers = Peers(self.broker_id, config, self.metadata, self.reactor)
         self.replicas = Replicas(
-            self.broker_id, config, self.reactor, self.topic_overrides, self.peers.fetch_channel, self.ask_controller
+            self.broker_id, config, self.reactor, self._newest_overrides, self.peers.fetch_channel, self.ask_controller
         )
         self.replicas.reachable = self.peers.knows
         self.replicas.before_cut = self._abort_readers
@@ -159,13 +159,10 @@ class Broker:
 
     def topic_overrides(self, topic: str) -> Deferred[dict[str, str]]:
         """A topic's own configuration, from its znode; garbage there is logged and counts as none."""
-        path = znodes.EntityConfig.path("topics", topic)
 
         async def read() -> dict[str, str]:
-            # A server that lags would say that there is none, and nobody would tell us later.
-            self.zk.sync(path).addErrback(lambda _: None)
             try:
-                data, _ = await self.zk.get(path)
+                data, _ = await self.zk.get(znodes.EntityConfig.path("topics", topic))
                 return znodes.EntityConfig.decode("topics", topic, data)
             except NoNode:
                 return {}
@@ -174,6 +171,12 @@ class Broker:
                 return {}
 
         return Deferred.fromCoroutine(read())
+
+    def _newest_overrides(self, topic: str) -> Deferred[dict[str, str]]:
+        """Of a topic that this broker is to have from now on. A server that lags would say that there are none, and
+        nobody would tell us later."""
+        self.zk.sync(znodes.EntityConfig.path("topics", topic)).addErrback(lambda _: None)
+        return self.topic_overrides(topic)
 
     def _topic_altered(self, topic: str, values: dict[str, str]) -> None:
         self.replicas.configure(topic, values)

@@ -13,7 +13,7 @@ import json
 from bisect import bisect_left
 from typing import Any
 
-from kafkalike.cluster.znodes import TopicNode
+from kafkalike.cluster.znodes import DELETE_TOPICS, TopicNode
 from kafkalike.coordinator.shard import partition_of
 from kafkalike.errors import Error
 from tests.simulation.disk import Batch, Key, ModelLog, fold
@@ -24,6 +24,7 @@ NO_LEADER = -1
 STATES = "/brokers/topics/"
 BROKERS = "/brokers/ids/"
 GROUPS = "/consumers/"
+DELETIONS = DELETE_TOPICS + "/"
 GROUPS_TOPIC, GROUPS_PARTITIONS = "__consumer_offsets", 2
 
 
@@ -82,6 +83,7 @@ class Watcher:
         self.lag_ms = lag_ms
         self.hosts: dict[int, Host] = {}
         self.ids: dict[str, bytes] = {}  # of the topics that there are
+        self.doomed: set[str] = set()  # topics that are to be deleted
         self.truths: dict[tuple[Key, bytes | None], Truth] = {}
         self.controller_epoch = 0
         self.commits = 0
@@ -140,6 +142,8 @@ class Watcher:
             self.czxids[broker_id] = node.czxid
             if node.czxid == node.mzxid:
                 self.registered[broker_id] = self.world.now
+        elif path.startswith(DELETIONS):
+            (self.doomed.discard if node is None else self.doomed.add)(path[len(DELETIONS) :])
         elif path.startswith(STATES) and "/" not in path[len(STATES) :]:
             topic = path[len(STATES) :]
             if data is None:
@@ -219,8 +223,9 @@ class Watcher:
             self.world.meet("presumed dead")
 
     def _check_member(self, key: Key, truth: Truth, broker_id: int) -> None:
-        """A replica that is in the ISR has all that is committed, unless its disk has lost it since."""
-        if not truth.batches or broker_id in truth.poor or truth is not self.truth(key):
+        """A replica that is in the ISR has all that is committed, unless its disk has lost it since, or the topic goes:
+        one replica is deleted after the other, and who leads it may not know."""
+        if not truth.batches or broker_id in truth.poor or key[0] in self.doomed or truth is not self.truth(key):
             return
         host = self.hosts[broker_id]
         store = host.disk.stores.get(key)

@@ -304,12 +304,15 @@ class Group:
 
     def expire(self, now_ms: int) -> list[Effect]:
         """Time has passed: sessions, joins and syncs that are due."""
-        if self.state is not State.DEAD:
-            self._expire_sessions(now_ms)
-            if self._join_deadline_ms is not None and self._join_deadline_ms <= now_ms:
-                self._join_time_is_up(now_ms)
-            if self._sync_deadline_ms is not None and self._sync_deadline_ms <= now_ms:
-                self._sync_time_is_up(now_ms)
+        if self.state is State.DEAD:
+            # Also of who was about to join: nothing is due any more.
+            self.deadline_ms = None
+            return self._take()
+        self._expire_sessions(now_ms)
+        if self._join_deadline_ms is not None and self._join_deadline_ms <= now_ms:
+            self._join_time_is_up(now_ms)
+        if self._sync_deadline_ms is not None and self._sync_deadline_ms <= now_ms:
+            self._sync_time_is_up(now_ms)
         self._find_deadline()
         return self._take()
 

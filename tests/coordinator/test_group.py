@@ -184,6 +184,14 @@ def stable(*topics: str) -> Group:
     return group
 
 
+def test_a_group_that_was_deleted_while_somebody_was_about_to_join_has_nothing_to_do() -> None:
+    group = Group("g", Limits(), 0)
+    protocols = (("range", subscription("t")),)
+    group.join("j", Joining("", None, "c", "/h", 10000, 10000, "consumer", protocols, "1", needs_member_id=True), 0)
+    assert group.deadline_ms == 10000 and group.delete() is Error.NONE
+    assert group.expire(10000) == [] and group.deadline_ms is None
+
+
 def test_a_stable_group_knows_what_it_consumes() -> None:
     group = stable("a", "b")
     assert group.subscribes("a")

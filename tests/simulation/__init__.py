@@ -1,8 +1,8 @@
 """Whole brokers in one process, under a seeded scheduler: simulated clocks, network, disks and ZooKeeper.
 
-    python -m tests.simulation --seeds 1000 [--from N]     fresh seeds, one after the other
+    python -m tests.simulation --seeds 1000 [--from N]     seeds, one after the other
     python -m tests.simulation --seed N --trace            one seed, told event by event
-    python -m tests.simulation --seeds 20000 --jobs 2 --keep-going --ledger
+    python -m tests.simulation --hunt MINUTES [--jobs 2]   fresh seeds, after every big change; adds to LEDGER.md
 
 What runs is the product: `kafkalike.broker.broker.Broker` with everything that it builds. Replaced are only the edges
 (patches.py): the reactor, sockets between brokers, kazoo, threads, the clock and the log's files. A run is a function

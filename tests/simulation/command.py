@@ -20,8 +20,11 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
     parser.add_argument("--seeds", type=int, help="how many (default 100)")
-    parser.add_argument("--from", dest="first", type=int, default=1, help="the first one; 0: whatever the clock says")
-    parser.add_argument("--for", dest="seconds", type=float, help="as many as there is time for, in seconds")
+    parser.add_argument("--from", dest="first", type=int, default=1, help="the first one")
+    parser.add_argument(
+        "--hunt", metavar="MINUTES", type=float,
+        help="fresh seeds for this long, whatever fails; a line for LEDGER.md. After every big change",
+    )  # fmt: skip
     parser.add_argument("--jobs", type=int, default=1, help="how many processes")
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--known", action="store_true", help="those of seeds.txt")
@@ -44,11 +47,15 @@ def main(arguments: list[str] | None = None) -> int:
         help="write what was found of mutants to MUTANTS.md",
     )
     given = parser.parse_args(arguments)
+    if given.hunt is not None:
+        given.first, given.seeds = int(time.time()) * 1000, 10**9
+        given.keep_going, given.ledger = True, given.ledger or ledger.FILE
     prepare()
     if given.mutant and given.seed is None:
-        return _hunt(given)
+        return _hunt_mutants(given)
     plan = Plan(
-        _seeds(given), given.seconds, frozenset(filter(None, given.without.split(","))), given.time, given.mutant,
+        _seeds(given), None if given.hunt is None else given.hunt * 60,
+        frozenset(filter(None, given.without.split(","))), given.time, given.mutant,
         given.keep_going, given.trace, given.jobs,
     )  # fmt: skip
     return _shrink(plan) if given.shrink else _run(given, plan)
@@ -59,8 +66,7 @@ def _seeds(given: argparse.Namespace) -> Sequence[int]:
         return [given.seed]
     if given.known:
         return known_seeds()
-    first = given.first or int(time.time()) * 1000
-    return range(first, first + (given.seeds or (100 if given.seconds is None else 10**9)))
+    return range(given.first, given.first + (given.seeds or 100))
 
 
 def known_seeds() -> list[int]:
@@ -90,7 +96,7 @@ def _run(given: argparse.Namespace, plan: Plan) -> int:
     return 1 if totals.failed else 0
 
 
-def _hunt(given: argparse.Namespace) -> int:
+def _hunt_mutants(given: argparse.Namespace) -> int:
     names = list(MUTANTS) if given.mutant == "all" else [given.mutant]
     seeds = range(given.first, given.first + (given.seeds or 2000))
     at_commit = ledger.tested() if given.report else ""

@@ -14,9 +14,9 @@ FILE = HERE / "LEDGER.md"
 HEAD = """\
 # Ledger of the simulation
 
-A line for each run of `python -m tests.simulation --ledger`, appended by the run itself. The commit has a + when files
-of the product or of the simulation were changed and not committed. A failure is named with its seed; what became of it
-says seeds.txt.
+A line for each run of `python -m tests.simulation --hunt MINUTES` (or with --ledger), appended by the run itself. The
+commit has a + when files of the product or of the simulation were changed and not committed. A failure is named with
+its seed; what became of it says seeds.txt.
 
 | when (UTC) | commit | seeds | runs | events | simulated h | failed | which |
 | --- | --- | --- | --- | --- | --- | --- | --- |

@@ -27,3 +27,10 @@ def test_the_run_itself_appends_it(simulate: Simulate, tmp_path: Path) -> None:
     assert text.startswith(HEAD)
     rows = [row.split(" | ")[2:4] for row in text.splitlines()[8:]]
     assert [["1-2", "2"], ["5-6", "2"]] == rows
+
+
+def test_a_hunt_leaves_a_line_of_its_own(simulate: Simulate, tmp_path: Path) -> None:
+    file = tmp_path / "ledger"
+    told = simulate("--hunt", 0, "--ledger", file)
+    assert told.startswith("0 seeds from ")
+    assert " | 0 | 0 | 0.0 | 0 | none |\n" in file.read_text()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from kafkalike.coordinator.calls import Token
 from kafkalike.coordinator.records import MemberValue
 from kafkalike.errors import Error
+from kafkalike.protocol.primitives import LENIENT
 
 Protocols = tuple[tuple[str, bytes], ...]
 
@@ -143,7 +144,7 @@ class Members(dict[str, Member]):
         """What these consumers have subscribed to; None if that cannot be read."""
         try:
             return frozenset().union(*(topics_of(each.metadata(protocol)) for each in self.values()))
-        except (struct.error, UnicodeDecodeError, StopIteration):
+        except (struct.error, StopIteration):
             return None
 
 
@@ -156,6 +157,6 @@ def topics_of(subscription: bytes) -> list[str]:
         topic = bytes(subscription[pos + 2 : pos + 2 + size])
         if size < 0 or len(topic) != size:
             raise struct.error("a topic's name is cut")
-        topics.append(topic.decode())
+        topics.append(topic.decode("utf-8", LENIENT))
         pos += 2 + size
     return topics

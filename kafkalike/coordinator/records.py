@@ -26,6 +26,8 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kafkalike.protocol.primitives import LENIENT
+
 OFFSET_KEYS = (0, 1)
 GROUP_KEY = 2
 NO_TIMESTAMP = -1
@@ -244,10 +246,7 @@ class _Reader:
         size = self.uvarint() - 1 if self.compact else self.int16()
         if size == -1:
             return None
-        try:
-            return self.take(size).decode()
-        except UnicodeDecodeError as error:
-            raise RecordError(str(error)) from None
+        return self.take(size).decode("utf-8", LENIENT)
 
     def string(self) -> str:
         text = self.nullable_string()

@@ -33,7 +33,7 @@ from crc32c import crc32c
 
 from kafkalike.errors import Error, KafkaError, ProtocolError
 from kafkalike.protocol.compression import compress, decompress
-from kafkalike.protocol.primitives import Buffer, write_varlong
+from kafkalike.protocol.primitives import LENIENT, Buffer, write_varlong
 
 MAGIC = 2
 HEADER_SIZE = 61
@@ -264,7 +264,7 @@ def _iterate(header: BatchHeader, data: bytes) -> Iterator[Record]:
             yield Record(offset, timestamp, key, value, headers)
         if pos != end:
             raise ProtocolError(f"{end - pos} bytes after the last record")
-    except (ProtocolError, IndexError, UnicodeDecodeError) as why:
+    except (ProtocolError, IndexError) as why:
         raise KafkaError(Error.INVALID_RECORD, str(why)) from why
 
 
@@ -314,7 +314,7 @@ def _headers(data: bytes, pos: int, count: int) -> tuple[Headers, int]:
         if name is None:
             raise ProtocolError("header without a name")
         value, pos = _nullable(data, pos)
-        headers.append((name.decode(), value))
+        headers.append((name.decode("utf-8", LENIENT), value))
     return tuple(headers), pos
 
 

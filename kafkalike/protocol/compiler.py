@@ -19,7 +19,7 @@ from struct import Struct as Form
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kafkalike.errors import Error, KafkaError
-from kafkalike.protocol.primitives import read_uvarint, write_uvarint
+from kafkalike.protocol.primitives import LENIENT, read_uvarint, write_uvarint
 
 if TYPE_CHECKING:
     from kafkalike.protocol.schema import Field, Message, Struct
@@ -246,7 +246,7 @@ class _Reader(_Source):
             self.emit(f"stop = pos + {count}")
             self.emit(f"if stop > end: short({name!r})")
             if kind == "string":
-                self.emit(f"{target} = str(buf[pos:stop], 'utf-8')")
+                self.emit(f"{target} = str(buf[pos:stop], 'utf-8', {LENIENT!r})")
             else:
                 self.emit(f"{target} = view[pos:stop]")
             self.emit("pos = stop")

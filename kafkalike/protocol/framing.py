@@ -18,7 +18,7 @@ from struct import error as StructError
 
 from kafkalike.errors import ProtocolError
 from kafkalike.protocol.messages import by_key
-from kafkalike.protocol.primitives import Buffer, skip_tagged_fields, write_nullable_string
+from kafkalike.protocol.primitives import LENIENT, Buffer, skip_tagged_fields, write_nullable_string
 
 CONTROLLED_SHUTDOWN, API_VERSIONS = 7, 18
 
@@ -123,10 +123,7 @@ def read_request_header(frame: Buffer) -> tuple[int, int, int, str | None, int |
         pos += length
         if pos > len(frame):
             raise ProtocolError("client id exceeds the request")
-        try:
-            client_id = str(frame[10:pos], "utf-8")
-        except UnicodeDecodeError as why:
-            raise ProtocolError("client id is not UTF-8") from why
+        client_id = str(frame[10:pos], "utf-8", LENIENT)
     elif length != -1:
         raise ProtocolError(f"client id of length {length}")
     if flexible:

@@ -5,6 +5,7 @@ writes the same forms inline. Every reader raises ProtocolError instead of readi
 believed before it was compared with what is left.
 """
 
+import codecs
 from struct import Struct
 from struct import error as StructError
 
@@ -114,11 +115,24 @@ def _take(buf: Buffer, pos: int, length: int) -> tuple[Buffer, int]:
     return buf[pos : pos + length], pos + length
 
 
+def _replacement(fault: UnicodeError) -> tuple[str, int]:
+    """U+FFFD for what is not UTF-8, and where to read on. Python would replace each byte of a surrogate by itself, Java
+    replaces the whole of it by one character."""
+    assert isinstance(fault, UnicodeDecodeError)
+    rest = fault.object[fault.start : fault.start + 3]
+    if len(rest) > 1 and rest[0] == 0xED and 0xA0 <= rest[1] < 0xC0:
+        whole = len(rest) > 2 and 0x80 <= rest[2] < 0xC0
+        return "\ufffd", fault.start + (3 if whole else 2)
+    return "\ufffd", fault.end
+
+
+# How to decode a string that is not UTF-8: a client that writes Latin-1 is served, as in Kafka.
+LENIENT = "kafkalike.replacement"
+codecs.register_error(LENIENT, _replacement)
+
+
 def _text(raw: Buffer) -> str:
-    try:
-        return str(raw, "utf-8")
-    except UnicodeDecodeError as why:
-        raise ProtocolError("string is not UTF-8") from why
+    return str(raw, "utf-8", LENIENT)
 
 
 def read_nullable_string(buf: Buffer, pos: int) -> tuple[str | None, int]:

@@ -149,6 +149,15 @@ def test_the_table_of_versions_answers_an_unknown_version_of_itself(connection: 
     assert connection.is_well()
 
 
+@pytest.mark.parametrize("version", [1, 12])
+def test_a_client_id_in_latin_1_is_served(connection: Connection, version: int) -> None:
+    body = metadata.Request(topics=[])
+    header = framing.request_header(metadata.API_KEY, version, 7, "caf?").replace(b"?", b"\xe9")
+    connection.send_frame(header + body.encode(version))
+    _, pos = framing.read_response_header(answer := receive(connection.socket), metadata.API_KEY, version)
+    assert 1 == len(metadata.Response.decode(version, answer, pos).brokers)
+
+
 def produced(topic: str, records: bytes, acks: int = -1, partition: int = 0) -> Any:
     data = produce.PartitionProduceData(index=partition, records=records)
     named = produce.TopicProduceData(name=topic, partition_data=[data])

@@ -81,6 +81,7 @@ def test_supporters_are_counted_through_any_changes(changes: list[tuple[str, lis
 def test_topics_are_read_from_any_version_of_a_subscription() -> None:
     assert topics_of(subscription("a", "bcd")) == ["a", "bcd"]
     assert topics_of(subscription()) == []
+    assert topics_of(subscription("caf?").replace(b"?", b"\xe9")) == ["caf\ufffd"]
 
 
 def test_what_consumers_subscribe_to_is_not_known_if_one_cannot_be_read() -> None:

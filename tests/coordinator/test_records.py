@@ -97,6 +97,12 @@ def test_group_value_is_read_in_every_version() -> None:
     assert read_group_value(bytes.fromhex(f"{compact} 01 05 02 ffff 00")) == later
 
 
+def test_a_client_id_that_is_not_utf8_is_read_with_a_replacement() -> None:
+    """So it may stand in a log of Apache's, and the group is not lost for it."""
+    data = "0000 0001 63 00000004 0001 72 0001 6d 00000001 0001 6d 0001 e9 0001 68 00001388 00000000 00000000"
+    assert "\ufffd" == read_group_value(bytes.fromhex(data)).members[0].client_id
+
+
 def test_version_0_had_one_timeout_for_both_purposes() -> None:
     data = bytes.fromhex(
         "0000 0001 63 00000004 0001 72 0001 6d 00000001 0001 6d 0001 63 0001 68 00001388 00000000 00000000"

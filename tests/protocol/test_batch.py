@@ -32,6 +32,11 @@ def test_records_come_back(unplaced, codec, base_offset):
     ]
 
 
+def test_a_header_that_is_not_utf8_is_read_with_a_replacement():
+    [record] = records(build([(None, b"", 1, (("caf?", None),))]).replace(b"?", b"\xe9"))
+    assert record.headers == (("caf\ufffd", None),)
+
+
 @settings(deadline=None)
 @given(UNPLACED, st.integers(0, 4))
 def test_kafka_python_reads_them(unplaced, codec):

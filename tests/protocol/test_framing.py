@@ -104,6 +104,12 @@ def test_response_header_bytes(api_key, version, wire):
     assert read_response_header(bytes.fromhex(wire) + b"body", api_key, version) == (7, len(bytes.fromhex(wire)))
 
 
+def test_a_client_id_that_is_not_utf8_is_read_with_a_replacement():
+    for version in (0, 4):
+        wire = request_header(12, version, 7, "caf?").replace(b"?", b"\xe9")
+        assert "caf\ufffd" == read_request_header(wire)[3]
+
+
 def test_null_client_id_and_unknown_tags():
     assert read_request_header(request_header(12, 4, 1, None))[3] is None
     wire = bytes.fromhex("000c 0004 00000007 0001 63 01 05 02 aabb") + b"body"
@@ -127,7 +133,7 @@ def test_what_is_not_spoken_here_still_tells_who_asks(api_key, version):
         "000c 0000 00000007 fffe",
         "000c 0004 00000007 ffff",
     ]
-    + ["000c 0004 00000007 ffff 01", "000c 0000 00000007 0001 ff", "000c 0004 00000007 ffff ffffffffff00"],
+    + ["000c 0004 00000007 ffff 01", "000c 0004 00000007 ffff ffffffffff00"],
 )
 def test_broken_request_headers(wire):
     with pytest.raises(ProtocolError):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from kafkalike.errors import ProtocolError
 from kafkalike.protocol import primitives as p
+from kafkalike.protocol.messages import heartbeat
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -85,9 +86,30 @@ def test_other_negative_lengths(kind, wire):
         getattr(p, f"read_{kind}")(bytes.fromhex(wire), 0)
 
 
-def test_strings_are_utf8():
-    with pytest.raises(ProtocolError):
-        p.read_string(b"\0\2\xff\xfe", 0)
+# Java replaces the whole of a surrogate that was written as UTF-8, Python each of its bytes.
+NOT_UTF8 = {
+    b"caf\xe9": "caf?",
+    b"\xff\xfe": "??",
+    b"\xc0\x80": "??",
+    b"\xe2\x82": "?",
+    b"\xe2\x82x": "?x",
+    b"\xf0\x9f\x92": "?",
+    b"\xf0\x9f\x92x": "?x",
+    b"\xf5\x80\x80\x80": "????",
+    b"\xed\xa0\x80": "?",
+    b"\xed\xbf\xbfx": "?x",
+    b"\xed\xa0": "?",
+    b"\xed\xa0x": "?x",
+    b"\xed": "?",
+}
+
+
+@pytest.mark.parametrize("raw", NOT_UTF8)
+def test_what_is_not_utf8_is_replaced_as_in_java(raw):
+    expected = NOT_UTF8[raw].replace("?", "\ufffd")
+    wire = p.write_int16(len(raw)) + raw
+    assert (expected, len(wire)) == p.read_string(wire, 0)
+    assert expected == heartbeat.Request.decode(0, wire + bytes(4) + bytes(2)).group_id
 
 
 def test_tagged_fields_are_skipped():

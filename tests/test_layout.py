@@ -92,6 +92,7 @@ PURE = [
     "zk.server.config",
     "zk.server.wire",
     "zk.server.entries",
+    "zk.server.paths",
     "zk.server.tree",
     "zk.server.sessions",
     "zk.server.watches",

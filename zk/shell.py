@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from zk.blocking import AUTH_FAILED, CONNECTION_LOSS, SESSION_EXPIRED, Client, ClientError, Stat
 from zk.ensemble import EnsembleError, parse
-from zk.server.tree import check_path
+from zk.server.paths import check_path
 from zk.server.wire import OPEN_ACL, Acl, Code, ZkError
 from zk.server.words import VERSION
 

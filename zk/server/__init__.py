@@ -4,6 +4,7 @@
     stop.py          the other command
     config.py     =  the properties file: one line per key
     wire.py       =  jute records: request and reply bytes, codes
+    paths.py      =  what a request gives for a path: whether it can be one, what is above it
     tree.py       =  znodes: stat, zxid, ACLs; multi and its rollback; exact snapshots
     sessions.py   =  who is connected, until when
     watches.py    =  who wants to hear of which path

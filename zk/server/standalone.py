@@ -396,8 +396,8 @@ class Standalone:
         return wire.strings(path for path in owned if path.startswith(wanted))
 
     def _sync(self, conn: Connection, frame: bytes) -> bytes:
-        path, _ = wire.read_string(frame, 8)
-        return wire.string(path)
+        path, _ = wire.read_buffer(frame, 8)
+        return wire.buffer(path)
 
     def _who_am_i(self, conn: Connection, frame: bytes) -> bytes:
         names = [wire.string(scheme) + wire.string(ident.partition(":")[0] if scheme == "digest" else ident)
@@ -435,8 +435,8 @@ class Standalone:
             persistent: list[str] = []
             recursive: list[str] = []
             if wire.REQUEST_HEADER.unpack_from(frame)[1] == Op.SET_WATCHES2:
-                persistent, pos = wire.read_strings(frame, pos)
-                recursive, pos = wire.read_strings(frame, pos)
+                persistent, pos = wire.read_texts(frame, pos)
+                recursive, pos = wire.read_texts(frame, pos)
         except Marshalling as error:
             return [Send(conn.id, wire.reply(xid, self.zxid, error.code))]
         nodes = self.tree.nodes
@@ -470,22 +470,25 @@ class Standalone:
         return [*events, Send(conn.id, wire.reply(xid, self.zxid))]
 
     def _add_watch(self, conn: Connection, frame: bytes) -> bytes:
-        path, pos = wire.read_string(frame, 8)
+        path, pos = wire.read_text(frame, 8)
         mode, _ = wire.read_int(frame, pos)
-        if mode not in (0, 1) or path[:1] != "/":
+        if mode not in (0, 1):
             raise Marshalling
-        self.watches.add(path, conn.id, Mode.RECURSIVE if mode else Mode.PERSISTENT)
+        # Whatever the path is; one that can name no znode is never heard of.
+        self.watches.add(path or "", conn.id, Mode.RECURSIVE if mode else Mode.PERSISTENT)
         return wire.INT.pack(0)
 
     def _check_watches(self, conn: Connection, frame: bytes) -> bytes:
         path, kind = _read_path_kind(frame)
+        if path is None:
+            raise Marshalling
         if not self.watches.contains(path, conn.id, kind):
             raise ZkError(Code.NO_WATCHER)
         return b""
 
     def _remove_watches(self, conn: Connection, frame: bytes) -> bytes:
         path, kind = _read_path_kind(frame)
-        if not self.watches.remove(path, conn.id, kind):
+        if path is None or not self.watches.remove(path, conn.id, kind):
             raise ZkError(Code.NO_WATCHER)
         return b""
 
@@ -514,8 +517,8 @@ def _read_path_watch(frame: bytes) -> tuple[str, bool]:
     return path, wire.read_bool(frame, pos)[0]
 
 
-def _read_path_kind(frame: bytes) -> tuple[str, Kind]:
-    path, pos = wire.read_string(frame, 8)
+def _read_path_kind(frame: bytes) -> tuple[str | None, Kind]:
+    path, pos = wire.read_text(frame, 8)
     kind, _ = wire.read_int(frame, pos)
     try:
         return path, Kind(kind)
@@ -540,7 +543,8 @@ def _read_create_ttl(buf: bytes, pos: int) -> tuple[tuple, int]:
     return (*args, ttl), pos
 
 
-# A null path is refused as malformed where ZooKeeper takes it apart, and as no path where it only looks it up.
+# A null path is refused as malformed where ZooKeeper takes it apart, and as no path where it only looks it up; within
+# a multi it is always malformed.
 def _read_versioned(buf: bytes, pos: int) -> tuple[tuple, int]:
     path, pos = wire.read_string(buf, pos)
     version, pos = wire.read_int(buf, pos)
@@ -587,6 +591,7 @@ def _read_multi(buf: bytes, pos: int) -> tuple[list, int]:
             return steps, pos
         if op not in _IN_MULTI:
             raise Marshalling
+        wire.read_string(buf, pos)
         args, pos = _CHANGES[op][0](buf, pos)
         if op in (Op.CREATE, Op.CREATE2, Op.CREATE_CONTAINER) and not 0 <= args[4] <= 6:
             raise Marshalling

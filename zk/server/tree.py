@@ -9,9 +9,9 @@ A snapshot is exact although it is written in steps between other work: a node t
 as it was when the snapshot began.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 
+from zk.server.paths import check_path, parent_of
 from zk.server.wire import (
     ADMIN,
     CREATE,
@@ -40,20 +40,6 @@ CONTAINER_OWNER = -(2**63)
 
 # Paths that cannot be deleted.
 SPECIAL = frozenset(["", "/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"])
-
-# What a path may not hold, as Java counts characters: those beyond U+FFFF are pairs of surrogates there.
-_ILLEGAL = re.compile("//|/\\.{1,2}(?:/|\\Z)|[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff\U00010000-\U0010ffff]")
-
-
-def check_path(path: str) -> None:
-    """BAD_ARGUMENTS unless `path` can name a znode."""
-    if path[:1] != "/" or (path[-1] == "/" and path != "/") or _ILLEGAL.search(path):
-        raise ZkError(Code.BAD_ARGUMENTS)
-
-
-def parent_of(path: str) -> str:
-    """The parent's path; the empty path, which Java's tree has as an alias, is the root."""
-    return path[: path.rindex("/")]
 
 
 class Node:

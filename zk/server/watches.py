@@ -5,9 +5,9 @@ change of a node, `child` of changes among its children and of its own deletion.
 both tables is told once. Watches end with their connection; the client sets them again on the next one.
 """
 
-from collections.abc import Iterator
 from enum import IntEnum, IntFlag
 
+from zk.server.paths import ancestors, parent_of
 from zk.server.tree import CHILDREN_CHANGED, DELETED
 
 
@@ -58,10 +58,11 @@ class Table:
             self._set(path, watcher, 0)
 
     def contains(self, path: str, watcher: int) -> bool:
-        """Whether the watcher would hear of this path."""
+        """Whether the watcher has a watch on this very path; Marshalling for what cannot be a path."""
         if watcher in self.by_path.get(path, ()):
             return True
-        return any(self.by_path.get(above, {}).get(watcher, 0) & Mode.RECURSIVE for above in _ancestors(path))
+        parent_of(path)  # ZooKeeper takes one step towards the root; a recursive watch from above does not count
+        return False
 
     def fire(self, path: str, kind: int) -> dict[int, None]:
         """Those who hear of this event; their one-shot watches are used up."""
@@ -74,7 +75,7 @@ class Table:
                 if modes & Mode.ONE_SHOT:
                     self._set(path, watcher, modes & ~Mode.ONE_SHOT)
         if self._recursive and kind != CHILDREN_CHANGED:
-            for above in _ancestors(path):
+            for above in ancestors(path):
                 for watcher, modes in self.by_path.get(above, {}).items():
                     if modes & Mode.RECURSIVE:
                         heard[watcher] = None
@@ -137,9 +138,3 @@ class Watches:
     def count(self) -> int:
         """Watches in all."""
         return sum(len(paths) for table in (self.data, self.child) for paths in table.by_watcher.values())
-
-
-def _ancestors(path: str) -> Iterator[str]:
-    while path != "/":
-        path = path[: path.rindex("/")] or "/"
-        yield path

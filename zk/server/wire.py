@@ -189,6 +189,16 @@ def read_strings(buf: bytes, pos: int) -> tuple[list[str], int]:
     return strings, pos
 
 
+def read_texts(buf: bytes, pos: int) -> tuple[list[str], int]:
+    """A vector of strings where null is as good as the empty string."""
+    count, pos = _read_count(buf, pos)
+    texts = []
+    for _ in range(count):
+        text, pos = read_text(buf, pos)
+        texts.append(text or "")
+    return texts, pos
+
+
 def read_acls(buf: bytes, pos: int) -> tuple[list[Acl], int]:
     """A vector of ACL entries; null strings become empty ones, which no check accepts."""
     count, pos = _read_count(buf, pos)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.zk.raw import OPEN, buffer, string, strings
@@ -282,11 +282,26 @@ def test_the_journal_gives_the_same_state(requests: list, snapshot_at: int) -> N
 
 
 KINDS = st.sampled_from(list(Op)) | st.integers(-20, 120)
-RECORDS = st.binary(max_size=30) | CHANGES.map(lambda change: change[1])
+ODD_PATHS = st.text(alphabet="/.a\0\x7f", max_size=6) | st.sampled_from([None, "", "/", "/a", "/zookeeper", "/a/b"])
+NUMBERS = st.sampled_from([-1, 0, 1, 2, 3, 5, 2**31 - 1, -(2**31)]).map(lambda value: struct.pack("!i", value))
+TAILS = st.sampled_from([b"", b"\0", b"\1"]) | NUMBERS | st.builds(lambda n: buffer(b"") + OPEN + n, NUMBERS)
+PATHED = st.builds(lambda path, tail: string(path) + tail, ODD_PATHS, TAILS)
+# Any operation on any path; the vectors of set watches; a step of a multi.
+RECORDS = (
+    PATHED
+    | st.binary(max_size=30)
+    | CHANGES.map(lambda change: change[1])
+    | st.lists(ODD_PATHS, max_size=3).map(
+        lambda paths: struct.pack("!q", 0) + (NUMBER_OF[len(paths)] + b"".join(map(string, paths))) * 5
+    )
+    | st.builds(lambda op, record: wire.MULTI_HEADER.pack(op, False, -1) + record + wire.MULTI_END, KINDS, PATHED)
+)
+NUMBER_OF = [struct.pack("!i", count) for count in range(4)]
 
 
-@given(st.lists(st.tuples(KINDS, RECORDS, st.binary(max_size=4)), max_size=8))
+@given(st.lists(st.tuples(KINDS, RECORDS, st.binary(max_size=4) | st.just(b"")), max_size=8))
 @settings(max_examples=300, deadline=None)
+@example([(Op.CHECK_WATCHES, string(path) + struct.pack("!i", 3), b"") for path in ("", "x", "a/b")])
 def test_no_frame_harms_the_server(frames: list) -> None:
     m = Machine()
     m.connect(1)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zk.server.tree import CONTAINER_OWNER, STAT, Tree, check_path, permitted, resolve_acl
+from zk.server.tree import CONTAINER_OWNER, STAT, Tree, permitted, resolve_acl
 from zk.server.wire import OPEN_ACL, Acl, Code, ZkError
 
 ME = [("ip", "127.0.0.1"), ("digest", "me:hash")]
@@ -144,17 +144,6 @@ def test_a_snapshot_is_of_the_moment_it_began(
     for record in tree.snapshot():
         again.load(record)
     assert picture(tree) == picture(again)
-
-
-@pytest.mark.parametrize("path", ["", "a", "/a/", "//", "/.", "/..", "/a/./b", "/a/../b", "/\0", "/\x1f", "/\x9f",
-                                  "/\ue000", "/\ufff0", "/\U00010000"])  # fmt: skip
-def test_illegal_paths(path: str) -> None:
-    assert Code.BAD_ARGUMENTS == refused(lambda: check_path(path))
-
-
-@pytest.mark.parametrize("path", ["/", "/a", "/...", "/.a/b.", "/a b", "/ä", "/\ufeff", "/%00"])
-def test_legal_paths(path: str) -> None:
-    check_path(path)
 
 
 def test_permissions() -> None:

@@ -404,11 +404,14 @@ class Groups:
             self._arm(shard, served)
 
     def _persist(self, shard: Shard, served: Served, persist: Persist) -> None:
+        group = served.group
+
         def done(error: Error) -> None:
-            self._perform(shard, served, served.group.persisted(persist.ticket, error, self.now_ms()))
+            # Of the one that asked: a deletion that failed has put another in its place, with tickets of its own.
+            self._perform(shard, served, group.persisted(persist.ticket, error, self.now_ms()))
             self._keep_parents(served)
 
-        self._append(shard, served.group.group_id, persist.value, done)
+        self._append(shard, group.group_id, persist.value, done)
 
     def _append(
         self, shard: Shard, group_id: str, value: records.GroupValue | None, done: Callable[[Error], None]

@@ -114,6 +114,22 @@ def test_a_group_outlives_a_session_that_ends_while_it_is_deleted(monkeypatch: p
     assert broker.wait(broker.groups.delete(A)) is Error.NONE
 
 
+def test_a_record_that_is_answered_after_a_deletion_that_failed_belongs_to_the_group_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = FakeBroker()
+    member = stable(broker)
+    broker.replicas.later = []
+    broker.groups.leave(A, [(member, None, None)], lambda left: None)
+    (record,) = broker.replicas.later
+    broker.replicas.later = None
+    with monkeypatch.context() as patched:
+        patched.setattr(broker.groups.offsets, "remove_group", _session_ends)
+        assert broker.wait(broker.groups.delete(A)) is Error.COORDINATOR_NOT_AVAILABLE
+    record()
+    stable(broker)
+
+
 def test_a_session_that_ends_while_parents_are_made_is_no_surprise(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

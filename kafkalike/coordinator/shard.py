@@ -5,9 +5,9 @@ Made, loaded and ended by shards.py.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from twisted.internet import task
@@ -25,6 +25,9 @@ log = logging.getLogger("kafka.coordinator.group")
 # Read in one turn of the reactor while a shard is loaded.
 SLICE_BYTES = 256 * 1024
 RETRY_SECONDS = 1.0  # until something is tried again that ZooKeeper or the log refused
+LONGEST_RETRY_SECONDS = 60.0  # what takes long is tried less and less often
+
+Pairs = Sequence[tuple[bytes, bytes | None]]
 
 
 class Serving(Enum):
@@ -53,17 +56,29 @@ class Shard:
     `mode` says where its groups' offsets are; None while they are being brought there, and nobody may ask for them.
     """
 
-    def __init__(self, index: int, leader_epoch: int, fence: Fence, logged: Logged) -> None:
+    def __init__(
+        self,
+        index: int,
+        leader_epoch: int,
+        fence: Fence,
+        append: Callable[["Shard", Pairs, Callable[[Any], None]], None],
+    ) -> None:
+        """`append(shard, records, done)` writes into the shard's log as long as it is this shard's."""
         self.index = index
         self.leader_epoch = leader_epoch
         self.fence = fence
-        self.logged = logged
+        self._append = append
+        self.forget_logged()
         self.serving = Serving.LOADING
         self.groups: dict[str, Served] = {}
         self.mode: str | None = None
         self.moving = False
         self._writing = 0
         self._settled: list[Deferred[None]] = []
+
+    def forget_logged(self) -> None:
+        """The log is about to be read, from its beginning."""
+        self.logged = Logged(partial(self._append, self))
 
     def counted(self, done: Done) -> Done:
         """The same `done`, for a commit to ZooKeeper that settled() waits for."""

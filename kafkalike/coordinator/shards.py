@@ -22,12 +22,12 @@ from kafkalike.cluster.znodes import Garbage, TopicNode
 from kafkalike.coordinator import records, transfer
 from kafkalike.coordinator.calls import Effect, Joined, Joining, Left, Persist, Synced
 from kafkalike.coordinator.cleanup import Cleanup
-from kafkalike.coordinator.commits import TOPIC, Commits, Done
+from kafkalike.coordinator.commits import AMBIGUOUS, TOPIC, Commits, Done
 from kafkalike.coordinator.group import Group, Limits, State
-from kafkalike.coordinator.logged import Logged
 from kafkalike.coordinator.mode import KAFKA, ZOOKEEPER, OffsetsMode
 from kafkalike.coordinator.offsets import Committed, Key, Offsets
 from kafkalike.coordinator.shard import (
+    LONGEST_RETRY_SECONDS,
     RETRY_SECONDS,
     Described,
     Listed,
@@ -110,16 +110,24 @@ class Groups:
             return partition_of(group_id, self._broker.config["offsets.topic.num.partitions"])
         return partition_of(group_id, max(len(topic.partitions), self._partitions))
 
-    async def _count_partitions(self) -> None:
-        """Partitions that have never had a leader are in no metadata: if there may be such, ZooKeeper is asked."""
+    async def _count_partitions(self, shard: Shard) -> None:
+        """Partitions that have never had a leader are in no metadata: if there may be such, ZooKeeper is asked, as
+        often as it takes: with a wrong number groups are looked for where they do not belong."""
         topic = self._metadata.image.topics.get(TOPIC)
-        if topic is None or len(topic.partitions) < self._broker.config["offsets.topic.num.partitions"]:
+        if topic is not None and len(topic.partitions) >= self._broker.config["offsets.topic.num.partitions"]:
+            return
+        while self.leads(shard):
             try:
                 found = await get_or_none(self._broker.zk, TopicNode.path(TOPIC))
                 if found is not None:
                     self._partitions = len(TopicNode.decode(TOPIC, found[0]).partitions)
+                return
+            except AMBIGUOUS as problem:
+                log.warning("The number of partitions of %s is not known yet: %s", TOPIC, type(problem).__name__)
+                await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
             except (ZooKeeperError, Garbage) as problem:
                 log.warning("The number of partitions of %s is not known: %s", TOPIC, problem)
+                return
 
     def leads(self, shard: Shard) -> bool:
         """Whether this is still what is served of that partition."""
@@ -424,14 +432,29 @@ class Groups:
             done(_APPEND_ERRORS.get(result.error, result.error))
 
         encoded = None if value is None else records.group_value(value)
-        self._append_records(shard.index, [(records.group_key(group_id), encoded)], appended)
+        self._append_records(shard, [(records.group_key(group_id), encoded)], appended)
 
     def _append_records(
-        self, index: int, pairs: Sequence[tuple[bytes, bytes | None]], done: Callable[[Any], None]
+        self, shard: Shard, pairs: Sequence[tuple[bytes, bytes | None]], done: Callable[[Any], None]
     ) -> None:
+        try:
+            self._check_term(shard)
+        except KafkaError as problem:
+            done(problem)
+            return
         now_ms = self.now_ms()
         record = batch.build([(key, value, now_ms, ()) for key, value in pairs])
-        self._replicas.append(TOPIC, index, memoryview(record), -1, self._timeout_ms, done, internal=True)
+        self._replicas.append(TOPIC, shard.index, memoryview(record), -1, self._timeout_ms, done, internal=True)
+
+    def _check_term(self, shard: Shard) -> None:
+        """What is given up writes no more: its successor, perhaps this broker's own, has read the log already.
+
+        The partition's state is ahead of us while an order is carried out. One epoch ahead is a neighbouring one of
+        ours: see _leadership.
+        """
+        ahead = self._replicas.partition(TOPIC, shard.index).leader_epoch - shard.leader_epoch
+        if not self.leads(shard) or ahead not in (0, 1):
+            raise KafkaError(Error.NOT_LEADER_OR_FOLLOWER, f"{TOPIC}-{shard.index} has moved")
 
     def _keep_parents(self, served: Served) -> None:
         group = served.group
@@ -480,8 +503,8 @@ class Groups:
                 return
             if shard is not None:
                 self._unload(shard)
-            fence, logged = self.commits.fence(index, leader_epoch), Logged(partial(self._append_records, index))
-            shard = self.shards[index] = Shard(index, leader_epoch, fence, logged)
+            fence = self.commits.fence(index, leader_epoch)
+            shard = self.shards[index] = Shard(index, leader_epoch, fence, self._append_records)
             self.background(self._load(shard))
 
     async def _load(self, shard: Shard) -> None:
@@ -491,18 +514,8 @@ class Groups:
             if self.leads(shard):
                 del self.shards[shard.index]
             return
-        await self._count_partitions()
-        if not self.leads(shard):
-            return
-        try:
-            source = self._replicas.log(TOPIC, shard.index)
-            values = await read_log(source, shard.logged, self._reactor, partial(self.leads, shard))
-        except Exception:
-            if self.leads(shard):
-                # Serving what could be read would make members and history disappear.
-                log.exception("%s-%d cannot be read: its groups are not served", TOPIC, shard.index)
-                shard.serving = Serving.BROKEN
-            return
+        await self._count_partitions(shard)
+        values = await self._read(shard)
         if not self.leads(shard):
             return
         now_ms = self.now_ms()
@@ -515,6 +528,23 @@ class Groups:
         level = logging.INFO if values else logging.DEBUG
         log.log(level, "Loaded %d groups of %s-%d in %d ms", len(values), TOPIC, shard.index, took_ms)
         await self._move(shard)
+
+    async def _read(self, shard: Shard) -> dict[str, records.GroupValue]:
+        """What the log says of each group: once it can be read, which a replica's copy or another disk may bring."""
+        delay = RETRY_SECONDS
+        while self.leads(shard):
+            try:
+                shard.forget_logged()
+                source = self._replicas.log(TOPIC, shard.index)
+                return await read_log(source, shard.logged, self._reactor, partial(self.leads, shard))
+            except Exception:
+                if self.leads(shard) and shard.serving is not Serving.BROKEN:
+                    # Serving what could be read would make members and history disappear.
+                    log.exception("%s-%d cannot be read: its groups are not served until it can", TOPIC, shard.index)
+                    shard.serving = Serving.BROKEN
+            await task.deferLater(self._reactor, delay, lambda: None)
+            delay = min(2 * delay, LONGEST_RETRY_SECONDS)
+        return {}
 
     # Where offsets are.
 

@@ -258,6 +258,7 @@ class FakeReplicas:
         self.answers: list[Error] = []
         self.later: list[Callable[[], None]] | None = None
         self.gone: set[int] = set()
+        self.epochs: dict[int, int] = {}  # of the partitions, as the newest order has it
 
     def give_up(self, index: int) -> None:
         """The partition is this broker's no more."""
@@ -266,10 +267,17 @@ class FakeReplicas:
 
     def on_leadership(self, topic: str, callback: Any) -> None:
         assert topic == TOPIC
-        self.callback = callback
+
+        def announce(index: int, leader_epoch: int, leading: bool) -> None:
+            self.epochs[index] = leader_epoch
+            callback(index, leader_epoch, leading)
+
+        self.callback = announce
 
     def partition(self, topic: str, index: int) -> Any:
-        return SimpleNamespace(topic=topic, index=index, isr=self.isr)
+        if index not in self.epochs:
+            raise KafkaError(Error.NOT_LEADER_OR_FOLLOWER)
+        return SimpleNamespace(topic=topic, index=index, isr=self.isr, leader_epoch=self.epochs[index])
 
     def log(self, topic: str, index: int) -> FakeLog:
         if index in self.gone:

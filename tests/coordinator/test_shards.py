@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
+from twisted.internet import defer
 
 from kafkalike.cluster.metadata import Image, PartitionState, Topic
 from kafkalike.cluster.znodes import Assignment, TopicNode
@@ -17,7 +18,7 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
 from tests.coordinator.fakes import FakeBroker, group_in
 from tests.coordinator.test_group import subscription
-from zk.client import SessionExpired
+from zk.client import ConnectionLoss, SessionExpired
 
 A, B = group_in(0), group_in(1)
 numbers = itertools.count()
@@ -200,6 +201,69 @@ def test_a_damaged_log_is_not_served_as_if_it_were_empty() -> None:
     broker.lead(0, epoch=2)
     assert broker.groups.shards[0].serving is Serving.BROKEN
     assert broker.groups.status(A) is Error.COORDINATOR_NOT_AVAILABLE
+
+
+def test_a_log_that_could_not_be_read_is_served_when_it_can(caplog: pytest.LogCaptureFixture) -> None:
+    broker = FakeBroker()
+    member = stable(broker)
+    broker.replicas.callback(0, 0, False)
+    batches = broker.replicas.logs[0].batches
+    good = batches[-1]
+    batches[-1] = good[:-3] + bytes([good[-3] ^ 1]) + good[-2:]
+    broker.lead(0, epoch=2)
+    broker.settle(20)
+    assert broker.groups.heartbeat(A, 1, member, None) is Error.COORDINATOR_NOT_AVAILABLE
+    assert ["ERROR"] == [each.levelname for each in caplog.records]
+    batches[-1] = good
+    waited = 0
+    while broker.groups.status(A) is not Error.NONE:
+        broker.settle(1)
+        assert (waited := waited + 1) < 20
+    assert broker.groups.heartbeat(A, 1, member, None) is Error.NONE
+
+
+def test_the_partitions_are_counted_though_the_session_ends_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = FakeBroker(lead=())
+    state = PartitionState(1, 0, (1,), (1,))
+    broker.metadata.image = Image(topics={TOPIC: Topic(TOPIC, bytes(16), {0: state})})
+    broker.zk.put(TopicNode.path(TOPIC), TopicNode({0: Assignment((1,)), 1: Assignment((2,))}).encode())
+    get = broker.zk.get
+    ends = [SessionExpired, ConnectionLoss]
+
+    def get_later(path: str, watch: Any = None) -> Any:
+        if path == TopicNode.path(TOPIC) and ends:
+            return defer.fail(ends.pop()())
+        return get(path, watch)
+
+    monkeypatch.setattr(broker.zk, "get", get_later)
+    broker.lead(0)
+    broker.settle(3)
+    assert broker.groups.status(A) is Error.NONE
+    assert broker.groups.status(B) is Error.NOT_COORDINATOR
+
+
+def test_what_is_given_up_writes_nothing_behind_its_successor() -> None:
+    broker = FakeBroker()
+    broker.register(2, None)
+    broker.settle()
+    broker.committed(A, ("t", 0, 1))
+    given_up = broker.groups.shards[0]
+    broker.replicas.callback(0, 0, False)
+    broker.lead(0, epoch=2)
+    with pytest.raises(KafkaError, match="NOT_COORDINATOR"):
+        broker.wait(given_up.logged.remove(A, [("t", 0)]))
+    assert [1] == [each.offset for _, each in broker.wait(broker.groups.fetch(A, [("t", 0)]))]
+    assert 1 == len(broker.replicas.log(TOPIC, 0).batches)
+
+
+def test_nothing_is_written_between_a_new_order_and_its_announcement() -> None:
+    broker = FakeBroker()
+    broker.register(2, None)
+    broker.settle()
+    broker.replicas.epochs[0] = 2
+    assert [[Error.NOT_COORDINATOR]] == broker.commit(A, ("t", 0, 1))
+    broker.replicas.epochs[0] = 1
+    assert [[Error.NONE]] == broker.commit(A, ("t", 0, 1))
 
 
 def test_records_of_other_kinds_are_passed_over() -> None:

@@ -26,7 +26,6 @@ from kafkalike.cluster.cache import MetadataCache
 from kafkalike.cluster.membership import Membership, MembershipError
 from kafkalike.cluster.metadata import Image
 from kafkalike.config import Config, ConfigException, Endpoint
-from kafkalike.controller import topics
 from kafkalike.controller.controller import Controller
 from kafkalike.coordinator.producer_ids import ProducerIds
 from kafkalike.coordinator.shards import Groups
@@ -388,12 +387,6 @@ class Broker:
             for api in sorted(self._dispatch.apis.values())
         ]
         return api_versions.Response(api_keys=served)
-
-    def create_topic(
-        self, name: str, partitions: int, replication_factor: int, configs: dict[str, str] | None = None
-    ) -> Deferred[None]:
-        """Creates a topic that was not asked for by CreateTopics: an internal or an automatic one."""
-        return topics.create(self, name, partitions, replication_factor, configs or {})
 
     @staticmethod
     def check_topic_name(name: str) -> None:

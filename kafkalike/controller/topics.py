@@ -178,7 +178,8 @@ def create(
 ) -> Deferred[None]:
     """Makes sure that a topic is there; fires when this broker's metadata show a leader for every partition.
 
-    One that exists already is as good. REQUEST_TIMED_OUT when the metadata do not show it in time.
+    One that exists already is as good. REQUEST_TIMED_OUT when the metadata do not show it in time, LEADER_NOT_AVAILABLE
+    at once when there is nothing to wait for.
     """
 
     async def make() -> None:
@@ -191,11 +192,30 @@ def create(
         except KafkaError as error:
             if error.error is not Error.TOPIC_ALREADY_EXISTS:
                 raise
-            wanted = frozenset((0,))
+            wanted = await _leadable(broker, name)
         if not await broker.metadata.wait(lambda image: led(image, name, wanted), timeout_ms):
             raise KafkaError(Error.REQUEST_TIMED_OUT, f"topic {name} has no leaders after {timeout_ms} ms")
 
     return ensureDeferred(make())
+
+
+@_kafka_errors
+async def _leadable(broker: Any, name: str) -> frozenset[int]:
+    """The partitions of an existing topic that may get a leader; LEADER_NOT_AVAILABLE when there are none.
+
+    A topic that is being deleted gets none, nor does one whose brokers died before the first election.
+    """
+    zk = broker.zk
+    marked, found = await gather([zk.exists(DeleteTopicNode.path(name)), recipes.get_or_none(zk, TopicNode.path(name))])
+    try:
+        partitions = TopicNode.decode(name, found[0]).partitions if found and not marked else {}
+    except Garbage:
+        partitions = {}
+    live = broker.metadata.image.brokers.keys()
+    leadable = frozenset(p for p, assignment in partitions.items() if not live.isdisjoint(assignment.replicas))
+    if not leadable:
+        raise KafkaError(Error.LEADER_NOT_AVAILABLE, f"no partition of topic {name} can get a leader now")
+    return leadable
 
 
 def create_automatically(broker: Any, name: str, timeout_ms: int = INITIAL_WAIT_MS) -> Deferred[None]:

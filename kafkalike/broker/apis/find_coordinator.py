@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from kafkalike.errors import Error
+from kafkalike.controller import topics
+from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import find_coordinator as messages
 
 log = logging.getLogger("kafka.server.KafkaApis")
@@ -26,7 +27,7 @@ async def find_coordinator(broker: Any, call: Any) -> Any:
     """Finds the leader for each key."""
     request, version = call.request, call.version
     keys = request.coordinator_keys if version >= 4 else [request.key]
-    if request.key_type == GROUP and not _known(broker):
+    if request.key_type == GROUP and TOPIC not in broker.metadata.image.topics:
         await _create(broker)
     found = [_find(broker, call, request.key_type, key) for key in keys]
     if version >= 4:
@@ -54,31 +55,9 @@ def _find(broker: Any, call: Any, key_type: int, key: str) -> Any:
     return messages.Coordinator(key=key, node_id=-1, host="", port=-1, error_code=error, error_message=error.message)
 
 
-def _known(broker: Any) -> bool:
-    topic = broker.metadata.image.topics.get(TOPIC)
-    return topic is not None and any(state.leader >= 0 for state in topic.partitions.values())
-
-
 async def _create(broker: Any) -> None:
-    config = broker.config
-    if TOPIC not in broker.metadata.image.topics:
-        try:
-            await broker.create_topic(
-                TOPIC,
-                config["offsets.topic.num.partitions"],
-                config["offsets.topic.replication.factor"],
-                {
-                    "cleanup.policy": "compact",
-                    "compression.type": "producer",
-                    "segment.bytes": str(config["offsets.topic.segment.bytes"]),
-                },
-            )
-        except Exception as problem:
-            # Already there, or too few brokers: the client asks again.
-            log.info("Topic %s was not created: %s", TOPIC, problem)
-    await broker.metadata.wait(_all_led, CREATION_WAIT_MS)
-
-
-def _all_led(image: Any) -> bool:
-    topic = image.topics.get(TOPIC)
-    return topic is not None and all(state.leader >= 0 for state in topic.partitions.values())
+    try:
+        await topics.create_automatically(broker, TOPIC, CREATION_WAIT_MS)
+    except KafkaError as problem:
+        # Too few brokers, or no leader yet: the client asks again.
+        log.info("Topic %s cannot be used yet: %s", TOPIC, problem)

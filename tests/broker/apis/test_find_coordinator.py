@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 
 from kafkalike.broker.apis import find_coordinator
+from kafkalike.controller import topics
 from kafkalike.coordinator.commits import TOPIC
-from kafkalike.errors import Error
+from kafkalike.errors import Error, KafkaError
 from tests.coordinator.fakes import FakeBroker
 
 Request = find_coordinator.messages.Request
@@ -45,31 +47,36 @@ def test_other_kinds_of_coordinators(version: int, key_type: int, error: Error) 
     assert (found.error_code, found.node_id, found.host, found.port) == (error, -1, "", -1)
 
 
-def test_the_first_question_creates_the_topic_and_is_answered() -> None:
+def test_the_first_question_creates_the_topic_and_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     broker: Any = FakeBroker(lead=())
     broker.metadata.topics(t=2)
     asked = []
 
-    def create_topic(name: str, partitions: int, factor: int, configs: dict[str, str]) -> Deferred[None]:
-        asked.append((name, partitions, factor, configs))
+    def create(broker: Any, name: str, timeout_ms: int) -> Deferred[None]:
+        asked.append(name)
         broker.metadata.topics(**{"t": 2, TOPIC: 2})
-        done: Deferred[None] = Deferred()
-        done.callback(None)
-        return done
+        return succeed(None)
 
-    broker.create_topic = create_topic
+    monkeypatch.setattr(topics, "create_automatically", create)
     answer = broker.call(find_coordinator, 3, Request(key="g"))
     assert (answer.error_code, answer.node_id) == (0, 1)
-    configs = {"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": "1000"}
-    assert asked == [(TOPIC, 2, 1, configs)]
+    assert asked == [TOPIC]
 
 
-def test_a_topic_that_cannot_be_created_is_asked_for_again_by_the_client() -> None:
+def test_a_topic_that_cannot_be_created_is_asked_for_again_by_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     broker: Any = FakeBroker(lead=())
     broker.metadata.topics(t=2)
+    few = KafkaError(Error.INVALID_REPLICATION_FACTOR, "too few brokers")
+    monkeypatch.setattr(topics, "create_automatically", lambda *_: fail(few))
+    assert broker.call(find_coordinator, 3, Request(key="g")).error_code == Error.COORDINATOR_NOT_AVAILABLE
 
-    def create_topic(*_: Any) -> Any:
-        raise RuntimeError("too few brokers")
 
-    broker.create_topic = create_topic
+def test_a_topic_without_any_leader_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client's other questions wait behind this one."""
+    broker: Any = FakeBroker()
+    image = broker.metadata.image
+    partitions = {p: replace(state, leader=-1) for p, state in image.topics[TOPIC].partitions.items()}
+    dead = replace(image.topics[TOPIC], partitions=partitions)
+    broker.metadata.image = replace(image, topics={**image.topics, TOPIC: dead})
+    monkeypatch.setattr(topics, "create_automatically", lambda *_: Deferred())
     assert broker.call(find_coordinator, 3, Request(key="g")).error_code == Error.COORDINATOR_NOT_AVAILABLE

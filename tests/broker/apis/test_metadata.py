@@ -10,6 +10,7 @@ import pytest
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
+from kafkalike.broker.apis import metadata
 from kafkalike.cluster.cache import MetadataCache
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
 from kafkalike.errors import Error
@@ -176,6 +177,40 @@ async def test_creation_that_takes_longer_is_leader_not_available(clients: Clien
     cluster.members.clear()
     answer = await ask(member, "metadata", messages.Request(topics=topics("new")), 12)
     assert [(Error.LEADER_NOT_AVAILABLE, "new")] == [(t.error_code, t.name) for t in answer.topics]
+
+
+NEVER_LED = {
+    "its only broker is gone": b'{"version": 2, "partitions": {"0": [9]}}',
+    "it has no partitions": b'{"version": 2, "partitions": {}}',
+    "nobody can read it": b"garbage",
+}
+
+
+@pytest.mark.parametrize("why", NEVER_LED)
+@on_reactor
+async def test_an_existing_topic_that_can_get_no_leader_is_not_waited_for(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    monkeypatch.setattr(metadata, "CREATION_WAIT_MS", 600_000)
+    member = await Cluster(clients).add(1)
+    await member.zk.create("/brokers/topics/old", NEVER_LED[why])
+    answer = await ask(member, "metadata", messages.Request(topics=topics("old")), 12)
+    assert [(Error.LEADER_NOT_AVAILABLE, "old")] == [(t.error_code, t.name) for t in answer.topics]
+
+
+@on_reactor
+async def test_a_topic_whose_deletion_is_stuck_is_not_waited_for(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deletion waits for brokers that have a replica and are away."""
+    monkeypatch.setattr(metadata, "CREATION_WAIT_MS", 600_000)
+    cluster = Cluster(clients)
+    member = await cluster.add(1)
+    cluster.members.clear()  # so that nobody carries the order out
+    await member.zk.create("/brokers/topics/old", b'{"version": 2, "partitions": {"0": [1]}}')
+    await member.zk.create("/admin/delete_topics/old", b"")
+    answer = await ask(member, "metadata", messages.Request(topics=topics("old")), 12)
+    assert [(Error.LEADER_NOT_AVAILABLE, "old")] == [(t.error_code, t.name) for t in answer.topics]
 
 
 @on_reactor

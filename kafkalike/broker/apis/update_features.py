@@ -1,8 +1,8 @@
 """Raises or lowers the finalized versions of the cluster's features (KIP-584).
 
-Answered by the controller only (41 elsewhere). With ZooKeeper no broker has features, Apache's neither: metadata.version
-is that of KRaft's records. Each update is refused by itself, with the first reason that Kafka has. So nothing is ever
-written, whether or not it shall only be validated.
+Answered by the controller only (41 elsewhere). With ZooKeeper no broker has features, Apache's neither:
+metadata.version is that of KRaft's records. Each update is refused by itself, with the first reason that Kafka has. So
+nothing is ever written, whether or not it shall only be validated.
 v1 upgrade types instead of "may be lowered"; validate_only.
 """
 

@@ -59,13 +59,13 @@ class Cleanup:
         if self._expiry.running:
             self._expiry.stop()
 
-    async def purged(self, topics: set[str] | None) -> None:
+    async def purged(self, topics: set[str] | None, patience: float) -> None:
         """Waits until what a deleted topic left behind cannot be taken for offsets of a new one."""
         for gone, waiting in list(self._purging):
             if topics is None or topics & gone:
                 done: Deferred[None] = Deferred()
                 waiting.append(done)
-                await self._offsets.in_time(done)
+                await self._offsets.in_time(done, patience)
 
     async def _expire_offsets(self) -> None:
         for shard in list(self._groups.shards.values()):

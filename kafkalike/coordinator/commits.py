@@ -7,8 +7,9 @@ check of the state node of each __consumer_offsets partition involved: if this b
 coordinator there, nothing is written.
 
 The invariant: a commit is answered NONE only after ZooKeeper has acknowledged its value, or a newer one, under a valid
-fence. A commit that was answered COORDINATOR_NOT_AVAILABLE may have been written, but is never written afterwards
-unless it was under way already.
+fence. A commit that was answered COORDINATOR_LOAD_IN_PROGRESS, because ZooKeeper was silent for too long, may have been
+written, but is never written afterwards unless it was under way already. That is the one error after which every client
+commits again and keeps its partitions: librdkafka gives them up after COORDINATOR_NOT_AVAILABLE.
 
 Called by shards.py. Plain callbacks: a commit to a known node costs two small objects and a share of one multi.
 """
@@ -23,6 +24,7 @@ from twisted.internet.defer import Deferred
 from kafkalike.cluster import consumers
 from kafkalike.cluster.consumers import Extra
 from kafkalike.cluster.znodes import Garbage, PartitionNode
+from kafkalike.coordinator.silence import Deadlines, Silence
 from kafkalike.errors import Error
 from zk.client import (
     CONNECTED,
@@ -122,27 +124,25 @@ class _Commit:
             if not self.left:
                 self.done(self.errors)  # type: ignore[arg-type]
 
-    def expire(self) -> None:
+    def expire(self, late: Error = Error.COORDINATOR_LOAD_IN_PROGRESS) -> None:
         if self.left:
             self.left = 0
-            late = Error.COORDINATOR_NOT_AVAILABLE
             self.done([late if error is None else error for error in self.errors])
 
 
 class Commits:
     """All commits that this broker coordinates."""
 
-    def __init__(self, zk: Any, broker_id: int, timeout_ms: int, reactor: Any) -> None:
+    def __init__(self, zk: Any, broker_id: int, silence: Silence, reactor: Any) -> None:
         self._zk = zk
         self._broker_id = broker_id
-        self._timeout = timeout_ms / 1000
+        self._silence = silence
         self._reactor = reactor
         self._slots: dict[tuple[str, str, int], Slot] = {}
         self._queue: deque[Slot] = deque()
         self._flights = 0
         self._pump_due = False
-        self._deadlines: deque[_Commit] = deque()
-        self._timer: Any = None
+        self._deadlines: Deadlines[_Commit] = Deadlines(silence, reactor)
         self._unsure: list[Slot] = []
         self._interrupted: list[Slot] = []
         self._held: dict[str, int] = defaultdict(int)
@@ -157,11 +157,8 @@ class Commits:
     def stop(self) -> None:
         """Answers whatever waits."""
         self._zk.remove_listener(self._zk_state)
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        for commit in list(self._deadlines):
-            commit.expire()
-        self._deadlines.clear()
+        for commit in self._deadlines.clear():
+            commit.expire(Error.COORDINATOR_NOT_AVAILABLE)
 
     # Fences.
 
@@ -246,12 +243,18 @@ class Commits:
         group: str,
         offsets: Sequence[tuple[str, int, int, int, str]],
         done: Done,
+        patience: float | None = None,
     ) -> None:
         """Writes (topic, partition, offset, leader epoch or -1, metadata); `done` gets one error for each, in order.
 
-        Without a fence the write is not bound to any coordinator: OffsetCommit v0.
+        Without a fence the write is not bound to any coordinator: OffsetCommit v0. `patience`: seconds to wait.
         """
-        commit = _Commit(len(offsets), done, self._reactor.seconds() + self._timeout)
+        silence = self._silence
+        seconds = silence.seconds if patience is None else patience
+        commit = _Commit(len(offsets), done, silence.due(seconds))
+        if silence.since is not None and commit.due <= self._reactor.seconds():
+            commit.expire()
+            return
         slots = self._slots
         for index, (topic, partition, offset, leader_epoch, metadata) in enumerate(offsets):
             key = (group, topic, partition)
@@ -265,12 +268,7 @@ class Commits:
             if not slot.queued and not slot.busy:
                 slot.queued = True
                 self._queue.append(slot)
-        deadlines = self._deadlines
-        deadlines.append(commit)
-        while deadlines and not deadlines[0].left:
-            deadlines.popleft()
-        if self._timer is None:
-            self._timer = self._reactor.callLater(self._timeout, self._expire)
+        self._deadlines.add(commit, seconds)
         if not self._pump_due and self._flights < FLIGHTS:
             self._pump_due = True
             self._reactor.callLater(0, self._pump)
@@ -303,14 +301,6 @@ class Commits:
             if not self._pump_due:
                 self._pump_due = True
                 self._reactor.callLater(0, self._pump)
-
-    def _expire(self) -> None:
-        self._timer = None
-        now = self._reactor.seconds()
-        while self._deadlines and (self._deadlines[0].due <= now or not self._deadlines[0].left):
-            self._deadlines.popleft().expire()
-        if self._deadlines:
-            self._timer = self._reactor.callLater(max(self._deadlines[0].due - now, 0), self._expire)
 
     # Sending.
 

@@ -16,6 +16,7 @@ from kafkalike.cluster import consumers
 from kafkalike.cluster.consumers import Extra
 from kafkalike.cluster.znodes import numbers
 from kafkalike.coordinator.commits import Commits, Fence
+from kafkalike.coordinator.silence import Silence
 from kafkalike.errors import Error, KafkaError
 from zk.client import (
     CONNECTED,
@@ -51,10 +52,10 @@ class Committed(NamedTuple):
 class Offsets:
     """The tree under /consumers, for one broker."""
 
-    def __init__(self, zk: Any, commits: Commits, timeout_ms: int, reactor: Any) -> None:
+    def __init__(self, zk: Any, commits: Commits, silence: Silence, reactor: Any) -> None:
         self._zk = zk
         self._commits = commits
-        self._timeout = timeout_ms / 1000
+        self._silence = silence
         self._reactor = reactor
         self._synced = False
         zk.add_listener(self._zk_state)
@@ -69,39 +70,40 @@ class Offsets:
 
     # Reading.
 
-    async def read(self, group: str, keys: Sequence[Key]) -> list[Committed]:
-        """The offsets of these partitions, in order; COORDINATOR_LOAD_IN_PROGRESS when ZooKeeper does not answer."""
-        self._sync()
+    async def read(self, group: str, keys: Sequence[Key], patience: float | None = None) -> list[Committed]:
+        """The offsets of these partitions, in order; COORDINATOR_LOAD_IN_PROGRESS when ZooKeeper does not answer
+        within `patience`, in seconds."""
+        self._begin(patience)
         answers = [self._get(consumers.offset_path(group, *key)) for key in keys]
         answers += [self._get(consumers.extra_path(group, *key)) for key in keys]
-        found = await self.in_time(gather(answers))
+        found = await self.in_time(gather(answers), patience)
         return [_committed(*each) for each in zip(found[: len(keys)], found[len(keys) :], strict=True)]
 
-    async def keys(self, group: str) -> list[Key]:
+    async def keys(self, group: str, patience: float | None = None) -> list[Key]:
         """Every partition that the group has an offset of, sorted."""
-        self._sync()
-        return await self.in_time(self._keys(group))
+        self._begin(patience)
+        return await self.in_time(self._keys(group), patience)
 
     async def has_group(self, group: str) -> bool:
         """Is there a node of that group?"""
-        self._sync()
+        self._begin()
         found = await self.in_time(self._zk.exists(consumers.group_path(group)))
         return found is not None
 
     async def has_offsets(self, groups: Sequence[str]) -> list[bool]:
         """Which of these groups have offsets."""
-        self._sync()
+        self._begin()
         stats = await self.in_time(gather([self._zk.exists(consumers.offsets_path(group)) for group in groups]))
         return [stat is not None and stat.numChildren > 0 for stat in stats]
 
     async def groups(self) -> list[str]:
         """Every group that has a node."""
-        self._sync()
+        self._begin()
         return [consumers.decode_name(each) for each in await self.in_time(self._children(consumers.ROOT))]
 
     async def has_classic_consumers(self, group: str) -> bool:
         """Are consumers alive that have registered in ZooKeeper?"""
-        self._sync()
+        self._begin()
         return bool(await self.in_time(self._children(consumers.ids_path(group))))
 
     async def committed_ms(self, group: str) -> dict[Key, int]:
@@ -110,14 +112,21 @@ class Offsets:
         stats = await gather([self._zk.exists(consumers.offset_path(group, *key)) for key in keys])
         return {key: stat.mtime for key, stat in zip(keys, stats, strict=True) if stat is not None}
 
-    async def in_time(self, answer: Any) -> Any:
+    async def in_time(self, answer: Any, patience: float | None = None) -> Any:
         """The answer, or COORDINATOR_LOAD_IN_PROGRESS if ZooKeeper takes longer than a commit may take.
 
         That is the one error of OffsetFetch after which every client asks again: librdkafka gives its partitions up
         for COORDINATOR_NOT_AVAILABLE and NOT_COORDINATOR, which Apache's broker never answers here while it leads.
         """
         waiting: Deferred[Any] = Deferred()
-        timer = self._reactor.callLater(self._timeout, _give_up, waiting)
+        seconds = self._silence.seconds if patience is None else patience
+        due = self._silence.due(seconds)
+
+        def give_up() -> None:
+            self._silence.in_vain(due - seconds)
+            waiting.errback(KafkaError(Error.COORDINATOR_LOAD_IN_PROGRESS))
+
+        timer = self._reactor.callLater(max(due - self._reactor.seconds(), 0), give_up)
 
         def arrived(result: Any) -> None:
             if not waiting.called:
@@ -273,7 +282,11 @@ class Offsets:
             return []
         return names
 
-    def _sync(self) -> None:
+    def _begin(self, patience: float | None = None) -> None:
+        """Before a read: a sync, if there is need of one. What would be in vain is not even sent."""
+        seconds = self._silence.seconds if patience is None else patience
+        if self._silence.since is not None and self._silence.due(seconds) <= self._reactor.seconds():
+            raise KafkaError(Error.COORDINATOR_LOAD_IN_PROGRESS)
         # ZooKeeper keeps the order of a session: what is asked next is answered after the sync.
         if not self._synced:
             self._synced = True
@@ -282,10 +295,6 @@ class Offsets:
     def _zk_state(self, state: str) -> None:
         if state == CONNECTED:
             self.doubt()
-
-
-def _give_up(waiting: "Deferred[Any]") -> None:
-    waiting.errback(KafkaError(Error.COORDINATOR_LOAD_IN_PROGRESS))
 
 
 def _data(found: tuple[bytes | None, Any]) -> bytes | None:

@@ -38,6 +38,7 @@ from kafkalike.coordinator.shard import (
     partition_of,
     read_log,
 )
+from kafkalike.coordinator.silence import Silence
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
 from zk.client import ZooKeeperError
@@ -76,8 +77,9 @@ class Groups:
         )
         self.shards: dict[int, Shard] = {}
         self._partitions = 0  # of __consumer_offsets, as ZooKeeper had it
-        self.commits = Commits(broker.zk, broker.broker_id, self._timeout_ms, broker.reactor)
-        self.offsets = Offsets(broker.zk, self.commits, self._timeout_ms, broker.reactor)
+        self.silence = Silence(broker.zk, self._timeout_ms, broker.reactor)
+        self.commits = Commits(broker.zk, broker.broker_id, self.silence, broker.reactor)
+        self.offsets = Offsets(broker.zk, self.commits, self.silence, broker.reactor)
         self.mode = OffsetsMode(broker.zk, self._mode_changed)
         self._cleanup = Cleanup(broker, self)
         self._stopped = False
@@ -100,6 +102,7 @@ class Groups:
             self._unload(shard)
         self.commits.stop()
         self.offsets.stop()
+        self.silence.stop()
 
     # Where a group belongs.
 
@@ -240,18 +243,22 @@ class Groups:
         """OffsetCommit of (topic, partition, offset, leader epoch, metadata); `done` gets one error for each."""
         shard = self.shards.get(self.partition_for(group_id))
         error = Error.NOT_COORDINATOR if shard is None else shard.serving.value
+        patience = None
         if shard is not None and error is Error.NONE:
             served = shard.groups.get(group_id)
             if served is not None:
                 error = served.group.commit(generation, member_id, instance_id, self.now_ms())
                 if served.group.deadline_ms != served.due_ms:
                     self._arm(shard, served)
+                member = served.group.members.get(member_id)
+                if member is not None:
+                    patience = self.silence.patience(member.session_timeout_ms)
             elif generation >= 0:
                 error = Error.ILLEGAL_GENERATION
         if shard is None or error is not Error.NONE:
             done([error] * len(offsets))
         elif shard.mode == ZOOKEEPER:
-            self.commits.commit(shard.fence, group_id, offsets, shard.counted(done))
+            self.commits.commit(shard.fence, group_id, offsets, shard.counted(done), patience)
         elif shard.mode == KAFKA:
             shard.logged.commit(group_id, offsets, self.now_ms(), done)
         else:
@@ -265,19 +272,25 @@ class Groups:
         self, group_id: str, keys: Sequence[Key] | None, require_stable: bool = False
     ) -> list[tuple[Key, Committed]]:
         """OffsetFetch of these partitions, or of all there are; KafkaError for the whole group."""
-        self._settled_shard(group_id)
-        await self._cleanup.purged(None if keys is None else {topic for topic, _ in keys})
+        patience = self._patience(self._settled_shard(group_id), group_id)
+        await self._cleanup.purged(None if keys is None else {topic for topic, _ in keys}, patience)
         shard = self._settled_shard(group_id)
         if shard.mode == KAFKA:
             return shard.logged.fetch(group_id, keys, require_stable)
-        wanted = await self.offsets.keys(group_id) if keys is None else keys
-        found = await self.offsets.read(group_id, wanted)
+        wanted = await self.offsets.keys(group_id, patience) if keys is None else keys
+        found = await self.offsets.read(group_id, wanted, patience)
         self._shard(group_id)
         return [
             (key, committed)
             for key, committed in zip(wanted, found, strict=True)
             if keys is not None or committed.offset != -1
         ]
+
+    def _patience(self, shard: Shard, group_id: str) -> float:
+        """How many seconds any member of the group may be kept waiting: a read does not say whose it is."""
+        served = shard.groups.get(group_id)
+        sessions = [member.session_timeout_ms for member in served.group.members.values()] if served else []
+        return self.silence.patience(min(sessions)) if sessions else self.silence.seconds
 
     async def delete_offsets(self, group_id: str, keys: Sequence[Key]) -> dict[Key, Error]:
         """OffsetDelete; KafkaError for the whole group."""

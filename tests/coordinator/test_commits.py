@@ -10,7 +10,7 @@ from tests.coordinator.fakes import FakeBroker, group_in
 from zk.client import Check, Create, Delete, Set
 
 A, B = group_in(0), group_in(1)
-OK = [Error.NONE]
+OK, AGAIN = [Error.NONE], [Error.COORDINATOR_LOAD_IN_PROGRESS]
 
 
 def test_a_commit_is_an_ascii_number_in_the_classic_place() -> None:
@@ -185,21 +185,46 @@ def test_without_zookeeper_commits_wait_their_time_and_no_longer() -> None:
     broker = FakeBroker()
     broker.committed("g", ("t", 0, 1))
     broker.zk.suspend()
-    early, late = broker.commit("g", ("t", 0, 2)), []
-    broker.settle(3)
-    late = broker.commit("g", ("t", 1, 3))
-    broker.settle(1.9)
+    early = broker.commit("g", ("t", 0, 2))
+    broker.settle(4.9)
     assert early == []
     broker.settle(0.2)
-    assert early == [[Error.COORDINATOR_NOT_AVAILABLE]]
+    assert early == [AGAIN]
     broker.zk.connect()
     broker.settle()
-    assert late == [OK]
     # What was answered with an error and had not been sent is not done later.
-    assert broker.zk.below("/consumers/g/offsets") == {
-        "/consumers/g/offsets/t/0": b"1",
-        "/consumers/g/offsets/t/1": b"3",
-    }
+    assert broker.zk.below("/consumers/g/offsets") == {"/consumers/g/offsets/t/0": b"1"}
+
+
+def test_commits_of_one_connection_do_not_wait_one_after_the_other() -> None:
+    """Each would keep the heartbeats behind it for another five seconds."""
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 1))
+    broker.zk.suspend()
+    broker.settle(3)
+    second = broker.commit("g", ("t", 1, 3))
+    broker.settle(1.9)
+    assert second == []
+    broker.settle(0.2)
+    assert second == [AGAIN]
+    assert broker.commit("g", ("t", 1, 4)) == [AGAIN]
+    broker.zk.connect()
+    broker.committed("g", ("t", 1, 5))
+
+
+def test_a_zookeeper_that_stands_still_is_waited_for_once() -> None:
+    """The connection is there, and nothing comes."""
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 1))
+    broker.zk.delay = 60
+    first = broker.commit("g", ("t", 0, 2))
+    broker.settle(5.1)
+    assert first == [AGAIN]
+    assert broker.commit("g", ("t", 0, 3)) == broker.commit("g", ("t", 1, 3)) == [AGAIN]
+    broker.zk.delay = 0.001
+    broker.clock.advance(60)
+    broker.committed("g", ("t", 0, 4))
+    assert broker.zk.data("/consumers/g/offsets/t/0") == b"4"
 
 
 def test_a_write_whose_answer_was_lost_is_found_to_be_done() -> None:

@@ -66,6 +66,18 @@ def test_without_zookeeper_reads_end_in_time() -> None:
     assert raised.value.error is Error.COORDINATOR_LOAD_IN_PROGRESS
 
 
+def test_reads_that_come_later_in_the_same_silence_are_not_even_sent() -> None:
+    broker = FakeBroker()
+    broker.zk.suspend()
+    broker.settle(5.1)
+    asked = len(broker.zk.waiting)
+    began = broker.clock.seconds()
+    with pytest.raises(KafkaError) as raised:
+        read(broker, "g", ("t", 0))
+    assert raised.value.error is Error.COORDINATOR_LOAD_IN_PROGRESS
+    assert (asked, began) == (len(broker.zk.waiting), broker.clock.seconds())
+
+
 def test_the_keys_of_a_group() -> None:
     broker = FakeBroker()
     broker.committed("a/b", ("u", 10, 1), ("u", 9, 1), ("t", 0, 1))

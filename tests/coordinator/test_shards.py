@@ -344,6 +344,29 @@ def test_commits_of_members_are_fenced_by_generation_and_member() -> None:
     assert answers == [[Error.NONE, Error.NONE]]
 
 
+def test_without_zookeeper_a_member_is_kept_for_a_third_of_its_session() -> None:
+    """Its heartbeats wait behind its commit, and its session is 10 s."""
+    broker = FakeBroker()
+    member = stable(broker)
+    broker.zk.suspend()
+    answers = broker.commit(A, ("t", 0, 2), generation=1, member=member)
+    others = broker.commit("g", ("t", 0, 2))
+    broker.settle(3.3)
+    assert answers == []
+    broker.settle(0.1)
+    assert answers == [[Error.COORDINATOR_LOAD_IN_PROGRESS]]
+    with pytest.raises(KafkaError) as raised:
+        broker.wait(broker.groups.fetch(A, [("t", 0)]))
+    assert raised.value.error is Error.COORDINATOR_LOAD_IN_PROGRESS
+    assert broker.groups.heartbeat(A, 1, member, None) is Error.NONE
+    assert others == []
+    broker.zk.connect()
+    broker.settle()
+    assert others == [[Error.NONE]]
+    broker.settle(9)
+    assert broker.groups.heartbeat(A, 1, member, None) is Error.NONE
+
+
 def test_a_stable_group_keeps_parents_for_old_tools() -> None:
     broker = FakeBroker()
     stable(broker, topics=("t", "u"))

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from kafkalike.cluster.znodes import PartitionNode
 from kafkalike.coordinator.commits import TOPIC, Commits, Fence
 from kafkalike.coordinator.offsets import Committed, Offsets
+from kafkalike.coordinator.silence import Silence
 from kafkalike.errors import Error, KafkaError
 from tests.reactor import on_reactor
 from tests.zoo import Clients
@@ -24,8 +25,9 @@ class Coordinator:
 
     def __init__(self, zk: ZkClient) -> None:
         self.zk = zk
-        self.commits = Commits(zk, 1, 20_000, reactor)
-        self.offsets = Offsets(zk, self.commits, 20_000, reactor)
+        silence = Silence(zk, 20_000, reactor)
+        self.commits = Commits(zk, 1, silence, reactor)
+        self.offsets = Offsets(zk, self.commits, silence, reactor)
         self.commits.start()
         self.fence: Fence = self.commits.fence(0, 0)
 

@@ -3,7 +3,8 @@ of Apache Kafka: into the log, but for v0.)
 
 Answered by the group's coordinator, v0 by any broker. Per partition: UNKNOWN_TOPIC_OR_PARTITION, then
 OFFSET_METADATA_TOO_LARGE (offset.metadata.max.bytes); for all of them what the coordinator says of member, generation
-and instance; COORDINATOR_NOT_AVAILABLE when ZooKeeper does not answer within offsets.commit.timeout.ms.
+and instance; COORDINATOR_LOAD_IN_PROGRESS, at which every client commits again, when ZooKeeper has not answered for
+offsets.commit.timeout.ms, or for a third of the member's session if that is shorter.
 v0 group and offsets only; v1 generation, member, timestamp of the commit (not kept: the znode has its own); v2-4
 retention time (not kept: offsets.retention.minutes holds for all); v3 throttle time; v6 leader epoch;
 v7 static members; v8 flexible; v9 no change here.

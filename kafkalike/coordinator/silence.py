@@ -1,0 +1,124 @@
+"""Since when ZooKeeper has been silent, and how long whoever needs it is kept waiting.
+
+The requests of a connection are answered in order, so a commit that waits keeps the heartbeats behind it waiting: a
+member that sends one commit after the other would hear nothing for minutes, and take its session for over. So the whole
+silence counts, and not each wait by itself. Whoever has waited for offsets.commit.timeout.ms is told to try again, and
+whoever comes after that is told so at once, for as long as the silence lasts. A member with a short session is not kept
+for more than a third of it: since the last heartbeat that was answered, another third may have gone by.
+
+ZooKeeper is silent since its connection was lost, or since the beginning of a wait that was in vain, until it answers.
+Made by shards.py; commits.py and offsets.py ask it.
+"""
+
+from collections import deque
+from typing import Any, Generic, Protocol, TypeVar
+
+from kafkalike.cluster.consumers import ROOT
+from zk.client import CONNECTED
+
+SHARE = 3  # of a member's session: the part that it may be kept waiting
+
+
+class Silence:
+    """`seconds` is how long anybody waits; `since` is None while ZooKeeper answers."""
+
+    def __init__(self, zk: Any, timeout_ms: int, reactor: Any) -> None:
+        self._zk = zk
+        self._reactor = reactor
+        self.seconds = timeout_ms / 1000
+        self.since: float | None = None
+        zk.add_listener(self._zk_state)
+
+    def stop(self) -> None:
+        """Stops listening to the session."""
+        self._zk.remove_listener(self._zk_state)
+
+    def patience(self, session_timeout_ms: int) -> float:
+        """How many seconds a member with this session waits."""
+        share = session_timeout_ms / 1000 / SHARE
+        return share if share < self.seconds else self.seconds
+
+    def due(self, seconds: float) -> float:
+        """When somebody who comes now, and would wait for so long, is told to try again: it may be now."""
+        now: float = self._reactor.seconds()
+        return now + seconds if self.since is None else max(self.since + seconds, now)
+
+    def in_vain(self, since: float) -> None:
+        """Somebody has waited since then for nothing."""
+        if self.since is None:
+            self.since = since
+            self._zk.exists(ROOT).addCallbacks(self._heard, lambda _: None)
+
+    def _heard(self, _: Any) -> None:
+        if self._zk.state == CONNECTED:
+            self.since = None
+
+    def _zk_state(self, state: str) -> None:
+        if state == CONNECTED:
+            self.since = None
+        elif self.since is None:
+            self.since = self._reactor.seconds()
+
+
+class Waiting(Protocol):
+    """Somebody who is to be answered at `due`, unless nothing is `left` to answer by then."""
+
+    due: float
+    left: int
+
+    def expire(self) -> None:
+        """The time has come."""
+
+
+W = TypeVar("W", bound=Waiting)
+
+
+class Deadlines(Generic[W]):
+    """Who waits for ZooKeeper. Those that wait for equally long are due in the order in which they came."""
+
+    def __init__(self, silence: Silence, reactor: Any) -> None:
+        self._silence = silence
+        self._reactor = reactor
+        self._queues: dict[float, deque[W]] = {}
+        self._timer: Any = None
+        self._alarm = 0.0
+
+    def add(self, waiting: W, seconds: float) -> None:
+        """`waiting` expires at its `due`, which is that of one who waits for so many seconds."""
+        queue = self._queues.get(seconds)
+        if queue is None:
+            queue = self._queues[seconds] = deque()
+        queue.append(waiting)
+        while queue and not queue[0].left:
+            queue.popleft()
+        if self._timer is None or waiting.due < self._alarm:
+            self._arm(waiting.due)
+
+    def clear(self) -> list[W]:
+        """All that are left; nobody expires any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        left = [each for queue in self._queues.values() for each in queue if each.left]
+        self._queues.clear()
+        return left
+
+    def _arm(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._alarm = due
+        self._timer = self._reactor.callLater(max(due - self._reactor.seconds(), 0), self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        now = self._reactor.seconds()
+        for seconds, queue in list(self._queues.items()):
+            while queue and (queue[0].due <= now or not queue[0].left):
+                waiting = queue.popleft()
+                if waiting.left:
+                    self._silence.in_vain(waiting.due - seconds)
+                    waiting.expire()
+            if not queue:
+                self._queues.pop(seconds, None)
+        if self._queues:
+            self._arm(min(queue[0].due for queue in self._queues.values()))

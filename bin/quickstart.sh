@@ -1,91 +1,54 @@
 #!/bin/bash
-# A first look, on a fresh Debian machine (12 or later) as root or with sudo: makes .venv, starts the embedded ZooKeeper
-# and three brokers, creates a topic with two partitions of three replicas each, shows which broker leads what, and walks
-# through the documented workflow on them.
-# Ends what it started; with --keep it leaves the servers up until Ctrl-C. Other arguments go to bin/walkthrough.sh.
+# A first look, on a fresh Debian machine (12 or later) as root or with sudo: see usage.
 set -euo pipefail
-. "$(dirname "$(readlink -f "$0")")/machine.sh"
 
-keep=
-[ "${1:-}" = --keep ] && { keep=1; shift; }
+usage() {
+  cat <<'END'
+USAGE: quickstart.sh [--keep] [--step N] [--pause] [--json]
 
-environment requirements.txt
+Makes .venv, starts the embedded ZooKeeper and three brokers, walks through the
+documented publish-subscribe workflow on them, and ends what it started. Takes
+about a minute; Ctrl-C ends everything at any time.
 
-home=$(mktemp -d)
-running=()
-finish() {
-  local pid
-  # The brokers before ZooKeeper, which each of them tells goodbye.
-  for pid in "${running[@]}"; do
-    kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true
-  done
-  rm -rf "$home" "$log"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
+  --keep    leave the servers up afterwards, until Ctrl-C
+  --step N  only this step: 1 to 14, or W1 to W14
+  --pause   wait for Enter after each step
+  --json    one line of JSON for each step, and nothing else
+  --help    show this and exit
 
-listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
-# port NUMBER: that one, or another if somebody has it.
-port() {
-  if listens "$1"; then
-    "$root/.venv/bin/python" -c 'import socket; print(socket.create_server(("127.0.0.1", 0)).getsockname()[1])'
-  else
-    echo "$1"
-  fi
+ZooKeeper takes port 2181 and the brokers 9092 to 9094; where one of them is
+taken another is used, and told.
+END
 }
 
-# launch NAME COMMAND...: starts it; its process id is pid.
-launch() {
-  local name=$1
+refuse() {
+  echo "$1" >&2
+  echo "quickstart.sh --help shows the options." >&2
+  exit 1
+}
+
+arguments=()
+quiet=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --help | -h) usage; exit ;;
+    --keep | --pause) arguments+=("$1") ;;
+    --json) quiet=1; arguments+=("$1") ;;
+    --step | --step=*)
+      [[ $1 == *=* ]] || { [ $# -gt 1 ] || refuse "Option step requires an argument"; set -- "$1=$2" "${@:3}"; }
+      [[ ${1#*=} =~ ^[Ww]?([1-9]|1[0-4])$ ]] || refuse "there is no step ${1#*=}: they are 1 to 14"
+      arguments+=("$1")
+      ;;
+    *) refuse "$1 is not an option of quickstart.sh" ;;
+  esac
   shift
-  "$@" >"$home/$name.log" 2>&1 </dev/null &
-  pid=$!
-  running=("$pid" "${running[@]}")
-}
-
-# await NAME PORT PID: returns when the port answers.
-await() {
-  local name=$1 port=$2 pid=$3
-  printf 'Starting %s on 127.0.0.1:%s ' "$name" "$port"
-  until listens "$port"; do
-    kill -0 "$pid" 2>/dev/null || { echo "failed"; tail -n 20 "$home/$name.log" >&2; exit 1; }
-    printf .
-    sleep 0.2
-  done
-  echo " done"
-}
-
-zookeeper=$(port 2181)
-launch zookeeper "$root/bin/zookeeper-server-start.sh" "$root/config/zookeeper.properties" \
-  --override "clientPort=$zookeeper" --override "dataDir=$home/zookeeper"
-await zookeeper "$zookeeper" "$pid"
-
-ports=()
-pids=()
-for id in 1 2 3; do
-  port=$(port $((9091 + id)))
-  launch "broker-$id" "$root/bin/kafka-server-start.sh" "$root/config/server.properties" \
-    --override "broker.id=$id" --override "listeners=PLAINTEXT://127.0.0.1:$port" \
-    --override "log.dirs=$home/kafka-logs-$id" --override "zookeeper.connect=127.0.0.1:$zookeeper" \
-    --override default.replication.factor=3 --override min.insync.replicas=2 \
-    --override offsets.topic.replication.factor=3 --override transaction.state.log.replication.factor=3 \
-    --override transaction.state.log.min.isr=2
-  ports+=("$port")
-  pids+=("$pid")
 done
-for at in 0 1 2; do
-  await "broker-$((at + 1))" "${ports[at]}" "${pids[at]}"
-done
-servers=$(printf ',127.0.0.1:%s' "${ports[@]}")
-servers=${servers#,}
 
-"$root/bin/kafka-topics.sh" --bootstrap-server "$servers" --create --topic quickstart --partitions 2 \
-  --replication-factor 3
-"$root/bin/kafka-topics.sh" --bootstrap-server "$servers" --describe --topic quickstart
-"$root/bin/walkthrough.sh" --bootstrap-server "$servers" --zookeeper "127.0.0.1:$zookeeper" "$@"
-
-if [ -n "$keep" ]; then
-  echo "The brokers answer on $servers, ZooKeeper on 127.0.0.1:$zookeeper; Ctrl-C ends them."
-  wait
+. "$(dirname "$(readlink -f "$0")")/machine.sh"
+if [ -n "$quiet" ]; then
+  environment requirements.txt >&2
+else
+  environment requirements.txt
 fi
+rm -f "$log"
+exec "$root/bin/walkthrough.sh" --brokers 3 --usual-ports "${arguments[@]}"

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
+
+if __name__ == "__main__":
+    # Until something has been started, Ctrl-C ends this without a word.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import contextlib
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from kafkalike.cli.options import Command, fail, version
+from kafkalike.cli.options import Command, exclusive, fail, version
 
 if TYPE_CHECKING:
+    from kafkalike.cli.walkthrough.cluster import OwnCluster
+    from kafkalike.cli.walkthrough.report import Report
     from kafkalike.cli.walkthrough.stage import Stage
 
 
@@ -130,18 +137,29 @@ STEPS = (
 @click.command("walkthrough.sh", cls=Command, bare=True, help="Walk through the documented publish-subscribe workflow.")
 @click.option("--bootstrap-server", metavar="HOST:PORT,...", help="Walk on this cluster, with --zookeeper.")
 @click.option("--zookeeper", metavar="HOST:PORT[/CHROOT]", help="The ZooKeeper of that cluster.")
+@click.option(
+    "--brokers",
+    type=click.IntRange(1, 9),
+    metavar="N",
+    help="Walk on a cluster of its own with so many brokers. Without addresses, one is the default.",
+)
+@click.option("--usual-ports", is_flag=True, help="That cluster takes 2181 and 9092, 9093, ..., where they are free.")
+@click.option("--keep", is_flag=True, help="Leave that cluster up until Ctrl-C.")
 @click.option("--step", metavar="N", help="Only this step: 1 to 14, or W1 to W14.")
 @click.option("--pause", is_flag=True, help="Wait for Enter after each step.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each step.")
 @version
-def main(bootstrap_server: str | None, zookeeper: str | None, step: str | None, pause: bool, as_json: bool) -> None:
+def main(**given: Any) -> None:
     """Without addresses, on a cluster of its own."""
+    options = {name.replace("_", "-"): value for name, value in given.items()}
+    bootstrap_server, zookeeper = options["bootstrap-server"], options["zookeeper"]
+    exclusive(options, "bootstrap-server", ("brokers", "usual-ports", "keep"))
     if bool(bootstrap_server) != bool(zookeeper):
         fail("--bootstrap-server and --zookeeper belong together")
-    steps = _chosen(step)
+    walk = Walk(_chosen(options["step"]), options["pause"], options["as-json"])
     if bootstrap_server and zookeeper:
-        sys.exit(_walk(bootstrap_server, zookeeper, steps, pause, as_json))
-    _walk_alone(steps, pause, as_json)
+        sys.exit(_walk_on(walk, bootstrap_server, zookeeper))
+    sys.exit(_walk_alone(walk, options["brokers"] or 1, options["usual-ports"], options["keep"]))
 
 
 def _chosen(step: str | None) -> tuple[Step, ...]:
@@ -154,51 +172,92 @@ def _chosen(step: str | None) -> tuple[Step, ...]:
     return chosen
 
 
-def _walk_alone(steps: tuple[Step, ...], pause: bool, as_json: bool) -> None:
-    from kafkalike.cli.walkthrough.cluster import OwnCluster, Trouble
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What was asked for."""
 
-    # A walk that is told to end takes its servers with it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    own = OwnCluster()
+    steps: tuple[Step, ...]
+    pause: bool
+    as_json: bool
+
+
+def _walk_on(walk: Walk, bootstrap: str, zookeeper: str) -> int:
+    from kafkalike.cli.walkthrough.ending import at_a_signal
+
+    stage = _stage(bootstrap, zookeeper)
+    if stage is None:
+        return 1
+    at_a_signal(stage.abandon)
+    return _run_all(walk, stage)
+
+
+def _walk_alone(walk: Walk, brokers: int, usual_ports: bool, keep: bool) -> int:
+    from kafkalike.cli.walkthrough.cluster import OwnCluster, Trouble
+    from kafkalike.cli.walkthrough.ending import at_a_signal
+
+    def say(text: str) -> None:
+        if not walk.as_json:
+            print(text, end="", flush=True)
+
+    own = OwnCluster(brokers, usual_ports=usual_ports, tell=say)
+
+    def end() -> str:
+        own.remove()
+        return "what was started is ended, its files are removed."
+
+    at_a_signal(end)
     code = 1
     try:
-        seconds = own.start()
-        if not as_json:
-            print(f"A cluster of its own is up in {seconds:.1f} s: broker {own.bootstrap},")
-            print(f"ZooKeeper {own.connect}, files in {own.directory}\n", flush=True)
-        code = _walk(own.bootstrap, own.connect, steps, pause, as_json, own)
+        own.start()
+        say(f"The files are in {own.directory}.\n\n")
+        stage = _stage(own.bootstrap, own.connect, own)
+        if stage is not None:
+            code = _run_all(walk, stage)
+        if keep:
+            say(f"\nThe brokers answer on {own.bootstrap}, ZooKeeper on {own.connect}. Ctrl-C ends them.\n")
+            while True:
+                signal.pause()
     except Trouble as problem:
         print(problem, file=sys.stderr)
     finally:
-        own.stop(keep=code != 0)
+        own.stop()
         if code:
             print(f"The files stay in {own.directory}.", file=sys.stderr)
-    sys.exit(code)
+        else:
+            own.remove()
+    return code
 
 
-def _walk(
-    bootstrap: str, zookeeper: str, steps: tuple[Step, ...], pause: bool, as_json: bool, own: object = None
-) -> int:
-    from kafkalike.cli.walkthrough.report import show
+def _stage(bootstrap: str, zookeeper: str, own: OwnCluster | None = None) -> Stage | None:
     from kafkalike.cli.walkthrough.stage import NoZooKeeper, Stage
 
     try:
-        stage = Stage(bootstrap, zookeeper, own)  # type: ignore[arg-type]
+        return Stage(bootstrap, zookeeper, own)
     except NoZooKeeper as problem:
         print(f"ZooKeeper at {zookeeper}: {problem}", file=sys.stderr)
-        return 1
+        return None
+
+
+def _run_all(walk: Walk, stage: Stage) -> int:
+    """The exit code."""
+    from kafkalike.cli.walkthrough.report import Report, announce, show, summary
+
     began = time.monotonic()
+    reports: list[Report] = []
     try:
-        for number, step in enumerate(steps):
-            report = _run(stage, step)
-            show(report, as_json)
+        for number, step in enumerate(walk.steps):
+            report = Report(step.name, step.title, step.why)
+            announce(report, walk.as_json)
+            _run(stage, step, report)
+            show(report, walk.as_json)
+            reports.append(report)
             if report.failure is not None:
-                return 1
-            if pause and number + 1 < len(steps):
+                break
+            if walk.pause and number + 1 < len(walk.steps):
                 _wait_for_enter()
-        if not as_json:
-            print(f"{len(steps)} of {len(steps)} steps hold, in {time.monotonic() - began:.0f} s.")
-        return 0
+        if not walk.as_json:
+            print(summary(reports, time.monotonic() - began))
+        return 0 if reports[-1].failure is None else 1
     finally:
         stage.close()
 
@@ -209,12 +268,11 @@ def _wait_for_enter() -> None:
         input("Enter goes on. ")
 
 
-def _run(stage: Stage, step: Step):  # type: ignore[no-untyped-def]
-    from kafkalike.cli.walkthrough.report import NotHeld, Report
+def _run(stage: Stage, step: Step, report: Report) -> None:
+    from kafkalike.cli.walkthrough.report import NotHeld
     from kafkalike.client.blocking.network import Disconnected, TimedOut
     from kafkalike.errors import KafkaError
 
-    report = Report(step.name, step.title, step.why)
     stage.begin(report)
     began = time.monotonic()
     try:
@@ -228,7 +286,6 @@ def _run(stage: Stage, step: Step):  # type: ignore[no-untyped-def]
     except (KafkaError, TimedOut, Disconnected) as problem:
         report.failure = report.failure or f"{type(problem).__name__}: {problem}"
     report.seconds = time.monotonic() - began
-    return report
 
 
 def _function(name: str) -> Callable[[Stage], None]:

@@ -1,22 +1,33 @@
-"""A cluster for the walk alone: an embedded ZooKeeper and a broker, in a temporary directory, on free ports.
+"""A cluster for the walk alone: an embedded ZooKeeper and brokers, in a temporary directory.
 
-Both are started by the scripts that a user would use, and ended by their process ids.
+Each runs as the scripts in bin/ run it. Whether a server is up is asked of its own process before its port: on a busy
+machine the port may be somebody else's, even a ZooKeeper's or a broker's of another walk.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+# Where the packages are, in a checkout or in an environment.
 ROOT = Path(__file__).resolve().parents[3]
+# Kafka's files, as shipped.
+SERVER_PROPERTIES = ROOT / "kafkalike" / "cli" / "server.properties"
+ZOOKEEPER_PROPERTIES = ROOT / "zk" / "server" / "zookeeper.properties"
+
+ZOOKEEPER_PORT = 2181
+BROKER_PORT = 9092
+COPIES = 3
 
 
 class Trouble(Exception):
@@ -28,38 +39,83 @@ def free_port() -> int:
     first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         port = random.randrange(10_000, max(first, 10_001))
-        with socket.socket() as attempt:
-            try:
-                attempt.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+        if not is_taken(port):
+            return port
+
+
+def is_taken(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind(("127.0.0.1", port))
+        except OSError as problem:
+            return problem.errno == errno.EADDRINUSE
+        return False
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether this process, and not just anybody, accepts connections at the port."""
+    state, sockets = "0A", set()
+    for table in ("tcp", "tcp6"):
+        try:
+            rows = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for _, local, _, found, *rest in map(str.split, rows):
+            if found == state and int(local.rpartition(":")[2], 16) == port:
+                sockets.add(f"socket:[{rest[5]}]")
+    if not sockets:
+        return False
+    try:
+        return any(_target(file) in sockets for file in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False
+
+
+def _target(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""
 
 
 class Server:
     """One process."""
 
-    def __init__(self, name: str, command: list[str], port: int, output: Path) -> None:
+    def __init__(self, name: str, port: int, output: Path, command: Callable[[int], list[str]]) -> None:
         self.name = name
-        self.command = command
         self.port = port
         self.output = output
+        self.command = command
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, ready: Callable[[], bool], timeout_s: float = 30) -> float:
-        """Starts it and waits until it is ready; the seconds that took."""
-        began = time.monotonic()
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def launch(self) -> None:
+        """Starts it, out of reach of the terminal's Ctrl-C: the walk ends it."""
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                [sys.executable, *self.command(self.port)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env=python_environment(),
             )
-        while not ready():
-            if self.process.poll() is not None:
-                raise Trouble(f"the {self.name} ended with code {self.process.returncode}: {self.last_lines()}")
-            if time.monotonic() - began > timeout_s:
-                raise Trouble(f"the {self.name} is not ready after {timeout_s:.0f} s: {self.last_lines()}")
-            time.sleep(0.02)
-        return time.monotonic() - began
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, once it has ended."""
+        assert self.process is not None
+        return self.process.poll()
+
+    def listens(self) -> bool:
+        """Whether the process is there and accepts connections."""
+        assert self.process is not None
+        return self.code is None and listens(self.process.pid, self.port)
 
     def kill(self) -> int:
         """kill -9; the process id that it had."""
@@ -68,11 +124,15 @@ class Server:
         self.process.wait()
         return self.process.pid
 
-    def stop(self) -> None:
-        """SIGTERM, and SIGKILL to what does not end."""
-        if self.process is None or self.process.poll() is not None:
+    def terminate(self) -> None:
+        """SIGTERM, unless it has ended."""
+        if self.process is not None and self.code is None:
+            self.process.terminate()
+
+    def join(self) -> None:
+        """Waits for its end; SIGKILL to what does not end."""
+        if self.process is None:
             return
-        self.process.terminate()
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
@@ -87,83 +147,151 @@ class Server:
 
 
 class OwnCluster:
-    """ZooKeeper and one broker."""
+    """ZooKeeper and so many brokers; `tell` is given what is to be printed while they start."""
 
-    def __init__(self) -> None:
+    def __init__(self, brokers: int = 1, *, usual_ports: bool = False, tell: Callable[[str], object]) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="kafkalike-walkthrough-"))
-        self.log_dir = self.directory / "kafka-logs"
-        zookeeper_port, broker_port = free_port(), free_port()
-        self.connect = f"127.0.0.1:{zookeeper_port}"
-        self.bootstrap = f"127.0.0.1:{broker_port}"
-        self.zookeeper = Server(
-            "ZooKeeper",
-            [
-                str(ROOT / "bin" / "zookeeper-server-start.sh"),
-                str(ROOT / "config" / "zookeeper.properties"),
-                *_overrides({"clientPort": zookeeper_port, "dataDir": self.directory / "zookeeper"}),
-            ],
-            zookeeper_port,
-            self.directory / "zookeeper.out",
-        )
-        self.broker = Server(
-            "broker",
-            [
-                str(ROOT / "bin" / "kafka-server-start.sh"),
-                str(ROOT / "config" / "server.properties"),
-                *_overrides(
-                    {
-                        "listeners": f"PLAINTEXT://127.0.0.1:{broker_port}",
-                        "zookeeper.connect": self.connect,
-                        "log.dirs": self.log_dir,
-                        "offsets.topic.num.partitions": 4,
-                    }
-                ),
-            ],
-            broker_port,
-            self.directory / "broker.out",
-        )
+        self._usual_ports = usual_ports
+        self._tell = tell
+        self.zookeeper = Server("zookeeper", ZOOKEEPER_PORT, self.directory / "zookeeper.out", self._zookeeper_command)
+        self.brokers = {
+            number: Server(
+                f"broker-{number}" if brokers > 1 else "broker",
+                BROKER_PORT + number - 1,
+                self.directory / f"broker-{number}.out",
+                lambda port, number=number: self._broker_command(number, port),  # type: ignore[misc]
+            )
+            for number in range(1, brokers + 1)
+        }
 
-    def start(self) -> float:
-        """Both; the seconds that took."""
-        return self.start_zookeeper() + self.start_broker()
+    @property
+    def connect(self) -> str:
+        """ZooKeeper's address."""
+        return self.zookeeper.address
 
-    def start_zookeeper(self) -> float:
-        """ZooKeeper, until it accepts connections."""
-        return self.zookeeper.start(lambda: _listens(self.zookeeper.port))
+    @property
+    def bootstrap(self) -> str:
+        """The brokers' addresses."""
+        return ",".join(broker.address for broker in self.brokers.values())
 
-    def start_broker(self) -> float:
-        """The broker, until it is in its own metadata."""
-        return self.broker.start(self._broker_serves)
+    @property
+    def log_dirs(self) -> list[Path]:
+        return [self._log_dir(number) for number in self.brokers]
 
-    def _broker_serves(self) -> bool:
-        from kafkalike.client.blocking.network import Disconnected, Network
+    def _log_dir(self, number: int) -> Path:
+        return self.directory / f"kafka-logs-{number}"
+
+    def _zookeeper_command(self, port: int) -> list[str]:
+        settings = {"clientPort": port, "dataDir": self.directory / "zookeeper"}
+        return ["-m", "zk.server.main", str(ZOOKEEPER_PROPERTIES), *_overrides(settings)]
+
+    def _broker_command(self, number: int, port: int) -> list[str]:
+        copies = min(COPIES, len(self.brokers))
+        enough = max(copies - 1, 1)
+        settings = {
+            "broker.id": number,
+            "listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "zookeeper.connect": self.connect,
+            "log.dirs": self._log_dir(number),
+            "default.replication.factor": copies,
+            "min.insync.replicas": enough,
+            "offsets.topic.replication.factor": copies,
+            "offsets.topic.num.partitions": 4,
+            "transaction.state.log.replication.factor": copies,
+            "transaction.state.log.min.isr": enough,
+        }
+        return ["-m", "kafkalike.cli.server_start", str(SERVER_PROPERTIES), *_overrides(settings)]
+
+    def start(self) -> None:
+        """ZooKeeper, then all brokers at once."""
+        self._first_launch(self.zookeeper)
+        self._await(self.zookeeper, may_move=True)
+        for broker in self.brokers.values():
+            self._first_launch(broker)
+        for broker in self.brokers.values():
+            self._await(broker, may_move=True)
+
+    def _first_launch(self, server: Server) -> None:
+        if not self._usual_ports:
+            server.port = free_port()
+        elif is_taken(server.port):
+            self._move(server)
+        server.launch()
+
+    def _move(self, server: Server) -> None:
+        taken, server.port = server.port, free_port()
+        self._tell(f"{taken} is taken, using {server.port}.\n")
+
+    def start_again(self, servers: list[Server]) -> float:
+        """The same commands, on the same ports; the seconds that took."""
+        began = time.monotonic()
+        for server in servers:
+            server.launch()
+        for server in servers:
+            self._await(server, may_move=False)
+        return time.monotonic() - began
+
+    def _await(self, server: Server, *, may_move: bool, timeout_s: float = 30) -> None:
+        tell = self._tell if may_move else _silent
+        tell(f"Starting {server.name} on {server.address} ")
+        began = time.monotonic()
+        dots = 0
+        while not (server.listens() and self._serves(server)):
+            if server.code is not None:
+                # Somebody took the port since it was looked at.
+                if may_move and is_taken(server.port):
+                    tell("\n")
+                    self._move(server)
+                    server.launch()
+                    tell(f"Starting {server.name} on {server.address} ")
+                    continue
+                tell("failed\n")
+                raise Trouble(f"The {server.name} ended with code {server.code}: {server.last_lines()}")
+            waited = time.monotonic() - began
+            if waited > timeout_s:
+                tell("failed\n")
+                raise Trouble(f"The {server.name} is not ready after {timeout_s:.0f} s: {server.last_lines()}")
+            if waited > 0.2 * dots:
+                tell(".")
+                dots += 1
+            time.sleep(0.02)
+        tell(" done\n")
+
+    def _serves(self, server: Server) -> bool:
+        """ZooKeeper serves when it listens; a broker when it is in its own metadata, and there is a controller."""
+        from kafkalike.client.blocking.network import Disconnected, Network, TimedOut
         from kafkalike.errors import KafkaError
 
-        network = Network(self.bootstrap, "walkthrough", tell=lambda _: None)
+        if server is self.zookeeper:
+            return True
+        network = Network(server.address, "walkthrough", tell=_silent)
         try:
             cluster = network.refresh()
-            return cluster.controller_id >= 0 and bool(cluster.nodes)
-        except (Disconnected, KafkaError):
+            return cluster.controller_id >= 0 and server.port in [node.port for node in cluster.nodes.values()]
+        except (Disconnected, TimedOut, KafkaError):
             return False
         finally:
             network.close()
 
-    def stop(self, keep: bool = False) -> None:
-        """Ends both; the directory is removed unless it is to be looked at."""
-        self.broker.stop()
-        self.zookeeper.stop()
-        if not keep:
-            shutil.rmtree(self.directory, ignore_errors=True)
+    def stop(self) -> None:
+        """Ends all, the brokers before ZooKeeper, which each of them tells goodbye."""
+        for servers in (list(self.brokers.values()), [self.zookeeper]):
+            for server in servers:
+                server.terminate()
+            for server in servers:
+                server.join()
+
+    def remove(self) -> None:
+        """The files."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _silent(_: str) -> None:
+    pass
 
 
 def _overrides(settings: dict[str, object]) -> list[str]:
     return [word for key, value in settings.items() for word in ("--override", f"{key}={value}")]
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as attempt:
-        attempt.settimeout(1)
-        return attempt.connect_ex(("127.0.0.1", port)) == 0 and attempt.getsockname() != attempt.getpeername()
 
 
 def python_environment() -> dict[str, str]:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from kafkalike.cli.walkthrough.cluster import python_environment
+from kafkalike.cli.walkthrough.cluster import OwnCluster, python_environment
 from kafkalike.cli.walkthrough.report import NotHeld
 from kafkalike.cli.walkthrough.stage import Stage
 
@@ -66,7 +66,7 @@ def survives_outages(stage: Stage) -> None:
     stage.wait(lambda: len(before.committed) and len(before.given) >= 10, "the consumer has read 10 messages", 30)
     stage.look("while it reads")
     if stage.own is not None:
-        _kill_everything(stage, before)
+        _kill_everything(stage, stage.own, before, topic, group)
     else:
         stage.report.skipped.append(
             "killing the broker and ZooKeeper: this cluster is not the walk's own; only the consumer is killed"
@@ -81,7 +81,9 @@ def survives_outages(stage: Stage) -> None:
         all(kept[p] >= committed for p, committed in before.committed.items()),
         "every offset that was acknowledged to the consumer is there",
     )
-    stage.produce(topic, ["after the outage"] * 4)
+    more = 4
+    stage.sent(f"{more} more messages, {count + more} in all; the consumer is started again")
+    stage.produce(topic, ["after the outage"] * more)
     after = ReaderProcess(stage, group, topic, 0)
     last = {partition: end - 1 for partition, (_, end) in stage.ends(topic).items()}
     stage.wait(
@@ -99,17 +101,19 @@ def survives_outages(stage: Stage) -> None:
     )
 
 
-def _kill_everything(stage: Stage, reader: ReaderProcess) -> None:
-    own = stage.own
-    assert own is not None
-    stage.sent(
-        f"kill -9 of the consumer (process {reader.kill()}), of the broker, which is the partitions' leader and the "
-        f"group's coordinator ({own.broker.kill()}), and of ZooKeeper ({own.zookeeper.kill()})"
-    )
-    stage.sent("the same commands start ZooKeeper and the broker again")
-    zookeeper_s = own.start_zookeeper()
-    broker_s = own.start_broker()
-    stage.measured(f"ZooKeeper serves after {zookeeper_s:.2f} s, the broker after {broker_s:.2f} s more")
+def _kill_everything(stage: Stage, own: OwnCluster, reader: ReaderProcess, topic: str, group: str) -> None:
+    leader = stage.admin.describe_topics([topic])[topic].partitions[0].leader
+    coordinator = stage.admin.describe_group(group).coordinator.id
+    stage.sent(f"kill -9 of the consumer (process {reader.kill()})")
+    killed = [own.zookeeper]
+    for number in dict.fromkeys((leader, coordinator)):
+        duties = [f"leads {topic}-0"] * (number == leader) + ["coordinates the group"] * (number == coordinator)
+        stage.sent(f"kill -9 of broker {number}, which {' and '.join(duties)} (process {own.brokers[number].kill()})")
+        killed.append(own.brokers[number])
+    stage.sent(f"kill -9 of ZooKeeper (process {own.zookeeper.kill()})")
+    stage.sent("the same commands start ZooKeeper and what was killed of the brokers again")
+    zookeeper_s, brokers_s = own.start_again(killed[:1]), own.start_again(killed[1:])
+    stage.measured(f"ZooKeeper serves after {zookeeper_s:.2f} s, the brokers after {brokers_s:.2f} s more")
     stage.wait(lambda: stage.zk.connected, "our own ZooKeeper session is back", 30)
 
 

@@ -14,13 +14,22 @@ def asks_at_intervals(stage: Stage) -> None:
     consumer = stage.subscribed(group, topic)
     stage.sent(f"Fetch on the idle topic {topic}, with max_wait_ms={consumer.fetch_max_wait_ms}, for 2 seconds")
     consumer.poll(200)
-    before, began = consumer.fetches, time.monotonic()
+    before, began = consumer.fetches.copy(), time.monotonic()
     while time.monotonic() - began < 2:
         consumer.poll(2000 - (time.monotonic() - began) * 1000)
-    rate = (consumer.fetches - before) / (time.monotonic() - began)
-    stage.measured(f"{rate:.1f} Fetch requests/s reach the broker (about 10)")
+    seconds = time.monotonic() - began
+    # Each leader of a partition is asked for its own.
+    rates = {broker: (consumer.fetches[broker] - before[broker]) / seconds for broker in sorted(consumer.fetches)}
+    for broker, rate in rates.items():
+        stage.measured(f"{rate:.1f} Fetch requests/s reach broker {broker} (about 10)")
     stage.holds(consumer.fetch_max_wait_ms == 100, "the fetch wait defaults to 100 ms")
-    stage.holds(1 <= rate <= 100, "an idle consumer asks about 10 times a second")
+    stage.holds(
+        set(rates) == {p.leader for p in stage.admin.describe_topics([topic])[topic].partitions},
+        "each broker that leads a partition is asked, and no other",
+    )
+    stage.holds(
+        all(1 <= rate <= 100 for rate in rates.values()), "an idle consumer asks a leader about 10 times a second"
+    )
 
 
 def forwards_at_once(stage: Stage) -> None:

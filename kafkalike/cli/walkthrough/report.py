@@ -41,13 +41,16 @@ class Report:
         found |= {"ok": self.failure is None, "failure": self.failure, "seconds": round(self.seconds, 3)}
         return json.dumps(found, ensure_ascii=False)
 
-    def as_text(self, colour: bool) -> str:
-        """Some lines, none longer than 80 columns except for what must not be cut."""
+    def heading(self, colour: bool) -> str:
+        """What is about to happen."""
         paint = _Paint(colour)
-        lines = [
-            paint.bold(line) for line in textwrap.wrap(f"{self.name}  {self.title}", WIDTH, subsequent_indent="    ")
-        ]
-        lines += _block("sent", self.sent)
+        lines = textwrap.wrap(f"{self.name}  {self.title}", WIDTH, subsequent_indent="    ")
+        return "\n".join(paint.bold(line) for line in lines)
+
+    def as_text(self, colour: bool) -> str:
+        """What follows the heading: some lines, none longer than 80 columns except for what must not be cut."""
+        paint = _Paint(colour)
+        lines = _block("sent", self.sent)
         lines += _block("seen", self.seen)
         lines += _block("znodes", self.znodes)
         lines += _block("log", self.log_bytes)
@@ -56,7 +59,8 @@ class Report:
         lines += _block("skipped", self.skipped)
         lines += _block("why", [self.why])
         if self.failure is None:
-            lines.append(f"    {paint.green('OK')}  ({self.seconds:.1f} s)")
+            outcome = "OK, except for what was skipped" if self.skipped else "OK"
+            lines.append(f"    {paint.green(outcome)}  ({self.seconds:.1f} s)")
         else:
             lines += [paint.red(line) for line in _block("NOT OK", [self.failure])]
         return "\n".join(lines) + "\n"
@@ -96,9 +100,28 @@ class _Paint:
         return self._as("31", text)
 
 
+def announce(report: Report, as_json: bool) -> None:
+    """Before a step: it may take some seconds."""
+    if not as_json:
+        print(report.heading(sys.stdout.isatty()), flush=True)
+
+
 def show(report: Report, as_json: bool) -> None:
-    """To standard output, at once."""
+    """After it, to standard output, at once."""
     if as_json:
         print(report.as_json(), flush=True)
     else:
         print(report.as_text(sys.stdout.isatty()), flush=True)
+
+
+def summary(reports: list[Report], seconds: float) -> str:
+    """The last line. A step of which a part was skipped is not counted among those that hold."""
+    skipped = [report.name for report in reports if report.failure is None and report.skipped]
+    failed = [report.name for report in reports if report.failure is not None]
+    holds = len(reports) - len(skipped) - len(failed)
+    parts = [f"{holds} of {len(reports)} steps hold"]
+    if skipped:
+        parts.append(f"{len(skipped)} skipped ({', '.join(skipped)})")
+    if failed:
+        parts.append(f"{failed[0]} does not hold")
+    return f"{', '.join(parts)}, in {seconds:.0f} s."

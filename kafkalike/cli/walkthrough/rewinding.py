@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from kafkalike.cli.walkthrough.stage import Stage
 
@@ -43,8 +41,8 @@ def _seeks(stage: Stage, topic: str, group: str) -> None:
 
 def _tools(stage: Stage, topic: str, group: str, between: datetime) -> None:
     moment = between.strftime("%Y-%m-%dT%H:%M:%S.") + f"{between.microsecond // 1000:03d}"
-    with tempfile.NamedTemporaryFile("w", suffix=".csv", prefix="walkthrough-", delete=False) as plan:
-        plan.write(f"{topic},0,7\n")
+    plan = stage.scratch / "offsets.csv"
+    plan.write_text(f"{topic},0,7\n")
     cases: list[tuple[list[str], int]] = [
         (["--to-offset", "5"], 5),
         (["--shift-by", "-2"], 3),
@@ -54,20 +52,17 @@ def _tools(stage: Stage, topic: str, group: str, between: datetime) -> None:
         (["--by-duration", "since between"], 4),
         (["--to-latest"], 10),
         (["--to-current"], 10),
-        (["--from-file", plan.name], 7),
+        (["--from-file", str(plan)], 7),
     ]
-    try:
-        for options, expected in cases:
-            if options[0] == "--by-duration":
-                options[1] = f"PT{(datetime.now(UTC) - between).total_seconds():.3f}S"
-            words = ["--reset-offsets", "--execute", "--group", group, "--topic", topic, *options]
-            stage.tool("kafka-consumer-groups.sh", *words, show=False)
-            found = stage.offset(group, topic, 0)
-            stage.report.sent[-1] = f"$ kafka-consumer-groups.sh --reset-offsets --execute {' '.join(options[:2])}"
-            stage.holds(found is not None and found[0] == expected, f"{options[0]}: the znode says {expected}")
-            stage.look(" ".join(options[:1]))
-    finally:
-        Path(plan.name).unlink()
+    for options, expected in cases:
+        if options[0] == "--by-duration":
+            options[1] = f"PT{(datetime.now(UTC) - between).total_seconds():.3f}S"
+        words = ["--reset-offsets", "--execute", "--group", group, "--topic", topic, *options]
+        stage.tool("kafka-consumer-groups.sh", *words, show=False)
+        found = stage.offset(group, topic, 0)
+        stage.report.sent[-1] = f"$ kafka-consumer-groups.sh --reset-offsets --execute {' '.join(options[:2])}"
+        stage.holds(found is not None and found[0] == expected, f"{options[0]}: the znode says {expected}")
+        stage.look(" ".join(options[:1]))
     stage.holds(_next_read(stage, topic, group) == 7, "and a consumer goes on from there: next is 7")
 
 

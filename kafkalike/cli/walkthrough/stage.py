@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kafkalike.cli.walkthrough.classic import ClassicConsumer
-from kafkalike.cli.walkthrough.cluster import OwnCluster, python_environment
+from kafkalike.cli.walkthrough.cluster import COPIES, OwnCluster, python_environment
+from kafkalike.cli.walkthrough.ending import in_time
 from kafkalike.cli.walkthrough.report import NotHeld, Report
+from kafkalike.cli.walkthrough.tidying import tidy
 from kafkalike.client.blocking.admin import BROKER, EARLIEST, LATEST, Admin
 from kafkalike.client.blocking.consumer import Consumer
 from kafkalike.client.blocking.network import TimedOut
@@ -29,11 +32,8 @@ NoZooKeeper = SequentialThreadingHandler.timeout_exception
 # So much of a znode's data fits into a line.
 LINE = 62
 
-# Replicas of a step's topics, where there are as many brokers.
-COPIES = 3
-
-# How long a killed consumer may stay a member: more than its session.
-LAST_MEMBER_S = 10
+# The first topic, on a cluster that is the walk's own: it is there to be played with, when the cluster is kept.
+FIRST_TOPIC = "quickstart"
 
 
 class Stage:
@@ -49,9 +49,11 @@ class Stage:
         logging.getLogger("kazoo").setLevel(logging.CRITICAL)
         self.zk = KazooClient(hosts=zookeeper, timeout=10)
         self.zk.start(timeout=15)
-        self.log_dirs = [own.log_dir] if own is not None else self._find_log_dirs()
+        self.log_dirs = own.log_dirs if own is not None else self._find_log_dirs()
+        self.scratch = own.directory if own is not None else Path(tempfile.mkdtemp(prefix="kafkalike-walkthrough-"))
         self.report = Report("", "", "")
         self._topics: list[str] = []
+        self._topics_before = 0
         self._groups: list[str] = []
         self._roots: list[str] = []
         self._znodes: Znodes = {}
@@ -62,36 +64,40 @@ class Stage:
         """Ends the connections; on a cluster that is not ours, removes what the walk made."""
         self._close_open()
         if self.own is None:
-            for group in self._groups:
-                self._try(partial(self._delete_group, group))
-            if self._topics:
-                self._try(partial(self.admin.delete_topics, self._topics))
+            for left in tidy(self.admin, self._groups, self._topics):
+                print(left, file=sys.stderr)
         self.admin.close()
         self.zk.stop()
         self.zk.close()
+        self._remove_scratch()
 
-    def _try(self, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except (KafkaError, OSError) as problem:
-            print(f"left behind: {problem}", file=sys.stderr)
+    def _remove_scratch(self) -> None:
+        if self.own is None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
-    def _delete_group(self, group: str) -> None:
-        """Deletes a group; one whose member was killed is empty when that member's session ends."""
-        deadline = time.monotonic() + LAST_MEMBER_S
-        while True:
-            try:
-                self.admin.delete_group(group)
-                return
-            except KafkaError as problem:
-                if problem.error is not Error.NON_EMPTY_GROUP or time.monotonic() > deadline:
-                    raise
-            time.sleep(0.1)
+    def abandon(self) -> str:
+        """On a cluster that is not ours, when the walk is interrupted at any place: as close, but on connections of its
+        own, and given up soon. What is to be told then."""
+        left: list[str] = []
+
+        def remove() -> None:
+            for thing in self._open:
+                if isinstance(thing, ClassicConsumer):
+                    thing.close()
+            with Admin(self.bootstrap, client_id="walkthrough") as admin:
+                left.extend(tidy(admin, self._groups, self._topics))
+            self.zk.stop()
+
+        self._remove_scratch()
+        if not in_time(remove):
+            return f"topics {', '.join(self._topics)} and groups {', '.join(self._groups)} may be left behind."
+        return "; ".join(left) or "the walk's topics and groups are removed."
 
     def begin(self, report: Report) -> None:
         """A step begins."""
         self.report = report
         self._roots, self._znodes, self._sizes = [], {}, {}
+        self._topics_before = len(self._topics)
 
     def end(self) -> None:
         """A step ends: its clients are closed, what is left to show is noted."""
@@ -135,13 +141,23 @@ class Stage:
     # What a step makes.
 
     def topic(self, partitions: int = 2) -> str:
-        """A new topic of this step, with all its leaders. What creation does in ZooKeeper is shown the first time."""
-        name = self._name(self._topics)
-        if not self._topics:
-            self.watch(f"/brokers/topics/{name}", f"/config/topics/{name}")
+        """A new topic of this step, with all its leaders. The first of all is made by the command that a user would
+        give, and shown with what its creation does in ZooKeeper."""
+        first = not self._topics
+        name = FIRST_TOPIC if first and self.own is not None else self._name(self._topics)
         self._topics.append(name)
-        self.admin.create_topic(name, partitions, min(COPIES, len(self.admin.cluster().nodes)))
+        copies = min(COPIES, len(self.admin.cluster().nodes))
+        if first:
+            self.watch(f"/brokers/topics/{name}", f"/config/topics/{name}")
+            counts = ["--partitions", str(partitions), "--replication-factor", str(copies)]
+            self.tool("kafka-topics.sh", "--create", "--topic", name, *counts)
+        else:
+            self.admin.create_topic(name, partitions, copies)
         self.wait(lambda: self._led(name, partitions), f"every partition of {name} has a leader")
+        if first:
+            for found in self.admin.describe_topics([name])[name].partitions:
+                others = ", ".join(str(broker) for broker in found.replicas)
+                self.seen(f"{name}-{found.partition}: broker {found.leader} leads, replicas are on {others}")
         self._sizes = self._log_sizes()
         return name
 
@@ -344,10 +360,10 @@ class Stage:
         return [files for files in found if files]
 
     def _log_sizes(self) -> dict[str, int]:
-        step = f"{self.report.name.lower()}-{self.run}"
+        topics = self._topics[self._topics_before :]
         sizes: dict[str, int] = {}
         for directory in self.log_dirs:
-            for partition in directory.glob(f"{step}*"):
+            for partition in (path for topic in topics for path in directory.glob(f"{topic}-[0-9]*")):
                 size = sum(file.stat().st_size for file in partition.glob("*.log"))
                 sizes[partition.name] = max(size, sizes.get(partition.name, 0))
         return sizes

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -78,8 +79,8 @@ class Consumer:
         self.allow_auto_create_topics = allow_auto_create_topics
         self.on_assigned = on_assigned
         self.positions = Positions()
-        self.fetches = 0
-        """Fetch requests sent so far."""
+        self.fetches: Counter[int] = Counter()
+        """Fetch requests sent so far, by the broker that they were sent to."""
         self.start_offsets: dict[Partition, tuple[int, str]] = {}
         """Where each partition was begun, and why: "committed", "earliest", "latest" or "saved"."""
         self._member: Membership | None = None
@@ -418,7 +419,7 @@ class Consumer:
             except Disconnected:
                 self.network.drop(connection)
                 raise
-            self.fetches += 1
+            self.fetches[node.id] += 1
             self._fetching[connection] = {p: wanted[p] for p in partitions}
         left = deadline - time.monotonic()
         if not self._fetching:

@@ -1,0 +1,53 @@
+"""What the walk made on a cluster that is not its own is removed again: members that were killed, groups, topics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from kafkalike.client.blocking.admin import Admin
+from kafkalike.client.blocking.network import Disconnected, TimedOut, raise_error
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.messages import leave_group
+
+# A member that was killed may just be joining again when it is made to leave.
+LAST_MEMBER_S = 10
+
+
+def tidy(admin: Admin, groups: Sequence[str], topics: Sequence[str]) -> Iterator[str]:
+    """Removes them; a sentence about each thing that could not be."""
+    for group in groups:
+        yield from _try(f"group {group}", lambda group=group: delete_group(admin, group))  # type: ignore[misc]
+    if topics:
+        yield from _try(f"topics {', '.join(topics)}", lambda: admin.delete_topics(topics))
+
+
+def _try(what: str, action: Callable[[], None]) -> Iterator[str]:
+    try:
+        action()
+    except (KafkaError, TimedOut, Disconnected, OSError) as problem:
+        yield f"left behind: {what}: {problem}"
+
+
+def delete_group(admin: Admin, group: str) -> None:
+    """Deletes a group. Members that are still in it were killed, and are made to leave."""
+    deadline = time.monotonic() + LAST_MEMBER_S
+    while True:
+        try:
+            admin.delete_group(group)
+            return
+        except KafkaError as problem:
+            if problem.error is Error.GROUP_ID_NOT_FOUND:
+                return
+            if problem.error is not Error.NON_EMPTY_GROUP or time.monotonic() > deadline:
+                raise
+        _remove_members(admin, group)
+        time.sleep(0.05)
+
+
+def _remove_members(admin: Admin, group: str) -> None:
+    described = admin.describe_group(group)
+    leaving = [leave_group.MemberIdentity(member_id=member.member_id) for member in described.members]
+    if leaving:
+        request = leave_group.Request(group_id=group, members=leaving)
+        raise_error(admin.network.call(described.coordinator, leave_group, request).error_code)

@@ -55,6 +55,7 @@ PURE = [
     "kafkalike.cluster.znodes",
     "kafkalike.cluster.metadata",
     "kafkalike.cluster.topic_names",
+    "kafkalike.cluster.sizes",
     "kafkalike.cluster.consumers",
     "kafkalike.replication.partition",
     "kafkalike.replication.purgatory",

@@ -67,7 +67,7 @@ from kazoo.protocol.states import WatchedEvent as Event
 from kazoo.protocol.states import ZnodeStat as Stat
 from kazoo.retry import KazooRetry
 from kazoo.security import OPEN_ACL_UNSAFE
-from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
+from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, fail
 
 from zk import ensemble
 from zk.server import wire
@@ -88,6 +88,7 @@ __all__ = [
     "SessionExpired",
     "Set",
     "Stat",
+    "TooLarge",
     "ZkClient",
     "ZooKeeperError",
     "gather",
@@ -101,12 +102,21 @@ _kazoo_log.setLevel(logging.ERROR)
 CONNECTED, SUSPENDED, LOST = "CONNECTED", "SUSPENDED", "LOST"
 HANDSHAKE_SECONDS = 1.0, 5.0  # the least and the most time that a server is given to accept a session
 
+# The largest record that ZooKeeper takes in a request, unless jute.maxbuffer says otherwise.
+LARGEST = 0xFFFFF - 8
+
 Watch = Callable[[Event], Any]
 Session = tuple[int, bytes]
 
 
 class ConnectTimeout(Exception):
     """No server of the ensemble accepted a session in time."""
+
+
+class TooLarge(ZooKeeperError):
+    """An operation that no server would take: it is refused here, for a server would close the connection."""
+
+    index = -1  # none of a multi's operations alone
 
 
 class Create(NamedTuple):
@@ -260,7 +270,7 @@ class ZkClient:
     ) -> Deferred[str]:
         """The created path; NodeExists, NoNode when the parent is missing (unless `makepath`)."""
         create = self._create(Create(path, data, ephemeral, sequence))
-        answer = self._send(create)
+        answer = self._send_bounded(create, len(data or b"") + 4 * len(path))
         if makepath:
 
             def parent_missing(failure: Any) -> Any:
@@ -273,7 +283,7 @@ class ZkClient:
 
     def set(self, path: str, data: bytes | None, version: int = -1) -> Deferred[Stat]:
         """The new Stat; NoNode, BadVersion."""
-        return self._send(jute.SetData(self._real(path), data, version))
+        return self._send_bounded(jute.SetData(self._real(path), data, version), len(data or b"") + 4 * len(path))
 
     def delete(self, path: str, version: int = -1) -> Deferred[bool]:
         """True; NoNode, BadVersion, NotEmpty."""
@@ -287,7 +297,8 @@ class ZkClient:
     def multi(self, operations: Sequence[Op]) -> Deferred[list[Any]]:
         """All or nothing. Results in order; else the error of the first operation that could not be done, with its
         position as `.index`."""
-        return self._send(_Multi(self._real, operations)).addCallback(_multi_result)
+        multi = _Multi(self._real, operations)
+        return self._send_bounded(multi, len(multi.serialize())).addCallback(_multi_result)
 
     def drop_connection(self) -> None:
         """Breaks the TCP connection, for tests of what a network does."""
@@ -308,6 +319,11 @@ class ZkClient:
         answer: Deferred[Any] = Deferred()
         self._kazoo._call(request, _Reply(self._mailbox, answer))
         return answer
+
+    def _send_bounded(self, request: Any, size: int) -> Deferred[Any]:
+        if size > LARGEST:
+            return fail(TooLarge(f"an operation of {size} bytes, and ZooKeeper takes {LARGEST} (jute.maxbuffer)"))
+        return self._send(request)
 
     def _read(self, request: Any) -> Deferred[Any]:
         def again(failure: Any) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kafkalike import config as tables
+from kafkalike.cluster import sizes
 from kafkalike.cluster.znodes import ConfigChange, ControllerNode, EntityConfig
 from kafkalike.config import ConfigException
 from kafkalike.errors import Error, KafkaError
@@ -77,6 +78,7 @@ async def _alter_topic(broker: Any, resource: Any, values: Values, validate_only
     if topic not in broker.metadata.image.topics:
         raise KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{topic}' does not exist.")
     wanted = values(resource, await _present(broker, "topics", topic), tables.TOPIC)
+    sizes.check_configs(f"topic '{topic}'", wanted)
     unknown = next((name for name in wanted if name not in tables.TOPIC), None)
     if unknown is not None:
         raise KafkaError(Error.INVALID_CONFIG, f"Unknown topic config name: {unknown}")
@@ -101,6 +103,7 @@ async def _alter_broker(broker: Any, resource: Any, values: Values, validate_onl
             raise KafkaError(Error.INVALID_REQUEST, why)
     entity = str(broker.broker_id) if name else DEFAULT
     wanted = values(resource, await _present(broker, "brokers", entity), tables.BROKER)
+    sizes.check_configs(f"broker {entity}", wanted, Error.INVALID_REQUEST)
     try:
         tables.check_dynamic(broker.config, wanted, per_broker=bool(name))
     except ConfigException as problem:

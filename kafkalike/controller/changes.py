@@ -29,7 +29,7 @@ from kafkalike.controller.effects import (
     Write,
 )
 from kafkalike.controller.requests import Batch
-from kafkalike.controller.transitions import bring_online, move_partitions, move_replicas, shown
+from kafkalike.controller.transitions import bring_online, move_partitions, move_replicas, shown, slices
 
 log = logging.getLogger(__name__)
 
@@ -85,13 +85,18 @@ def create_partitions(context: Context, partitions: list[Partition]) -> Steps[No
     if not partitions:
         return
     log.info("new partitions: %s", shown(partitions))
-    replicas = [(*partition, r) for partition in partitions for r in context.replicas_of(partition)]
-    move_partitions(context, partitions, P.NEW)
-    yield from moved(context, replicas, R.NEW)
-    batch = Batch(context)
-    yield from bring_online(context, batch, partitions)
-    yield batch.send()
-    yield from moved(context, replicas, R.ONLINE)
+    # All of them are told to clients at once: the partition of a key depends on how many there are.
+    told = Batch(context)
+    for some in slices(partitions):
+        replicas = [(*partition, r) for partition in some for r in context.replicas_of(partition)]
+        move_partitions(context, some, P.NEW)
+        yield from moved(context, replicas, R.NEW)
+        batch = Batch(context)
+        yield from bring_online(context, batch, some)
+        batch.withhold_metadata(told)
+        yield batch.send()
+        yield from moved(context, replicas, R.ONLINE)
+    yield told.send()
 
 
 def topic_changed(context: Context, topic: str) -> Steps[None]:

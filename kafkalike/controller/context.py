@@ -154,6 +154,10 @@ class Context:
         """All partitions of some topics, in order."""
         return [(topic, p) for topic in topics for p in sorted(self.assignments.get(topic, ()))]
 
+    def has_leaderships(self, topic: str) -> bool:
+        """Whether any partition of the topic has been led, so that the parent of their states is there."""
+        return any((topic, p) in self.leaderships for p in self.assignments.get(topic, ()))
+
     def all_partitions(self) -> list[Partition]:
         """Every partition."""
         return self.partitions_of(sorted(self.assignments))

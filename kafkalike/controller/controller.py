@@ -12,10 +12,10 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from twisted.internet import defer
+from twisted.internet import defer, task
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from kafkalike.cluster import znodes
@@ -41,14 +41,16 @@ from zk.client import (
     NotEmpty,
     SessionExpired,
     Set,
+    TooLarge,
     ZkClient,
     gather,
 )
 
 log = logging.getLogger(__name__)
 
-# Fenced operations that travel in one multi; each is sent by itself when one of them cannot be done.
+# Fenced operations that travel in one multi, unless they are large; each is sent by itself when one cannot be done.
 GROUP = 32
+GROUP_BYTES = 256 << 10
 RETRY_SECONDS = 5.0
 # Between two questions to a broker that is presumed dead.
 ASK_SECONDS = 0.25
@@ -59,6 +61,7 @@ ERRORS: dict[type[Exception], str] = {
     NodeExists: effects.NODE_EXISTS,
     BadVersion: effects.BAD_VERSION,
     NotEmpty: effects.NOT_EMPTY,
+    TooLarge: effects.FAILED,
 }
 
 
@@ -397,8 +400,10 @@ class Controller:
             case effects.Children(paths):
                 return await gather([zk.children(path).addErrback(_childless) for path in paths])
             case effects.Write(operations):
-                groups = [operations[at : at + GROUP] for at in range(0, len(operations), GROUP)]
-                return [written for group in await gather(self._group(term, g) for g in groups) for written in group]
+                groups = await gather(self._group(term, group) for group in _groups(operations))
+                return [written for group in groups for written in group]
+            case effects.Pause():
+                await task.deferLater(self._reactor, 0, lambda: None)
             case effects.PutFeatures(data):
                 await recipes.put(zk, znodes.FeatureNode.path, data)
             case effects.Listen(directories, nodes):
@@ -565,6 +570,20 @@ NODES: dict[str, Callable[[Context], Steps[Any]]] = {
     znodes.ReassignNode.PATH: reassignment.node_changed,
     znodes.PreferredElectionNode.PATH: leaders.node_changed,
 }
+
+
+def _groups(operations: Sequence[Any]) -> Iterator[list[Any]]:
+    group: list[Any] = []
+    size = 0
+    for operation in operations:
+        grown = size + len(getattr(operation, "data", None) or b"")
+        if group and (len(group) == GROUP or grown > GROUP_BYTES):
+            yield group
+            group, grown = [], grown - size
+        group.append(operation)
+        size = grown
+    if group:
+        yield group
 
 
 def _operations(operation: CreateNode | SetNode | DeleteNode) -> list[Create | Set | Delete | Check]:

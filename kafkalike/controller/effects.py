@@ -86,6 +86,11 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Lets the reactor serve others before a long computation goes on. Outcome: None."""
+
+
+@dataclass(frozen=True, slots=True)
 class PutFeatures:
     """Makes or rewrites /feature, which is not fenced. Outcome: None."""
 
@@ -153,7 +158,19 @@ class Send:
 
 
 Effect = (
-    Read | Children | Write | PutFeatures | Listen | Ignore | Connect | Disconnect | Probe | AwaitAnswer | Later | Send
+    Read
+    | Children
+    | Write
+    | Pause
+    | PutFeatures
+    | Listen
+    | Ignore
+    | Connect
+    | Disconnect
+    | Probe
+    | AwaitAnswer
+    | Later
+    | Send
 )
 
 T = TypeVar("T")

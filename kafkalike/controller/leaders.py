@@ -11,10 +11,10 @@ from collections.abc import Iterable
 
 from kafkalike.cluster.znodes import Garbage, PreferredElectionNode
 from kafkalike.controller.context import NO_LEADER, Context, Partition
-from kafkalike.controller.effects import DeleteNode, Later, Read, Steps, Write
+from kafkalike.controller.effects import DeleteNode, Later, Pause, Read, Steps, Write
 from kafkalike.controller.reassignment import going_on
 from kafkalike.controller.requests import Batch
-from kafkalike.controller.transitions import bring_online, offline_strategy, preferred_strategy
+from kafkalike.controller.transitions import SLICE, bring_online, offline_strategy, preferred_strategy, slices
 from kafkalike.errors import Error, KafkaError
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,9 @@ def elect(context: Context, partitions: Iterable[Partition], kind: int) -> Steps
     """Elections of one kind; the leader of each partition, or why there was none."""
     results: dict[Partition, int | KafkaError] = {}
     wanted = []
-    for partition in partitions:
+    for at, partition in enumerate(partitions):
+        if at and at % SLICE == 0:
+            yield Pause()
         leadership = context.leaderships.get(partition)
         leader = leadership.leader if leadership is not None else NO_LEADER
         if partition not in context.partition_states:
@@ -45,15 +47,15 @@ def elect(context: Context, partitions: Iterable[Partition], kind: int) -> Steps
             results[partition] = KafkaError(Error.ELECTION_NOT_NEEDED)
         else:
             wanted.append(partition)
-    if wanted:
+    for some in slices(wanted):
         batch = Batch(context)
         if kind == PREFERRED:
             strategy = preferred_strategy(context)
         else:
-            strategy = yield from offline_strategy(context, wanted, unclean=True)
-        done = yield from bring_online(context, batch, wanted, strategy)
+            strategy = yield from offline_strategy(context, some, unclean=True)
+        done = yield from bring_online(context, batch, some, strategy)
         yield batch.send()
-        for partition in wanted:
+        for partition in some:
             results[partition] = (
                 context.leaderships[partition].leader if partition in done else _failed(partition, kind)
             )

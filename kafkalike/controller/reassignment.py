@@ -22,13 +22,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from kafkalike.cluster import sizes
 from kafkalike.cluster.znodes import Assignment, Garbage, ReassignNode, TopicNode
 from kafkalike.controller import changes, elections
 from kafkalike.controller.changes import moved
 from kafkalike.controller.context import Context, Partition, Replica, ReplicaState
-from kafkalike.controller.effects import BAD_VERSION, DeleteNode, Read, SetNode, Steps, Write, Written
+from kafkalike.controller.effects import BAD_VERSION, DeleteNode, Pause, Read, SetNode, Steps, Write, Written
 from kafkalike.controller.requests import Batch
-from kafkalike.controller.transitions import bring_online, raise_leader_epochs
+from kafkalike.controller.transitions import bring_online, raise_leader_epochs, slices
 from kafkalike.errors import Error, KafkaError
 
 log = logging.getLogger(__name__)
@@ -45,11 +46,16 @@ def reassign(context: Context, wanted: Wanted) -> Steps[dict[Partition, KafkaErr
     """What AlterPartitionReassignments asks for; the error of each partition."""
     results: dict[Partition, KafkaError | None] = dict.fromkeys(wanted)
     assignments: Assignments = {}
-    for partition, target in wanted.items():
-        try:
-            assignments[partition] = _wanted_assignment(context, partition, target)
-        except KafkaError as error:
-            results[partition] = error
+    for some in slices(list(wanted)):
+        for partition in some:
+            try:
+                assignments[partition] = _wanted_assignment(context, partition, wanted[partition])
+            except KafkaError as error:
+                results[partition] = error
+        yield Pause()
+    too_large = _too_large(context, assignments)
+    assignments = {partition: new for partition, new in assignments.items() if partition not in too_large}
+    results |= too_large
     yield from _strike_from_node(context, dict.fromkeys(assignments))
     failed = yield from _advance(context, assignments)
     return results | failed
@@ -82,6 +88,20 @@ def _wanted_assignment(context: Context, partition: Partition, target: tuple[int
     return known.reassigned(known.origin if target is None else target)
 
 
+def _too_large(context: Context, assignments: Assignments) -> Failed:
+    """Partitions of topics whose znode could not hold what is wanted of all of them together."""
+    failed: Failed = {}
+    changed: dict[str, dict[int, Assignment]] = {}
+    for (topic, number), assignment in assignments.items():
+        changed.setdefault(topic, {})[number] = assignment
+    for topic, wanted in changed.items():
+        try:
+            sizes.check_assigned(topic, context.assignments[topic] | wanted)
+        except KafkaError as error:
+            failed |= {(topic, number): error for number in wanted}
+    return failed
+
+
 def _refused(why: str) -> KafkaError:
     return KafkaError(Error.INVALID_REPLICA_ASSIGNMENT, why)
 
@@ -90,10 +110,15 @@ def _refused(why: str) -> KafkaError:
 
 
 def _advance(context: Context, assignments: Assignments) -> Steps[Failed]:
-    """Takes partitions as far as they can go now, side by side: each phase of all of them is one write or one batch of
-    requests. Gives those that could not be taken on, and why."""
-    if not assignments:
-        return {}
+    """Takes partitions as far as they can go now. Gives those that could not be taken on, and why."""
+    failed: Failed = {}
+    for some in slices(list(assignments)):
+        failed |= yield from _advance_together(context, {partition: assignments[partition] for partition in some})
+    return failed
+
+
+def _advance_together(context: Context, assignments: Assignments) -> Steps[Failed]:
+    """Side by side: each phase of all of them is one write or one batch of requests."""
     before = {partition: context.assignment(partition) for partition in assignments}
     changed = {partition: new for partition, new in assignments.items() if before[partition] != new}
     failed: Failed = yield from _write_assignments(context, changed)
@@ -294,6 +319,8 @@ def node_changed(context: Context) -> Steps[None]:
                 new[partition] = _wanted_assignment(context, partition, target)
         except KafkaError as error:
             refused[partition] = error
+    refused |= _too_large(context, new)
+    new = {partition: assignment for partition, assignment in new.items() if partition not in refused}
     yield from _go_on(context, going)
     refused |= yield from _advance(context, new)
     for partition, problem in refused.items():

@@ -41,6 +41,11 @@ class Batch:
         self._metadata_to.update(broker_ids)
         self._metadata.update(dict.fromkeys(partitions))
 
+    def withhold_metadata(self, other: Batch) -> None:
+        """What would be told as metadata is left to another batch."""
+        other.update_metadata(self._metadata_to, self._metadata)
+        self._metadata_to, self._metadata = set(), {}
+
     def stop_replica(self, broker_ids: Iterable[int], partition: Partition, delete: bool) -> None:
         """Tells these to stop following the partition, or to delete it, as of the leader epoch that it has now."""
         leadership = self._context.leaderships.get(partition)

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from kafkalike import config as configuration
-from kafkalike.cluster import topic_names, znodes
+from kafkalike.cluster import sizes, topic_names, znodes
 from kafkalike.cluster.membership import random_uuid
 from kafkalike.cluster.metadata import NO_LEADER, Image
 from kafkalike.cluster.znodes import Assignment, DeleteTopicNode, EntityConfig, Garbage, TopicNode
@@ -88,12 +88,17 @@ async def check_new(
             "Both numPartitions or replicationFactor and replicasAssignments were set. "
             "Both cannot be used at the same time.",
         )
+    texts = {key: value for key, value in configs.items() if value is not None}
+    sizes.check_configs(f"topic '{name}'", texts)
+    taken = sizes.configs(texts)  # which travels in the same request
     if manual:
+        sizes.check_assigned(name, {p: Assignment(tuple(ids)) for p, ids in manual.items()}, taken)
         replicas: Replicas = manual
     else:
-        count = config["num.partitions"] if partitions == DEFAULT else partitions
-        factor = config["default.replication.factor"] if replication_factor == DEFAULT else replication_factor
+        count, factor = _numbers(config, partitions, replication_factor)
         racks = {broker.id: broker.rack for broker in image.brokers.values()}
+        if 0 < factor <= len(racks):
+            sizes.check_new(name, count, factor, racks, taken=taken)
         replicas = assign(racks, count, factor, random.randrange(1 << 16), random.randrange(1 << 16))
     reason = topic_names.illegal(name)
     if reason:
@@ -101,12 +106,36 @@ async def check_new(
     await _check_name_is_free(zk, name)
     if manual:
         _check_manual(manual, set(image.brokers))
-    texts = {key: value for key, value in configs.items() if value is not None}
     try:
         configuration.topic_config(config, texts)
     except configuration.ConfigException as error:
         raise KafkaError(Error.INVALID_CONFIG, str(error)) from None
     return NewTopic(name, replicas, texts, random_uuid())
+
+
+def size_of_new(config: Any, image: Image, topic: Any) -> int:
+    """The bytes that a topic of a CreateTopics request would take in ZooKeeper, at most; 0 when it does not fit."""
+    manual = {a.partition_index: Assignment(tuple(a.broker_ids)) for a in topic.assignments}
+    count, factor = _numbers(config, topic.num_partitions, topic.replication_factor)
+    brokers = image.brokers
+    size = sizes.assigned(manual) if manual else sizes.partitions(0, max(count, 0), min(factor, len(brokers)), brokers)
+    size += sizes.TOPIC + 2 * len(topic.name) + sum(len(c.name) + len(c.value or "") + 6 for c in topic.configs)
+    return size if size <= sizes.LIMIT else 0
+
+
+def size_of_added(image: Image, topic: Any) -> int:
+    """The bytes that the new partitions of a CreatePartitions request would take; 0 when they do not fit."""
+    known = image.topics.get(topic.name)
+    old = known.partitions if known is not None else {}
+    factor = len(old[0].replicas) if 0 in old else 1
+    size = sizes.TOPIC + sizes.partitions(len(old), max(topic.count - len(old), 0), factor, image.brokers)
+    return size if size <= sizes.LIMIT else 0
+
+
+def _numbers(config: Any, partitions: int, replication_factor: int) -> tuple[int, int]:
+    """Partitions and replication factor, which are the broker's own where the request gives none."""
+    count = config["num.partitions"] if partitions == DEFAULT else partitions
+    return count, config["default.replication.factor"] if replication_factor == DEFAULT else replication_factor
 
 
 async def _check_name_is_free(zk: ZkClient, name: str) -> None:
@@ -319,6 +348,7 @@ def _check_extension(
         order = sorted(image.brokers)
         racks = {broker.id: broker.rack for broker in image.brokers.values()}
         start = next((at for at, broker_id in enumerate(order) if broker_id >= first[0]), 0)
+        sizes.check_new(name, count - old, len(first), order, old, sizes.assigned(node.partitions))
         return assign(racks, count - old, len(first), start, start, old)
     unknown = sorted({r for replicas in manual for r in replicas} - set(image.brokers))
     if unknown:
@@ -326,6 +356,7 @@ def _check_extension(
     if len(manual) != count - old:
         raise refuse(f"Increasing the number of partitions by {count - old} but {len(manual)} assignments provided.")
     replicas = {old + at: tuple(added) for at, added in enumerate(manual)}
+    sizes.check_assigned(name, {p: Assignment(added) for p, added in replicas.items()}, sizes.assigned(node.partitions))
     for partition, ids in replicas.items():
         if not ids:
             raise refuse(f"Cannot have replication factor of 0 for partition id {partition}.")

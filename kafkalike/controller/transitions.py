@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -59,8 +59,17 @@ REPLICA_PREVIOUS: dict[ReplicaState, frozenset[ReplicaState]] = {
     R.NONEXISTENT: frozenset({R.DELETION_SUCCESSFUL}),
 }
 
+# Partitions that a step takes at a time. Each slice waits for ZooKeeper, and this broker serves others meanwhile.
+SLICE = 500
+
 # Chooses the next leader of a partition, given what its state znode says.
 Strategy = Callable[[Partition, PartitionNode], Elected | None]
+
+
+def slices(partitions: Sequence[Partition]) -> Iterator[Sequence[Partition]]:
+    """The partitions of a long list, a slice at a time."""
+    for at in range(0, len(partitions), SLICE):
+        yield partitions[at : at + SLICE]
 
 
 # Partitions.
@@ -151,7 +160,8 @@ def _first_leaders(context: Context, batch: Batch, partitions: list[Partition]) 
             chosen[partition] = PartitionNode(live[0], INITIAL_LEADER_EPOCH, live, context.epoch)
         else:
             log.error("partition %s-%d stays without a leader: none of its replicas is live", *partition)
-    parents = [CreateNode(TopicNode.partitions_path(topic)) for topic in sorted({topic for topic, _ in chosen})]
+    topics = [topic for topic in sorted({topic for topic, _ in chosen}) if not context.has_leaderships(topic)]
+    parents = [CreateNode(TopicNode.partitions_path(topic)) for topic in topics]
     parents += [CreateNode(PartitionNode.parent(*partition)) for partition in chosen]
     states = [CreateNode(PartitionNode.path(*partition), node.encode()) for partition, node in chosen.items()]
     results = (yield Write([*parents, *states]))[len(parents) :]

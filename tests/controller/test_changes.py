@@ -326,15 +326,25 @@ def test_deletion_that_is_cut_off_anywhere_is_ended_by_the_next_controller(step:
     assert ["kept"] == list(context.assignments)
 
 
-def test_writes_of_a_large_topic_are_asked_for_at_once() -> None:
+def test_a_large_topic_is_made_in_slices_and_told_to_clients_at_once() -> None:
     world = two_brokers()
     context = world.controller(11)
-    world.topic("t", {p: (11, 12) for p in range(1000)})
+    world.letters()
+    world.topic("t", {p: (11, 12) for p in range(1200)})
     world.asked.clear()
     world.perform(changes.topics_changed(context, world.new_id))
-    (write,) = [effect for effect in world.asked if isinstance(effect, Write)]
-    assert 2001 == len(write.operations)
-    assert all(isinstance(operation, CreateNode) for operation in write.operations)
+    writes = [effect for effect in world.asked if isinstance(effect, Write)]
+    assert [1001, 1000, 400] == [len(write.operations) for write in writes]
+    assert all(isinstance(operation, CreateNode) for write in writes for operation in write.operations)
+    told = [(letter.split()[0], letter.count(" t-")) for letter in world.letters()]
+    orders = [(kind, count) for size in (500, 500, 200) for kind, count in (("LAI>11", size), ("LAI>12", size))]
+    assert [*orders, ("UM>11", 1200), ("UM>12", 1200)] == told
+
+
+def test_writes_of_a_deletion_are_asked_for_at_once() -> None:
+    world = two_brokers()
+    world.topic("t", {p: (11, 12) for p in range(1000)})
+    context = world.controller(11)
     world.put("/admin/delete_topics/t")
     world.asked.clear()
     world.perform(changes.deletions_changed(context))

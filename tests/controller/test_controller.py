@@ -14,7 +14,7 @@ from kafkalike.cluster.metadata import Image
 from kafkalike.cluster.znodes import Assignment, ControllerNode, DeleteTopicNode, EntityConfig, PartitionNode, TopicNode
 from kafkalike.controller import changes, failover
 from kafkalike.controller.context import Context
-from kafkalike.controller.effects import Read, Steps
+from kafkalike.controller.effects import FAILED, CreateNode, Read, Steps, Write
 from kafkalike.errors import Error, KafkaError
 from tests.controller.cluster import Cluster, whole_tree
 from tests.oracle import znodes_golden as golden
@@ -270,6 +270,29 @@ async def test_a_thousand_partitions_are_not_made_one_by_one(clients: Clients) -
     await order_topic(one.zk, "t", {p: (1,) for p in range(1000)})
     assert await one.metadata.wait(has("t", 1000), 20000)
     assert 70 > len(multis)
+
+
+@on_reactor
+async def test_large_writes_share_a_multi_only_as_far_as_zookeeper_takes_it(clients: Clients) -> None:
+    one = await Cluster(clients).add(1)
+    multis: list[int] = []
+    verb = one.zk.multi
+    one.zk.multi = lambda operations: (multis.append(len(operations)), verb(operations))[1]  # type: ignore[method-assign]
+
+    def write(sizes: list[int]) -> Any:
+        results = yield Write([CreateNode(f"/brokers/topics/t{at}", bytes(size)) for at, size in enumerate(sizes)])
+        return [written.error for written in results]
+
+    sizes = [100_000] * 5 + [900_000] + [10] * 40
+    assert [None] * 46 == await one.controller.submit(lambda context: write(sizes))
+    assert [3, 3, 2, 2, 33, 9] == multis
+    assert [None, FAILED] == await one.controller.submit(lambda context: write2())
+    assert one.controller.active
+
+
+def write2() -> Any:
+    results = yield Write([CreateNode("/brokers/topics/u"), CreateNode("/brokers/topics/v", bytes(1 << 20))])
+    return [written.error for written in results]
 
 
 @on_reactor

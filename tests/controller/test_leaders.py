@@ -9,6 +9,7 @@ import pytest
 from kafkalike.cluster.znodes import PartitionNode, PreferredElectionNode
 from kafkalike.controller import failover, leaders
 from kafkalike.controller.context import Context, Partition
+from kafkalike.controller.effects import Pause, Write
 from kafkalike.errors import Error, KafkaError
 from tests.controller.world import World
 
@@ -104,3 +105,23 @@ def test_a_little_imbalance_is_borne_and_moves_come_first() -> None:
     context.set_assignment(("t", 2), context.assignment(("t", 2)).reassigned((1, 3)))
     world.perform(leaders.balance(context))
     assert [] == world.letters()
+
+
+def test_elections_for_everything_are_held_a_slice_at_a_time() -> None:
+    world = World()
+    for broker_id in (1, 2):
+        world.broker(broker_id)
+    world.topic("t", {p: (1, 2) for p in range(1200)})
+    world.controller()
+    for p in range(1200):
+        world.put(PartitionNode.path("t", p), PartitionNode(2, 1, (2, 1), 1).encode())
+    context = world.controller(epoch=2)
+    world.asked.clear()
+    wanted = [("t", p) for p in range(1200)]
+    assert {1} == set(world.perform(leaders.elect(context, wanted, leaders.PREFERRED)).values())
+    writes = [len(effect.operations) for effect in world.asked if isinstance(effect, Write)]
+    assert [500, 500, 200] == writes
+    world.asked.clear()
+    results = world.perform(leaders.elect(context, wanted, leaders.PREFERRED))
+    assert {Error.ELECTION_NOT_NEEDED} == {result.error for result in results.values()}
+    assert [Pause(), Pause()] == world.asked

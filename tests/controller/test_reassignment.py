@@ -10,7 +10,7 @@ import pytest
 from kafkalike.cluster.znodes import Assignment, PartitionNode, ReassignNode, TopicNode
 from kafkalike.controller import failover, isr, reassignment
 from kafkalike.controller.context import Context, ReplicaState
-from kafkalike.controller.effects import Write
+from kafkalike.controller.effects import Pause, Write
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import alter_partition
 from tests.controller.world import Crash, World
@@ -297,3 +297,54 @@ def test_partitions_that_are_moved_together_go_side_by_side() -> None:
 
 def isr_changes(partitions: Any) -> bytes:
     return json.dumps({"version": 1, "partitions": [{"topic": t, "partition": p} for t, p in partitions]}).encode()
+
+
+def crowded(partitions: int) -> tuple[World, Context]:
+    """A topic whose partitions have long lists of replicas."""
+    ids = tuple(range(100_000_001, 100_000_009))
+    world = World()
+    for broker_id in ids:
+        world.broker(broker_id)
+    world.topic("big", {p: ids[:4] for p in range(partitions)})
+    world.topic("small", {0: ids[:4]})
+    context = world.controller()
+    world.letters()
+    world.asked.clear()
+    return world, context
+
+
+def test_moves_that_a_topics_znode_cannot_hold_are_refused_before_anything_is_written() -> None:
+    world, context = crowded(9000)
+    target = tuple(range(100_000_005, 100_000_009))
+    wanted = {("big", p): target for p in range(9000)} | {("small", 0): target}
+    results = world.perform(reassignment.reassign(context, wanted))
+    refused = results["big", 8999]
+    assert refused is not None and Error.INVALID_REPLICA_ASSIGNMENT == refused.error
+    assert "The assignment of topic 'big' would take" in refused.message and results["small", 0] is None
+    written = {op.path for effect in world.asked if isinstance(effect, Write) for op in effect.operations}
+    assert written and not any("/big" in path for path in written)
+    # A part of them fits.
+    assert {None} == set(world.perform(reassignment.reassign(context, {("big", 0): target})).values())
+
+
+def test_moves_in_the_old_znode_that_do_not_fit_are_taken_out_of_it() -> None:
+    world, context = crowded(9000)
+    target = tuple(range(100_000_005, 100_000_009))
+    world.put(ReassignNode.PATH, ReassignNode.encode({("big", p): target for p in range(9000)}))
+    world.perform(reassignment.node_changed(context))
+    assert ReassignNode.PATH not in world.nodes
+    node = TopicNode.decode("big", world.nodes[TopicNode.path("big")].data)
+    assert not any(assignment.being_reassigned for assignment in node.partitions.values())
+
+
+def test_many_moves_are_made_a_slice_at_a_time() -> None:
+    world = World()
+    for broker_id in (1, 2):
+        world.broker(broker_id)
+    world.topic("t", {p: (1,) for p in range(1200)})
+    context = world.controller()
+    world.asked.clear()
+    world.perform(reassignment.reassign(context, {("t", p): (2,) for p in range(1200)}))
+    written = [len(effect.operations) for effect in world.asked if isinstance(effect, Write)]
+    assert 500 == max(written) and 6 == len(written)
+    assert 3 == sum(isinstance(effect, Pause) for effect in world.asked)

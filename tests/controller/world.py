@@ -31,6 +31,7 @@ from kafkalike.controller.effects import (
     Later,
     Listen,
     Node,
+    Pause,
     Probe,
     PutFeatures,
     Read,
@@ -169,6 +170,8 @@ class World:
                 return [self.children(path) for path in paths]
             case Write(operations):
                 return [self._write(operation) for operation in operations]
+            case Pause():
+                pass
             case PutFeatures(data):
                 self.put("/feature", data)
             case Listen(children, nodes):

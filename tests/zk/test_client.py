@@ -31,6 +31,7 @@ from zk.client import (
     NoNode,
     NotEmpty,
     Set,
+    TooLarge,
     ZkClient,
     _Handler,
     _Multi,
@@ -38,6 +39,31 @@ from zk.client import (
     handshake_seconds,
 )
 from zk.server import wire
+
+
+@pytest.mark.real_zookeeper
+@on_reactor
+async def test_what_no_server_takes_is_refused_and_the_session_lives(clients: Clients) -> None:
+    zk = await clients.open()
+    states: list[str] = []
+    zk.add_listener(states.append)
+    await zk.create("/a")
+    much = bytes(1 << 20)
+    for operation in (
+        lambda: zk.set("/a", much),
+        lambda: zk.create("/b", much),
+        lambda: zk.multi([Check("/a", -1), Create("/b", much)]),
+        lambda: zk.multi([Set("/a", much[: 1 << 15]) for _ in range(32)]),
+    ):
+        with pytest.raises(TooLarge, match="ZooKeeper takes 1048567"):
+            await operation()
+    # What is just within is taken.
+    header, longest = len(_Multi(zk._real, [Set("/a", b"")]).serialize()), 0xFFFFF - 8
+    await zk.multi([Set("/a", bytes(longest - header))])
+    with pytest.raises(TooLarge):
+        await zk.multi([Set("/a", bytes(longest - header + 1))])
+    assert longest - header == len((await zk.get("/a"))[0] or b"")
+    assert [] == states
 
 
 @pytest.mark.real_zookeeper

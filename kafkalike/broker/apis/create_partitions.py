@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from kafkalike.broker.slices import in_slices
+from kafkalike.cluster import sizes
 from kafkalike.controller import topics
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import create_partitions as messages
-from zk.client import gather
 
 
 async def create_partitions(broker: Any, call: Any) -> Any:
@@ -26,6 +27,13 @@ async def create_partitions(broker: Any, call: Any) -> Any:
     if not broker.controller.active:
         for result in results.values():
             result.error_code = Error.NOT_CONTROLLER
+        return messages.Response(results=list(results.values()))
+    try:
+        each = (topics.size_of_added(broker.metadata.image, topic) for topic in request.topics)
+        sizes.check_together(len(request.topics), each)
+    except KafkaError as error:
+        for result in results.values():
+            result.error_code, result.error_message = error.error, error.message
         return messages.Response(results=list(results.values()))
     named = Counter(topic.name for topic in request.topics)
     wanted: dict[str, frozenset[int]] = {}
@@ -46,7 +54,7 @@ async def create_partitions(broker: Any, call: Any) -> Any:
             result.error_code = error.error
             result.error_message = error.message
 
-    await gather(one(topic) for topic in request.topics)
+    await in_slices(broker.reactor, request.topics, one)
     if request.validate_only:
         return messages.Response(results=list(results.values()))
     await broker.metadata.wait(

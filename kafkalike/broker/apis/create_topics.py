@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from kafkalike.cluster import topic_names
+from kafkalike.broker.slices import in_slices
+from kafkalike.cluster import sizes, topic_names
 from kafkalike.controller import topics
 from kafkalike.controller.topics import NewTopic
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import create_topics as messages
-from zk.client import gather
 
 
 async def create_topics(broker: Any, call: Any) -> Any:
@@ -29,9 +29,18 @@ async def create_topics(broker: Any, call: Any) -> Any:
         for result in results:
             result.error_code = Error.NOT_CONTROLLER
         return messages.Response(topics=results)
+    try:
+        image = broker.metadata.image
+        each = (topics.size_of_new(broker.config, image, topic) for topic in request.topics)
+        sizes.check_together(len(request.topics), each)
+    except KafkaError as error:
+        for result in results:
+            result.error_code, result.error_message = error.error, error.message
+        return messages.Response(topics=results)
     named = Counter(topic.name for topic in request.topics)
 
-    async def one(topic: Any, result: Any) -> NewTopic | None:
+    async def one(asked: tuple[Any, Any]) -> NewTopic | None:
+        topic, result = asked
         try:
             if topic.name == topic_names.CLUSTER_METADATA:
                 raise KafkaError(Error.INVALID_REQUEST, f"Creation of internal topic {topic.name} is prohibited.")
@@ -47,7 +56,7 @@ async def create_topics(broker: Any, call: Any) -> Any:
         _describe(broker.config, new, result, request.validate_only)
         return new
 
-    created = await gather(one(topic, result) for topic, result in zip(request.topics, results, strict=True))
+    created = await in_slices(broker.reactor, zip(request.topics, results, strict=True), one)
     if request.validate_only:
         return messages.Response(topics=results)
     wanted = {new.name: new.partitions for new in created if new is not None}

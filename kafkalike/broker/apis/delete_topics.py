@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.slices import in_slices
 from kafkalike.cluster.metadata import NO_TOPIC_ID
 from kafkalike.controller import topics
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import delete_topics as messages
-from zk.client import gather
 
 
 async def delete_topics(broker: Any, call: Any) -> Any:
@@ -47,7 +47,7 @@ async def delete_topics(broker: Any, call: Any) -> Any:
         return Error.NONE
 
     names = list(dict.fromkeys(result.name for result in results if not result.error_code))
-    outcomes = dict(zip(names, await gather(order(name) for name in names), strict=True))
+    outcomes = dict(zip(names, await in_slices(broker.reactor, names, order), strict=True))
     ordered = [name for name, error in outcomes.items() if error is Error.NONE]
     await broker.metadata.wait(lambda image: not any(name in image.topics for name in ordered), request.timeout_ms)
     image = broker.metadata.image

@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 
 import click
 
+from zk.typed import typed
+
 VERSION = "3.9.1-kafkalike"
 
 
@@ -45,7 +47,7 @@ class Command(click.Command):
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """Runs the command and exits."""
         extra["standalone_mode"] = False
-        extra.setdefault("prog_name", self.name)
+        extra.setdefault("prog_name", typed(self.name or ""))
         code = 0
         try:
             result = super().main(args, *rest, **extra)

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from zk.shipped import shipped
+
 # What thousands of requests under way hold at once is looked at for garbage no oftener than so many objects come to be.
 YOUNG_OBJECTS = 10_000
 
@@ -21,7 +23,7 @@ def main(daemon: bool, properties: str, overrides: tuple[str, ...]) -> None:
     from kafkalike.config import ConfigException, broker_config, read_properties
 
     try:
-        with open(properties, encoding="utf-8") as file:
+        with open(shipped(properties, __file__), encoding="utf-8") as file:
             settings = read_properties(file.read())
         for override in overrides:
             name, separator, value = override.partition("=")

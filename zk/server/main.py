@@ -13,6 +13,7 @@ from typing import Any
 
 from zk.server.config import Config, ConfigError, override, parse, read
 from zk.server.journal import JournalError
+from zk.shipped import shipped
 
 USAGE = "USAGE: zookeeper-server-start.sh [-daemon] zookeeper.properties [--override property=value]*"
 
@@ -50,7 +51,7 @@ def configure(arguments: Sequence[str]) -> Config:
     if len(files) != 1:
         raise ConfigError(USAGE)
     try:
-        with open(files[0], encoding="utf-8", errors="replace") as file:
+        with open(shipped(files[0], __file__), encoding="utf-8", errors="replace") as file:
             text = file.read()
     except OSError as error:
         raise ConfigError(f"Cannot read {files[0]}: {error.strerror}") from None

@@ -21,10 +21,6 @@ from pathlib import Path
 
 # Where the packages are, in a checkout or in an environment.
 ROOT = Path(__file__).resolve().parents[3]
-# Kafka's files, as shipped.
-SERVER_PROPERTIES = ROOT / "kafkalike" / "cli" / "server.properties"
-ZOOKEEPER_PROPERTIES = ROOT / "zk" / "server" / "zookeeper.properties"
-
 ZOOKEEPER_PORT = 2181
 BROKER_PORT = 9092
 COPIES = 3
@@ -99,6 +95,7 @@ class Server:
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, *self.command(self.port)],
+                cwd=self.output.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -183,7 +180,7 @@ class OwnCluster:
 
     def _zookeeper_command(self, port: int) -> list[str]:
         settings = {"clientPort": port, "dataDir": self.directory / "zookeeper"}
-        return ["-m", "zk.server.main", str(ZOOKEEPER_PROPERTIES), *_overrides(settings)]
+        return ["-m", "zk.server.main", "zookeeper.properties", *_overrides(settings)]
 
     def _broker_command(self, number: int, port: int) -> list[str]:
         copies = min(COPIES, len(self.brokers))
@@ -200,7 +197,7 @@ class OwnCluster:
             "transaction.state.log.replication.factor": copies,
             "transaction.state.log.min.isr": enough,
         }
-        return ["-m", "kafkalike.cli.server_start", str(SERVER_PROPERTIES), *_overrides(settings)]
+        return ["-m", "kafkalike.cli.server_start", "server.properties", *_overrides(settings)]
 
     def start(self) -> None:
         """ZooKeeper, then all brokers at once."""

@@ -1,0 +1,41 @@
+"""Bare names of properties files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from zk.shipped import shipped
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> str:
+    """A module with a properties file beside it."""
+    directory = tmp_path / "package"
+    directory.mkdir()
+    (directory / "server.properties").touch()
+    return str(directory / "module.py")
+
+
+def test_a_bare_name_that_is_not_here_is_the_shipped_file(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert str(Path(module).with_name("server.properties")) == shipped("server.properties", module)
+
+
+def test_a_file_of_the_working_directory_comes_first(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "server.properties").touch()
+    assert "server.properties" == shipped("server.properties", module)
+
+
+@pytest.mark.parametrize("path", ["config/server.properties", "./server.properties", "other.properties", "", "/"])
+def test_every_other_path_is_what_it_says(
+    module: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert path == shipped(path, module)

@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from kafkalike.cluster.metadata import Broker, Image
+from kafkalike.cluster.metadata import LEADER_DURING_DELETE, NO_TOPIC_ID, Broker, Image, topic_states
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +31,18 @@ class MetadataCache:
         self.controller_epoch = 0
         self._waiting: dict[Deferred[bool], tuple[Predicate, Any]] = {}
         self._callbacks: list[Callable[[Image, Image], Any]] = []
+        self._on_deletion: list[Callable[[frozenset[str]], Any]] = []
         self._doubted: set[int] = set()
         self._departed: dict[int, tuple[Broker, float]] = {}
 
     def apply(self, request: Any) -> None:
         """Takes an UpdateMetadata request over, tells the listeners, then answers who waited for its effect."""
         old, self.image = self.image, self.image.apply(request)
-        for callback in list(self._callbacks):
-            try:
-                callback(old, self.image)
-            except Exception:
-                log.exception("listener of the cluster's metadata")
+        for callback in self._callbacks:
+            _tell(callback, old, self.image)
+        if deleted := _deleted(request, old, self.image):
+            for each in self._on_deletion:
+                _tell(each, deleted)
         self._doubted &= self.image.brokers.keys()
         if lost := old.brokers.keys() - self.image.brokers.keys():
             led = {state.leader for topic in old.topics.values() for state in topic.partitions.values()}
@@ -106,6 +107,34 @@ class MetadataCache:
         """Calls `callback(old, new)` after each change."""
         self._callbacks.append(callback)
 
+    def on_deletion(self, callback: Callable[[frozenset[str]], Any]) -> None:
+        """Calls `callback(names)` for topics that are deleted: as often as the controller says so, since whoever was to
+        act on it the first time may not have lived to; and for those that the image shows no more, or made anew."""
+        self._on_deletion.append(callback)
+
     def _expire(self, answer: Deferred[bool]) -> None:
         del self._waiting[answer]
         answer.callback(False)
+
+
+def _deleted(request: Any, old: Image, new: Image) -> frozenset[str]:
+    told = {
+        name
+        for name, _, states in topic_states(request)
+        if any(state.leader == LEADER_DURING_DELETE for state in states)
+    }
+    gone = {name for name, topic in old.topics.items() if name not in new.topics}
+    # An id that a topic without one is given makes it no other topic.
+    anew = {
+        name
+        for name, topic in old.topics.items()
+        if name in new.topics and topic.id != new.topics[name].id and topic.id != NO_TOPIC_ID
+    }
+    return frozenset(told | gone | anew)
+
+
+def _tell(callback: Callable[..., Any], *what: Any) -> None:
+    try:
+        callback(*what)
+    except Exception:
+        log.exception("listener of the cluster's metadata")

@@ -1,8 +1,14 @@
 """Offsets that go away: with time, and with their topics.
 
 Offsets expire by the rules of the group machine (offsets.retention.minutes), and an empty group ends with the last of
-them. Offsets of a deleted topic are removed in every group before anybody may commit or read offsets of a new topic
-of that name. Started and asked by shards.py, whose shards say which groups are this broker's.
+them. Offsets of a deleted topic are removed in every group: when the controller says that it is deleted, as often as
+it says so, and when this broker becomes the coordinator of the group, since its predecessor may not have lived to do
+it. Until then they are not answered (offsets.py). Started and asked by shards.py, whose shards say which groups are
+this broker's.
+
+In the log of a mixed cluster an offset bears the time of its coordinator's clock, a topic that of ZooKeeper's. One of
+a topic that is not there any more is gone; one that is older than its topic is so only if it is older by more than the
+clocks may differ.
 """
 
 from __future__ import annotations
@@ -12,12 +18,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import task
-from twisted.internet.defer import Deferred
 
-from kafkalike.coordinator.commits import TOPIC
+from kafkalike.cluster import topic_names
+from kafkalike.cluster.znodes import TOPICS, DeleteTopicNode, TopicNode
+from kafkalike.coordinator.commits import AMBIGUOUS, TOPIC
 from kafkalike.coordinator.group import Group
 from kafkalike.coordinator.mode import KAFKA, ZOOKEEPER
-from kafkalike.coordinator.offsets import Key
+from kafkalike.coordinator.offsets import Birth
+from kafkalike.coordinator.records import OffsetKey, OffsetValue
 from kafkalike.coordinator.shard import RETRY_SECONDS, Serving, Shard
 from kafkalike.errors import Error, KafkaError
 from zk.client import ZooKeeperError, gather
@@ -27,7 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kafka.coordinator.group")
 
-SOME_GROUPS = 50  # looked at at once for a deleted topic
+SOME_GROUPS = 50  # looked at at once
+CLOCKS_MS = 60_000  # the most by which the clocks of brokers and ZooKeeper are taken to differ
 
 
 class Cleanup:
@@ -36,6 +45,7 @@ class Cleanup:
     def __init__(self, broker: Any, groups: Groups) -> None:
         self._broker = broker
         self._groups = groups
+        self._zk = broker.zk
         self._reactor = broker.reactor
         self._metadata = broker.metadata
         self._offsets = groups.offsets
@@ -44,9 +54,11 @@ class Cleanup:
         self._expiry = task.LoopingCall(self._expire_offsets)
         self._expiry.clock = broker.reactor
         self._stopped = False
-        # Deleted topics whose offsets are being removed, and who waits for that.
-        self._purging: list[tuple[frozenset[str], list[Deferred[None]]]] = []
-        self._metadata.on_change(self._metadata_changed)
+        # What is still to be done: deleted topics, and shards in whose groups older topics are looked for.
+        self._deleted: frozenset[str] = frozenset()
+        self._loaded: frozenset[Shard] = frozenset()
+        self._purging = False
+        self._metadata.on_deletion(self._topics_deleted)
 
     def start(self) -> None:
         """Begins the periodic removal of expired offsets."""
@@ -59,13 +71,7 @@ class Cleanup:
         if self._expiry.running:
             self._expiry.stop()
 
-    async def purged(self, topics: set[str] | None, patience: float) -> None:
-        """Waits until what a deleted topic left behind cannot be taken for offsets of a new one."""
-        for gone, waiting in list(self._purging):
-            if topics is None or topics & gone:
-                done: Deferred[None] = Deferred()
-                waiting.append(done)
-                await self._offsets.in_time(done, patience)
+    # With time.
 
     async def _expire_offsets(self) -> None:
         for shard in list(self._groups.shards.values()):
@@ -87,7 +93,7 @@ class Cleanup:
 
     async def _expire_group(self, shard: Shard, group_id: str) -> None:
         if shard.mode == KAFKA:
-            committed_ms = {key: value.commit_timestamp_ms for key, value in shard.logged.of(group_id).items()}
+            committed_ms = {key: value.commit_timestamp_ms for key, value in shard.logged.newest(group_id).items()}
         else:
             committed_ms = await self._offsets.committed_ms(group_id)
         served = shard.groups.get(group_id)
@@ -98,57 +104,118 @@ class Cleanup:
             log.info("Removed %d expired offsets of group %s", count, group_id)
         if len(expired) < len(committed_ms):
             return
+        # Somebody may have committed meanwhile: the group goes only without offsets.
         if served is not None and shard.groups.get(group_id) is served and served.group.is_vacant:
-            await self._groups.end(shard, served)
+            await self._groups.end(shard, served, only_empty=True)
         elif served is None and expired and group_id not in shard.groups and shard.mode == ZOOKEEPER:
-            await self._offsets.remove_group(shard.fence, group_id)
+            try:
+                await self._offsets.remove_group(shard.fence, group_id, only_empty=True)
+            except KafkaError as problem:
+                if problem.error not in (Error.NON_EMPTY_GROUP, Error.GROUP_ID_NOT_FOUND):
+                    raise
 
-    def _metadata_changed(self, old: Any, new: Any) -> None:
-        if old.topics is new.topics:
+    # With their topics.
+
+    def _topics_deleted(self, names: frozenset[str]) -> None:
+        names -= {TOPIC}
+        if not names or self._stopped:
             return
-        gone = [
-            name
-            for name, topic in old.topics.items()
-            if name != TOPIC and (name not in new.topics or new.topics[name].id != topic.id)
-        ]
-        if gone and not self._stopped:
-            # Tombstones are written before anybody can commit for a new topic of that name.
-            for shard in self._groups.shards.values():
-                for group_id, offsets in shard.logged.all().items():
-                    keys = [key for key in offsets if key[0] in gone]
-                    if keys:
-                        self._groups.background(self._forget_logged(shard, group_id, keys))
-            self._groups.background(self._purge(frozenset(gone)))
+        self._commits.abandon(names)
+        for shard in self._groups.shards.values():
+            if shard.serving is not Serving.ACTIVE:
+                shard.deleted |= names
+            self._forget_logged(shard, shard.logged.forget(lambda key, _: key.topic in names))
+        self._deleted |= names
+        self._begin()
 
-    async def _forget_logged(self, shard: Shard, group_id: str, keys: Sequence[Key]) -> None:
-        try:
-            await shard.logged.remove(group_id, keys)
-        except KafkaError as problem:
-            log.warning("Offsets of a deleted topic stay in %s-%d: %s", TOPIC, shard.index, problem)
+    async def loading(self, shard: Shard) -> None:
+        """The shard's log has been read: offsets in it that are older than their topics are forgotten."""
+        topics = sorted({topic for offsets in shard.logged.all().values() for topic, _ in offsets})
+        births: dict[str, Birth] = {}
+        while topics and self._groups.leads(shard):
+            self._zk.sync(TOPICS).addErrback(lambda _: None)
+            try:
+                births = dict(zip(topics, await gather([self._birth(topic) for topic in topics]), strict=True))
+                break
+            except AMBIGUOUS as problem:
+                log.warning("Topics of the offsets in %s-%d: %s; trying again", TOPIC, shard.index, problem)
+                await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
 
-    async def _purge(self, topics: frozenset[str]) -> None:
-        """Removes the offsets of deleted topics in every group; commits and reads of those names wait for it."""
-        waiting: list[Deferred[None]] = []
-        self._purging.append((topics, waiting))
-        for topic in topics:
-            self._commits.hold(topic)
+        def is_gone(key: OffsetKey, value: OffsetValue) -> bool:
+            born = births[key.topic]
+            return born is None or key.topic in shard.deleted or value.commit_timestamp_ms + CLOCKS_MS < int(born.ctime)
+
+        if births:
+            self._forget_logged(shard, shard.logged.forget(is_gone))
+
+    def loaded(self, shard: Shard) -> None:
+        """The shard is served: offsets in ZooKeeper that are older than their topics are removed."""
+        self._loaded |= {shard}
+        self._begin()
+
+    def _forget_logged(self, shard: Shard, keys: Sequence[OffsetKey]) -> None:
+        if keys:
+            self._groups.background(self._bury(shard, keys))
+
+    async def _bury(self, shard: Shard, keys: Sequence[OffsetKey]) -> None:
+        # The first tombstones are written before anybody can commit for a new topic of that name, later ones only where
+        # nobody has.
+        while self._groups.leads(shard):
+            try:
+                await shard.logged.bury(keys)
+                log.info("Removed %d offsets in %s-%d with their topics", len(keys), TOPIC, shard.index)
+                return
+            except KafkaError as problem:
+                log.warning("Tombstones for %d offsets in %s-%d: %s", len(keys), TOPIC, shard.index, problem)
+                await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
+
+    def _begin(self) -> None:
+        if not self._purging:
+            self._purging = True
+            self._groups.background(self._purge())
+
+    async def _purge(self) -> None:
+        """Removes what is left of earlier topics in ZooKeeper, until nothing is to be done."""
         try:
-            while not self._stopped:
+            while (self._deleted or self._loaded) and not self._stopped:
+                deleted, self._deleted = self._deleted, frozenset()
+                loaded, self._loaded = self._loaded, frozenset()
                 try:
-                    groups = [each for each in await self._offsets.groups() if self._is_ours(each)]
-                    for start in range(0, len(groups), SOME_GROUPS):
-                        some = groups[start : start + SOME_GROUPS]
-                        await gather([self._forget_topic(group_id, topic) for group_id in some for topic in topics])
-                    return
+                    await self._purge_groups(deleted, {shard.index for shard in loaded if self._groups.leads(shard)})
                 except (KafkaError, ZooKeeperError) as problem:
-                    log.warning("Offsets of deleted topics %s: %s; trying again", ", ".join(topics), problem)
+                    self._deleted |= deleted
+                    self._loaded |= loaded
+                    log.warning("Offsets of deleted topics %s: %s; trying again", ", ".join(sorted(deleted)), problem)
                     await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
         finally:
-            self._purging.remove((topics, waiting))
-            for topic in topics:
-                self._commits.release(topic)
-            for answer in waiting:
-                answer.callback(None)
+            self._purging = False
+
+    async def _purge_groups(self, deleted: frozenset[str], loaded: set[int]) -> None:
+        groups = [each for each in await self._offsets.groups() if self._is_ours(each)]
+        births: dict[str, Birth] = {}
+        for start in range(0, len(groups), SOME_GROUPS):
+            some = groups[start : start + SOME_GROUPS]
+            await gather([self._remove_older(group_id, topic) for group_id in some for topic in deleted])
+            entered = [group_id for group_id in some if self._groups.partition_for(group_id) in loaded]
+            await gather([self._look_through(group_id, births) for group_id in entered])
+
+    async def _look_through(self, group_id: str, births: dict[str, Birth]) -> None:
+        """Removes offsets of all earlier topics. `births` has what was found out on the way: a topic may come and go
+        meanwhile, so it only says where to look more closely."""
+        for topic in await self._offsets.topics(group_id):
+            if topic not in births:
+                births[topic] = await self._birth(topic)
+            if await self._offsets.may_be_older(group_id, topic, births[topic]):
+                await self._remove_older(group_id, topic)
+
+    async def _birth(self, topic: str) -> Birth:
+        """The topic, unless it is about to be deleted: ordered, and not shown to this broker any more."""
+        if topic_names.illegal(topic):
+            return None
+        paths = (TopicNode.path(topic), DeleteTopicNode.path(topic))
+        there, order = await gather([self._zk.exists(path) for path in paths])
+        born: Birth = None if order is not None and topic not in self._metadata.image.topics else there
+        return born
 
     def _is_ours(self, group_id: str) -> bool:
         if TOPIC in self._metadata.image.topics:
@@ -156,10 +223,12 @@ class Cleanup:
         # Nobody coordinates groups yet; classic consumers may have offsets all the same.
         return bool(self._broker.controller.active)
 
-    async def _forget_topic(self, group_id: str, topic: str) -> None:
+    async def _remove_older(self, group_id: str, topic: str) -> None:
         shard = self._groups.shards.get(self._groups.partition_for(group_id))
         try:
-            removed = await self._offsets.remove_topic(shard.fence if shard else None, group_id, topic)
+            removed = await self._offsets.remove_older(
+                shard.fence if shard else None, group_id, topic, lambda: self._birth(topic)
+            )
         except KafkaError as problem:
             if problem.error is not Error.NOT_COORDINATOR:
                 raise

@@ -15,8 +15,8 @@ Called by shards.py. Plain callbacks: a commit to a known node costs two small o
 """
 
 import logging
-from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -145,8 +145,6 @@ class Commits:
         self._deadlines: Deadlines[_Commit] = Deadlines(silence, reactor)
         self._unsure: list[Slot] = []
         self._interrupted: list[Slot] = []
-        self._held: dict[str, int] = defaultdict(int)
-        self._held_slots: list[Slot] = []
         self._fences: set[Fence] = set()
         self._making: dict[str, list[Deferred[None]]] = {}  # parents of nodes, and who waits for them
 
@@ -281,18 +279,15 @@ class Commits:
                 if slot.value is None and not slot.busy:
                     del self._slots[key]
 
-    def hold(self, topic: str) -> None:
-        """Keeps commits for a topic back until release(): its old offsets are being removed."""
-        self._held[topic] += 1
-
-    def release(self, topic: str) -> None:
-        """The opposite of hold."""
-        self._held[topic] -= 1
-        if not self._held[topic]:
-            del self._held[topic]
-        for slot in _taken(self._held_slots):
-            slot.queued = False
-            self._enqueue(slot)
+    def abandon(self, topics: Container[str]) -> None:
+        """These topics are deleted: nothing that was committed for them is written from now on, lest it be taken for an
+        offset of a topic that is made anew. What is under way already may be."""
+        for slot in [slot for key, slot in self._slots.items() if key[1] in topics]:
+            slot.waiters[:0] = slot.flight_waiters
+            slot.flight_waiters = []
+            self._settle(slot, Error.UNKNOWN_TOPIC_OR_PARTITION)
+            if not slot.busy and not slot.queued:
+                del self._slots[slot.key]
 
     def _enqueue(self, slot: Slot) -> None:
         if slot.value is not None and not slot.queued and not slot.busy:
@@ -343,10 +338,6 @@ class Commits:
             slot.queued = True
             fence.waiting.append(slot)
             self._ask_again(fence)
-            return False
-        if self._held and slot.key[1] in self._held:
-            slot.queued = True
-            self._held_slots.append(slot)
             return False
         if not slot.ready():
             slot.busy = True

@@ -48,6 +48,7 @@ class Logged:
         self._groups: dict[str, dict[Key, OffsetValue]] = {}
         self._pending: dict[int, list[Change]] = defaultdict(list)
         self._tickets: dict[OffsetKey, int] = {}
+        self._in_flight: dict[OffsetKey, tuple[int, OffsetValue | None]] = {}  # the newest of each, and its ticket
         self._ticket = 0
         self._writing = 0
         self._settled: list[Deferred[None]] = []
@@ -58,6 +59,8 @@ class Logged:
         """A record of the log; with a producer id one that waits for that producer's marker."""
         value = None if data is None else records.read_offset_value(data)
         if producer_id < 0:
+            if value is None:
+                self._drop_pending(lambda pending, _: pending == key)
             self._apply(key, value)
         else:
             self._pending[producer_id].append((key, value))
@@ -81,6 +84,16 @@ class Logged:
         """The offsets of a group."""
         return self._groups.get(group, {})
 
+    def newest(self, group: str) -> dict[Key, OffsetValue]:
+        """The offsets of a group, as they are when what is being written has been written."""
+        found = dict(self.of(group))
+        for key, (_, value) in self._in_flight.items():
+            if key.group == group and value is not None:
+                found[key.topic, key.partition] = value
+            elif key.group == group:
+                found.pop((key.topic, key.partition), None)
+        return found
+
     def fetch(self, group: str, keys: Sequence[Key] | None, require_stable: bool) -> list[tuple[Key, Committed]]:
         """The offsets of these partitions, or of all there are; with `require_stable` none that is about to change."""
         found = self.of(group)
@@ -103,13 +116,13 @@ class Logged:
         done: Callable[[list[Error]], None],
     ) -> None:
         """Writes (topic, partition, offset, leader epoch, metadata); `done` gets one error for each."""
-        known = self.of(group)
         changes: list[Change] = []
         for topic, partition, offset, leader_epoch, metadata in offsets:
-            before = known.get((topic, partition))
+            key = OffsetKey(group, topic, partition)
+            before = self._newest(key)
             # Later than what it replaces, whatever the clocks of the two brokers say: time decides what is newer.
             stamp = now_ms if before is None else max(now_ms, before.commit_timestamp_ms + 1)
-            changes.append((OffsetKey(group, topic, partition), OffsetValue(offset, leader_epoch, metadata, stamp)))
+            changes.append((key, OffsetValue(offset, leader_epoch, metadata, stamp)))
 
         self._write(changes, lambda error: done([error] * len(offsets)))
 
@@ -117,18 +130,36 @@ class Logged:
         """Writes as they are; KafkaError when that fails."""
         changes = list(changes)
         for start in range(0, len(changes), BATCH):
-            answer: Deferred[Error] = Deferred()
-            self._write(changes[start : start + BATCH], answer.callback)
-            error = await answer
-            if error is not Error.NONE:
-                raise KafkaError(error)
+            await self._put(changes[start : start + BATCH])
 
-    async def remove(self, group: str, keys: Iterable[Key]) -> int:
-        """Writes tombstones for those of these partitions that have an offset; how many there were."""
-        found = self.of(group)
-        gone = [key for key in keys if key in found]
-        await self.put((OffsetKey(group, *key), None) for key in gone)
-        return len(gone)
+    async def remove(self, group: str, seen: Mapping[Key, OffsetValue]) -> int:
+        """Writes tombstones for those of these offsets that nobody has changed meanwhile; how many there were."""
+        keys, count = [OffsetKey(group, *key) for key in seen], 0
+        for start in range(0, len(keys), BATCH):
+            some = [key for key in keys[start : start + BATCH] if self._newest(key) == seen[key.topic, key.partition]]
+            await self._put([(key, None) for key in some])
+            count += len(some)
+        return count
+
+    def forget(self, is_gone: Callable[[OffsetKey, OffsetValue], bool]) -> list[OffsetKey]:
+        """Forgets offsets, also those that are being written, at once; which. Tombstones for them are still to be
+        written: bury()."""
+        applied = [
+            (OffsetKey(group, *key), value) for group, offsets in self._groups.items() for key, value in offsets.items()
+        ]
+        in_flight = [(key, value) for key, (_, value) in self._in_flight.items() if value is not None]
+        gone = dict.fromkeys(key for key, value in applied + in_flight if is_gone(key, value))
+        for key in gone:
+            if self._in_flight.pop(key, None) is not None:
+                self._tickets[key] = self._ticket
+            self._apply(key, None)
+        self._drop_pending(is_gone)
+        return list(gone)
+
+    async def bury(self, keys: Sequence[OffsetKey]) -> None:
+        """Writes tombstones for those of these partitions that have no offset; KafkaError when that fails."""
+        for start in range(0, len(keys), BATCH):
+            await self._put([(key, None) for key in keys[start : start + BATCH] if self._newest(key) is None])
 
     def settled(self) -> Deferred[None]:
         """Fires when nothing is being written."""
@@ -139,9 +170,18 @@ class Logged:
             answer.callback(None)
         return answer
 
+    async def _put(self, changes: list[Change]) -> None:
+        if changes:
+            answer: Deferred[Error] = Deferred()
+            self._write(changes, answer.callback)
+            error = await answer
+            if error is not Error.NONE:
+                raise KafkaError(error)
+
     def _write(self, changes: list[Change], done: Callable[[Error], None]) -> None:
         self._ticket += 1
         ticket = self._ticket
+        self._in_flight.update((key, (ticket, value)) for key, value in changes)
         self._writing += 1
 
         def appended(result: Any) -> None:
@@ -154,6 +194,9 @@ class Logged:
                     if self._tickets.get(key, 0) < ticket:
                         self._tickets[key] = ticket
                         self._apply(key, value)
+            for key, _ in changes:
+                if key in self._in_flight and self._in_flight[key][0] == ticket:
+                    del self._in_flight[key]
             self._writing -= 1
             done(error)
             if not self._writing:
@@ -163,6 +206,15 @@ class Logged:
                     answer.callback(None)
 
         self._append([(records.offset_key(*key), _encoded(value)) for key, value in changes], appended)
+
+    def _newest(self, key: OffsetKey) -> OffsetValue | None:
+        if key in self._in_flight:
+            return self._in_flight[key][1]
+        return self.of(key.group).get((key.topic, key.partition))
+
+    def _drop_pending(self, is_gone: Callable[[OffsetKey, OffsetValue], bool]) -> None:
+        for changes in self._pending.values():
+            changes[:] = [(key, value) for key, value in changes if value is None or not is_gone(key, value)]
 
     def _apply(self, key: OffsetKey, value: OffsetValue | None) -> None:
         group, partition = key.group, (key.topic, key.partition)

@@ -3,18 +3,23 @@
 ZooKeeper is the only truth: nothing is cached, so what any program has put there is seen at once. The first read
 after this broker has become a coordinator, or has lost its connection, is preceded by a sync. Whatever is removed is
 removed in a multi that checks the coordinator's fence, so that a deposed one harms nothing.
+
+An offset that is older than its topic was committed for an earlier topic of that name, whose deletion did not reach
+the group's coordinator: it is never answered. Older is what an earlier transaction of ZooKeeper wrote (mzxid before
+czxid), whatever the clocks say. A topic is looked at after its offsets, and a session sees everything in order: an
+offset that is there while its topic is not was written before any topic that may be made.
 """
 
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
-from kafkalike.cluster import consumers
+from kafkalike.cluster import consumers, topic_names
 from kafkalike.cluster.consumers import Extra
-from kafkalike.cluster.znodes import numbers
+from kafkalike.cluster.znodes import TopicNode, numbers
 from kafkalike.coordinator.commits import Commits, Fence
 from kafkalike.coordinator.silence import Silence
 from kafkalike.errors import Error, KafkaError
@@ -28,6 +33,7 @@ from zk.client import (
     NoNode,
     NotEmpty,
     SessionExpired,
+    Stat,
     gather,
 )
 
@@ -38,6 +44,9 @@ BATCH = 500
 RETRIES = 5
 
 Key = tuple[str, int]
+# How a topic came into being, None when there is none: what tells offsets from those of an earlier topic.
+Birth: TypeAlias = "Stat | None"
+Found = tuple[bytes, Any]  # data and Stat
 
 
 class Committed(NamedTuple):
@@ -74,10 +83,14 @@ class Offsets:
         """The offsets of these partitions, in order; COORDINATOR_LOAD_IN_PROGRESS when ZooKeeper does not answer
         within `patience`, in seconds."""
         self._begin(patience)
-        answers = [self._get(consumers.offset_path(group, *key)) for key in keys]
+        topics = dict.fromkeys(topic for topic, _ in keys)
+        answers: list[Any] = [self._get(consumers.offset_path(group, *key)) for key in keys]
         answers += [self._get(consumers.extra_path(group, *key)) for key in keys]
+        answers += [self._birth(topic) for topic in topics]
         found = await self.in_time(gather(answers), patience)
-        return [_committed(*each) for each in zip(found[: len(keys)], found[len(keys) :], strict=True)]
+        nodes, extras, births = found[: len(keys)], found[len(keys) : 2 * len(keys)], found[2 * len(keys) :]
+        topics = dict(zip(topics, births, strict=True))
+        return [_committed(node, extra, topics[key[0]]) for key, node, extra in zip(keys, nodes, extras, strict=True)]
 
     async def keys(self, group: str, patience: float | None = None) -> list[Key]:
         """Every partition that the group has an offset of, sorted."""
@@ -95,6 +108,13 @@ class Offsets:
         self._begin()
         stats = await self.in_time(gather([self._zk.exists(consumers.offsets_path(group)) for group in groups]))
         return [stat is not None and stat.numChildren > 0 for stat in stats]
+
+    async def topics(self, group: str) -> list[str]:
+        """Every topic that the group has offsets of."""
+        self._begin()
+        return [
+            consumers.decode_name(each) for each in await self.in_time(self._children(consumers.offsets_path(group)))
+        ]
 
     async def groups(self) -> list[str]:
         """Every group that has a node."""
@@ -153,29 +173,37 @@ class Offsets:
         for key in keys:
             by_topic.setdefault(key[0], []).append(key)
         for topic, those in by_topic.items():
-            for start in range(0, len(those), BATCH // 2):
-                removed += await self._remove(fence, group, those[start : start + BATCH // 2], not_after_ms)
-            await self._tidy(group, topic)
+            removed += await self._remove(fence, group, topic, those, not_after_ms)
         return removed
 
-    async def remove_topic(self, fence: Fence | None, group: str, topic: str) -> int:
-        """Removes what the group has committed for a topic."""
-        above = (consumers.offsets_path(group, topic), consumers.extras_path(group, topic))
-        names = await gather([self._children(path) for path in above])
+    async def may_be_older(self, group: str, topic: str, birth: Birth) -> bool:
+        """Whether there may be an offset that is older than the topic: none is where their parent is not."""
+        parent = await self._zk.exists(consumers.offsets_path(group, topic))
+        return parent is not None and (birth is None or bool(parent.czxid < birth.czxid))
+
+    async def remove_older(
+        self, fence: Fence | None, group: str, topic: str, birth: Callable[[], Awaitable[Birth]]
+    ) -> int:
+        """Removes what the group has committed for a topic that is gone. `birth()` looks for the topic that has its
+        name now, whose offsets stay."""
+        above = [path(group, topic) for path in (consumers.offsets_path, consumers.extras_path, consumers.owners_path)]
+        if not any(await gather([self._zk.exists(path) for path in above])):
+            return 0
+        names = await gather([self._children(path) for path in above[:2]])
         partitions = sorted({partition for each in names for partition in numbers(each)})
-        removed = await self.remove(fence, group, [(topic, partition) for partition in partitions])
-        if not partitions:
-            await self._tidy(group, topic)
-        return removed
+        return await self._remove(fence, group, topic, [(topic, partition) for partition in partitions], None, birth)
 
-    async def remove_group(self, fence: Fence, group: str) -> None:
-        """Removes everything of the group; KafkaError if it is not there, or classic consumers are."""
-        root, ids = consumers.group_path(group), consumers.ids_path(group)
+    async def remove_group(self, fence: Fence, group: str, only_empty: bool = False) -> None:
+        """Removes everything of the group; KafkaError if it is not there, or classic consumers are, or, if it is to go
+        `only_empty`, offsets."""
+        root, ids, offsets = consumers.group_path(group), consumers.ids_path(group), consumers.offsets_path(group)
         for _ in range(RETRIES):
             paths = await self._subtree(root)
             if not paths:
                 raise KafkaError(Error.GROUP_ID_NOT_FOUND)
             if any(path.startswith(ids + "/") for path in paths):
+                raise KafkaError(Error.NON_EMPTY_GROUP)
+            if only_empty and any(path.startswith(offsets + "/") and "/" in path[len(offsets) + 1 :] for path in paths):
                 raise KafkaError(Error.NON_EMPTY_GROUP)
             # Offsets in the first batches, the node of the group in the last.
             deletes = [Delete(path) for path in paths]
@@ -197,20 +225,43 @@ class Offsets:
     # Parts.
 
     async def _remove(
-        self, fence: Fence | None, group: str, keys: Sequence[Key], not_after_ms: Mapping[Key, int] | None
+        self,
+        fence: Fence | None,
+        group: str,
+        topic: str,
+        keys: Sequence[Key],
+        not_after_ms: Mapping[Key, int] | None,
+        birth: Callable[[], Awaitable[Birth]] | None = None,
     ) -> int:
+        removed = 0
+        for start in range(0, len(keys), BATCH // 2):
+            some = keys[start : start + BATCH // 2]
+            removed += await self._remove_some(fence, group, some, not_after_ms, birth)
+        await self._tidy(group, topic)
+        return removed
+
+    async def _remove_some(
+        self,
+        fence: Fence | None,
+        group: str,
+        keys: Sequence[Key],
+        not_after_ms: Mapping[Key, int] | None,
+        birth: Callable[[], Awaitable[Birth]] | None,
+    ) -> int:
+        """Removes one batch. What is written after the look stays: versions are checked."""
         for _ in range(RETRIES):
             nodes = await gather([self._zk.exists(consumers.offset_path(group, *key)) for key in keys])
             extras = await gather([self._zk.exists(consumers.extra_path(group, *key)) for key in keys])
+            born = await birth() if birth is not None else None
             deletes, count = [], 0
             for key, node, extra in zip(keys, nodes, extras, strict=True):
-                if node is not None and not_after_ms is not None and node.mtime > not_after_ms[key]:
-                    continue
                 if node is not None:
+                    if not is_older(node, born) or (not_after_ms is not None and node.mtime > not_after_ms[key]):
+                        continue
                     deletes.append(Delete(consumers.offset_path(group, *key), node.version))
                     count += 1
-                if extra is not None:
-                    deletes.append(Delete(consumers.extra_path(group, *key)))
+                if extra is not None and is_older(extra, born):
+                    deletes.append(Delete(consumers.extra_path(group, *key), extra.version))
             if not deletes:
                 return 0
             try:
@@ -260,10 +311,15 @@ class Offsets:
                 with contextlib.suppress(NoNode):
                     await self._zk.delete(path)
 
-    def _get(self, path: str) -> "Deferred[bytes | None]":
-        """A node's data; None when there is no node."""
-        answer: Deferred[bytes | None] = self._zk.get(path)
+    def _get(self, path: str) -> "Deferred[Found | None]":
+        """A node's data and Stat; None when there is no node."""
+        answer: Deferred[Found | None] = self._zk.get(path)
         return answer.addCallbacks(_data, _none)  # type: ignore[arg-type]
+
+    def _birth(self, topic: str) -> "Deferred[Birth]":
+        illegal = topic_names.illegal(topic) is not None
+        answer: Deferred[Birth] = succeed(None) if illegal else self._zk.exists(TopicNode.path(topic))
+        return answer
 
     async def _keys(self, group: str) -> list[Key]:
         topics = await self._children(consumers.offsets_path(group))
@@ -297,24 +353,29 @@ class Offsets:
             self.doubt()
 
 
-def _data(found: tuple[bytes | None, Any]) -> bytes | None:
+def _data(found: tuple[bytes | None, Stat]) -> Found:
     # A node without data is a node all the same.
-    return found[0] or b""
+    return found[0] or b"", found[1]
 
 
 def _none(failure: Any) -> None:
     failure.trap(NoNode)
 
 
-def _committed(data: bytes | None, extra_data: bytes | None) -> Committed:
-    if data is None:
+def is_older(node: Stat, birth: Birth) -> bool:
+    """Whether an offset was written before its topic was made: it belongs to an earlier one."""
+    return birth is None or bool(node.mzxid < birth.czxid)
+
+
+def _committed(node: Found | None, extra_node: Found | None, birth: Birth) -> Committed:
+    if node is None or is_older(node[1], birth):
         return Committed()
     try:
-        offset = consumers.decode_offset(data)
+        offset = consumers.decode_offset(node[0])
     except consumers.Garbage as problem:
         log.warning("A committed offset cannot be read: %s", problem)
         return Committed(error=Error.UNKNOWN_SERVER_ERROR)
-    extra = Extra.decode(extra_data)
+    extra = Extra.decode(extra_node[0]) if extra_node is not None and not is_older(extra_node[1], birth) else None
     if extra is None or extra.offset != offset:
         return Committed(offset)
     return Committed(offset, extra.leader_epoch, extra.metadata)

@@ -272,11 +272,10 @@ class Groups:
         self, group_id: str, keys: Sequence[Key] | None, require_stable: bool = False
     ) -> list[tuple[Key, Committed]]:
         """OffsetFetch of these partitions, or of all there are; KafkaError for the whole group."""
-        patience = self._patience(self._settled_shard(group_id), group_id)
-        await self._cleanup.purged(None if keys is None else {topic for topic, _ in keys}, patience)
         shard = self._settled_shard(group_id)
         if shard.mode == KAFKA:
             return shard.logged.fetch(group_id, keys, require_stable)
+        patience = self._patience(shard, group_id)
         wanted = await self.offsets.keys(group_id, patience) if keys is None else keys
         found = await self.offsets.read(group_id, wanted, patience)
         self._shard(group_id)
@@ -371,8 +370,9 @@ class Groups:
         except KafkaError as problem:
             return problem.error
 
-    async def end(self, shard: Shard, served: Served) -> Error:
-        """Deletes a group that has a record; NON_EMPTY_GROUP if it has members."""
+    async def end(self, shard: Shard, served: Served, only_empty: bool = False) -> Error:
+        """Deletes a group that has a record; NON_EMPTY_GROUP if it has members, or, if it is to go `only_empty`,
+        offsets."""
         # Dead at once, so that nobody joins or commits meanwhile.
         group = served.group
         value = group.value()
@@ -380,7 +380,7 @@ class Groups:
         if error is not Error.NONE:
             return error
         try:
-            await self._remove_group(shard, group.group_id)
+            await self._remove_group(shard, group.group_id, only_empty)
         except KafkaError as problem:
             if problem.error is not Error.GROUP_ID_NOT_FOUND:
                 if shard.groups.get(group.group_id) is served:
@@ -397,16 +397,25 @@ class Groups:
         self, shard: Shard, group_id: str, keys: Sequence[Key], not_after_ms: Mapping[Key, int] | None = None
     ) -> int:
         """Removes offsets wherever they are, so that none comes back with a change of mode; how many there were."""
-        logged = await shard.logged.remove(group_id, keys)
+        newest = shard.logged.newest(group_id)
+        seen = {
+            key: newest[key]
+            for key in keys
+            if key in newest and (not_after_ms is None or newest[key].commit_timestamp_ms <= not_after_ms[key])
+        }
+        logged = await shard.logged.remove(group_id, seen)
         with _reached():
             return max(logged, await self.offsets.remove(shard.fence, group_id, keys, not_after_ms))
 
-    async def _remove_group(self, shard: Shard, group_id: str) -> None:
+    async def _remove_group(self, shard: Shard, group_id: str, only_empty: bool = False) -> None:
         """Removes everything but the group's record; KafkaError if there is nothing, or if it may not be."""
-        logged = await shard.logged.remove(group_id, list(shard.logged.of(group_id)))
+        seen = shard.logged.newest(group_id)
+        if seen and only_empty:
+            raise KafkaError(Error.NON_EMPTY_GROUP)
+        logged = await shard.logged.remove(group_id, seen)
         try:
             with _reached():
-                await self.offsets.remove_group(shard.fence, group_id)
+                await self.offsets.remove_group(shard.fence, group_id, only_empty)
         except KafkaError as problem:
             # Beside offsets in the log the znodes are others': they stay as long as classic consumers are there.
             may_stay = problem.error in (Error.GROUP_ID_NOT_FOUND, Error.NON_EMPTY_GROUP)
@@ -529,6 +538,7 @@ class Groups:
             return
         await self._count_partitions(shard)
         values = await self._read(shard)
+        await self._cleanup.loading(shard)
         if not self.leads(shard):
             return
         now_ms = self.now_ms()
@@ -541,6 +551,7 @@ class Groups:
         level = logging.INFO if values else logging.DEBUG
         log.log(level, "Loaded %d groups of %s-%d in %d ms", len(values), TOPIC, shard.index, took_ms)
         await self._move(shard)
+        self._cleanup.loaded(shard)
 
     async def _read(self, shard: Shard) -> dict[str, records.GroupValue]:
         """What the log says of each group: once it can be read, which a replica's copy or another disk may bring."""

@@ -10,13 +10,13 @@ Called by shards.py, which lets nobody commit or fetch meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
 
 from kafkalike.coordinator.commits import Commits, Fence
 from kafkalike.coordinator.logged import Logged
-from kafkalike.coordinator.offsets import Key, Offsets
+from kafkalike.coordinator.offsets import Offsets
 from kafkalike.coordinator.records import OffsetKey, OffsetValue
 from kafkalike.errors import Error, KafkaError
 from zk.client import gather
@@ -49,20 +49,20 @@ async def _newer_znodes(offsets: Offsets, logged: Logged, group: str) -> list[tu
 
 async def to_zookeeper(offsets: Offsets, commits: Commits, fence: Fence, logged: Logged) -> int:
     """Writes the log's offsets into znodes, then tombstones into the log; how many znodes."""
-    waiting = list(logged.all().items())
+    waiting = list(logged.all())
     count = 0
     for start in range(0, len(waiting), SOME_GROUPS):
-        some = waiting[start : start + SOME_GROUPS]
-        count += sum(await gather([_newer_records(offsets, commits, fence, *each) for each in some]))
-        for group, known in some:
-            await logged.remove(group, known)
+        some = {group: dict(logged.of(group)) for group in waiting[start : start + SOME_GROUPS]}
+        count += sum(await gather([_newer_records(offsets, commits, fence, logged, group) for group in some]))
+        for group, carried in some.items():
+            await logged.remove(group, carried)
     return count
 
 
-async def _newer_records(
-    offsets: Offsets, commits: Commits, fence: Fence, group: str, known: Mapping[Key, OffsetValue]
-) -> int:
+async def _newer_records(offsets: Offsets, commits: Commits, fence: Fence, logged: Logged, group: str) -> int:
     times = await offsets.committed_ms(group)
+    # Without those whose topics were deleted meanwhile: written now, they would seem to be of the next one.
+    known = logged.of(group)
     newer = [
         (*key, value.offset, value.leader_epoch, value.metadata)
         for key, value in known.items()

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from kafkalike.cluster.cache import MetadataCache
+from kafkalike.cluster.metadata import LEADER_DURING_DELETE
 from kafkalike.protocol.messages import update_metadata as um
 
 
@@ -109,3 +110,31 @@ def test_who_led_when_it_was_lost_is_remembered_for_a_while() -> None:
     cache.apply(led(1, (1,)))
     cache.apply(led(1, (1, 2)))
     assert [] == cache.departed()
+
+
+def topic(name: str, leader: int, topic_id: int) -> um.Request:
+    state = um.UpdateMetadataPartitionState(topic_name=name, partition_index=0, leader=leader)
+    states = um.UpdateMetadataTopicState(topic_name=name, topic_id=bytes([topic_id] * 16), partition_states=[state])
+    return um.Request(controller_id=1, topic_states=[states])
+
+
+def test_a_deletion_is_told_as_often_as_the_controller_says_so() -> None:
+    cache = MetadataCache("c", Clock())
+    told: list[frozenset[str]] = []
+    cache.on_deletion(told.append)
+    cache.apply(topic("t", 1, 7))
+    assert [] == told
+    for _ in range(3):
+        cache.apply(topic("t", LEADER_DURING_DELETE, 7))
+    assert [{"t"}] * 3 == told
+
+
+def test_a_topic_made_anew_is_told_and_one_that_is_given_an_id_is_not() -> None:
+    cache = MetadataCache("c", Clock())
+    told: list[frozenset[str]] = []
+    cache.on_deletion(told.append)
+    for topic_id in (0, 7, 7):
+        cache.apply(topic("t", 1, topic_id))
+    assert [] == told
+    cache.apply(topic("t", 1, 8))
+    assert [{"t"}] == told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
-from kafkalike.cluster.znodes import BROKER_IDS, BrokerNode, PartitionNode
+from kafkalike.cluster.znodes import (
+    BROKER_IDS,
+    Assignment,
+    BrokerNode,
+    DeleteTopicNode,
+    PartitionNode,
+    TopicNode,
+)
 from kafkalike.coordinator.commits import TOPIC
 from kafkalike.coordinator.shard import partition_of
 from kafkalike.coordinator.shards import Groups
@@ -209,6 +217,12 @@ class FakeZk:
             self.tree.create(path, data, OPEN_ACL, 0, False, None, self.zxid, self.now_ms)
             self.ring(parent)
 
+    def delete_below(self, path: str) -> None:
+        """Another client removes a node with all that is below it."""
+        for name in self.do_children(path):
+            self.delete_below(f"{path}/{name}")
+        self.do_delete(path)
+
     def ring(self, path: str) -> None:
         """The children of this node have changed."""
         for watch in self.watches.pop(path, []):
@@ -299,11 +313,12 @@ class FakeReplicas:
 
 
 class FakeMetadata:
-    def __init__(self) -> None:
+    def __init__(self, zk: FakeZk) -> None:
+        self.zk = zk
         self.image = Image(brokers={1: Broker(1, None, {"PLAINTEXT": ("host", 9092, "PLAINTEXT")})})
         self.callbacks: list[Any] = []
 
-    def on_change(self, callback: Any) -> None:
+    def on_deletion(self, callback: Any) -> None:
         self.callbacks.append(callback)
 
     def wait(self, predicate: Any, timeout_ms: int) -> Deferred[bool]:
@@ -312,16 +327,38 @@ class FakeMetadata:
         return answer
 
     def topics(self, **counts: int) -> None:
-        """The cluster's topics now are these, with so many partitions."""
-        old = self.image
+        """The cluster's topics now are these, with so many partitions, as znodes and in the image."""
+        gone = self.image.topics.keys() - counts.keys()
+        self.image = Image(
+            topics={name: self.image.topics.get(name) or self._made(name, count) for name, count in counts.items()},
+            brokers=self.image.brokers,
+        )
+        for name in gone:
+            self.order(name)
+        self.deleted(*gone)
+        for name in gone:
+            self.complete(name)
+
+    def _made(self, name: str, count: int) -> Topic:
+        node = TopicNode({index: Assignment((1,)) for index in range(count)}, os.urandom(16))
+        self.zk.put(TopicNode.path(name), node.encode())
         state = PartitionState(1, 0, (1,), (1,))
-        topics = {
-            name: old.topics.get(name) or Topic(name, name.encode().ljust(16), dict.fromkeys(range(count), state))
-            for name, count in counts.items()
-        }
-        self.image = Image(topics=topics, brokers=old.brokers)
-        for callback in self.callbacks:
-            callback(old, self.image)
+        return Topic(name, node.topic_id, dict.fromkeys(range(count), state))
+
+    def order(self, name: str) -> None:
+        """Somebody wants the topic to be deleted."""
+        self.zk.put(DeleteTopicNode.path(name), None)
+
+    def complete(self, name: str) -> None:
+        """The controller has deleted the topic."""
+        self.zk.delete_below(TopicNode.path(name))
+        self.zk.do_delete(DeleteTopicNode.path(name))
+
+    def deleted(self, *names: str) -> None:
+        """The controller says that these topics are being deleted."""
+        if names:
+            for callback in self.callbacks:
+                callback(frozenset(names))
 
 
 CONFIG = {
@@ -351,7 +388,7 @@ class FakeBroker:
         self.zk.put("/consumers", None)
         self.register(1, "zookeeper")
         self.replicas = FakeReplicas()
-        self.metadata = FakeMetadata()
+        self.metadata = FakeMetadata(self.zk)
         self.metadata.topics(**{"t": 2, "u": 2, TOPIC: 2})
         self.controller = SimpleNamespace(active=True)
         self.groups = Groups(self)

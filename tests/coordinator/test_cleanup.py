@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
+from twisted.internet import task
 
 from kafkalike.coordinator.commits import TOPIC
+from kafkalike.coordinator.offsets import Committed
+from kafkalike.coordinator.records import OffsetKey
 from kafkalike.errors import Error, KafkaError
+from tests.coordinator.apache import T0, T1, beside_apaches, fetched, logged, write
 from tests.coordinator.fakes import FakeBroker, group_in
 from tests.coordinator.test_shards import stable, state_of
+from zk.client import SessionExpired
 
 A, B = group_in(0), group_in(1)
 
@@ -43,6 +51,91 @@ def test_a_deleted_topic_is_cleaned_up_when_zookeeper_is_back() -> None:
     assert broker.zk.below(f"/consumers/{A}/offsets") == {f"/consumers/{A}/offsets/u/0": b"1"}
 
 
+ALL = {"t": 2, "u": 2, TOPIC: 2}
+WITHOUT_T = {"u": 2, TOPIC: 2}
+
+
+def test_a_coordinator_that_was_killed_at_the_deletion_removes_the_offsets_when_it_is_told_again() -> None:
+    """Its image shows no such topic any more, so nothing in it changes."""
+    broker = FakeBroker()
+    broker.metadata.topics(**WITHOUT_T)
+    broker.settle()
+    broker.zk.put(f"/consumers/{A}/offsets/t/0", b"50")
+    broker.zk.put(f"/consumers/{A}/offsets/u/0", b"50")
+    broker.metadata.deleted("t")
+    broker.settle()
+    assert broker.zk.below(f"/consumers/{A}") == {f"/consumers/{A}/offsets/u/0": b"50"}
+
+
+def test_a_new_coordinator_removes_the_offsets_of_a_topic_that_is_being_deleted() -> None:
+    broker = FakeBroker(lead=())
+    for group in (A, B):
+        for topic in ("t", "u"):
+            broker.zk.put(f"/consumers/{group}/offsets/{topic}/0", b"50")
+    for topic in ("t", "u"):
+        broker.metadata.order(topic)
+    # That of u waits, for its reassignment perhaps: the topic lives as long as metadata show it.
+    image = broker.metadata.image
+    broker.metadata.image = replace(image, topics={name: image.topics[name] for name in WITHOUT_T})
+    broker.lead(0)
+    assert broker.zk.below("/consumers") == {
+        f"/consumers/{A}/offsets/u/0": b"50",
+        f"/consumers/{B}/offsets/t/0": b"50",
+        f"/consumers/{B}/offsets/u/0": b"50",
+    }
+
+
+def test_a_new_coordinator_removes_what_is_older_than_its_topic() -> None:
+    broker = FakeBroker(lead=())
+    for topic in ("t", "u", "never"):
+        broker.zk.put(f"/consumers/{A}/offsets/{topic}/0", b"50")
+        broker.zk.put(f"/consumers/{A}/owners/{topic}", None)
+    broker.metadata.topics(**WITHOUT_T)
+    broker.metadata.topics(**ALL)
+    broker.zk.put(f"/consumers/{A}/offsets/t/1", b"7")
+    broker.zk.log.clear()
+    broker.lead(0)
+    assert broker.zk.below(f"/consumers/{A}") == {
+        f"/consumers/{A}/offsets/t/1": b"7",
+        f"/consumers/{A}/offsets/u/0": b"50",
+    }
+    # Where nothing can be older, the parent of the offsets is all that is looked at.
+    asked = {request[1] for request in broker.zk.log if f"/consumers/{A}/offsets/u" in str(request[1])}
+    assert {f"/consumers/{A}/offsets/u"} == asked
+
+
+def test_a_new_coordinator_goes_on_with_the_next_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = FakeBroker(lead=())
+    broker.zk.put(f"/consumers/{A}/offsets/never/0", b"50")
+    topics = broker.groups.offsets.topics
+    sessions = [1]
+
+    async def topics_later(group: str) -> list[str]:
+        if sessions.pop():
+            raise SessionExpired
+        return await topics(group)
+
+    monkeypatch.setattr(broker.groups.offsets, "topics", topics_later)
+    sessions.insert(0, 0)
+    broker.lead(0)
+    assert broker.zk.data(f"/consumers/{A}/offsets/never/0") == b"50"
+    broker.settle(2)
+    assert broker.zk.below(f"/consumers/{A}") == {}
+
+
+def test_a_commit_for_a_topic_made_anew_outlives_a_removal_that_is_late() -> None:
+    broker = FakeBroker()
+    broker.committed(A, ("t", 0, 1), ("t", 1, 1))
+    broker.zk.suspend()
+    broker.metadata.topics(**WITHOUT_T)
+    broker.settle(20)
+    broker.metadata.topics(**ALL)
+    broker.zk.put(f"/consumers/{A}/offsets/t/0", b"9")
+    broker.zk.connect()
+    broker.settle(2)
+    assert broker.zk.below(f"/consumers/{A}") == {f"/consumers/{A}/offsets/t/0": b"9"}
+
+
 def test_before_there_is_a_coordinator_the_controller_cleans_up() -> None:
     broker = FakeBroker(lead=())
     broker.metadata.topics(t=2, u=2)
@@ -61,6 +154,150 @@ def test_offsets_of_a_simple_group_expire_and_the_group_with_the_last() -> None:
     assert broker.zk.below(f"/consumers/{A}/offsets") == {f"/consumers/{A}/offsets/t/1": b"1"}
     broker.settle(400)
     assert f"/consumers/{A}" not in broker.zk.tree.nodes
+
+
+@pytest.mark.parametrize("partition", [0, 1])
+def test_a_group_that_expires_keeps_a_commit_that_has_just_come(
+    partition: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = FakeBroker()
+    broker.committed(A, ("t", 0, 1))
+    remove_group = broker.groups.offsets.remove_group
+    answers: list[list[list[Error]]] = []
+
+    async def remove_later(*args: Any, **options: Any) -> None:
+        answers.append(broker.commit(A, ("t", partition, 2)))
+        await task.deferLater(broker.clock, 0.1, lambda: None)
+        await remove_group(*args, **options)
+
+    monkeypatch.setattr(broker.groups.offsets, "remove_group", remove_later)
+    while not answers:
+        broker.settle(60)
+    broker.settle()
+    assert answers == [[[Error.NONE]]]
+    assert broker.zk.below(f"/consumers/{A}/offsets") == {f"/consumers/{A}/offsets/t/{partition}": b"2"}
+
+
+def test_a_group_with_a_history_that_expires_keeps_a_commit_that_has_just_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = FakeBroker()
+    member = stable(broker)
+    broker.groups.leave(A, [(member, None, None)], lambda _: None)
+    remove_group = broker.groups.offsets.remove_group
+    tries: list[Any] = []
+
+    async def remove_later(*args: Any, **options: Any) -> None:
+        # On its way already when the group was found to be without offsets.
+        tries.append(broker.zk.put(f"/consumers/{A}/offsets/t/0", b"2"))
+        await remove_group(*args, **options)
+
+    monkeypatch.setattr(broker.groups.offsets, "remove_group", remove_later)
+    broker.settle(70)
+    assert len(tries) == 1
+    assert state_of(broker) == "Empty"
+    assert broker.zk.data(f"/consumers/{A}/offsets/t/0") == b"2"
+
+
+def test_a_commit_that_is_being_logged_does_not_expire_with_the_one_before_it() -> None:
+    broker = beside_apaches()
+    broker.lead(0)
+    broker.committed(A, ("t", 0, 5))
+    broker.settle(590)
+    broker.replicas.later = []
+    answers = broker.commit(A, ("t", 0, 6))
+    broker.settle(120)
+    (record,) = broker.replicas.later
+    record()
+    assert answers == [[Error.NONE]]
+    assert logged(broker) == {OffsetKey(A, "t", 0): (6, "")}
+
+
+def test_a_logged_group_that_expires_keeps_a_commit_that_has_just_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = beside_apaches()
+    broker.lead(0)
+    member = stable(broker)
+    broker.groups.leave(A, [(member, None, None)], lambda _: None)
+    broker.committed(A, ("t", 0, 5))
+    remove = broker.groups.remove
+
+    async def remove_slowly(*args: Any) -> int:
+        removed = await remove(*args)
+        broker.committed(A, ("t", 1, 6))
+        return removed
+
+    monkeypatch.setattr(broker.groups, "remove", remove_slowly)
+    broker.settle(720)
+    assert state_of(broker) == "Empty"
+    assert logged(broker) == {OffsetKey(A, "t", 1): (6, "")}
+
+
+def test_what_was_logged_for_a_deleted_topic_is_gone_at_once_and_buried_as_soon_as_the_log_takes_it() -> None:
+    broker = beside_apaches()
+    broker.lead(0)
+    broker.committed(A, ("t", 0, 5), ("t", 1, 5), ("u", 0, 5))
+    broker.replicas.answers = [Error.NOT_ENOUGH_REPLICAS] * 3
+    broker.metadata.topics(**WITHOUT_T)
+    assert [Committed(), Committed(), Committed(5)] == fetched(broker, T0, T1, ("u", 0))
+    broker.metadata.topics(**ALL)
+    broker.settle(1.5)
+    broker.replicas.answers = []
+    broker.committed(A, ("t", 1, 9))
+    broker.settle(3)
+    assert logged(broker) == {OffsetKey(A, "t", 1): (9, ""), OffsetKey(A, "u", 0): (5, "")}
+    assert [Committed(), Committed(9)] == fetched(broker, T0, T1)
+
+
+def test_what_is_being_logged_for_a_deleted_topic_does_not_come_back() -> None:
+    broker = beside_apaches()
+    broker.lead(0)
+    broker.replicas.later = []
+    broker.commit(A, ("t", 0, 5))
+    broker.metadata.topics(**WITHOUT_T)
+    for answer in broker.replicas.later:
+        answer()
+        assert [Committed()] == fetched(broker, T0)
+    assert logged(broker) == {}
+    assert [Committed()] == fetched(broker, T0)
+
+
+@pytest.mark.parametrize(("ago_ms", "expected"), [(90_000, -1), (30_000, 5), (-30_000, 5)])
+def test_a_new_coordinator_forgets_what_was_logged_before_its_topic(ago_ms: int, expected: int) -> None:
+    """Unless the difference may be one of clocks."""
+    broker = beside_apaches()
+    broker.metadata.topics(**WITHOUT_T)
+    broker.metadata.topics(**ALL)
+    write(broker, 5, ago_ms)
+    broker.lead(0)
+    assert [expected] == [each.offset for each in fetched(broker, T0)]
+    assert logged(broker) == ({} if expected < 0 else {OffsetKey(A, "t", 0): (5, "")})
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_new_coordinator_forgets_what_was_logged_for_a_topic_that_is_gone(comes_back: bool) -> None:
+    broker = beside_apaches()
+    write(broker, 5)
+    if not comes_back:
+        broker.metadata.topics(**WITHOUT_T)
+    broker.replicas.callback(0, 0, True)
+    if comes_back:
+        # Deleted while the log is read.
+        broker.metadata.topics(**WITHOUT_T)
+        broker.metadata.topics(**ALL)
+    broker.settle()
+    assert [Committed()] == fetched(broker, T0)
+    assert logged(broker) == {}
+
+
+def test_what_was_logged_for_an_earlier_topic_is_not_carried_to_zookeeper() -> None:
+    broker = beside_apaches()
+    write(broker, 5)
+    broker.metadata.topics(**WITHOUT_T)
+    broker.zk.do_delete("/brokers/ids/2")
+    broker.lead(0)
+    broker.metadata.topics(**ALL)
+    assert [Committed()] == fetched(broker, T0)
+    assert broker.zk.below(f"/consumers/{A}") == {}
 
 
 def test_nothing_expires_while_classic_consumers_live() -> None:

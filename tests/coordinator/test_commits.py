@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kafkalike.coordinator import commits
+from kafkalike.coordinator.commits import TOPIC
 from kafkalike.errors import Error
 from tests.coordinator.fakes import FakeBroker, group_in
 from zk.client import Check, Create, Delete, Set
@@ -270,6 +271,38 @@ def test_a_lost_write_is_not_done_again_by_a_deposed_coordinator() -> None:
     broker.settle()
     assert answers == [[Error.NOT_COORDINATOR]]
     assert broker.zk.data(f"/consumers/{A}/offsets/t/0") == b"100"
+
+
+def test_what_waits_is_not_written_once_its_topic_is_deleted() -> None:
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 1), ("u", 0, 1))
+    broker.zk.suspend()
+    waiting = broker.commit("g", ("t", 0, 2), ("t", 1, 2), ("u", 0, 2))
+    broker.settle()
+    broker.metadata.topics(**{"u": 2, TOPIC: 2})
+    broker.metadata.topics(**{"t": 2, "u": 2, TOPIC: 2})
+    broker.zk.connect()
+    broker.settle(2)
+    gone = Error.UNKNOWN_TOPIC_OR_PARTITION
+    assert [[gone, gone, Error.NONE]] == waiting
+    assert {"/consumers/g/offsets/u/0": b"2"} == broker.zk.below("/consumers/g")
+    broker.committed("g", ("t", 0, 3))
+    assert b"3" == broker.zk.data("/consumers/g/offsets/t/0")
+
+
+def test_a_write_that_was_lost_is_not_done_again_once_its_topic_is_deleted() -> None:
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 1))
+    answers = broker.commit("g", ("t", 0, 2))
+    broker.clock.advance(0)
+    broker.zk.suspend()
+    broker.zk.put("/consumers/g/offsets/t/0", b"1")
+    broker.metadata.topics(**{"u": 2, TOPIC: 2})
+    broker.metadata.topics(**{"t": 2, "u": 2, TOPIC: 2})
+    broker.zk.connect()
+    broker.settle(2)
+    assert [[Error.UNKNOWN_TOPIC_OR_PARTITION]] == answers
+    assert {} == broker.zk.below("/consumers/g")
 
 
 def test_version_0_is_bound_to_no_coordinator() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from kafkalike.coordinator import records
 from kafkalike.coordinator.commits import TOPIC
-from kafkalike.coordinator.logged import Logged
+from kafkalike.coordinator.logged import COMMIT, Logged
 from kafkalike.coordinator.offsets import Committed
 from kafkalike.coordinator.records import OffsetKey, OffsetValue
 from kafkalike.errors import Error
@@ -48,12 +50,14 @@ def test_a_commit_is_later_than_what_it_replaces_whatever_the_clock_says() -> No
     broker = beside_apaches()
     write(broker, 5, -60_000)
     broker.lead(0)
-    broker.committed(G, ("t", 0, 6))
-    before, after = (
+    for offset in (6, 7):
+        broker.replicas.later = []
+        broker.commit(G, ("t", 0, offset))
+    before, after, next_one = (
         records.read_offset_value(next(batch.records(memoryview(data))).value or b"")
         for data in broker.replicas.log(TOPIC, 0).batches
     )
-    assert before.commit_timestamp_ms < after.commit_timestamp_ms
+    assert before.commit_timestamp_ms < after.commit_timestamp_ms < next_one.commit_timestamp_ms
 
 
 def test_answers_out_of_order_leave_the_newest() -> None:
@@ -81,3 +85,28 @@ def test_a_tombstone_takes_the_group_with_its_last_offset() -> None:
     offsets.load(OffsetKey("g", "t", 1), None)
     offsets.load(OffsetKey("g", "t", 1), None)
     assert not offsets
+
+
+def test_a_tombstone_takes_what_an_open_transaction_has_committed() -> None:
+    offsets = Logged(lambda pairs, done: done(None))
+    for partition in (0, 1):
+        offsets.load(OffsetKey("g", "t", partition), records.offset_value(OffsetValue(5)), producer_id=7)
+    offsets.load(OffsetKey("g", "t", 0), None)
+    offsets.end_transaction(7, COMMIT)
+    assert {T1} == offsets.of("g").keys()
+
+
+def test_what_has_changed_since_it_was_seen_is_not_removed() -> None:
+    waiting: list[Any] = []
+    offsets = Logged(lambda pairs, done: waiting.append((pairs, done)))
+    for partition in (0, 1):
+        offsets.load(OffsetKey("g", "t", partition), records.offset_value(OffsetValue(5, commit_timestamp_ms=1)))
+    seen = offsets.newest("g")
+    offsets.commit("g", [("t", 0, 6, -1, "")], 2, lambda _: None)
+    assert {T0: 6, T1: 5} == {key: value.offset for key, value in offsets.newest("g").items()}
+    assert {T0: 5, T1: 5} == {key: value.offset for key, value in offsets.of("g").items()}
+    Deferred.fromCoroutine(offsets.remove("g", seen))
+    assert [[records.offset_key("g", *T0)], [records.offset_key("g", *T1)]] == [
+        [key for key, _ in pairs] for pairs, _ in waiting
+    ]
+    assert {T0: 6} == {key: value.offset for key, value in offsets.newest("g").items()}

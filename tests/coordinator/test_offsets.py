@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
+from kafkalike.cluster.znodes import TopicNode
 from kafkalike.coordinator.offsets import Committed
 from kafkalike.errors import Error, KafkaError
 from tests.coordinator.fakes import FakeBroker, group_in
@@ -36,26 +39,56 @@ def test_what_was_said_with_an_offset_is_believed_for_that_offset_only() -> None
     assert read(broker, "g", ("t", 0)) == [Committed(3)]
 
 
+def test_an_offset_that_is_older_than_its_topic_is_not_answered() -> None:
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 5, 2, "note"), ("t", 1, 6, 2, "note"))
+    broker.zk.delete_below(TopicNode.path("t"))
+    assert read(broker, "g", ("t", 0)) == [Committed()]
+    broker.zk.put(TopicNode.path("t"), b"")
+    assert read(broker, "g", ("t", 0), ("t", 1)) == [Committed()] * 2
+    # Set by hand it is believed, and what was said with the earlier one is not.
+    broker.zk.put("/consumers/g/offsets/t/0", b"5")
+    assert read(broker, "g", ("t", 0), ("t", 1)) == [Committed(5), Committed()]
+    # More partitions make no other topic.
+    broker.zk.put(TopicNode.path("t"), b"more")
+    assert read(broker, "g", ("t", 0)) == [Committed(5)]
+
+
+def test_what_is_older_is_not_a_matter_of_clocks() -> None:
+    """A server of the ensemble whose clock was behind has led it since the topic was made."""
+    broker = FakeBroker()
+    broker.committed("g", ("t", 0, 5))
+    broker.zk.tree.get(TopicNode.path("t")).ctime += 3_600_000
+    assert read(broker, "g", ("t", 0)) == [Committed(5)]
+
+
+def test_what_no_topic_can_be_called_has_no_offsets() -> None:
+    broker = FakeBroker()
+    assert read(broker, "g", ("", 0), ("a/b", 0), (".", 0)) == [Committed()] * 3
+    assert [] == [request for request in broker.zk.log if request[0] == "exists" and "/topics/" in request[1]]
+
+
 def test_B8_a_read_after_a_reconnect_is_synced() -> None:
     broker = FakeBroker()
     read(broker, "g", ("t", 0))
     broker.zk.log.clear()
     read(broker, "g", ("t", 0))
-    assert [request[0] for request in broker.zk.log] == ["get", "get"]
+    assert [request[0] for request in broker.zk.log] == ["get", "get", "exists"]
     broker.zk.suspend()
     broker.zk.connect()
     broker.zk.log.clear()
     read(broker, "g", ("t", 0))
-    assert [request[0] for request in broker.zk.log] == ["sync", "get", "get"]
+    assert [request[0] for request in broker.zk.log] == ["sync", "get", "get", "exists"]
 
 
 def test_a_new_coordinator_reads_synced() -> None:
     broker = FakeBroker(lead=())
     read(broker, "g", ("t", 0))
-    broker.lead(0)
     broker.zk.log.clear()
+    broker.lead(0)
     read(broker, "g", ("t", 0))
-    assert broker.zk.log[0][0] == "sync"
+    asked = [request[:2] for request in broker.zk.log]
+    assert asked.index(("sync", "/consumers")) < asked.index(("get", "/consumers/g/offsets/t/0"))
 
 
 def test_without_zookeeper_reads_end_in_time() -> None:
@@ -117,6 +150,49 @@ def test_a_commit_later_than_what_was_seen_is_kept() -> None:
     broker.committed(A, ("t", 0, 2))
     assert broker.wait(broker.groups.offsets.remove(None, A, list(seen), seen)) == 1
     assert broker.zk.below(f"/consumers/{A}/offsets") == {f"/consumers/{A}/offsets/t/0": b"2"}
+
+
+@pytest.mark.parametrize("committed", [(0, 1), (1,)])
+def test_what_is_older_than_its_topic_is_removed_and_what_comes_meanwhile_stays(committed: tuple[int, ...]) -> None:
+    broker = FakeBroker()
+    broker.committed(A, *[("t", partition, 1, 1, "x") for partition in committed])
+    broker.zk.put(f"/consumers/{A}/offsets-extra/t/0", b"old")
+    broker.zk.delete_below(TopicNode.path("t"))
+    broker.zk.put(TopicNode.path("t"), b"")
+
+    def commit(_: list[object]) -> None:
+        broker.zk.before_multi = None
+        broker.zk.put(f"/consumers/{A}/offsets/t/0", b"2")
+        broker.zk.put(f"/consumers/{A}/offsets-extra/t/0", b"new")
+
+    broker.zk.before_multi = commit
+    birth = partial(broker.zk.exists, TopicNode.path("t"))
+    assert broker.wait(broker.groups.offsets.remove_older(None, A, "t", birth)) == 1
+    assert broker.zk.below(f"/consumers/{A}") == {
+        f"/consumers/{A}/offsets-extra/t/0": b"new",
+        f"/consumers/{A}/offsets/t/0": b"2",
+    }
+    broker.zk.log.clear()
+    assert broker.wait(broker.groups.offsets.remove_older(None, A, "never", birth)) == 0
+    assert {"exists"} == {request[0] for request in broker.zk.log}
+
+
+def test_a_group_that_is_to_go_without_offsets_stays_for_a_commit_that_comes_meanwhile() -> None:
+    broker = FakeBroker()
+    broker.zk.put(f"/consumers/{A}/offsets/t", None)
+
+    def commit(_: list[object]) -> None:
+        broker.zk.before_multi = None
+        broker.zk.put(f"/consumers/{A}/offsets/t/0", b"2")
+
+    broker.zk.before_multi = commit
+    fence = broker.groups.shards[0].fence
+    with pytest.raises(KafkaError, match="NON_EMPTY_GROUP"):
+        broker.wait(broker.groups.offsets.remove_group(fence, A, only_empty=True))
+    assert broker.zk.below(f"/consumers/{A}") == {f"/consumers/{A}/offsets/t/0": b"2"}
+    broker.zk.do_delete(f"/consumers/{A}/offsets/t/0")
+    broker.wait(broker.groups.offsets.remove_group(fence, A, only_empty=True))
+    assert f"/consumers/{A}" not in broker.zk.tree.nodes
 
 
 def test_a_removal_whose_answer_was_lost_is_finished() -> None:

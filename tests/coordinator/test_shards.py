@@ -251,7 +251,7 @@ def test_what_is_given_up_writes_nothing_behind_its_successor() -> None:
     broker.replicas.callback(0, 0, False)
     broker.lead(0, epoch=2)
     with pytest.raises(KafkaError, match="NOT_COORDINATOR"):
-        broker.wait(given_up.logged.remove(A, [("t", 0)]))
+        broker.wait(given_up.logged.remove(A, given_up.logged.of(A)))
     assert [1] == [each.offset for _, each in broker.wait(broker.groups.fetch(A, [("t", 0)]))]
     assert 1 == len(broker.replicas.log(TOPIC, 0).batches)
 

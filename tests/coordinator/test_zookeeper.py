@@ -8,7 +8,7 @@ import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from kafkalike.cluster.znodes import PartitionNode
+from kafkalike.cluster.znodes import PartitionNode, TopicNode
 from kafkalike.coordinator.commits import TOPIC, Commits, Fence
 from kafkalike.coordinator.offsets import Committed, Offsets
 from kafkalike.coordinator.silence import Silence
@@ -33,6 +33,8 @@ class Coordinator:
 
     async def start(self) -> Coordinator:
         await self.zk.ensure_path("/consumers")
+        for topic in ("t", "u"):
+            await self.zk.ensure_path(TopicNode.path(topic))
         await self.zk.create(STATE, PartitionNode(1, 0, (1,), 1).encode(), makepath=True)
         assert await self.commits.ask(self.fence)
         return self

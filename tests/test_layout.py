@@ -46,7 +46,7 @@ RIGHT = {"web", "streams", "connect", "client"}
 # These decide: plain values in, plain values out. They are what simulation can run and what mypy checks strictly.
 PURE = [
     "kafkalike.errors",
-    "kafkalike.config",
+    "kafkalike.config.*",
     "kafkalike.metrics",
     "kafkalike.protocol.*",
     "kafkalike.storage.producers",
@@ -196,6 +196,7 @@ TESTED_TOGETHER = {
     "kafkalike/protocol/messages/*.py": "tests/protocol/test_messages.py",
     "kafkalike/broker/apis/*.py": "tests/clients",
     "kafkalike/cli/*.py": "tests/cli",
+    "kafkalike/config/*.py": "tests/config",
     "kafkalike/coordinator/calls.py": "tests/coordinator/test_group.py",
 }
 

@@ -77,13 +77,15 @@ async def _alter_topic(broker: Any, resource: Any, values: Values, validate_only
         raise KafkaError(Error.INVALID_REQUEST, "Default topic resources are not allowed.")
     if topic not in broker.metadata.image.topics:
         raise KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{topic}' does not exist.")
-    wanted = values(resource, await _present(broker, "topics", topic), tables.TOPIC)
+    present = await _present(broker, "topics", topic)
+    wanted = values(resource, present, tables.TOPIC)
     sizes.check_configs(f"topic '{topic}'", wanted)
-    unknown = next((name for name in wanted if name not in tables.TOPIC), None)
+    changed = _without_faults_of_before(resource, wanted, tables.usable(present)[0])
+    unknown = next((name for name in changed if name not in tables.TOPIC), None)
     if unknown is not None:
         raise KafkaError(Error.INVALID_CONFIG, f"Unknown topic config name: {unknown}")
     try:
-        conflict = tables.check_topic(broker.config, wanted)
+        conflict = tables.check_topic(broker.config, changed)
     except ConfigException as problem:
         why = f"Invalid config value for resource ConfigResource(type=TOPIC, name='{topic}'): {problem}"
         raise KafkaError(Error.INVALID_CONFIG, why) from None
@@ -102,14 +104,23 @@ async def _alter_broker(broker: Any, resource: Any, values: Values, validate_onl
             why = f"Unexpected broker id, expected {broker.broker_id}, but received {name}"
             raise KafkaError(Error.INVALID_REQUEST, why)
     entity = str(broker.broker_id) if name else DEFAULT
-    wanted = values(resource, await _present(broker, "brokers", entity), tables.BROKER)
+    present = await _present(broker, "brokers", entity)
+    wanted = values(resource, present, tables.BROKER)
     sizes.check_configs(f"broker {entity}", wanted, Error.INVALID_REQUEST)
+    usable = broker.config.usable(present, per_broker=bool(name))
     try:
-        tables.check_dynamic(broker.config, wanted, per_broker=bool(name))
+        tables.check_dynamic(broker.config, _without_faults_of_before(resource, wanted, usable), bool(name))
     except ConfigException as problem:
         raise KafkaError(Error.INVALID_REQUEST, str(problem)) from None
     if not validate_only:
         await write(broker.zk, "brokers", entity, wanted)
+
+
+def _without_faults_of_before(resource: Any, wanted: Mapping[str, str], usable: Mapping[str, str]) -> dict[str, str]:
+    """What is to be checked: what the request names, and what is stored already. A stored value that cannot be used
+    stays stored, and hinders nobody from altering the others."""
+    named = {entry.name for entry in resource.configs}
+    return {name: text for name, text in wanted.items() if name in named or name in usable}
 
 
 async def _present(broker: Any, kind: str, name: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ from kafkalike.cluster import topic_names, znodes
 from kafkalike.cluster.cache import MetadataCache
 from kafkalike.cluster.membership import Membership, MembershipError
 from kafkalike.cluster.metadata import Image
-from kafkalike.config import Config, ConfigException, Endpoint
+from kafkalike.config import Config, ConfigException, Endpoint, connections_by_host, unbindable
 from kafkalike.controller.controller import Controller
 from kafkalike.coordinator.producer_ids import ProducerIds
 from kafkalike.coordinator.shards import Groups
@@ -179,7 +179,7 @@ class Broker:
 
     def _topic_altered(self, topic: str, values: dict[str, str]) -> None:
         self.replicas.configure(topic, values)
-        if values.get(UNCLEAN, "").lower() == "true":
+        if UNCLEAN in values and self.replicas.topic_config(topic)[UNCLEAN]:
             self.controller.unclean_allowed()
 
     def _broker_altered(self, names: set[str]) -> None:
@@ -195,23 +195,17 @@ class Broker:
 
     def _limits(self) -> tuple[int, int, dict[str, int]]:
         config = self.config
-        overrides = {}
-        for part in config["max.connections.per.ip.overrides"].split(","):
-            host, colon, count = part.strip().rpartition(":")
-            if colon:
-                overrides[host] = int(count)
+        overrides = connections_by_host(config["max.connections.per.ip.overrides"])
         return config["max.connections"], config["max.connections.per.ip"], overrides
 
     def _bind(self) -> None:
         config = self.config
         limits = Limits(*self._limits())
         buffers = (config["socket.send.buffer.bytes"], config["socket.receive.buffer.bytes"])
+        broken = unbindable(config)
+        if broken is not None:
+            raise ConfigException(broken.text)
         for endpoint in config.listeners:
-            if endpoint.security_protocol != "PLAINTEXT":
-                raise ConfigException(
-                    f"Listener {endpoint.listener} needs {endpoint.security_protocol}, which is not supported yet: "
-                    "use PLAINTEXT"
-                )
             server = Server(
                 endpoint.listener, self._dispatch.begin, config["socket.request.max.bytes"], limits, buffers
             )

@@ -19,6 +19,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from kafkalike.broker.altering import DEFAULT
+from kafkalike.cluster import topic_names
 from kafkalike.cluster.znodes import ConfigChange, EntityConfig, Garbage
 from zk import recipes
 from zk.client import ConnectionLoss, NoNode, SessionExpired, ZkClient
@@ -49,6 +50,7 @@ class DynamicConfig:
         self._broker_changed = broker_changed
         self._clock = clock
         self._last = -1
+        self._told: set[str] = set()  # the faults that the log has a line for
         self._watch = recipes.ChildrenWatch(zk, ConfigChange.PARENT, self._listed)
         self._names: list[str] | None = None
         self._working = False
@@ -100,7 +102,7 @@ class DynamicConfig:
         except Garbage as problem:
             log.error("%s", problem)
             return
-        if kind == "topics":
+        if kind == "topics" and topic_names.illegal(entity) is None:
             await self._topic_entity(entity)
         elif kind == "brokers" and entity in (DEFAULT, str(self._broker_id)):
             await self._broker_entity()
@@ -124,11 +126,14 @@ class DynamicConfig:
     async def _broker_entity(self) -> None:
         own = await self._values("brokers", str(self._broker_id)) if self._broker_id >= 0 else {}
         cluster = await self._values("brokers", DEFAULT)
-        if own is None or cluster is None:
-            return
         before = dict(self._config)
-        for name in self._config.reconfigure(own, cluster):
-            log.error("Dynamic broker config contains an invalid value for %s, which will be ignored", name)
+        bad = self._config.reconfigure(
+            self._config.own if own is None else own, self._config.cluster if cluster is None else cluster
+        )
+        for line in bad:
+            if line not in self._told:
+                log.error("A value in /config/brokers is ignored: %s", line)
+        self._told = set(bad)
         changed = {name for name in self._config if self._config[name] != before.get(name)}
         if changed:
             log.info("Updated by /config/brokers: %s", ", ".join(sorted(changed)))

@@ -73,12 +73,15 @@ def _run(config: Any, unknown: list[str]) -> int:
     from twisted.internet.defer import Deferred
 
     from kafkalike.broker.broker import Broker, StartupError
+    from kafkalike.config import without_effect
 
     reactor: Any = installed
     _log_to_stdout()
     log = logging.getLogger("kafka.Kafka")
     for name in unknown:
         log.warning("The configuration '%s' was supplied but isn't a known config.", name)
+    for reason, names in without_effect(config).items():
+        log.warning("No effect here: %s (%s)", ", ".join(names), reason.rstrip("."))
     broker = Broker(config, reactor, halt=lambda: os._exit(1))
     status = 0
     ending: list[Any] = []

@@ -440,14 +440,17 @@ class EntityConfig:
 
     @classmethod
     def decode(cls, kind: str, name: str, data: bytes | None) -> dict[str, str]:
-        """No node and no data mean an empty configuration."""
+        """No node and no data mean an empty configuration. A number or a word that somebody wrote without quotes is
+        taken as its text: whether the key can have it is not known here."""
         if data is None:
             return {}
         path = cls.path(kind, name)
-        config: dict[str, str] = _get(_object(path, data), path, "config", dict)
-        if not all(isinstance(value, str) for value in config.values()):
-            raise Garbage(path, "a value is no string")
-        return config
+        config: dict[str, Any] = _get(_object(path, data), path, "config", dict)
+        return {
+            key: value if isinstance(value, str) else json.dumps(value)
+            for key, value in config.items()
+            if value is not None
+        }
 
 
 class ConfigChange:

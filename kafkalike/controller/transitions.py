@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from kafkalike.cluster.znodes import ControllerEpoch, EntityConfig, Garbage, PartitionNode, TopicNode
+from kafkalike.config import parse_topic_overrides, usable
 from kafkalike.controller import elections
 from kafkalike.controller.context import (
     INITIAL_LEADER_EPOCH,
@@ -251,8 +252,8 @@ def _unclean_topics(context: Context, topics: list[str]) -> Steps[set[str]]:
         except Garbage as error:
             log.warning("%s", error)
             config = {}
-        default = "true" if context.unclean_by_default else "false"
-        if config.get("unclean.leader.election.enable", default).lower() == "true":
+        values = parse_topic_overrides(usable(config)[0])
+        if values.get("unclean.leader.election.enable", context.unclean_by_default):
             allowed.add(topic)
     return allowed
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from twisted.internet import defer, threads
 from twisted.internet.defer import Deferred
 
-from kafkalike.config import Config, ConfigException, topic_config
+from kafkalike.config import Config, topic_config, usable
 from kafkalike.errors import Error, KafkaError
 from kafkalike.replication.copying import Copying
 from kafkalike.replication.fetchers import Ask, Fetchers
@@ -46,6 +46,7 @@ READ_COMMITTED = 1
 DELETE_EPOCHS = (-1, -2)  # leader epochs in StopReplica that override the check: none known, topic being deleted
 
 
+PRODUCER_ID_EXPIRATION = "producer.id.expiration.ms"  # of a log too, although it is the broker's alone
 NO_OVERRIDES: Mapping[str, str] = {}
 
 
@@ -75,6 +76,7 @@ class Replicas:
         self._reactor = reactor
         self.overrides: dict[str, dict[str, str]] = {}
         self._topic_configs: dict[str, _TopicConfig] = {}
+        self._faults: dict[str, list[str]] = {}  # of topics' configurations: the log has a line for them
         self.directories: list[LogDirectory] = []
         self.hosted: dict[tuple[str, int], Hosted] = {}
         self.purgatory = Purgatory()
@@ -159,12 +161,7 @@ class Replicas:
         return threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), close_all)
 
     def _log_config(self, topic: str) -> LogConfig:
-        try:
-            return self._configured(topic).log
-        except ConfigException as problem:
-            log.error("The configuration of topic %s in ZooKeeper is ignored: %s", topic, problem)
-            self.overrides[topic] = {}
-            return self._configured(topic).log
+        return self._configured(topic).log
 
     def topics_here(self) -> set[str]:
         """Topics of which there is any log, served or not."""
@@ -179,8 +176,13 @@ class Replicas:
         sources = (self.overrides.get(topic, NO_OVERRIDES), self._config.own, self._config.cluster)
         known = self._topic_configs.get(topic)
         if known is None or not all(map(operator.is_, known.sources, sources)):
-            values = topic_config(self._config, sources[0])
-            known = self._topic_configs[topic] = _TopicConfig(sources, values, LogConfig.of(values))
+            overrides, bad = usable(sources[0])
+            if bad and self._faults.get(topic) != bad:
+                self._faults[topic] = bad
+                log.error("What /config/topics/%s holds is ignored in part: %s", topic, "; ".join(bad))
+            values = topic_config(self._config, overrides)
+            expiration = {PRODUCER_ID_EXPIRATION: self._config[PRODUCER_ID_EXPIRATION]}
+            known = self._topic_configs[topic] = _TopicConfig(sources, values, LogConfig.of(expiration | dict(values)))
         return known
 
     def configure(self, topic: str, overrides: dict[str, str]) -> None:
@@ -575,6 +577,7 @@ class Replicas:
             if not any(topic == name for name, _ in self.hosted):
                 self.overrides.pop(topic, None)
                 self._topic_configs.pop(topic, None)
+                self._faults.pop(topic, None)
         return Error.NONE
 
     def left_out(self, topic: str, state: Any) -> None:

@@ -39,6 +39,11 @@ class LogConfig:
             value = config.get(key)
             if value is not None:
                 values[each.name] = value
+        # Deprecated by the other two (KIP-937), it counts where they say nothing.
+        both = config.get("message.timestamp.difference.max.ms", FOREVER)
+        for name in ("message_timestamp_before_max_ms", "message_timestamp_after_max_ms"):
+            if values.get(name, FOREVER) == FOREVER:
+                values[name] = both
         policy = values.get("cleanup_policy")
         if isinstance(policy, str):
             policy = [word.strip() for word in policy.split(",") if word.strip()]

@@ -2,20 +2,20 @@
 
 Answered by any broker for topics, and by the broker itself for a broker resource. Each value says where it comes from:
 the topic's own, what was set for this broker or for all while they ran, this broker's file, or the default; with its
-synonyms when asked. Passwords are never echoed.
+synonyms when asked. Passwords are never echoed. A type that nobody describes fails the whole request, as Kafka does.
 v0 has "is default" instead of the source; v1 synonyms; v3 type and documentation; v4 flexible.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from kafkalike import config as tables
 from kafkalike.broker import loggers
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import describe_configs as messages
 
-TOPIC, BROKER, BROKER_LOGGER = 2, 4, 8  # resource types
+TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS = 2, 4, 8, 16  # resource types
 # Sources.
 DYNAMIC_TOPIC, DYNAMIC_BROKER, DYNAMIC_DEFAULT, STATIC_BROKER, DEFAULT, DYNAMIC_BROKER_LOGGER = range(1, 7)
 TYPES = {
@@ -24,55 +24,103 @@ TYPES = {
         ("UNKNOWN", "BOOLEAN", "STRING", "INT", "SHORT", "LONG", "DOUBLE", "LIST", "CLASS", "PASSWORD")
     )
 }
+# Keys of a broker that stand for the same in several units, the strongest first.
+SYNONYMS = {
+    "log.roll.ms": ("log.roll.ms", "log.roll.hours"),
+    "log.roll.jitter.ms": ("log.roll.jitter.ms", "log.roll.jitter.hours"),
+    "log.retention.ms": ("log.retention.ms", "log.retention.minutes", "log.retention.hours"),
+    "log.flush.interval.ms": ("log.flush.interval.ms", "log.flush.scheduler.interval.ms"),
+}
+SYNONYMS |= {
+    name: group for group in list(SYNONYMS.values()) for name in group if name != "log.flush.scheduler.interval.ms"
+}
+MALFORMED = (
+    "This most likely occurs because of a request being malformed by the client library or the message was sent to an "
+    "incompatible broker. See the broker logs for more details."
+)
+UNKNOWN = "UNKNOWN"  # the type of what is in no table: it may be a password of somebody's plugin, and is not shown
+
+Link = tuple[str, str | None, int]  # a synonym: name, value, source
+
+
+class Entry(NamedTuple):
+    """One key of a resource. The first synonym says where the value comes from."""
+
+    name: str
+    type: str
+    value: str | None
+    documentation: str
+    read_only: bool
+    synonyms: list[Link]
 
 
 async def describe_configs(broker: Any, call: Any) -> Any:
     """Describes every resource."""
-    results = []
-    for resource in call.request.resources:
-        result = messages.DescribeConfigsResult(
-            resource_type=resource.resource_type, resource_name=resource.resource_name, error_message=""
+    resources = call.request.resources
+    if any(resource.resource_type not in (TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS) for resource in resources):
+        return messages.Response(
+            results=[_refused(each, KafkaError(Error.INVALID_REQUEST, MALFORMED)) for each in resources]
         )
+    results = []
+    for resource in resources:
         try:
-            if resource.resource_type == TOPIC:
-                entries = await _topic(broker, resource.resource_name)
-            elif resource.resource_type == BROKER:
-                entries = _broker(broker, resource.resource_name)
-            elif resource.resource_type == BROKER_LOGGER:
-                entries = _loggers(broker, resource.resource_name)
-            else:
-                raise KafkaError(Error.INVALID_REQUEST, f"Unsupported resource type: {resource.resource_type}")
+            entries = await _entries(broker, resource)
         except KafkaError as problem:
-            result.error_code = problem.error
-            result.error_message = problem.message
+            results.append(_refused(resource, problem))
         else:
             wanted = resource.configuration_keys
-            result.configs = [_render(e, call) for e in entries if wanted is None or e[0] in wanted]
-        results.append(result)
+            result = _result(resource)
+            result.configs = [_render(entry, call) for entry in entries if not wanted or entry.name in wanted]
+            results.append(result)
     return messages.Response(results=results)
 
 
-async def _topic(broker: Any, topic: str) -> list[tuple[Any, ...]]:
-    """(name, type, sentence, read only, synonyms) of every topic key; the first synonym is the value in force."""
+def _result(resource: Any) -> Any:
+    return messages.DescribeConfigsResult(
+        resource_type=resource.resource_type, resource_name=resource.resource_name, error_message=""
+    )
+
+
+def _refused(resource: Any, problem: KafkaError) -> Any:
+    result = _result(resource)
+    result.error_code, result.error_message = problem.error, problem.message
+    return result
+
+
+async def _entries(broker: Any, resource: Any) -> list[Entry]:
+    name = resource.resource_name
+    if resource.resource_type == TOPIC:
+        return await _topic(broker, name)
+    if resource.resource_type == BROKER:
+        return _broker(broker, name)
+    if resource.resource_type == BROKER_LOGGER:
+        return _loggers(broker, name)
+    if not name:
+        raise KafkaError(Error.INVALID_REQUEST, "Client metrics subscription name must not be empty")
+    raise KafkaError(Error.INVALID_REQUEST, "Config type client-metrics is only supported on KRaft clusters")
+
+
+async def _topic(broker: Any, topic: str) -> list[Entry]:
     broker.check_topic_name(topic)
     if topic not in broker.metadata.image.topics:
-        raise KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION)
-    overrides = await broker.topic_overrides(topic)
+        raise KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION, "")
+    overrides, _ = tables.usable(await broker.topic_overrides(topic))
+    values = tables.topic_config(broker.config, overrides)
     entries = []
     for key in tables.TOPIC.values():
-        chain = []
+        value = tables.text_of(values[key.name])
+        chain = _chain(broker.config, key.synonyms[0][0]) if key.synonyms else []
+        if key.synonyms and all(source == DEFAULT for _, _, source in chain):
+            chain = _without_others(chain, key.synonyms[0][0])
         if key.name in overrides:
-            chain.append((key.name, overrides[key.name], DYNAMIC_TOPIC))
-        chain += [link for name, factor in key.synonyms for link in _broker_chain(broker.config, name, factor)]
-        if not key.synonyms:
-            chain.append((key.name, tables.text_of(key.default), DEFAULT))
-        entries.append((key.name, key.type, key.sentence, False, chain))
+            chain.insert(0, (key.name, value, DYNAMIC_TOPIC))
+        entries.append(Entry(key.name, key.type, value, key.documentation, False, chain))
     return entries
 
 
-def _broker(broker: Any, name: str) -> list[tuple[Any, ...]]:
+def _broker(broker: Any, name: str) -> list[Entry]:
     if name and name != str(broker.broker_id):
-        if not name.isdigit():
+        if not name.removeprefix("-").isdigit():
             raise KafkaError(Error.INVALID_REQUEST, f"Broker id must be an integer, but it is: {name}")
         raise KafkaError(
             Error.INVALID_REQUEST,
@@ -81,80 +129,79 @@ def _broker(broker: Any, name: str) -> list[tuple[Any, ...]]:
     config = broker.config
     if not name:
         return [
-            (key, *_known(key), not _changes(key), [(key, text, DYNAMIC_DEFAULT)])
+            _broker_entry(config, key, [(key, _text(key, text), DYNAMIC_DEFAULT)])
             for key, text in sorted(config.cluster.items())
         ]
-    extra = [name for name in config.own | config.cluster if name not in tables.BROKER]
-    return [
-        (key, *_known(key), not _changes(key), _broker_chain(config, key, 1) or [NOTHING])
-        for key in (*tables.BROKER, *extra)
-    ]
+    named = config.originals | config.own | config.cluster
+    known = [key.name for key in tables.BROKER.values() if not key.internal or key.name in named]
+    extra = [key for key in named if key not in tables.BROKER]
+    return [_broker_entry(config, key, _without_others(_chain(config, key), key)) for key in (*known, *extra)]
 
 
-def _loggers(broker: Any, name: str) -> list[tuple[Any, ...]]:
-    if name != str(broker.broker_id):
+def _broker_entry(config: Any, name: str, chain: list[Link]) -> Entry:
+    base = tables.base_name(name)
+    key = tables.BROKER.get(base) or tables.DYNAMIC_ONLY.get(base)
+    kind, sentence = (UNKNOWN, "") if key is None else (key.type, key.documentation)
+    read_only = name not in tables.BROKER or not tables.BROKER[name].dynamic
+    value = chain[0][1] if chain else tables.text_of(config[name])
+    return Entry(name, kind, value, sentence, read_only, chain)
+
+
+def _chain(config: Any, name: str) -> list[Link]:
+    """Every value that a broker's key, or another that stands for it, has: the strongest first."""
+    names = SYNONYMS.get(name, (name,))
+    layers = ((config.own, DYNAMIC_BROKER), (config.cluster, DYNAMIC_DEFAULT), (config.originals, STATIC_BROKER))
+    found = [(each, _text(each, layer[each]), source) for layer, source in layers for each in names if each in layer]
+    defaults = [(each, tables.BROKER[each].default) for each in names if each in tables.BROKER]
+    return found + [(each, tables.text_of(value), DEFAULT) for each, value in defaults if value is not None]
+
+
+def _without_others(chain: list[Link], name: str) -> list[Link]:
+    """From the key itself on: what is stronger has other names, and its own entry."""
+    at = next((index for index, link in enumerate(chain) if link[0] == name), len(chain))
+    return chain[at:]
+
+
+def _text(name: str, text: str) -> str | None:
+    key = tables.BROKER.get(name) or tables.DYNAMIC_ONLY.get(name)
+    return text if key is None else tables.text_of(tables.parse(key, text))
+
+
+def _loggers(broker: Any, name: str) -> list[Entry]:
+    if not name:
+        raise KafkaError(Error.INVALID_REQUEST, "Broker id must not be empty")
+    if not name.removeprefix("-").isdigit():
+        raise KafkaError(Error.INVALID_REQUEST, f"Broker id must be an integer, but it is: {name}")
+    if int(name) != broker.broker_id:
         raise KafkaError(
             Error.INVALID_REQUEST, f"Unexpected broker id, expected {broker.broker_id} but received {name}"
         )
     return [
-        (logger, "STRING", "", False, [(logger, level, DYNAMIC_BROKER_LOGGER)])
+        Entry(logger, UNKNOWN, level, "", False, [(logger, level, DYNAMIC_BROKER_LOGGER)])
         for logger, level in loggers.levels().items()
     ]
 
 
-UNKNOWN = "UNKNOWN"  # the type of what is in no table: it may be a password of somebody's plugin, and is not shown
-
-
-def _known(name: str) -> tuple[str, str]:
-    key = tables.BROKER.get(name) or tables.DYNAMIC_ONLY.get(name)
-    return (UNKNOWN, "") if key is None else (key.type, key.sentence)
-
-
-def _changes(name: str) -> bool:
-    """Whether it may be altered while the broker runs."""
-    key = tables.BROKER.get(name) or tables.DYNAMIC_ONLY.get(name)
-    return key is not None and bool(key.dynamic)
-
-
-NOTHING = ("", None, DEFAULT)
-
-
-def _broker_chain(config: Any, name: str, factor: int) -> list[tuple[str, str | None, int]]:
-    """A broker's values and the default of one key as (name, value in the asker's unit, source); the first holds."""
-    key = tables.BROKER.get(name)
-    texts = ((config.own, DYNAMIC_BROKER), (config.cluster, DYNAMIC_DEFAULT), (config.originals, STATIC_BROKER))
-    chain: list[tuple[Any, int]] = [
-        (layer[name] if key is None else tables.parse(key, layer[name]), source)
-        for layer, source in texts
-        if name in layer
-    ]
-    if key is not None and (key.default is not None or (not chain and config[name] is not None)):
-        chain.append((key.default if key.default is not None else config[name], DEFAULT))
-    return [
-        (name, tables.text_of(value * factor if factor > 1 and value >= 0 else value), source)
-        for value, source in chain
-    ]
-
-
-def _render(entry: tuple[Any, ...], call: Any) -> Any:
-    name, kind, sentence, read_only, chain = entry
+def _render(entry: Entry, call: Any) -> Any:
     request = call.request
-    _, value, source = chain[0] if chain else NOTHING
-    sensitive = kind in (tables.PASSWORD, UNKNOWN)
+    source = entry.synonyms[0][2] if entry.synonyms else DEFAULT
+    is_logger = source == DYNAMIC_BROKER_LOGGER
+    sensitive = entry.type in (tables.PASSWORD, UNKNOWN) and not is_logger
     synonyms = []
-    if request.include_synonyms:
+    if request.include_synonyms and not is_logger:
         synonyms = [
-            messages.DescribeConfigsSynonym(name=n, value=None if sensitive else v, source=s) for n, v, s in chain if n
+            messages.DescribeConfigsSynonym(name=name, value=None if sensitive else value, source=origin)
+            for name, value, origin in entry.synonyms
         ]
     result = messages.DescribeConfigsResourceResult(
-        name=name,
-        value=None if sensitive else value,
-        read_only=read_only,
+        name=entry.name,
+        value=None if sensitive else entry.value,
+        read_only=entry.read_only,
         config_source=source,
         is_sensitive=sensitive,
         synonyms=synonyms,
-        config_type=TYPES[kind],
-        documentation=sentence if request.include_documentation else None,
+        config_type=TYPES[entry.type],
+        documentation=entry.documentation if request.include_documentation and not is_logger else None,
     )
     if call.version == 0:
         result.is_default = source == DEFAULT

@@ -1,0 +1,52 @@
+"""Kafka's configuration keys as tables, and the typed values read through them.
+
+broker_keys has one line per broker key, unused_keys those of parts that are not built, topic_keys one per topic key.
+Parsing, defaults, synonyms, DescribeConfigs and help are derived from the tables; to add a key, add a line.
+
+    values        texts to values of Kafka's types, as Java reads and prints them
+    validators    what a value must fulfil beyond its type
+    rules         what must hold between the values of several keys
+    properties    Java's properties files
+    broker        a broker's configuration, from its file and from what is set while it runs
+    dynamic       whether it may be changed so while it runs
+    topic         a topic's configuration
+"""
+
+from kafkalike.config.broker import Config, Endpoint, broker_config, without_effect
+from kafkalike.config.broker_keys import BROKER, DYNAMIC_ONLY
+from kafkalike.config.dynamic import base_name, check_dynamic
+from kafkalike.config.keys import Key, TopicKey, parse
+from kafkalike.config.properties import read_properties
+from kafkalike.config.rules import RACK_AWARE_SELECTOR, unbindable
+from kafkalike.config.topic import check_topic, parse_topic_overrides, topic_config, topic_default, usable
+from kafkalike.config.topic_keys import TOPIC
+from kafkalike.config.validators import connections_by_host
+from kafkalike.config.values import LIST, PASSWORD, ConfigException, text_of
+
+__all__ = [
+    "BROKER",
+    "DYNAMIC_ONLY",
+    "LIST",
+    "PASSWORD",
+    "RACK_AWARE_SELECTOR",
+    "TOPIC",
+    "Config",
+    "ConfigException",
+    "Endpoint",
+    "Key",
+    "TopicKey",
+    "base_name",
+    "broker_config",
+    "check_dynamic",
+    "check_topic",
+    "connections_by_host",
+    "parse",
+    "parse_topic_overrides",
+    "read_properties",
+    "text_of",
+    "topic_config",
+    "topic_default",
+    "unbindable",
+    "usable",
+    "without_effect",
+]

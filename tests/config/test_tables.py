@@ -1,0 +1,121 @@
+"""Each key has Apache Kafka's validator, or stands in a table here with the reason why not; and each has a reader, or
+says in its line why it has none. Of classes and passwords every text is taken: none is loaded or used."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from kafkalike.config import BROKER, DYNAMIC_ONLY, TOPIC, ConfigException, broker_config, check_topic
+from kafkalike.config.keys import Key
+from kafkalike.storage.config import LogConfig
+from tests.oracle import config_golden as golden
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FILE = {"zookeeper.connect": "localhost:2181"}
+
+# Keys that Apache does not have: it ignores whatever they say.
+OURS = {"offsets.storage", "unclean.recovery.timeout.ms"}
+# Keys whose values are refused or taken where Apache does the reverse.
+ON_PURPOSE = {
+    "authorizer.class.name": "no access control is built, and a broker without the one that was asked for lets all in",
+    "controller.quorum.bootstrap.servers": "read by KRaft only",
+    "controller.quorum.voters": "read by KRaft only",
+    "group.consumer.assignors": "no class is loaded by its name",
+    "replica.selector.class": "no class is loaded by its name",
+    "zookeeper.connect": "Apache starts with an empty one, and fails then",
+}
+# Keys that are refused for the same values in other words than Apache's.
+OTHER_WORDS = {
+    "listener.security.protocol.map": "Apache prints what Java's substring() said",
+    "log.cleaner.threads": "Apache prints that it divided by zero",
+    "max.connections.per.ip.overrides": "Apache prints what Java's substring() and Integer.parseInt() said",
+    "node.id": "Apache names broker.id, which has the same value",
+    "zookeeper.metadata.migration.enable": "Apache says what a migration needs; there is none here",
+}
+
+VERDICTS = {
+    key: [(value, refusal) for _, _, value, refusal in group]
+    for key, group in groupby(golden.verdicts(), key=lambda row: (row[0], row[1]))
+    if key[1] not in OURS
+}
+
+
+def verdict(table: str, name: str, value: str) -> str:
+    """Our refusal, "" when the value is taken."""
+    try:
+        config, _ = broker_config(FILE | ({name: value} if table == "broker" else {}))
+        return (check_topic(config, {name: value}) or "") if table == "topic" else ""
+    except ConfigException as problem:
+        return golden.short(name, str(problem))
+
+
+@pytest.mark.parametrize(("table", "name"), VERDICTS, ids=[" ".join(key) for key in VERDICTS])
+def test_each_value_is_taken_or_refused_as_by_apaches_broker(table: str, name: str) -> None:
+    ours = {value: verdict(table, name, value) for value, _ in VERDICTS[table, name]}
+    theirs = dict(VERDICTS[table, name])
+    if name in ON_PURPOSE:
+        assert [*map(bool, ours.values())] != [*map(bool, theirs.values())], "it need not stand in the table any more"
+        return
+    if name in OTHER_WORDS:
+        assert theirs != ours, "it need not stand in the table any more"
+        ours, theirs = ({v: bool(text) for v, text in verdicts.items()} for verdicts in (ours, theirs))
+    assert theirs == ours
+
+
+def test_each_key_has_been_asked_about() -> None:
+    classes = {name for name, key in BROKER.items() if key.type in ("CLASS", "PASSWORD")}
+    assert {("broker", name) for name in set(BROKER) - classes - OURS} | {("topic", name) for name in TOPIC} == set(
+        VERDICTS
+    )
+
+
+def sources() -> str:
+    """All code but the tables."""
+    files = [*ROOT.glob("kafkalike/**/*.py"), *ROOT.glob("image/*.py")]
+    return "\n".join(file.read_text() for file in files if not file.name.endswith("_keys.py"))
+
+
+SOURCES = sources()
+FIELDS = {name.replace("_", ".") for name in LogConfig.__dataclass_fields__}
+
+
+def is_read(name: str) -> bool:
+    """Whether any code names the key, or it is a setting of a log, or the default of one."""
+    topics = [key for key in TOPIC.values() if name in [synonym for synonym, _ in key.synonyms]]
+    return f'"{name}"' in SOURCES or name in FIELDS or any(is_read(key.name) for key in topics if key.name != name)
+
+
+@pytest.mark.parametrize("name", sorted(BROKER | DYNAMIC_ONLY | TOPIC))
+def test_each_key_has_a_reader_or_says_why_not(name: str) -> None:
+    keys = [table[name] for table in (BROKER, DYNAMIC_ONLY, TOPIC) if name in table]
+    for key in keys:
+        assert key.unused or is_read(name), "nothing reads it: its line must say why"
+        assert key.unused or key.sentence, "a sentence says what it does"
+        assert not key.unused or "No effect here" in key.documentation
+
+
+def test_what_says_that_it_has_no_effect_has_none() -> None:
+    readers = {
+        file.relative_to(ROOT): file.read_text()
+        for file in [*ROOT.glob("kafkalike/**/*.py")]
+        if file.parent.name != "config" and "cli" not in file.parts
+    }
+    unused = {name for name, key in (BROKER | TOPIC).items() if key.unused} - {
+        name for name, key in BROKER.items() if not key.unused
+    }
+    assert [] == [(name, str(file)) for name in sorted(unused) for file, text in readers.items() if f'"{name}"' in text]
+
+
+def test_a_start_warns_of_what_has_no_effect() -> None:
+    from kafkalike.config import without_effect
+
+    config, unknown = broker_config(FILE | {"num.io.threads": "4", "num.network.threads": "3", "ssl.protocol": "TLS"})
+    assert [] == unknown
+    assert [["num.io.threads"], ["ssl.protocol"]] == list(without_effect(config).values())
+
+
+def test_a_key_is_one_line() -> None:
+    assert all(isinstance(key, Key) and name == key.name for name, key in (BROKER | DYNAMIC_ONLY).items())

@@ -12,8 +12,8 @@ What a machine lacks is a skip that names the package, or, with CI=true, a failu
 
 from __future__ import annotations
 
+import itertools
 import os
-import random
 import shutil
 import signal
 import socket
@@ -42,6 +42,9 @@ log4j.appender.console.layout.ConversionPattern=[%d] %p %m (%c)%n
 """
 
 
+only_ours = False  # with --fast: whoever wants another's program is left out
+
+
 def require(present: object, what: str) -> None:
     """Skips the test for want of `what`; in CI nothing may be wanting."""
     if not present:
@@ -51,7 +54,9 @@ def require(present: object, what: str) -> None:
 
 
 def tool(name: str, package: str) -> str:
-    """The path of a program."""
+    """The path of a program that is not ours."""
+    if only_ours:
+        pytest.skip("left out by --fast")
     path = shutil.which(name)
     require(path, f"{name}: apt install {package}")
     return path or ""
@@ -59,6 +64,8 @@ def tool(name: str, package: str) -> str:
 
 def kafka_home() -> Path:
     """The directory that has Apache Kafka's jars in lib/."""
+    if only_ours:
+        pytest.skip("left out by --fast")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     home = Path(os.environ.get("KAFKALIKE_KAFKA_HOME") or cache / "kafkalike" / "kafka-3.9.1")
     require(
@@ -67,21 +74,31 @@ def kafka_home() -> Path:
     return home
 
 
+_reserved: list[socket.socket] = []
+_ports = itertools.count(os.getpid() * 101)
+
+
 def free_port() -> int:
     """A port nobody listens on, below those that the system gives to outgoing connections.
 
     A port of bind(0) would be one of those: a client that tries again and again while its server is down is then
-    some day given that very port, is connected to itself, and the server cannot come back.
+    some day given that very port, is connected to itself, and the server cannot come back. It stays this process's
+    own, whoever else runs tests: a socket without a file, of a name that has the port in it, says that it is taken.
     """
     first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    lowest, count = (10000, first - 10000) if first > 12000 else (50000, 15000)
     while True:
-        port = random.randrange(10000, first) if first > 10001 else 0
-        with socket.socket() as s:
-            try:
+        port = lowest + next(_ports) % count
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0kafkalike-test-port-{port}")
+            with socket.socket() as s:
                 s.bind(("127.0.0.1", port))
-                return int(s.getsockname()[1])
-            except OSError:
-                continue
+        except OSError:
+            claim.close()
+            continue
+        _reserved.append(claim)
+        return port
 
 
 def wait_until(condition: Callable[[], Any], timeout: float = 30, what: str = "the condition") -> Any:

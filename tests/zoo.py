@@ -5,13 +5,13 @@ A test marked real_zookeeper runs a second time on Debian's.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from twisted.internet import reactor
 
+from tests.names import own_name
 from tests.reactor import run
 from tests.servers import DebianZooKeeper, EmbeddedZooKeeper, ZooKeeper
 from zk.client import ZkClient
@@ -64,8 +64,8 @@ class Clients:
 
 
 @pytest.fixture
-def clients(zookeeper: ZooKeeper) -> Iterator[Clients]:
+def clients(zookeeper: ZooKeeper, request: pytest.FixtureRequest) -> Iterator[Clients]:
     """Clients of this test."""
-    made = Clients(f"{zookeeper.connect}/t-{uuid.uuid4().hex[:12]}")
+    made = Clients(f"{zookeeper.connect}/{own_name(request)}")
     yield made
     run(made.close)

@@ -14,6 +14,8 @@ from kazoo.exceptions import NodeExistsError, NoNodeError
 from tests.mixed.cluster import QUIET, Mixed, consumer, of_one_kind
 from tests.servers import wait_until
 
+pytestmark = pytest.mark.slow
+
 GARBAGE = {
     "nothing": b"",
     "text": b"garbage",

@@ -22,6 +22,8 @@ from tests.servers import (
     zookeeper_client,
 )
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[[Server], Any]
 PARTITIONS = 2
 

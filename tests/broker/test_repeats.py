@@ -4,7 +4,7 @@ import struct
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kafkalike.broker.dispatch import Dispatch
@@ -15,6 +15,7 @@ from kafkalike.protocol import framing
 from kafkalike.protocol.messages import produce
 from kafkalike.storage.log import Appended
 from tests.broker.connection import Connection
+from tests.examples import examples
 
 VERSIONS = range(3, produce.VERSIONS[1] + 1)
 
@@ -186,7 +187,7 @@ def test_what_one_connection_keeps_is_bounded():
     assert len(connection.repeats._shapes) <= MOST
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(st.data(), st.sampled_from([7, 9, 10]))
 def test_any_change_of_bytes_means_what_it_means_when_decoded(data, version):
     """Bytes flipped, cut or added: a connection that knows the request and one that does not do the same."""

@@ -27,6 +27,8 @@ from tests.cli.commands import Done, run, start
 from tests.mixed.cluster import QUIET, Mixed, ask, of_one_kind, read_all
 from tests.servers import wait_until
 
+pytestmark = pytest.mark.slow
+
 ROTATION = ([1, 2, 3], [2, 3, 1], [3, 1, 2])
 REASSIGN = "/admin/reassign_partitions"
 ELECT = "/admin/preferred_replica_election"

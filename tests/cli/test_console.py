@@ -11,6 +11,8 @@ from kafkalike.client.positions import ConsumerRecord
 from tests.cli.commands import Done, refusal, run, start
 from tests.servers import Kafka, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def send(kafka: Kafka, topic: str):

@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.memory_records import MemoryRecords
@@ -17,7 +17,6 @@ BYTES = st.none() | st.binary(max_size=200)
 UNPLACED = st.lists(st.tuples(BYTES, BYTES, st.integers(0, 2**42), HEADERS), min_size=1, max_size=20)
 
 
-@settings(deadline=None)
 @given(UNPLACED, st.integers(0, 4), st.integers(0, 2**40))
 def test_records_come_back(unplaced, codec, base_offset):
     wire = build(unplaced, base_offset=base_offset, codec=codec)
@@ -37,7 +36,6 @@ def test_a_header_that_is_not_utf8_is_read_with_a_replacement():
     assert record.headers == (("caf\ufffd", None),)
 
 
-@settings(deadline=None)
 @given(UNPLACED, st.integers(0, 4))
 def test_kafka_python_reads_them(unplaced, codec):
     [theirs] = [list(b) for b in _batches(build(unplaced, codec=codec))]
@@ -50,7 +48,6 @@ def _batches(wire):
         yield found.next_batch()
 
 
-@settings(deadline=None)
 @given(UNPLACED, st.integers(0, 4), st.booleans())
 def test_they_are_kafka_pythons_bytes(unplaced, codec, transactional):
     """Byte for byte without compression; compressors may differ, but what they hold may not."""

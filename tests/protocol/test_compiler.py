@@ -6,17 +6,18 @@ from random import Random
 from struct import pack
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kafkalike.errors import ProtocolError
 from kafkalike.protocol.compiler import reader_source, writer_source
 from kafkalike.protocol.messages import fetch, heartbeat, metadata
 from kafkalike.protocol.primitives import write_uvarint
+from tests.examples import examples
 from tests.protocol.samples import ALL, sample
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(st.integers(0, 2**32))
 def test_damaged_bytes_only_ever_raise_protocol_error(seed):
     random = Random(seed)

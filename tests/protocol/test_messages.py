@@ -11,7 +11,7 @@ from random import Random
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kio.serial import entity_reader, entity_writer
 from kio.static.constants import EntityType
@@ -20,6 +20,7 @@ from kafkalike.errors import Error
 from kafkalike.protocol import messages
 from kafkalike.protocol.messages import api_versions
 from kafkalike.protocol.schema import NEVER, Message
+from tests.examples import examples
 from tests.protocol.samples import ALL, sample
 
 # What a broker of Kafka 3.9 lists when it runs with ZooKeeper.
@@ -39,7 +40,7 @@ def test_the_directory_has_what_kafka_lists():
         messages.by_key(52)
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(st.integers(0, 2**32))
 def test_every_message_of_every_version_reads_back_as_it_was_written(seed):
     random = Random(seed)
@@ -118,7 +119,7 @@ def same(mine, theirs, where=""):
         assert mine == theirs, where
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(st.integers(0, 2**32))
 def test_kio_reads_the_same_values_and_writes_the_same_bytes(seed):
     random = Random(seed)

@@ -17,6 +17,8 @@ from kafkalike.storage.log import COORDINATOR, Log
 from tests import servers
 from tests.storage.disk import NOW, a_batch, contents
 
+pytestmark = pytest.mark.slow
+
 
 def dump(*arguments: str, files: list[Path]) -> subprocess.CompletedProcess[str]:
     """kafka-dump-log, as Apache ships it."""

@@ -6,11 +6,12 @@ from bisect import bisect_right
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kafkalike.storage import index
 from kafkalike.storage.index import OFFSETS, TIMES, Index
+from tests.examples import examples
 from tests.storage.disk import FailingDisk
 
 
@@ -93,7 +94,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(steps, st.sampled_from([2, 5, 512]))
 def test_an_index_agrees_with_a_list(tmp_path_factory: pytest.TempPathFactory, todo: list, block: int) -> None:
     path = tmp_path_factory.mktemp("index") / "i"

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -17,6 +16,7 @@ from kafkalike.protocol import batch
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.files import DirectoryOffline
 from kafkalike.storage.log import Appended, Log
+from tests.examples import examples
 from tests.storage.disk import NOW, SMALL, FailingDisk, a_batch, contents, error_of, names, new_log, reopened
 
 # Appending
@@ -540,12 +540,13 @@ class LogAndModel(RuleBasedStateMachine):
             self.log.abandon()
 
 
+@pytest.mark.hypothesis
 def test_the_log_agrees_with_a_list(tmp_path: Path) -> None:
     class Machine(LogAndModel):
         home = tmp_path
 
     case = Machine.TestCase
-    case.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+    case.settings = examples(40, stateful_step_count=25)
     case().runTest()
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 from kazoo.client import KazooClient
 
+from tests.names import own_name
 from tests.servers import DebianZooKeeper, EmbeddedZooKeeper, ZooKeeper
 
 # Short, so that sessions expire quickly.
@@ -65,6 +65,6 @@ def zk(shared: KazooClient) -> KazooClient:
 
 
 @pytest.fixture
-def path(shared: KazooClient) -> str:
+def path(shared: KazooClient, request: pytest.FixtureRequest) -> str:
     """An empty znode of this test's own."""
-    return str(shared.create(f"/t-{uuid.uuid4().hex[:12]}", b""))
+    return str(shared.create(f"/{own_name(request)}", b""))

@@ -13,6 +13,8 @@ import pytest
 from tests.servers import EmbeddedZooKeeper
 from tests.zk.raw import OPEN, Raw, buffer, string
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {"tickTime": 200, "maxSessionTimeout": 60000, "snapCount": 400}
 
 

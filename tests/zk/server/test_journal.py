@@ -89,7 +89,7 @@ def test_a_tail_torn_at_any_byte_is_cut(open_journal: Callable[..., Opened], tmp
         assert [*ENTRIES[:kept], b"next"] == open_journal().entries
 
 
-@pytest.mark.parametrize("garbage", [b"\0" * 500, b"\xff" * 33, b"\xf1kz\xf2" * 20, os.urandom(100)])
+@pytest.mark.parametrize("garbage", [b"\0" * 500, b"\xff" * 33, b"\xf1kz\xf2" * 20, bytes(range(7, 250, 3))])
 def test_a_tail_of_garbage_is_cut(open_journal: Callable[..., Opened], tmp_path: Path, garbage: bytes) -> None:
     open_journal().journal.append(ENTRIES)
     with log(tmp_path).open("ab") as file:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.zk.raw import OPEN, buffer, string, strings
 from zk.server import wire
 from zk.server.config import Limits
@@ -253,7 +254,7 @@ REQUESTS = st.lists(
 
 
 @given(REQUESTS, st.integers(0, 40))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_the_journal_gives_the_same_state(requests: list, snapshot_at: int) -> None:
     """By itself, and from a snapshot taken anywhere, written while changes go on."""
     m = Machine()
@@ -300,7 +301,7 @@ NUMBER_OF = [struct.pack("!i", count) for count in range(4)]
 
 
 @given(st.lists(st.tuples(KINDS, RECORDS, st.binary(max_size=4) | st.just(b"")), max_size=8))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @example([(Op.CHECK_WATCHES, string(path) + struct.pack("!i", 3), b"") for path in ("", "x", "a/b")])
 def test_no_frame_harms_the_server(frames: list) -> None:
     m = Machine()
@@ -316,7 +317,7 @@ def test_no_frame_harms_the_server(frames: list) -> None:
 
 
 @given(st.binary(max_size=60))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_no_first_frame_harms_the_server(data: bytes) -> None:
     m = Machine()
     m.server.connected(1, "127.0.0.1")

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from itertools import islice
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from zk.server.tree import CONTAINER_OWNER, STAT, Tree, permitted, resolve_acl
 from zk.server.wire import OPEN_ACL, Acl, Code, ZkError
 
@@ -121,7 +122,7 @@ def test_a_rollback_leaves_no_trace(before: list[tuple[str, str]], taken_back: l
 
 
 @given(STEPS, STEPS, st.integers(0, 10))
-@settings(max_examples=200)
+@examples(200)
 def test_a_snapshot_is_of_the_moment_it_began(
     before: list[tuple[str, str]], during: list[tuple[str, str]], first: int
 ) -> None:

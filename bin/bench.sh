@@ -1,14 +1,19 @@
 #!/bin/bash
-# Measures the broker on this machine beside Apache Kafka 3.9.1 and prints a table:
-#   bin/bench.sh [--quick] [--against apache|none] [--only LOAD ...]
-# Installs what is missing (as root or with sudo) and says so. tests/benchmarks/README.md explains the rows.
+# Measures the broker on this machine beside Apache Kafka 3.9.1 and prints a table: --help shows the options, and
+# tests/benchmarks/README.md explains the rows. Installs what is missing (as root or with sudo) and says so.
 set -euo pipefail
-. "$(dirname "$(readlink -f "$0")")/machine.sh"
+here=$(dirname "$(readlink -f "$0")")
+# Before anything is installed; where there is no Python yet, after that.
+if command -v python3 >/dev/null; then
+  python3 "$here/../tests/benchmarks/options.py" "$@"
+  case " $* " in *" --help "* | *" -h "*) exit ;; esac
+fi
+. "$here/machine.sh"
 
 packages python3-venv gcc libc6-dev librdkafka-dev
 environment requirements-dev.txt
 case " $* " in
-  *" --against none "* | *" --against=none "* | *" --help "*) ;;
+  *" --against none "* | *" --against=none "*) ;;
   *)
     packages zookeeper default-jre-headless
     apache_kafka

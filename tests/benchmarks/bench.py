@@ -1,15 +1,7 @@
-"""Measures a broker on this machine beside Apache Kafka 3.9.1: throughput, latency, CPU time, memory.
-
-    bin/bench.sh [--quick] [--against apache|none] [--only LOAD ...] [--json FILE]
-
-The load comes from a process of its own (load.c, on librdkafka and raw sockets), because a client in Python or Java
-would be the bottleneck. Ours and Apache's take turns, in alternating order; the table has medians, and the least and
-the most in brackets. CPU is the broker processes' own. README.md in this directory explains each row.
-"""
+"""What bin/bench.sh runs: options.py says what it measures and how it is called."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -31,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.benchmarks import loads  # noqa: E402
 from tests.benchmarks.loads import ONE, THREE, Goal, Load, less  # noqa: E402
+from tests.benchmarks.options import read  # noqa: E402
 from tests.benchmarks.subjects import Missing, One, Sample, Subject, Three, command  # noqa: E402
 from tests.servers import Broker, DebianZooKeeper, EmbeddedZooKeeper  # noqa: E402
 
@@ -593,11 +586,6 @@ def warm(plan: Plan) -> None:
     say(f"touched {size / 1e9:.0f} GB of memory in {done['seconds']:.0f} s")
 
 
-def keys() -> list[str]:
-    """What --only may name."""
-    return [*(load.key for load in ONE + THREE), SOAK, *STARTS, *FAULTS, "many-partitions"]
-
-
 def measure(plan: Plan) -> list[Row]:
     """Everything that was asked for."""
     if not plan.only:
@@ -622,18 +610,7 @@ def save(rows: list[Row], file: Path) -> None:
 
 def main() -> None:
     """Reads the options, measures, prints."""
-    parser = argparse.ArgumentParser(
-        prog="bench.sh", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="smaller loads, two runs of each: at most 10 minutes")
-    parser.add_argument("--against", choices=["apache", "none"], default="apache", help="measure this broker too")
-    parser.add_argument("--only", choices=keys(), action="append", default=[], metavar="LOAD", help=", ".join(keys()))
-    parser.add_argument("--times", type=int, help="runs of each load (3; 2 with --quick)")
-    parser.add_argument("--scale", type=float, help="size of the loads (1; 0.35 with --quick)")
-    parser.add_argument("--short", action="store_true", help="print the medians only, as README has them")
-    parser.add_argument("--minutes", type=float, help="nothing new begins after so many (80; 7.5 with --quick)")
-    parser.add_argument("--json", type=Path, help="also every single value, to this file")
-    options = parser.parse_args()
+    options = read()
     for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background job begins with it ignored
         signal.signal(number, signal.default_int_handler)
     began = time.monotonic()

@@ -359,7 +359,7 @@ class ZkClient:
         self._state = state
         if state == SUSPENDED:
             log.warning("connection to ZooKeeper at %s lost: trying to reconnect", self.ensemble)
-        else:
+        elif self._stopping is None:  # its end is no news to who asked for it
             log.info("ZooKeeper session 0x%x: %s", self.session_id or 0, state)
         for listener in list(self._listeners):
             try:

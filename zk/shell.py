@@ -7,6 +7,7 @@ on a terminal. A command is a line in COMMANDS and a function of the shell and i
 """
 
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,8 +18,14 @@ from zk.ensemble import EnsembleError, parse
 from zk.server.paths import check_path
 from zk.server.wire import OPEN_ACL, Acl, Code, ZkError
 from zk.server.words import VERSION
+from zk.signals import interruptible
 
 USAGE = "USAGE: zookeeper-shell.sh zookeeper_host:port[/path] [args...]"
+HELP = f"""\
+{USAGE}
+With a command (ls /, get /brokers/ids/0, help) it is run, and the exit code is its own; without one, commands are read
+from standard input. Everything is below /path, if there is one.
+-timeout milliseconds, after the server, is how long the session outlives a lost connection (30000)."""
 
 EVENTS = {0: "None", 1: "NodeCreated", 2: "NodeDeleted", 3: "NodeDataChanged", 4: "NodeChildrenChanged"}
 STATES = {0: "Disconnected", 3: "SyncConnected", SESSION_EXPIRED: "Expired", -1: "Closed"}
@@ -477,8 +484,11 @@ def _complain(text: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the shell; its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words:
-        print(USAGE)
+    if not words or words[0] in ("--help", "-help", "-h"):
+        print(HELP if words else USAGE)
+        return 0 if words else 1
+    if words[0].startswith("-"):
+        _complain(f"{words[0]} is no server\n{USAGE}")
         return 1
     server, timeout_ms = words.pop(0), 30000
     while words and words[0].startswith("-"):
@@ -491,6 +501,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     shell = Shell(timeout_ms)
     print(f"Connecting to {server}", flush=True)
     try:
+        with interruptible(signal.SIGINT):
+            return _run(shell, server, words)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _run(shell: Shell, server: str, words: Sequence[str]) -> int:
+    try:
         shell.connect(server)
         if words:
             shell.run(words)
@@ -499,11 +520,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Refused as refused:
         _complain(str(refused))
         return refused.code
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
     if shell.client is not None:
         shell.print_watches = False
         shell.client.close()

@@ -1,7 +1,9 @@
 """The composition root: builds one broker from its parts, starts and stops it.
 
-The order of a start is Kafka's (KafkaServer.startup): ZooKeeper and the cluster's id, the log directories, sockets
-bound, registration, controller, coordinators, and only then are sockets served. A stop goes the other way round.
+The order of a start is Kafka's (KafkaServer.startup), except that the log directories are locked before anything else:
+ZooKeeper and the cluster's id, the logs, sockets bound, registration, controller, coordinators, and only then are
+sockets served. Until the registration can be made connections are refused. A stop goes the other way round; it may come
+at any moment of a start, which ends where it waits.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.net.server import Limits, Listener, Server
 from kafkalike.protocol.messages import api_versions, controlled_shutdown
 from kafkalike.replication.replicas import Replicas
-from kafkalike.storage.directory import LogDirectory, StorageError, read_broker_id
+from kafkalike.storage.directory import DirectoryLost, LogDirectory, StorageError, read_broker_id
 from zk import recipes
 from zk.client import ConnectionLoss, ConnectTimeout, NoNode, SessionExpired, ZkClient, gather
 
@@ -77,14 +79,20 @@ class Broker:
         self.listeners: list[Listener] = []
         self._keeping: Any = None
         self._dispatch = Dispatch(self)
+        self._directories: list[LogDirectory] = []
+        self._starting: Deferred[None] | None = None
+        self._loading: Deferred[None] | None = None
         self._loaded = False
 
     # Starting
 
     async def start(self) -> None:
         """Starts everything; StartupError says in one line why it could not."""
+        self._starting = Deferred.fromCoroutine(self._start())
         try:
-            await self._start()
+            await self._starting
+        except defer.CancelledError as problem:
+            raise StartupError("The broker was told to stop during its start.") from problem
         except (ConnectTimeout, MembershipError, StorageError, ConfigException, OSError) as problem:
             raise StartupError(str(problem)) from problem
         except (SessionExpired, ConnectionLoss) as problem:
@@ -93,9 +101,10 @@ class Broker:
     async def _start(self) -> None:
         config = self.config
         log.info("starting")
+        self._directories = _locked(config.log_dirs)
         log.info("Connecting to zookeeper on %s", config["zookeeper.connect"])
         await self.zk.start(config["zookeeper.connection.timeout.ms"])
-        usable = _usable(config.log_dirs)
+        usable = [directory.path for directory in self._directories if directory.offline is None]
         session_file = os.path.join(usable[0], SESSION_FILE)
         announced = {znodes.BrokerNode.OFFSETS_STORAGE: config["offsets.storage"]}
         self.membership = Membership(self.zk, config, session_file=session_file, extra=announced, reactor=self.reactor)
@@ -114,11 +123,14 @@ class Broker:
         self.replicas.directory_lost = self._directory_lost
         self.replicas.known = lambda topic, index: self.metadata.image.partition(topic, index) is not None
         self.replicas.topic_id = lambda topic: getattr(self.metadata.image.topics.get(topic), "id", None)
-        await self.replicas.load(self.cluster_id, await self._all_overrides())
+        overrides = await self._all_overrides()
+        self._loading = self.replicas.load(self.cluster_id, overrides, self._directories)
+        await self._loading
         self.metadata.on_change(self._brokers_changed)
         self._loaded = True
         self._bind()
         self.membership.endpoints = self._advertised()
+        self.membership.about_to_register = self._listen
         # Each directory has a marker of a clean stop; one that is new has lost everything, for all that is known. What
         # lies in one that has failed is not served, and says nothing.
         if not all(directory.clean for directory in self.replicas.directories if directory.offline is None):
@@ -220,6 +232,11 @@ class Broker:
                 )
             )
 
+    def _listen(self) -> None:
+        """Whoever sees the registration can connect."""
+        for listener in self.listeners:
+            listener.listen()
+
     def _advertised(self) -> list[Endpoint]:
         """The advertised endpoints, with the ports that were bound and this machine's name for wildcards."""
         bound = {listener.server.listener: listener.port for listener in self.listeners}
@@ -281,6 +298,7 @@ class Broker:
     async def stop(self) -> None:
         """Stops everything; what was acknowledged is on disk and the logs are marked as cleanly closed."""
         log.info("shutting down")
+        await self._end_start()
         if self.membership is not None and self.membership.broker_epoch >= 0:
             self.replicas.leaving = True
             await self._hand_over()
@@ -291,9 +309,12 @@ class Broker:
             listener.server.abort_all()
         if self.groups is not None:
             await defer.maybeDeferred(self.groups.stop)
-        if self._loaded:
+        if self.replicas is not None:
             # What an earlier unclean stop may have cost is no controller's knowledge yet: the next start says it again.
-            await self.replicas.stop(clean=not self.membership.extra.get(znodes.BrokerNode.UNCLEAN))
+            told = self._loaded and not self.membership.extra.get(znodes.BrokerNode.UNCLEAN)
+            await self.replicas.stop(clean=told or None)
+        for directory in self._directories:
+            directory.abandon()
         if self._keeping is not None and self._keeping.running:
             self._keeping.stop()
         if self.peers is not None:
@@ -306,6 +327,16 @@ class Broker:
             self.membership.stop()
         await self.zk.stop()
         log.info("shut down completed")
+
+    async def _end_start(self) -> None:
+        """A start that is under way waits for something: it does not get it. Logs that are being opened are let go."""
+        if self._loading is not None and not self._loading.called:
+            self.replicas.interrupt_load()
+            heard: Deferred[Any] = Deferred()
+            self._loading.addBoth(heard.callback)
+            await heard
+        while self._starting is not None and not self._starting.called:
+            self._starting.cancel()  # again where somebody took it for a failure of what was waited for
 
     async def _hand_over(self) -> None:
         """Has the controller move this broker's leaderships away, so that clients have somewhere to go."""
@@ -390,19 +421,26 @@ class Broker:
             raise KafkaError(Error.INVALID_TOPIC_EXCEPTION, reason)
 
 
-def _usable(log_dirs: list[str]) -> list[str]:
-    """Those that are there or can be made; OSError if none is."""
-    problems = []
-    usable = []
-    for path in log_dirs:
-        try:
-            os.makedirs(path, exist_ok=True)
-            usable.append(path)
-        except OSError as problem:
-            problems.append(problem)
-    if not usable:
-        raise problems[0]
-    return usable
+def _locked(log_dirs: list[str]) -> list[LogDirectory]:
+    """The log directories, each locked, or offline as its disk fails; StorageError if somebody else has one of them, or
+    no disk works."""
+    directories = [LogDirectory(path) for path in log_dirs]
+    lost: list[DirectoryLost] = []
+    try:
+        for directory in directories:
+            try:
+                directory.lock()
+            except DirectoryLost as problem:
+                lost.append(problem)
+        if len(lost) == len(directories):
+            raise lost[0]
+    except StorageError:
+        for directory in directories:
+            directory.abandon()
+        raise
+    for each in lost:
+        log.error("%s", each)
+    return directories
 
 
 def _own_name() -> str:

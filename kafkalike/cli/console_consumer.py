@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from kafkalike.cli.options import Command, Fail, bootstrap_server, fail, key_values, load_properties, text_of, version
+from zk.signals import interruptible
 
 if TYPE_CHECKING:
     from kafkalike.client.blocking.consumer import Consumer
@@ -160,7 +161,8 @@ def main(**given: Any) -> None:
     if groups and given["partition"] is not None:
         fail("Options group and partition cannot be specified together.")
     formatter = _formatter(given)
-    _consume(given, pattern, offset, _consumer_properties(properties | extra, given, groups), formatter)
+    with interruptible(signal.SIGTERM, signal.SIGINT):
+        _consume(given, pattern, offset, _consumer_properties(properties | extra, given, groups), formatter)
 
 
 def _offset(given: Mapping[str, Any]) -> int:
@@ -229,8 +231,6 @@ def _consume(
     from kafkalike.client.blocking.properties import consumer_options
     from kafkalike.errors import KafkaError
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
     # A group that nobody asked for is not to leave offsets behind.
     own_group = properties["enable.auto.commit"].lower() == "true" or given["group"] is not None
     consumer = Consumer(given["bootstrap_server"], save_start=own_group, **consumer_options(properties))
@@ -261,10 +261,6 @@ def _consume(
         if given["enable_systest_events"]:
             print("shutdown_complete")
     sys.exit(code)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _start_at(consumer: Consumer, partition: tuple[str, int], offset: int) -> None:

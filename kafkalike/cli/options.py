@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import click
 
+from zk.signals import interruptible
 from zk.typed import typed
 
 VERSION = "3.9.1-kafkalike"
@@ -50,9 +52,10 @@ class Command(click.Command):
         extra.setdefault("prog_name", typed(self.name or ""))
         code = 0
         try:
-            result = super().main(args, *rest, **extra)
-            code = result if isinstance(result, int) else 0
-            sys.stdout.flush()
+            with interruptible(signal.SIGINT):
+                result = super().main(args, *rest, **extra)
+                code = result if isinstance(result, int) else 0
+                sys.stdout.flush()
         except click.exceptions.Exit as end:
             code = end.exit_code
         except click.ClickException as problem:

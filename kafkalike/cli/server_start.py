@@ -4,66 +4,84 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from zk.daemon import Background, Foreground, detach
 from zk.shipped import shipped
+from zk.signals import ServerSignals
 
 # What thousands of requests under way hold at once is looked at for garbage no oftener than so many objects come to be.
 YOUNG_OBJECTS = 10_000
 
 
 @click.command(context_settings={"help_option_names": ["--help"]})
-@click.option("-daemon", "daemon", is_flag=True, help="Run in the background; log to server.log beside the logs.")
+@click.option(
+    "-daemon",
+    "daemon",
+    is_flag=True,
+    help="Run in the background: return when the broker serves, or with the reason why not. Its output is in "
+    "server.log, in $LOG_DIR or the first of log.dirs.",
+)
 @click.argument("properties", metavar="server.properties", type=click.Path(dir_okay=False))
 @click.option("--override", "overrides", multiple=True, metavar="property=value", help="Replace a property.")
 def main(daemon: bool, properties: str, overrides: tuple[str, ...]) -> None:
     """Start a Kafka broker with the given configuration."""
-    from kafkalike.config import ConfigException, broker_config, read_properties
+    from kafkalike.config import ConfigException, broker_config
 
+    signals = ServerSignals()
+    waiting = Foreground()
     try:
-        with open(shipped(properties, __file__), encoding="utf-8") as file:
-            settings = read_properties(file.read())
-        for override in overrides:
-            name, separator, value = override.partition("=")
-            if not separator:
-                raise ConfigException(f"--override wants property=value, not {override}")
-            settings[name.strip()] = value.strip()
-        config, unknown = broker_config(settings)
+        config, unknown = broker_config(settings_of(properties, overrides))
+        if daemon:
+            waiting = _detach(config.log_dirs[0])
     except OSError as problem:
         sys.exit(f"Error: {properties} cannot be read: {problem.strerror}")
     except UnicodeDecodeError:
         sys.exit(f"Error: {properties} is not a text file")
     except ConfigException as problem:
         sys.exit(f"Error: {problem}")
-    if daemon:
-        _detach(config.log_dirs[0])
-    sys.exit(_run(config, unknown))
+    sys.exit(_run(config, unknown, signals, waiting))
 
 
-def _detach(log_dir: str) -> None:
-    """Goes into the background, with the log in `server.log` of the first log directory."""
+def settings_of(properties: str, overrides: Sequence[str]) -> dict[str, str]:
+    """A broker's settings from its file and what overrides that."""
+    from kafkalike.config import ConfigException, read_properties
+
+    with open(shipped(properties, __file__), encoding="utf-8") as file:
+        settings = read_properties(file.read())
+    for override in overrides:
+        name, separator, value = override.partition("=")
+        if not separator:
+            raise ConfigException(f"--override wants property=value, not {override}")
+        settings[name.strip()] = value.strip()
+    return settings
+
+
+def _detach(log_dir: str) -> Background:
+    """Goes into the background. A log directory that another broker uses is left alone."""
+    from kafkalike.storage.directory import LogDirectory, StorageError
+
+    directory = os.environ.get("LOG_DIR") or log_dir
+    path = os.path.join(directory, "server.log")
     try:
-        os.makedirs(log_dir, exist_ok=True)
-        log = os.open(os.path.join(log_dir, "server.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        first = LogDirectory(log_dir)
+        first.lock()
+        first.abandon()
+        os.makedirs(directory, exist_ok=True)
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except StorageError as problem:
+        sys.exit(f"Error: {problem}")
     except OSError as problem:
-        sys.exit(f"Error: {log_dir} cannot be written: {problem.strerror}")
-    if os.fork():
-        os._exit(0)
-    os.setsid()
-    if os.fork():
-        os._exit(0)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+        sys.exit(f"Error: {path} cannot be written: {problem.strerror}")
+    return detach(log, path)
 
 
-def _run(config: Any, unknown: list[str]) -> int:
+def _run(config: Any, unknown: list[str], signals: ServerSignals, waiting: Foreground) -> int:
     import gc
     import logging
-    import signal
 
     from kafkalike.net.reactor import install
 
@@ -83,11 +101,12 @@ def _run(config: Any, unknown: list[str]) -> int:
     for reason, names in without_effect(config).items():
         log.warning("No effect here: %s (%s)", ", ".join(names), reason.rstrip("."))
     broker = Broker(config, reactor, halt=lambda: os._exit(1))
+    refusal = ""
     status = 0
-    ending: list[Any] = []
+    ending = False
 
     async def begin() -> None:
-        nonlocal status
+        nonlocal status, refusal
         try:
             await broker.start()
             # What lives until the end need not be looked at by every collection.
@@ -95,14 +114,15 @@ def _run(config: Any, unknown: list[str]) -> int:
             gc.freeze()
             gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
             gc.enable()
-        except StartupError as problem:
-            log.error("%s", problem)
-            sys.stderr.write(f"Error: {problem}\n")
+            waiting.serves()
+        except BaseException as problem:
+            if ending:
+                return  # it was told to stop
             status = 1
-            end()
-        except BaseException:
-            log.exception("Fatal error during startup. Prepare to shutdown")
-            status = 1
+            if isinstance(problem, StartupError):
+                refusal = f"Error: {problem}"
+            else:
+                log.exception("Fatal error during startup. Prepare to shutdown")
             end()
 
     async def finish() -> None:
@@ -112,18 +132,22 @@ def _run(config: Any, unknown: list[str]) -> int:
             log.exception("Fatal error during shutdown.")
         reactor.stop()
 
-    def end(*_: Any) -> None:
+    def end() -> None:
+        nonlocal ending
         if not ending:
-            ending.append(Deferred.fromCoroutine(finish()))
+            ending = True
+            Deferred.fromCoroutine(finish())
 
-    def on_signal(number: int, _: Any) -> None:
-        log.info("Terminating process due to signal %s", signal.Signals(number).name)
-        reactor.callFromThread(end)
+    def stop(signal_name: str) -> None:
+        log.info("Terminating process due to signal %s", signal_name)
+        end()
 
     reactor.callWhenRunning(lambda: Deferred.fromCoroutine(begin()))
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
+    signals.stop_by(reactor.callFromThread, stop)
     reactor.run(installSignalHandlers=False)
+    signals.ended()
+    if refusal:
+        waiting.fails(refusal)
     return status
 
 

@@ -68,6 +68,8 @@ class Membership:
         self._waiting: list[Deferred[int]] = []
         self._callbacks: list[Callable[[int], Any]] = []
         self._own_node: recipes.DataWatch | None = None
+        # Called just before a registration at which nobody else's stands in the way.
+        self.about_to_register: Callable[[], Any] = lambda: None
 
     # Before the registration.
 
@@ -127,13 +129,15 @@ class Membership:
         if self._own_node is not None:
             self._own_node.stop()
         self._zk.remove_listener(self._state_changed)
-        if self._session_file is not None:
+        # What is kept of an earlier run, or of a session that cannot be closed now, the next start needs.
+        if self._session_file is not None and self._session is not None and self._zk.state == CONNECTED:
             self._session_file.unlink(missing_ok=True)
 
     async def _first_registration(self) -> int:
         await self._end_previous_session()
         await self._zk.sync()
-        await self._refuse_taken_addresses()
+        if self.broker_id not in await self._refuse_taken_addresses():
+            self.about_to_register()
         patience_ms = 2 * self._config["zookeeper.session.timeout.ms"] + 5000
         deadline = self._reactor.seconds() + patience_ms / 1000
         told = False
@@ -158,7 +162,9 @@ class Membership:
                         taken.owner,
                     )
                     told = True
-                await self._gone(taken.path)
+                while not await self._gone(taken.path) and self._reactor.seconds() < deadline:
+                    pass
+                self.about_to_register()
 
     async def _claim(self) -> int:
         node = BrokerNode(
@@ -238,15 +244,18 @@ class Membership:
         if self._zk.state == CONNECTED and self._zk.session_id != self._session:
             self._register_again()
 
-    async def _refuse_taken_addresses(self) -> None:
+    async def _refuse_taken_addresses(self) -> dict[int, BrokerNode]:
+        """Every registered broker; MembershipError when another has one of our addresses."""
         ours = {(e.host, e.port) for e in self._advertised()}
-        for broker_id, node in (await live_brokers(self._zk)).items():
+        brokers = await live_brokers(self._zk)
+        for broker_id, node in brokers.items():
             taken = [f"{e.host}:{e.port}" for e in node.endpoints if (e.host, e.port) in ours]
             if broker_id != self.broker_id and taken:
                 raise MembershipError(
                     f"Configured end points {','.join(taken)} in advertised listeners are already registered by broker "
                     f"{broker_id}"
                 )
+        return brokers
 
     def _is_ours(self, data: bytes | None) -> bool:
         try:
@@ -256,17 +265,19 @@ class Membership:
         ours = {(e.host, e.port) for e in self._advertised()}
         return any((e.host, e.port) in ours for e in node.endpoints)
 
-    async def _gone(self, path: str) -> None:
-        """Waits until the node is deleted, but not longer than a second at a time."""
+    async def _gone(self, path: str) -> bool:
+        """Whether the node is deleted; if not, waits for a change, but not longer than a second."""
         deleted: Deferred[None] = Deferred()
 
         def event(_: Any) -> None:
             if not deleted.called:
                 deleted.callback(None)
 
-        if await self._zk.exists(path, event) is not None:
-            deleted.addTimeout(1.0, self._reactor, onTimeoutCancel=lambda *_: None)
-            await deleted
+        if await self._zk.exists(path, event) is None:
+            return True
+        deleted.addTimeout(1.0, self._reactor, onTimeoutCancel=lambda *_: None)
+        await deleted
+        return False
 
     # The session of an earlier run.
 

@@ -14,7 +14,7 @@ import functools
 import logging
 import operator
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from twisted.internet import defer, threads
@@ -116,30 +116,39 @@ class Replicas:
 
     # Starting and stopping
 
-    def load(self, cluster_id: str, overrides: Mapping[str, dict[str, str]]) -> Deferred[None]:
-        """Opens and recovers every log, in a thread. Errors are lines for the operator; directories whose disk fails
-        are gone without, as long as there is another."""
+    def load(
+        self, cluster_id: str, overrides: Mapping[str, dict[str, str]], directories: Sequence[LogDirectory]
+    ) -> Deferred[None]:
+        """Opens and recovers every log in these directories, which are locked, in a thread. Errors are lines for the
+        operator; directories whose disk fails are gone without, as long as there is another."""
         self.overrides = dict(overrides)
-        self.directories = [LogDirectory(path) for path in self._config.log_dirs]
+        self.directories = list(directories)
 
         def open_all() -> None:
             lost: list[DirectoryLost] = []
             for directory in self.directories:
+                if directory.offline is not None:
+                    continue
                 try:
                     directory.open(self._broker_id, cluster_id, self._log_config, now_ms())
                     directory.on_offline = functools.partial(self._directory_failed, directory)
                 except DirectoryLost as problem:
                     lost.append(problem)
-            if len(lost) == len(self.directories):
+            if lost and all(directory.offline is not None for directory in self.directories):
                 raise lost[0]
             for each in lost:
                 log.error("%s", each)
 
         return threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), open_all)
 
-    def stop(self, clean: bool = True) -> Deferred[None]:
+    def interrupt_load(self) -> None:
+        """The broker is to stop: `load` fails as soon as the log that it is at is open."""
+        for directory in self.directories:
+            directory.interrupted = True
+
+    def stop(self, clean: bool | None = True) -> Deferred[None]:
         """Stops the periodic work, writes everything and closes the logs, in a thread. Without `clean` the next start
-        counts as one after an unclean stop."""
+        counts as one after an unclean stop; with None it counts as this one did."""
         self._fetchers.close()
         self._proposals.stop()
         self.upkeep.stop()
@@ -153,8 +162,7 @@ class Replicas:
         def close_all() -> None:
             for directory in self.directories:
                 try:
-                    directory.checkpoint_high_watermarks()
-                    directory.close(clean)
+                    directory.close(directory.clean if clean is None else clean)
                 except KafkaError as problem:
                     log.error("%s is not closed cleanly: %s", directory.path, problem)
 

@@ -64,6 +64,10 @@ class DirectoryLost(StorageError):
     """As its disk fails; other directories may do."""
 
 
+class Interrupted(StorageError):
+    """The broker was told to stop while it opened its logs."""
+
+
 class LogDirectory:
     """See the module."""
 
@@ -76,6 +80,7 @@ class LogDirectory:
         self.offline: DirectoryOffline | None = None
         self.full = False
         self.on_offline: Callable[[DirectoryOffline], None] | None = None
+        self.interrupted = False  # set while logs are being opened: the next one is not
         self._lock = -1
         self._loaded = False
         self._condemned: list[tuple[str, int]] = []
@@ -85,16 +90,27 @@ class LogDirectory:
 
     # Opening
 
-    def open(
-        self, broker_id: int, cluster_id: str, config_for: Callable[[str], LogConfig], now_ms: int
-    ) -> "LogDirectory":
-        """Locks the directory, makes sure that it is this broker's, and opens every log in it. After DirectoryLost it
-        is offline."""
+    def lock(self) -> None:
+        """Makes sure that the directory exists and that nobody else uses it: before, nothing in it is touched.
+        After DirectoryLost it is offline."""
         try:
             os.makedirs(self.path, exist_ok=True)
         except OSError as error:
             self.fail(DirectoryOffline(self.path, error))
             raise DirectoryLost(f"Failed to create data directory {self.path}: {error.strerror}") from error
+        try:
+            self._acquire()
+        except OSError as error:
+            self.fail(DirectoryOffline(self.path, error))
+            raise DirectoryLost(f"Failed to open data directory {self.path}: {error}") from error
+
+    def open(
+        self, broker_id: int, cluster_id: str, config_for: Callable[[str], LogConfig], now_ms: int
+    ) -> "LogDirectory":
+        """Makes sure that the directory is this broker's, and opens every log in it; locks it first if that was not
+        done. After DirectoryLost it is offline."""
+        if self._lock < 0:
+            self.lock()
         try:
             self._open(broker_id, cluster_id, config_for, now_ms)
         except (OSError, DirectoryOffline) as error:
@@ -103,7 +119,6 @@ class LogDirectory:
         return self
 
     def _open(self, broker_id: int, cluster_id: str, config_for: Callable[[str], LogConfig], now_ms: int) -> None:
-        self._acquire()
         try:
             self._identify(broker_id, cluster_id)
             marker = os.path.join(self.path, CLEAN)
@@ -112,6 +127,9 @@ class LogDirectory:
                 self.files.unlink(marker)
                 self.files.sync_path(self.path)
             self._load(config_for, now_ms)
+        except Interrupted:
+            self._undo_open()
+            raise
         except BaseException:
             for each in self.logs.values():
                 each.abandon()
@@ -119,6 +137,21 @@ class LogDirectory:
             self._release()
             raise
         self._loaded = True
+
+    def _undo_open(self) -> None:
+        """Nothing has been written to the logs: if the last stop was clean, the directory is as that one left it."""
+        try:
+            if self.clean:
+                for each in self.logs.values():
+                    each.close()
+                self._mark_clean()
+        finally:
+            self.abandon()
+            self.logs.clear()
+
+    def _mark_clean(self) -> None:
+        self.files.write_new(os.path.join(self.path, CLEAN), b'{"version":0,"brokerEpoch":-1}', sync=True)
+        self.files.sync_path(self.path)
 
     def _acquire(self) -> None:
         path = os.path.join(os.path.realpath(self.path), LOCK)
@@ -173,6 +206,8 @@ class LogDirectory:
         starts = self._read(LOG_STARTS)
         self.high_watermarks = self._read(HIGH_WATERMARKS)
         for entry in self.files.names(self.path):
+            if self.interrupted:
+                raise Interrupted("The broker was told to stop while it opened its logs.")
             path = os.path.join(self.path, entry)
             if not os.path.isdir(path):
                 continue
@@ -317,14 +352,12 @@ class LogDirectory:
             return
         try:
             if self._loaded and self.offline is None:
+                self.checkpoint_high_watermarks()
                 self._close_logs()
                 self.checkpoint_recovery_points()
                 self.checkpoint_log_starts()
-                self.checkpoint_high_watermarks()
                 if clean:
-                    marker = os.path.join(self.path, CLEAN)
-                    self.files.write_new(marker, b'{"version":0,"brokerEpoch":-1}', sync=True)
-                    self.files.sync_path(self.path)
+                    self._mark_clean()
         finally:
             for each in self.logs.values():
                 each.abandon()

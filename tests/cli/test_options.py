@@ -2,6 +2,8 @@
 
 import os
 import resource
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from kafkalike.cli.options import key_values, load_properties
-from tests.cli.commands import BIN, run
+from tests import signalled
+from tests.cli.commands import BIN, run, start
 from tests.servers import Kafka, free_port
 
 COMMANDS = [
@@ -133,3 +136,27 @@ def test_properties_files(tmp_path: Path) -> None:
 
 def test_key_values() -> None:
     assert {"a": "b=c", "d": "", "e": ""} == key_values(["a=b=c", "d=", "e"])
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "zookeeper-shell", "kafka-server-stop", "zookeeper-server-stop"])
+def test_a_ctrl_c_during_a_commands_imports_ends_it_without_a_word(tmp_path: Path, command: str) -> None:
+    """Not even the help is complete then, or it is, if there are fewer."""
+    for at in (1, 40):
+        done = signalled.run(tmp_path / "hook", [BIN / f"{command}.sh", "--help"], at)
+        assert done.returncode in (0, 130, -signal.SIGINT), done
+        assert "" == done.stderr
+
+
+@pytest.mark.parametrize("command", ["kafka-topics", "kafka-console-consumer", "kafka-consumer-groups"])
+def test_a_ctrl_c_ends_a_command_that_waits(command: str) -> None:
+    """Nobody answers: the command has connected when the server sees it."""
+    arguments = ["--topic", "t"] if command == "kafka-console-consumer" else ["--list"]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        bootstrap = f"127.0.0.1:{server.getsockname()[1]}"
+        process = start(command, "--bootstrap-server", bootstrap, *arguments)
+        with server.accept()[0]:
+            for _ in range(2):
+                process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=30)
+    assert b"Traceback" not in err
+    assert process.returncode in (0, 130, -signal.SIGINT)

@@ -256,6 +256,26 @@ def test_a_closed_connection_makes_room_for_another():
     assert not limits.admit("c")
 
 
+def test_a_listener_refuses_connections_until_it_listens():
+    listener = Listener(reactor, Server("PLAINTEXT", None, 1 << 20, Limits(9, 9, {}), (-1, -1)), "127.0.0.1", 0, 10, 0)
+    try:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", listener.port), 5)
+        listener.listen()
+        socket.create_connection(("127.0.0.1", listener.port), 5).close()
+    finally:
+        listener.close()
+
+
+def test_a_port_that_was_lost_between_bind_and_listen_is_one_clear_line():
+    listener = Listener(reactor, Server("PLAINTEXT", None, 1 << 20, Limits(9, 9, {}), (-1, -1)), "127.0.0.1", 0, 10, 0)
+    with (
+        socket.create_server(("127.0.0.1", listener.port)),
+        pytest.raises(OSError, match=rf"failed to bind to 127.0.0.1:{listener.port}: Address already in use\.$"),
+    ):
+        listener.listen()
+
+
 def test_a_busy_port_is_one_clear_line(connect):
     taken = connect().getpeername()[1]
     with pytest.raises(OSError, match=rf"failed to bind to 127.0.0.1:{taken}: Address already in use\.$"):

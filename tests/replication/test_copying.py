@@ -14,6 +14,7 @@ from kafkalike.protocol.framing import read_response_header, request_header
 from kafkalike.protocol.messages import alter_partition
 from kafkalike.replication.hosted import now_ms
 from kafkalike.replication.replicas import Replicas
+from kafkalike.storage.directory import LogDirectory
 from tests import reactor as shared
 from tests.replication.test_replicas import ID, lead, records
 
@@ -63,7 +64,7 @@ class Node:
         self.rack_aware = False
         self.metadata = SimpleNamespace(image=Image(names={ID: "t"}))
         self.dispatch = Dispatch(self)
-        shared.run(self.replicas.load, "cluster", {})
+        shared.run(self.replicas.load, "cluster", {}, [LogDirectory(path) for path in self.config.log_dirs])
 
     def log(self):
         return self.replicas.log("t", 0)

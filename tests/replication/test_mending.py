@@ -15,6 +15,7 @@ from kafkalike.errors import Error
 from kafkalike.protocol.messages import fetch
 from kafkalike.replication.replicas import Replicas
 from kafkalike.storage.config import LogConfig
+from kafkalike.storage.directory import LogDirectory
 from kafkalike.storage.log import Log
 from tests import reactor as shared
 from tests.replication.test_replicas import asked, code_of, errors, lead, records
@@ -56,7 +57,7 @@ def damaged(tmp_path: Path, positions: tuple[int, ...]) -> tuple[Other, Callable
     def started() -> Replicas:
         ask = others[0].ask if others else None
         replicas = Replicas(0, config, reactor, lambda topic: defer.succeed({}), ask)
-        shared.run(replicas.load, "cluster", {})
+        shared.run(replicas.load, "cluster", {}, [LogDirectory(path) for path in config.log_dirs])
         return replicas
 
     first = started()

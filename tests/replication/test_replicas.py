@@ -12,7 +12,7 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
 from kafkalike.protocol.messages import leader_and_isr, stop_replica
 from kafkalike.replication.replicas import Replicas
-from kafkalike.storage.directory import StorageError
+from kafkalike.storage.directory import LogDirectory, StorageError
 from kafkalike.storage.files import DirectoryOffline
 from tests import reactor as shared
 
@@ -81,7 +81,7 @@ def opened(tmp_path):
         config, _ = broker_config(settings)
         (tmp_path / "logs").mkdir(exist_ok=True)
         replicas = Replicas(0, config, reactor, lambda topic: defer.succeed({}))
-        shared.run(replicas.load, "cluster", {})
+        shared.run(replicas.load, "cluster", {}, [LogDirectory(path) for path in config.log_dirs])
         made.append(replicas)
         return replicas
 

@@ -479,6 +479,10 @@ class ModelDirectory:
         self.offline: Exception | None = None
         self.full = False
         self.on_offline: Any = None
+        self.interrupted = False
+
+    def lock(self) -> None:
+        """Nobody else is on the machine."""
 
     def _alive(self) -> bool:
         return self._life == self.machine.life

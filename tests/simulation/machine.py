@@ -57,7 +57,7 @@ class Host(Machine):
             self.world.note("is started")
 
     def _failed(self, failure: Any, life: int) -> None:
-        if life != self.life:
+        if life != self.life or self.stopping:
             return
         if not failure.check(StartupError):
             self._broken(failure)
@@ -66,9 +66,9 @@ class Host(Machine):
         self.kill()
         self.world.at(RETRY_S, self.start)
 
-    def stop(self) -> None:
-        """SIGTERM."""
-        if not self.running or self.stopping or not self.started:
+    def stop(self, early: bool = False) -> None:
+        """SIGTERM, to a broker that has started, or to one that is about to."""
+        if not self.running or self.stopping or not (self.started or early):
             return
         self.world.current = self
         self.stopping = True

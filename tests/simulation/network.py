@@ -463,7 +463,9 @@ class SimListener:
         self.host = host
         self.port = port
         self._network = NETWORK[0]
-        self._network.listeners[host, port] = self
+
+    def listen(self) -> None:
+        self._network.listeners[self.host, self.port] = self
 
     def end(self, wire: Wire) -> ServerEnd:
         """The broker's end of a new connection."""

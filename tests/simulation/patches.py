@@ -21,7 +21,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.logger import globalLogPublisher
 
-from kafkalike.broker import broker, dispatch
+from kafkalike.broker import dispatch
 from kafkalike.cluster import membership
 from kafkalike.net.peer import Peer
 from kafkalike.net.server import Listener, Server
@@ -60,13 +60,10 @@ class Time:
 
 
 class Files:
-    """The module `os`, as far as the broker and its membership write small files: onto the machine's disk."""
+    """The module `os`, as far as the broker's membership writes small files: onto the machine's disk."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-
-    def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        """Nothing lies in directories here."""
 
     def open(self, path: Any, flags: int, mode: int = 0) -> Any:
         return path
@@ -142,7 +139,6 @@ def applied(world: World, net: network.Network, watcher: Any, thread_delay_s: fl
                     put(module, attribute, replacement)
 
     files = Files(world)
-    put(broker, "os", files)
     put(membership, "os", files)
     Path.world = world
     put(membership, "Path", Path)

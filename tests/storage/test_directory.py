@@ -17,6 +17,7 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import (
     DirectoryLost,
+    Interrupted,
     LogDirectory,
     StorageError,
     decode_checkpoint,
@@ -454,6 +455,36 @@ def test_a_load_that_fails_lets_go_of_the_lock(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         LogDirectory(str(tmp_path / "d")).open(1, "c1", config_for, NOW)
     opened(tmp_path / "d").abandon()
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_an_interrupted_opening_leaves_the_directory_as_the_last_stop_did(tmp_path: Path, clean: bool) -> None:
+    filled(tmp_path / "d").close(clean=clean)
+    checkpoints = {path.name: path.read_bytes() for path in (tmp_path / "d").glob("*-checkpoint")}
+    assert 3 == len(checkpoints)
+    directory = LogDirectory(str(tmp_path / "d"))
+    directory.lock()
+
+    def config_for(topic: str) -> LogConfig:
+        directory.interrupted = True
+        return LogConfig()
+
+    with pytest.raises(Interrupted):
+        directory.open(1, "c1", config_for, NOW)
+    assert checkpoints == {path.name: path.read_bytes() for path in (tmp_path / "d").glob("*-checkpoint")}
+    again = opened(tmp_path / "d")
+    assert clean == again.clean
+    assert 10 == len(contents(again.logs["a", 0]))
+    again.abandon()
+
+
+def test_a_directory_that_is_only_locked_is_let_go_as_it_was(tmp_path: Path) -> None:
+    filled(tmp_path / "d").close()
+    before = sorted(path.name for path in (tmp_path / "d").iterdir())
+    directory = LogDirectory(str(tmp_path / "d"))
+    directory.lock()
+    directory.close()
+    assert before == sorted(path.name for path in (tmp_path / "d").iterdir())
 
 
 def test_no_file_stays_open(tmp_path: Path) -> None:

@@ -6,14 +6,17 @@ returns when the server listens, or has failed; what the server prints goes to z
 
 import gc
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
+from zk.daemon import Background, Foreground, detach
 from zk.server.config import Config, ConfigError, override, parse, read
 from zk.server.journal import JournalError
 from zk.shipped import shipped
+from zk.signals import ServerSignals
 
 USAGE = "USAGE: zookeeper-server-start.sh [-daemon] zookeeper.properties [--override property=value]*"
 
@@ -22,19 +25,26 @@ log = logging.getLogger("zk.server")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until a signal; the exit code."""
+    signals = ServerSignals()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if "-daemon" in arguments:
-        return _daemonize([argument for argument in arguments if argument != "-daemon"])
+    waiting = Foreground()
+    try:
+        config = configure([argument for argument in arguments if argument != "-daemon"])
+        if "-daemon" in arguments:
+            waiting = _detach()
+    except ConfigError as error:
+        return _refuse(str(error))
     logging.basicConfig(
         level=logging.INFO, stream=sys.stdout, format="[%(asctime)s] %(levelname)s %(message)s (%(name)s)"
     )
-    try:
-        config = configure(arguments)
-    except ConfigError as error:
-        return _refuse(str(error))
     for key in config.unknown:
         log.warning("Unknown configuration key %s", key)
-    return _serve(config)
+    reason = _serve(config, signals, waiting)
+    if reason:
+        waiting.fails(reason)
+        return 1
+    log.info("Stopped")
+    return 0
 
 
 def configure(arguments: Sequence[str]) -> Config:
@@ -58,7 +68,8 @@ def configure(arguments: Sequence[str]) -> Config:
     return read(override(parse(text), overrides))
 
 
-def _serve(config: Config) -> int:
+def _serve(config: Config, signals: ServerSignals, waiting: Foreground) -> str:
+    """Until a signal; or why it could not."""
     _leave_out()
     # Late, so that a mistake in the arguments is told at once.
     from twisted.internet import reactor as installed
@@ -69,21 +80,25 @@ def _serve(config: Config) -> int:
 
     reactor: Any = installed
     failures: list[str] = []
+    stopping = False
 
-    def fail(line: str) -> None:
-        failures.append(line)
-        if len(failures) == 1:
+    def end(failure: str = "") -> None:
+        nonlocal stopping
+        if failure:
+            failures.append(failure)
+        if not stopping:
+            stopping = True
             reactor.stop()
 
     PythonLoggingObserver().start()
     logging.getLogger("twisted").setLevel(logging.WARNING)
-    server = Server(reactor, config, fail)
+    server = Server(reactor, config, end)
     try:
         server.recover()
     except JournalError as error:
-        return _refuse(str(error))
+        return str(error)
     except OSError as error:
-        return _refuse(f"Cannot use the data directory {config.data_dir}: {error.strerror}")
+        return f"Cannot use the data directory {config.data_dir}: {error.strerror}"
     if server.journal.cut:
         log.warning("%s", server.journal.cut)
     try:
@@ -91,7 +106,9 @@ def _serve(config: Config) -> int:
         port = reactor.listenTCP(config.port, server, backlog, config.address)
     except (CannotListenError, OSError) as error:
         reason = getattr(error, "socketError", error)
-        return _refuse(f"Cannot listen on {config.address}:{config.port}: {getattr(reason, 'strerror', reason)}")
+        return f"Cannot listen on {config.address}:{config.port}: {getattr(reason, 'strerror', reason)}"
+    # From here on what is under way is finished first.
+    signals.stop_by(reactor.callFromThread, lambda name: end())
     server.start()
     address = port.getHost()
     server.port = address.port
@@ -102,8 +119,8 @@ def _serve(config: Config) -> int:
         tree = server.standalone.tree
         log.info("%d znodes, last zxid 0x%x, in %s", len(tree.nodes), server.standalone.zxid, config.data_dir)
         log.info("Listening on %s:%d", address.host, address.port)
+        waiting.serves()
 
-    # When the signals are already taken: a SIGTERM right after this line is a clean stop.
     reactor.callWhenRunning(announce)
 
     from twisted.internet.defer import Deferred
@@ -118,39 +135,21 @@ def _serve(config: Config) -> int:
         return stopped
 
     reactor.addSystemEventTrigger("before", "shutdown", stop)
-    reactor.run()
-    if failures:
-        return _refuse(failures[0])
-    log.info("Stopped")
-    return 0
+    reactor.run(installSignalHandlers=False)
+    signals.ended()
+    return failures[0] if failures else ""
 
 
-def _daemonize(arguments: list[str]) -> int:
-    """Start the server in a session of its own and wait until it is up."""
-    import os
-    import subprocess
-    import time
-
+def _detach() -> Background:
+    """Goes into the background; ConfigError when there is no place for its output."""
     directory = os.environ.get("LOG_DIR") or os.path.join(os.path.dirname(__file__), "..", "..", "logs")
     path = os.path.realpath(os.path.join(directory, "zookeeper.out"))
     try:
         os.makedirs(directory, exist_ok=True)
-        out = open(path, "w+b")  # noqa: SIM115
+        out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     except OSError as error:
-        return _refuse(f"Cannot write {path}: {error.strerror}")
-    with out:
-        command = [sys.executable, "-m", "zk.server.main", *arguments]
-        server = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        while server.poll() is None:
-            out.seek(0)
-            if b" Listening on " in out.read():
-                return 0
-            time.sleep(0.02)
-        out.seek(0)
-        lines = out.read().decode(errors="replace").splitlines()
-    return _refuse(lines[-1] if lines else f"The server ended with code {server.returncode}")
+        raise ConfigError(f"Cannot write {path}: {error.strerror}") from None
+    return detach(out, path)
 
 
 def _leave_out() -> None:

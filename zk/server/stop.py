@@ -1,42 +1,63 @@
-"""The command behind bin/zookeeper-server-stop.sh: SIGTERM to the servers of this installation, and to no other.
+"""The command behind bin/zookeeper-server-stop.sh: SIGTERM to this user's servers of this installation, to no others.
 
 Without arguments, to every one; with the properties file (and overrides) of one, to the server in that data directory.
+Each that is ended is named.
 """
 
 import fcntl
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
+from zk import processes
 from zk.server.config import ConfigError
 from zk.server.main import configure
 
 MODULE = "zk.server.main"
+SCRIPT = "zookeeper-server-start"
+USAGE = """\
+USAGE: zookeeper-server-stop.sh [zookeeper.properties [--override property=value]*]
+Stops every ZooKeeper server that you have started from this installation; with a properties file the one server that
+runs in the data directory that it names. $SIGNAL is sent, TERM without it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 1 when there was none to stop."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments in (["--help"], ["-h"]):
+        print(USAGE)
+        return 0
     try:
-        found = [owner(configure(arguments).data_dir)] if arguments else running()
+        number = processes.signal_of(os.environ.get("SIGNAL"))
+        only = owner(configure(arguments).data_dir) if arguments else None
     except ConfigError as error:
-        print(str(error).replace("-start.sh [-daemon]", "-stop.sh"), file=sys.stderr)
+        print(USAGE if str(error).startswith("USAGE") else error, file=sys.stderr)
+        return 1
+    except ValueError as error:
+        print(f"SIGNAL: {error}", file=sys.stderr)
         return 1
     stopped = 0
-    for pid in found:
-        try:
-            if pid:
-                os.kill(pid, signal.SIGTERM)
+    with processes.running(MODULE, SCRIPT) as found:
+        for process in found:
+            if process.pid != only if arguments else process.python != sys.executable:
+                continue
+            if process.send(number):
                 stopped += 1
-        except ProcessLookupError:
-            continue
-        except PermissionError:
-            print(f"Not permitted to stop the zookeeper server {pid}", file=sys.stderr)
+                print(f"Stopping the zookeeper server of {_shown(process)} (process {process.pid})")
     if not stopped:
         print("No zookeeper server to stop")
         return 1
     return 0
+
+
+def _shown(process: processes.Process) -> str:
+    """Its data directory, or what it was started with."""
+    words = [word for word in process.arguments if word != "-daemon"]
+    names = [word for at, word in enumerate(words) if not word.startswith("-") and words[at - 1 : at] != ["--override"]]
+    try:
+        return process.path(configure([process.path(word) if word in names else word for word in words]).data_dir)
+    except ConfigError:
+        return " ".join(words)
 
 
 def owner(data_dir: str) -> int:
@@ -50,22 +71,6 @@ def owner(data_dir: str) -> int:
     except (FileNotFoundError, NotADirectoryError):
         pass
     return 0
-
-
-def running() -> list[int]:
-    """The processes that run this installation's server."""
-    pids = []
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
-        if not name.isdigit() or int(name) == os.getpid():
-            continue
-        try:
-            with open(f"/proc/{name}/cmdline", "rb") as file:
-                words = file.read().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        if words[:1] == [sys.executable] and words[1:3] == ["-m", MODULE] and "-daemon" not in words:
-            pids.append(int(name))
-    return pids
 
 
 if __name__ == "__main__":

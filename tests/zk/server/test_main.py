@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import signalled
 from tests.servers import ROOT, EmbeddedZooKeeper, exchange, free_port, wait_until
 from zk.server.config import ConfigError
 from zk.server.main import USAGE, configure
@@ -147,3 +148,30 @@ def test_an_unwritable_disk_ends_it_with_one_line(tmp_path: Path) -> None:
         assert client.exists("/a")
         client.stop()
         client.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_at_any_line_ends_it_cleanly_and_a_second_one_changes_nothing(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """The second comes at the same time, as a Ctrl-C that is held down does."""
+    command = [START, FILE, "--override", "clientPort=0", "--override", f"dataDir={tmp_path / 'data'}"]
+    for moment in range(2):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            assert process.stdout is not None
+            told = [process.stdout.readline() for _ in range(moment + 1)]
+            process.send_signal(number)
+            process.send_signal(number)
+            told += process.stdout.readlines()
+        assert 0 == process.returncode, told
+        assert "Traceback" not in "".join(told)
+        assert told[-1].endswith("INFO Stopped (zk.server)\n")
+
+
+@pytest.mark.parametrize("at", [1, 30, 80, 150, 220])
+def test_a_signal_during_the_imports_ends_it_without_a_word(tmp_path: Path, at: int) -> None:
+    command = [START, FILE, "--override", "clientPort=0", "--override", f"dataDir={tmp_path / 'data'}"]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        done = signalled.run(tmp_path / "hook", command, at, number)
+        assert done.returncode in (0, -number), done
+        assert "" == done.stderr

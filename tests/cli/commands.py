@@ -18,6 +18,7 @@ BIN = Path(__file__).resolve().parents[2] / "bin"
 
 # The classes of Apache's own commands.
 CLASSES = {
+    "kafka-configs": "kafka.admin.ConfigCommand",
     "kafka-topics": "org.apache.kafka.tools.TopicCommand",
     "kafka-reassign-partitions": "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
     "kafka-leader-election": "org.apache.kafka.tools.LeaderElectionCommand",

@@ -14,7 +14,7 @@ from kafkalike.protocol.messages import by_name
 Partition = tuple[str, int]
 
 EARLIEST, LATEST, MAX_TIMESTAMP = -2, -1, -3
-TOPIC, BROKER = 2, 4
+TOPIC, BROKER, BROKER_LOGGER = 2, 4, 8
 SET, DELETE = 0, 1
 PREFERRED, UNCLEAN = 0, 1
 NO_TOPIC_ID = bytes(16)
@@ -214,7 +214,7 @@ class Admin:
     def describe_configs(
         self, names: Sequence[str], kind: int = TOPIC, *, synonyms: bool = False
     ) -> dict[str, list[ConfigEntry]]:
-        """The effective configuration of topics, or of one broker; "" is what is set for all brokers."""
+        """The effective configuration of topics, of one broker or of its loggers; "" is what is set for all brokers."""
         if not names:
             return {}
         api = by_name("describe_configs")
@@ -245,7 +245,7 @@ class Admin:
         return self._run("describeConfigs", attempt)
 
     def alter_configs(self, changes: Mapping[tuple[int, str], Mapping[str, str | None]]) -> None:
-        """Sets single values, or deletes them with None. Keys are (TOPIC or BROKER, name)."""
+        """Sets single values, or deletes them with None. Keys are (TOPIC, BROKER or BROKER_LOGGER, name)."""
         api = by_name("incremental_alter_configs")
         self._alter_configs(
             "incrementalAlterConfigs",
@@ -290,7 +290,7 @@ class Admin:
 
     def _keeper(self, kind: int, name: str) -> Node:
         """Who answers for a configuration."""
-        if kind != BROKER or not name:
+        if kind not in (BROKER, BROKER_LOGGER) or not name:
             return self.network.any_node()
         node = self.network.refresh().nodes.get(int(name))
         if node is None:
@@ -606,5 +606,5 @@ def _by_place(resources: Iterable[tuple[int, str]]) -> dict[str, list[tuple[int,
     """Resources under the broker that has to be asked for them; "" is any."""
     places: dict[str, list[tuple[int, str]]] = {}
     for kind, name in resources:
-        places.setdefault(name if kind == BROKER else "", []).append((kind, name))
+        places.setdefault(name if kind in (BROKER, BROKER_LOGGER) else "", []).append((kind, name))
     return places

@@ -31,7 +31,7 @@ class MetadataCache:
         self.controller_epoch = 0
         self._waiting: dict[Deferred[bool], tuple[Predicate, Any]] = {}
         self._callbacks: list[Callable[[Image, Image], Any]] = []
-        self._on_deletion: list[Callable[[frozenset[str]], Any]] = []
+        self._on_topics: list[Callable[[frozenset[str], frozenset[str]], Any]] = []
         self._doubted: set[int] = set()
         self._departed: dict[int, tuple[Broker, float]] = {}
 
@@ -40,9 +40,10 @@ class MetadataCache:
         old, self.image = self.image, self.image.apply(request)
         for callback in self._callbacks:
             _tell(callback, old, self.image)
-        if deleted := _deleted(request, old, self.image):
-            for each in self._on_deletion:
-                _tell(each, deleted)
+        deleted, made = _deleted(request, old, self.image), _made(request, old, self.image)
+        if deleted or made:
+            for each in self._on_topics:
+                _tell(each, deleted, made)
         self._doubted &= self.image.brokers.keys()
         if lost := old.brokers.keys() - self.image.brokers.keys():
             led = {state.leader for topic in old.topics.values() for state in topic.partitions.values()}
@@ -107,10 +108,11 @@ class MetadataCache:
         """Calls `callback(old, new)` after each change."""
         self._callbacks.append(callback)
 
-    def on_deletion(self, callback: Callable[[frozenset[str]], Any]) -> None:
-        """Calls `callback(names)` for topics that are deleted: as often as the controller says so, since whoever was to
-        act on it the first time may not have lived to; and for those that the image shows no more, or made anew."""
-        self._on_deletion.append(callback)
+    def on_topics(self, callback: Callable[[frozenset[str], frozenset[str]], Any]) -> None:
+        """Calls `callback(deleted, made)` with the names of topics. They are deleted as often as the controller says
+        so, since whoever was to act on it the first time may not have lived to; and when the image shows them no more.
+        """
+        self._on_topics.append(callback)
 
     def _expire(self, answer: Deferred[bool]) -> None:
         del self._waiting[answer]
@@ -131,6 +133,15 @@ def _deleted(request: Any, old: Image, new: Image) -> frozenset[str]:
         if name in new.topics and topic.id != new.topics[name].id and topic.id != NO_TOPIC_ID
     }
     return frozenset(told | gone | anew)
+
+
+def _made(request: Any, old: Image, new: Image) -> frozenset[str]:
+    there = {name: topic_id for name, topic_id, _ in topic_states(request) if name in new.topics}
+    return frozenset(
+        name
+        for name, topic_id in there.items()
+        if (topic_id not in old.names if topic_id != NO_TOPIC_ID else name not in old.topics)
+    )
 
 
 def _tell(callback: Callable[..., Any], *what: Any) -> None:

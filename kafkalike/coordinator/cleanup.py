@@ -58,7 +58,7 @@ class Cleanup:
         self._deleted: frozenset[str] = frozenset()
         self._loaded: frozenset[Shard] = frozenset()
         self._purging = False
-        self._metadata.on_deletion(self._topics_deleted)
+        self._metadata.on_topics(self._topics_changed)
 
     def start(self) -> None:
         """Begins the periodic removal of expired offsets."""
@@ -116,8 +116,11 @@ class Cleanup:
 
     # With their topics.
 
-    def _topics_deleted(self, names: frozenset[str]) -> None:
-        names -= {TOPIC}
+    def _topics_changed(self, deleted: frozenset[str], made: frozenset[str]) -> None:
+        if made:
+            # A server that lags may still show an earlier topic of that name, with its offsets.
+            self._offsets.doubt()
+        names = deleted - {TOPIC}
         if not names or self._stopped:
             return
         self._commits.abandon(names)

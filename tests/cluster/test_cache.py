@@ -118,23 +118,34 @@ def topic(name: str, leader: int, topic_id: int) -> um.Request:
     return um.Request(controller_id=1, topic_states=[states])
 
 
+def told_by(cache: MetadataCache) -> list[tuple[set[str], set[str]]]:
+    told: list[tuple[set[str], set[str]]] = []
+    cache.on_topics(lambda deleted, made: told.append((set(deleted), set(made))))
+    return told
+
+
 def test_a_deletion_is_told_as_often_as_the_controller_says_so() -> None:
     cache = MetadataCache("c", Clock())
-    told: list[frozenset[str]] = []
-    cache.on_deletion(told.append)
+    told = told_by(cache)
     cache.apply(topic("t", 1, 7))
-    assert [] == told
+    cache.apply(topic("t", 2, 7))
+    assert [(set(), {"t"})] == told
     for _ in range(3):
         cache.apply(topic("t", LEADER_DURING_DELETE, 7))
-    assert [{"t"}] * 3 == told
+    assert [({"t"}, set())] * 3 == told[1:]
 
 
-def test_a_topic_made_anew_is_told_and_one_that_is_given_an_id_is_not() -> None:
+def test_a_topic_made_anew_is_told_as_both() -> None:
     cache = MetadataCache("c", Clock())
-    told: list[frozenset[str]] = []
-    cache.on_deletion(told.append)
-    for topic_id in (0, 7, 7):
+    told = told_by(cache)
+    for topic_id in (7, 8, 8):
         cache.apply(topic("t", 1, topic_id))
-    assert [] == told
-    cache.apply(topic("t", 1, 8))
-    assert [{"t"}] == told
+    assert [(set(), {"t"}), ({"t"}, {"t"})] == told
+
+
+def test_a_topic_that_is_given_an_id_is_not_deleted() -> None:
+    cache = MetadataCache("c", Clock())
+    told = told_by(cache)
+    for topic_id in (0, 0, 7):
+        cache.apply(topic("t", 1, topic_id))
+    assert [set(), set()] == [deleted for deleted, _ in told]

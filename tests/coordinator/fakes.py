@@ -318,7 +318,7 @@ class FakeMetadata:
         self.image = Image(brokers={1: Broker(1, None, {"PLAINTEXT": ("host", 9092, "PLAINTEXT")})})
         self.callbacks: list[Any] = []
 
-    def on_deletion(self, callback: Any) -> None:
+    def on_topics(self, callback: Any) -> None:
         self.callbacks.append(callback)
 
     def wait(self, predicate: Any, timeout_ms: int) -> Deferred[bool]:
@@ -328,7 +328,7 @@ class FakeMetadata:
 
     def topics(self, **counts: int) -> None:
         """The cluster's topics now are these, with so many partitions, as znodes and in the image."""
-        gone = self.image.topics.keys() - counts.keys()
+        gone, made = self.image.topics.keys() - counts.keys(), counts.keys() - self.image.topics.keys()
         self.image = Image(
             topics={name: self.image.topics.get(name) or self._made(name, count) for name, count in counts.items()},
             brokers=self.image.brokers,
@@ -338,6 +338,8 @@ class FakeMetadata:
         self.deleted(*gone)
         for name in gone:
             self.complete(name)
+        for callback in self.callbacks:
+            callback(frozenset(), frozenset(made))
 
     def _made(self, name: str, count: int) -> Topic:
         node = TopicNode({index: Assignment((1,)) for index in range(count)}, os.urandom(16))
@@ -358,7 +360,7 @@ class FakeMetadata:
         """The controller says that these topics are being deleted."""
         if names:
             for callback in self.callbacks:
-                callback(frozenset(names))
+                callback(frozenset(names), frozenset())
 
 
 CONFIG = {

@@ -136,6 +136,18 @@ def test_a_commit_for_a_topic_made_anew_outlives_a_removal_that_is_late() -> Non
     assert broker.zk.below(f"/consumers/{A}") == {f"/consumers/{A}/offsets/t/0": b"9"}
 
 
+def test_offsets_are_read_synced_once_a_topic_is_new() -> None:
+    """A server that lags shows the earlier topic of that name, and its offsets."""
+    broker = FakeBroker()
+    broker.metadata.topics(**WITHOUT_T)
+    broker.settle()
+    broker.metadata.topics(**ALL)
+    for expected in (["sync", "get", "get", "exists"], ["get", "get", "exists"]):
+        broker.zk.log.clear()
+        broker.wait(broker.groups.fetch(A, [("t", 0)]))
+        assert expected == [request[0] for request in broker.zk.log]
+
+
 def test_before_there_is_a_coordinator_the_controller_cleans_up() -> None:
     broker = FakeBroker(lead=())
     broker.metadata.topics(t=2, u=2)

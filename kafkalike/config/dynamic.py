@@ -17,16 +17,27 @@ THREADS = ("num.io.threads", "num.network.threads", "num.replica.fetchers", "num
            "background.threads")  # fmt: skip
 
 
+# Keys and certificates, which Kafka takes at run time for one listener only, as listener.name.inside.ssl.key.password.
+STORES = frozenset(
+    f"ssl.{name}"
+    for name in (
+        "key.password",
+        *(f"keystore.{part}" for part in ("type", "location", "password", "certificate.chain", "key")),
+        *(f"truststore.{part}" for part in ("type", "location", "password", "certificates")),
+    )
+)
+
+
 def check_dynamic(config: Config, proposed: Mapping[str, str], per_broker: bool) -> None:
     """Whether a broker's dynamic configuration may become this; ConfigException in Kafka's words if not."""
     fixed = [name for name in proposed if name in BROKER and not BROKER[name].dynamic]
     if fixed:
         raise ConfigException(f"Cannot update these configs dynamically: Set({', '.join(fixed)})")
-    bare = [name for name in proposed if name.startswith("ssl.") and name in BROKER]
+    bare = [name for name in proposed if name in STORES]
     if bare:
         raise ConfigException(
             "These security configs can be dynamically updated only per-listener using the listener prefix: "
-            f"Set({', '.join(bare)})"
+            f"HashSet({', '.join(bare)})"
         )
     for name, text in proposed.items():
         key = ALL.get(base_name(name))
@@ -45,12 +56,19 @@ def check_dynamic(config: Config, proposed: Mapping[str, str], per_broker: bool)
     moved = [name for name in rules.LISTENERS if wanted[name] != config[name]]
     if moved:
         raise ConfigException(f"Listeners cannot change while the broker runs: Set({', '.join(moved)})")
-    problem = _thread_problem(config, wanted)
+    problem = _thread_problem(config, wanted) or _connection_problem(config, wanted)
     if problem:
         raise ConfigException(
             f"Invalid value org.apache.kafka.common.config.ConfigException: {problem} for configuration Invalid "
             "dynamic configuration"
         )
+
+
+def _connection_problem(config: Config, wanted: Config) -> str | None:
+    for name in ("max.connections", "max.connection.creation.rate"):
+        if wanted[name] <= 0 and wanted[name] != config[name]:
+            return f"Invalid {name} {wanted[name]}"
+    return None
 
 
 def base_name(name: str) -> str:
@@ -69,7 +87,11 @@ def _is_for_one_broker(name: str) -> bool:
 def _thread_problem(config: Config, values: Mapping[str, Any]) -> str | None:
     for name in THREADS:
         new, old = values[name], config[name]
+        if new == old:
+            continue
         refused = f"Dynamic thread count update validation failed for {name}={new}, value should"
+        if new <= 0:
+            return f"{refused} be at least 1"
         if new < old // 2:
             return f"{refused} be at least half the current value {old}"
         if new > old * 2:

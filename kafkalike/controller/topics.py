@@ -107,9 +107,11 @@ async def check_new(
     if manual:
         _check_manual(manual, set(image.brokers))
     try:
-        configuration.topic_config(config, texts)
+        conflict = configuration.check_topic(config, texts)
     except configuration.ConfigException as error:
-        raise KafkaError(Error.INVALID_CONFIG, str(error)) from None
+        conflict = str(error)
+    if conflict:
+        raise KafkaError(Error.INVALID_CONFIG, conflict)
     return NewTopic(name, replicas, texts, random_uuid())
 
 

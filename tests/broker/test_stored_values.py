@@ -70,7 +70,7 @@ def notified(client: KazooClient, entity: str) -> None:
 def one(tmp_path: Path) -> Iterator[Kafka]:
     with (
         EmbeddedZooKeeper(tmp_path / "zookeeper") as zookeeper,
-        Broker(tmp_path / "broker", zookeeper.connect) as broker,
+        Broker(tmp_path / "broker", zookeeper.connect, num_io_threads=4, ssl_protocol="TLS", no_such_key=1) as broker,
     ):
         yield Kafka(broker, zookeeper)
 
@@ -122,6 +122,13 @@ def test_one_bad_value_stops_neither_the_others_nor_the_start(one: Kafka) -> Non
     kafka.broker.start()
     wait_until(in_force_again(kafka), what="the good values after the start")
     lines = [line for line in kafka.broker.output().splitlines() if " ERROR " in line]
+    for warning in (
+        "No effect here: num.io.threads (one reactor does this work)",
+        "No effect here: ssl.protocol (TLS is not built yet; listeners are PLAINTEXT)",
+        "The configuration 'no.such.key' was supplied but isn't a known config.",
+    ):
+        assert 1 == kafka.broker.output().count(f" WARNING {warning}")
+    assert "num.network.threads" not in kafka.broker.output()
     assert "Traceback" not in kafka.broker.output()
     for key in FAULTY:
         assert 1 == sum(f" {key}: " in line for line in lines), (key, lines)

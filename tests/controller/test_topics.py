@@ -50,6 +50,31 @@ REFUSED: list[tuple[dict[str, Any], Error, str]] = [
     ),
     ({"configs": {"nix": "1"}}, Error.INVALID_CONFIG, "Unknown topic config name: nix"),
     (
+        {"configs": {"compression.gzip.level": "99"}},
+        Error.INVALID_CONFIG,
+        "Invalid value 99 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1",
+    ),
+    (
+        {"configs": {"message.format.version": "x"}},
+        Error.INVALID_CONFIG,
+        "Invalid value x for configuration message.format.version: Version x is not a valid version",
+    ),
+    (
+        {"configs": {"min.compaction.lag.ms": "10", "max.compaction.lag.ms": "5"}},
+        Error.INVALID_CONFIG,
+        "conflict topic config setting min.compaction.lag.ms (10) > max.compaction.lag.ms (5)",
+    ),
+    (
+        {"configs": {"remote.log.copy.disable": "true"}},
+        Error.INVALID_CONFIG,
+        "It is invalid to set `remote.log.delete.on.disable` or `remote.log.copy.disable` under Zookeeper's mode.",
+    ),
+    (
+        {"configs": {"remote.storage.enable": "true"}},
+        Error.INVALID_CONFIG,
+        "Tiered Storage functionality is disabled in the broker.",
+    ),
+    (
         {"configs": {"segment.bytes": "x"}},
         Error.INVALID_CONFIG,
         "Invalid value x for configuration segment.bytes: Not a number of type INT",

@@ -4,11 +4,17 @@
 here=$(dirname "$(readlink -f "$0")")
 root=$(dirname "$here")
 
+usage="USAGE: kafka-run-class.sh class|module [options]"
 if [ $# -eq 0 ]; then
-  echo "USAGE: $0 module|class [options]" >&2
+  echo "$usage" >&2
   exit 1
 fi
 case $1 in
+  --help | -h)
+    echo "$usage"
+    echo "Runs a command by its Java class, such as kafka.admin.ConfigCommand, or its module, such as kafkalike.cli.configs."
+    exit
+    ;;
   org.apache.kafka.tools.TopicCommand | kafka.admin.TopicCommand) module=kafkalike.cli.topics ;;
   kafka.tools.ConsoleProducer) module=kafkalike.cli.console_producer ;;
   org.apache.kafka.tools.consumer.ConsoleConsumer | kafka.tools.ConsoleConsumer) module=kafkalike.cli.console_consumer ;;
@@ -24,7 +30,11 @@ case $1 in
   org.apache.kafka.tools.DeleteRecordsCommand | kafka.admin.DeleteRecordsCommand) module=kafkalike.cli.delete_records ;;
   kafka.admin.ConfigCommand) module=kafkalike.cli.configs ;;
   kafka.Kafka) module=kafkalike.cli.server_start ;;
-  *) module=$1 ;;
+  kafkalike.* | zk.*) module=$1 ;;
+  *)
+    echo "$1 is not a command here; $here has a script for each that there is." >&2
+    exit 1
+    ;;
 esac
 shift
 

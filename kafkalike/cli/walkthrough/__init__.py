@@ -5,6 +5,7 @@ report.py        what a step says, as text for 80 columns or as JSON
 cluster.py       a cluster of its own: embedded ZooKeeper and brokers, started, killed, started again
 ending.py        Ctrl-C at any moment: all that was started ends at once
 tidying.py       what the walk made on a cluster that is not its own is removed
+addresses.py     whether what a user has given is the ZooKeeper and the brokers of one cluster
 classic.py       a consumer that registers in ZooKeeper
 stage.py         what steps act on: topics, groups, znodes before and after, bytes in the log
 producing.py     W1 to W3

@@ -206,22 +206,24 @@ def _walk_alone(walk: Walk, brokers: int, usual_ports: bool, keep: bool) -> int:
         return "what was started is ended, its files are removed."
 
     at_a_signal(end)
-    code = 1
+    code, to_be_looked_at = 1, False
     try:
         own.start()
         say(f"The files are in {own.directory}.\n\n")
         stage = _stage(own.bootstrap, own.connect, own)
         if stage is not None:
             code = _run_all(walk, stage)
+            to_be_looked_at = code != 0
         if keep:
             say(f"\nThe brokers answer on {own.bootstrap}, ZooKeeper on {own.connect}. Ctrl-C ends them.\n")
             while True:
                 signal.pause()
     except Trouble as problem:
         print(problem, file=sys.stderr)
+        to_be_looked_at = True
     finally:
         own.stop()
-        if code:
+        if to_be_looked_at:
             print(f"The files stay in {own.directory}.", file=sys.stderr)
         else:
             own.remove()
@@ -229,13 +231,16 @@ def _walk_alone(walk: Walk, brokers: int, usual_ports: bool, keep: bool) -> int:
 
 
 def _stage(bootstrap: str, zookeeper: str, own: OwnCluster | None = None) -> Stage | None:
+    from kafkalike.cli.walkthrough.addresses import WrongAddress
     from kafkalike.cli.walkthrough.stage import NoZooKeeper, Stage
 
     try:
         return Stage(bootstrap, zookeeper, own)
+    except WrongAddress as problem:
+        print(problem, file=sys.stderr)
     except NoZooKeeper as problem:
         print(f"ZooKeeper at {zookeeper}: {problem}", file=sys.stderr)
-        return None
+    return None
 
 
 def _run_all(walk: Walk, stage: Stage) -> int:

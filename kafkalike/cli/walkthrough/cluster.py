@@ -252,7 +252,7 @@ class OwnCluster:
                 tell(".")
                 dots += 1
             time.sleep(0.02)
-        tell(" done\n")
+        tell(" done\n" if dots else "done\n")
 
     def _serves(self, server: Server) -> bool:
         """ZooKeeper serves when it listens; a broker when it is in its own metadata, and there is a controller."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from kafkalike.cli.walkthrough.addresses import check
 from kafkalike.cli.walkthrough.classic import ClassicConsumer
 from kafkalike.cli.walkthrough.cluster import COPIES, OwnCluster, python_environment
 from kafkalike.cli.walkthrough.ending import in_time
@@ -45,6 +46,8 @@ class Stage:
         self.own = own
         self.run = "".join(random.choices("abcdefghjkmnpqrstuvwxyz", k=4))
         self.admin = Admin(bootstrap, client_id="walkthrough")
+        if own is None:
+            check(self.admin, bootstrap, zookeeper)
         # W12 takes ZooKeeper away on purpose: its client need not tell.
         logging.getLogger("kazoo").setLevel(logging.CRITICAL)
         self.zk = KazooClient(hosts=zookeeper, timeout=10)

@@ -1,0 +1,55 @@
+"""Addresses that a user has given are looked at before the walk begins: ZooKeeper and brokers, of one cluster.
+
+Else a step would not hold some minutes later, and the broker would be blamed.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from kafkalike.client.blocking.admin import Admin
+from kafkalike.cluster.znodes import ClusterId
+from zk.blocking import Client, ClientError
+from zk.ensemble import EnsembleError, parse
+from zk.server.wire import Code
+
+TIMEOUT_MS = 5000
+
+
+class WrongAddress(Exception):
+    """The text is for the user."""
+
+
+def check(admin: Admin, bootstrap: str, zookeeper: str) -> None:
+    """The brokers' cluster is the one that ZooKeeper has there. Brokers before 0.10.1 do not tell theirs."""
+    found = cluster_id_in(zookeeper)
+    told = admin.cluster().cluster_id
+    if told not in (None, found):
+        raise WrongAddress(
+            f"ZooKeeper at {zookeeper} has the cluster {found}, but the brokers at {bootstrap} belong to {told}"
+        )
+
+
+def cluster_id_in(zookeeper: str) -> str:
+    """The id of the cluster that ZooKeeper has there."""
+    try:
+        ensemble = parse(zookeeper)
+    except EnsembleError as problem:
+        raise WrongAddress(f"--zookeeper: {problem}") from None
+    client = Client(ensemble, TIMEOUT_MS)
+    try:
+        client.connect()
+        data, _ = client.get(ClusterId.path)
+        return ClusterId.decode(data)
+    except ClientError as problem:
+        if problem.code != Code.NO_NODE:
+            raise WrongAddress(f"ZooKeeper at {zookeeper} does not answer: code {problem.code}") from None
+        path = f"{ensemble.chroot}{ClusterId.path}"
+        raise WrongAddress(f"ZooKeeper at {zookeeper} has no Kafka cluster there: {path} does not exist") from None
+    except (OSError, struct.error) as problem:
+        reason = getattr(problem, "strerror", None)
+        if reason:
+            raise WrongAddress(f"ZooKeeper at {zookeeper} cannot be reached: {reason}") from None
+        raise WrongAddress(f"What is at {zookeeper} does not answer as ZooKeeper does") from None
+    finally:
+        client.close()

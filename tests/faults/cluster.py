@@ -58,6 +58,7 @@ class Cluster:
         lag_ms: int = 4000,
         data: Mapping[int, Path] | None = None,
         second: Mapping[int, Path] | None = None,
+        numbers: Sequence[int] = BROKERS,
         **overrides: object,
     ) -> None:
         """`data` are data directories of brokers that do not lie in `home`; `second`, those that some have besides."""
@@ -82,7 +83,7 @@ class Cluster:
         } | overrides
         self.second = dict(second or {})
         self.brokers: dict[int, Broker] = {}
-        for number in BROKERS:
+        for number in numbers:
             host = network.add(f"broker{number}") if network else "127.0.0.1"
             made = broker(home / f"broker{number}", self.zookeeper.connect, number, host=host, **settings)
             if data and number in data:
@@ -269,7 +270,7 @@ class Cluster:
 
     def whole(self) -> bool:
         """Whether all brokers are there, with a controller."""
-        return self.registered() == set(BROKERS) and self.controller() in BROKERS
+        return self.registered() == set(self.brokers) and self.controller() in self.brokers
 
     # Topics
 
@@ -332,6 +333,11 @@ def java_hash(text: str) -> int:
         value = (31 * value + ord(char)) & 0xFFFFFFFF
     signed = value - (1 << 32) if value >= 1 << 31 else value
     return 0 if signed == -(1 << 31) else signed
+
+
+def group_of(name: str, partition: int) -> str:
+    """A group by that name, with a number, that belongs to a partition of __consumer_offsets."""
+    return next(f"{name}{i}" for i in range(100) if abs(java_hash(f"{name}{i}")) % OFFSETS_PARTITIONS == partition)
 
 
 def zookeeper_password(session: int) -> bytes:

@@ -82,11 +82,19 @@ def zookeeper_of(config: pytest.Config) -> str:
 
 
 @pytest.fixture
-def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Scenario]]:
-    """start(network=False, topic={...}, **settings of the cluster) -> Scenario"""
-    broker: type[Broker] = ApacheBroker if request.config.getoption("--on") == "apache" else Broker
+def servers(request: pytest.FixtureRequest) -> tuple[type[Broker], type[ZooKeeper]]:
+    """Whose brokers and whose ZooKeeper this run is about."""
     kinds: dict[str, type[ZooKeeper]] = {"embedded": EmbeddedZooKeeper, "debian": DebianZooKeeper}
-    zookeeper = kinds[zookeeper_of(request.config)]
+    broker = ApacheBroker if request.config.getoption("--on") == "apache" else Broker
+    return broker, kinds[zookeeper_of(request.config)]
+
+
+@pytest.fixture
+def start(
+    request: pytest.FixtureRequest, servers: tuple[type[Broker], type[ZooKeeper]], tmp_path: Path
+) -> Iterator[Callable[..., Scenario]]:
+    """start(network=False, topic={...}, **settings of the cluster) -> Scenario"""
+    broker, zookeeper = servers
     made: list[Scenario] = []
     with ExitStack() as stack:
 

@@ -18,6 +18,11 @@ from kafkalike.net.peer import Peer
 from kafkalike.protocol import messages
 
 FETCH, CONTROL, RELAY = "fetch", "control", "relay"
+TIMEOUTS = {
+    FETCH: "replica.socket.timeout.ms",
+    CONTROL: "controller.socket.timeout.ms",
+    RELAY: "request.timeout.ms",
+}
 CLIENT_IDS = {FETCH: "broker-{}-fetcher-0", CONTROL: "{}", RELAY: "broker-{}-relay"}
 
 
@@ -94,13 +99,12 @@ class Peers:
         if peer is None or (peer.host, peer.port) != (host, port):
             if peer is not None:
                 peer.close()
-            timeout = "replica.socket.timeout.ms" if purpose == FETCH else "controller.socket.timeout.ms"
             peer = self._peers[(purpose, broker_id)] = Peer(
                 self._reactor,
                 host,
                 port,
                 CLIENT_IDS[purpose].format(self._broker_id),
-                self._config[timeout],
+                self._config[TIMEOUTS[purpose]],
                 self._config["socket.connection.setup.timeout.ms"],
                 lambda was_connected, why: self.lost(broker_id, was_connected),
             )

@@ -8,7 +8,7 @@ the reader of every other one.
 from __future__ import annotations
 
 from kafkalike.config.keys import Key
-from kafkalike.config.unused_keys import COMPACTION, FORMAT, KRAFT, LEVELS, QUOTAS, STAY, TRANSACTIONS, UNUSED
+from kafkalike.config.unused_keys import COMPACTION, EXACT, FORMAT, KRAFT, LEVELS, QUOTAS, STAY, TRANSACTIONS, UNUSED
 from kafkalike.config.validators import (
     at_least,
     between,
@@ -58,7 +58,7 @@ BROKER: dict[str, Key] = {key.name: key for key in (
     Key("num.network.threads", INT, 3, at_least(1), "C", "Threads that read and write sockets.", ONE_REACTOR),
     Key("background.threads", INT, 10, at_least(1), "C", "Threads for background work.", ONE_REACTOR),
     Key("num.replica.alter.log.dirs.threads", INT, None, None, "", "Threads that move replicas between directories.", STAY),
-    Key("request.timeout.ms", INT, 30000, None, "", "How long a request to another broker may take."),
+    Key("request.timeout.ms", INT, 30000, None, "", "How long a request that is handed on to another broker may take."),
     Key("socket.connection.setup.timeout.ms", LONG, 10000, None, "", "How long a connection to a broker may take to be made."),
     Key("socket.connection.setup.timeout.max.ms", LONG, 30000, None, "", "The same after repeated failures.", "socket.connection.setup.timeout.ms holds however often it failed."),
     Key("controlled.shutdown.enable", BOOLEAN, True, None, "", "Whether leadership is handed over before a stop."),
@@ -84,7 +84,7 @@ BROKER: dict[str, Key] = {key.name: key for key in (
     Key("inter.broker.listener.name", STRING, None, None, "", "The listener that brokers use among themselves."),
     Key("security.inter.broker.protocol", STRING, "PLAINTEXT", one_of("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"), "",
         "The protocol among brokers when no listener is named."),
-    Key("inter.broker.protocol.version", STRING, "3.9-IV0", version, "", "The version that brokers speak among themselves.", "brokers speak the newest version that both know."),
+    Key("inter.broker.protocol.version", STRING, "3.9-IV0", version, "", "The version that brokers speak among themselves.", "requests among brokers have the versions of 3.9."),
     Key("socket.send.buffer.bytes", INT, 102400, None, "", "SO_SNDBUF of accepted connections; -1 leaves the system's."),
     Key("socket.receive.buffer.bytes", INT, 102400, None, "", "SO_RCVBUF of accepted connections; -1 leaves the system's."),
     Key("socket.request.max.bytes", INT, 104857600, at_least(1), "", "Largest request; a larger one closes the connection."),
@@ -131,8 +131,8 @@ BROKER: dict[str, Key] = {key.name: key for key in (
     Key("log.flush.offset.checkpoint.interval.ms", INT, 60000, at_least(0), "", "How often recovery points are written."),
     Key("log.flush.start.offset.checkpoint.interval.ms", INT, 60000, at_least(0), "", "How often log start offsets are written.", "start offsets are written as they change."),
     Key("log.segment.delete.delay.ms", LONG, 60000, at_least(0), "C", "How long a deleted file stays under another name."),
-    Key("log.preallocate", BOOLEAN, False, None, "C", "Whether a new file gets its full size at once."),
-    Key("num.recovery.threads.per.data.dir", INT, 1, at_least(1), "C", "Threads that read logs at a start, per directory.", "each directory is read by one thread."),
+    Key("log.preallocate", BOOLEAN, False, None, "C", "Whether a new file gets its full size at once.", EXACT),
+    Key("num.recovery.threads.per.data.dir", INT, 1, at_least(1), "C", "Threads that read logs at a start, per directory.", "one thread reads all directories."),
     Key("auto.create.topics.enable", BOOLEAN, True, None, "", "Whether asking for an unknown topic creates it."),
     Key("min.insync.replicas", INT, 1, at_least(1), "C", "Replicas that must have a record before acks=all is answered."),
     Key("log.message.format.version", STRING, "3.0-IV1", version, "", "Deprecated: the format of stored batches.", FORMAT),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from kafkalike.config.broker_keys import COMPRESSION
 from kafkalike.config.keys import TopicKey
-from kafkalike.config.unused_keys import COMPACTION, FORMAT, LEVELS, TIERED
+from kafkalike.config.unused_keys import COMPACTION, EXACT, FORMAT, LEVELS, TIERED
 from kafkalike.config.validators import at_least, between, gzip_level, list_of, one_of, throttled, version
 from kafkalike.config.values import BOOLEAN, DOUBLE, INT, LIST, LONG, STRING
 
@@ -38,7 +38,7 @@ TOPIC: dict[str, TopicKey] = {key.name: key for key in (
     TopicKey("min.cleanable.dirty.ratio", DOUBLE, (("log.cleaner.min.cleanable.ratio", 1),), None, between(0, 1), "Share of new bytes from which compaction starts.", COMPACTION),
     TopicKey("min.compaction.lag.ms", LONG, (("log.cleaner.min.compaction.lag.ms", 1),), None, at_least(0), "Youngest age at which a record may be compacted.", COMPACTION),
     TopicKey("min.insync.replicas", INT, (("min.insync.replicas", 1),), None, at_least(1), "Replicas that must have a record before acks=all is answered."),
-    TopicKey("preallocate", BOOLEAN, (("log.preallocate", 1),), None, None, "Whether a new file gets its full size at once."),
+    TopicKey("preallocate", BOOLEAN, (("log.preallocate", 1),), None, None, "Whether a new file gets its full size at once.", EXACT),
     TopicKey("remote.log.copy.disable", BOOLEAN, (), False, None, "", TIERED),
     TopicKey("remote.log.delete.on.disable", BOOLEAN, (), False, None, "", TIERED),
     TopicKey("remote.storage.enable", BOOLEAN, (), False, None, "", TIERED),

@@ -46,6 +46,7 @@ TRANSACTIONS = "transactions are not built yet."
 TIERED = "tiered storage is not built; records stay on the brokers."
 COMPACTION = "compaction is not built yet; every record is kept until retention takes it."
 LEVELS = "batches are compressed at the level that their codec has by default."
+EXACT = "files have their exact length at all times."
 FORMAT = "batches are stored as version 2."
 
 # fmt: off

@@ -27,7 +27,6 @@ class LogConfig:
     message_timestamp_type: str = "CreateTime"
     message_timestamp_before_max_ms: int = FOREVER
     message_timestamp_after_max_ms: int = FOREVER
-    preallocate: bool = False  # accepted; files have their exact length at all times
     producer_id_expiration_ms: int = 86400000
 
     @classmethod

@@ -61,10 +61,11 @@ async def describe_configs(broker: Any, call: Any) -> Any:
         return messages.Response(
             results=[_refused(each, KafkaError(Error.INVALID_REQUEST, MALFORMED)) for each in resources]
         )
+    defaults = _topic_defaults(broker.config) if any(each.resource_type == TOPIC for each in resources) else []
     results = []
     for resource in resources:
         try:
-            entries = await _entries(broker, resource)
+            entries = await _entries(broker, resource, defaults)
         except KafkaError as problem:
             results.append(_refused(resource, problem))
         else:
@@ -87,10 +88,10 @@ def _refused(resource: Any, problem: KafkaError) -> Any:
     return result
 
 
-async def _entries(broker: Any, resource: Any) -> list[Entry]:
+async def _entries(broker: Any, resource: Any, defaults: list[Entry]) -> list[Entry]:
     name = resource.resource_name
     if resource.resource_type == TOPIC:
-        return await _topic(broker, name)
+        return await _topic(broker, name, defaults)
     if resource.resource_type == BROKER:
         return _broker(broker, name)
     if resource.resource_type == BROKER_LOGGER:
@@ -100,20 +101,27 @@ async def _entries(broker: Any, resource: Any) -> list[Entry]:
     raise KafkaError(Error.INVALID_REQUEST, "Config type client-metrics is only supported on KRaft clusters")
 
 
-async def _topic(broker: Any, topic: str) -> list[Entry]:
+async def _topic(broker: Any, topic: str, defaults: list[Entry]) -> list[Entry]:
     broker.check_topic_name(topic)
     if topic not in broker.metadata.image.topics:
         raise KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION, "")
     overrides, _ = tables.usable(await broker.topic_overrides(topic))
-    values = tables.topic_config(broker.config, overrides)
+    values = {name: tables.text_of(value) for name, value in tables.parse_topic_overrides(overrides).items()}
+    return [_overridden(entry, values[entry.name]) if entry.name in values else entry for entry in defaults]
+
+
+def _overridden(entry: Entry, value: str | None) -> Entry:
+    return entry._replace(value=value, synonyms=[(entry.name, value, DYNAMIC_TOPIC), *entry.synonyms])
+
+
+def _topic_defaults(config: Any) -> list[Entry]:
+    """What every topic has that sets nothing of its own."""
     entries = []
     for key in tables.TOPIC.values():
-        value = tables.text_of(values[key.name])
-        chain = _chain(broker.config, key.synonyms[0][0]) if key.synonyms else []
+        chain = _chain(config, key.synonyms[0][0]) if key.synonyms else []
         if key.synonyms and all(source == DEFAULT for _, _, source in chain):
             chain = _without_others(chain, key.synonyms[0][0])
-        if key.name in overrides:
-            chain.insert(0, (key.name, value, DYNAMIC_TOPIC))
+        value = tables.text_of(tables.topic_default(config, key))
         entries.append(Entry(key.name, key.type, value, key.documentation, False, chain))
     return entries
 

@@ -340,3 +340,25 @@ def test_a_partition_that_has_moved_away_is_not_served_any_more(opened):
     assert ("t", 0) not in replicas.hosted
     assert ("t", 0) in replicas.directories[0].logs, "the log stays"
     assert errors(shared.run(replicas.orders.leader_and_isr, lead(epoch=6))) == [0]
+
+
+def test_a_value_of_a_topic_that_cannot_be_used_stops_neither_the_others_nor_later_ones(opened, caplog):
+    replicas = opened()
+    shared.run(replicas.orders.leader_and_isr, lead())
+    log = replicas.hosted["t", 0].log
+    for limit in ("5000", "6000"):
+        shared.run(replicas.configure, "t", {"max.message.bytes": limit, "cleanup.policy": "x", "retention.days": "1"})
+        assert (int(limit), ("delete",)) == (log.config.max_message_bytes, log.config.cleanup_policy)
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert "cleanup.policy: Invalid value x" in line
+    assert "retention.days: Unknown topic config name" in line
+
+
+def test_a_broker_key_that_is_a_logs_too_reaches_it(opened):
+    replicas = opened(**{"producer.id.expiration.ms": "7000"})
+    shared.run(replicas.orders.leader_and_isr, lead())
+    log = replicas.hosted["t", 0].log
+    assert 7000 == log.config.producer_id_expiration_ms
+    replicas._config.reconfigure({"producer.id.expiration.ms": "8000"}, {})
+    shared.run(replicas.configure, "t", {})
+    assert 8000 == log.config.producer_id_expiration_ms

@@ -32,3 +32,10 @@ def test_a_topics_configuration_fits() -> None:
     config = LogConfig.of(topic_config(broker_config({"zookeeper.connect": "x"})[0], {"max.message.bytes": "5"}))
     assert (5, ("delete",)) == (config.max_message_bytes, config.cleanup_policy)
     assert 86400000 == config.producer_id_expiration_ms
+
+
+def test_the_deprecated_bound_of_timestamps_counts_where_the_others_say_nothing() -> None:
+    both = LogConfig.of({"message.timestamp.difference.max.ms": 5})
+    assert (5, 5) == (both.message_timestamp_before_max_ms, both.message_timestamp_after_max_ms)
+    one = LogConfig.of({"message.timestamp.difference.max.ms": 5, "message.timestamp.after.max.ms": 7})
+    assert (5, 7) == (one.message_timestamp_before_max_ms, one.message_timestamp_after_max_ms)

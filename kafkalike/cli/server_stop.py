@@ -89,7 +89,7 @@ def _node_id(process: Process) -> int | None:
     try:
         path = process.path(files[0])
         settings = settings_of(path if os.path.exists(path) else files[0], overrides)
-        number = int(settings.get("broker.id") or -1)
+        number = int(settings.get("broker.id") or settings.get("node.id") or -1)
         directories = (settings.get("log.dirs") or settings.get("log.dir") or "/tmp/kafka-logs").split(",")
         return number if number >= 0 else read_broker_id(process.path(directories[0].strip()))
     except (OSError, ValueError, IndexError):

@@ -182,6 +182,11 @@ def broker_config(properties: Mapping[str, str]) -> tuple[Config, list[str]]:
     ConfigException when a value cannot be parsed, a required key is missing, or keys contradict each other.
     """
     texts = dict(properties)
+    if parse(BROKER["process.roles"], texts.get("process.roles", "")):
+        raise ConfigException(
+            f"process.roles={texts['process.roles'].strip()} is a configuration for KRaft, and this broker works with "
+            "ZooKeeper: leave process.roles and controller.* out, and set zookeeper.connect."
+        )
     # Either of these stands for the other.
     for name, other in (("node.id", "broker.id"), ("broker.id", "node.id")):
         if name not in texts and other in texts:

@@ -230,6 +230,9 @@ class LogDirectory:
                 self.files,
             )
             self._adopt(opened)
+        recovered = sum(each.recovered for each in self.logs.values())
+        if recovered:
+            log.info("Recovered %d of %d logs in %s: the last stop was not clean", recovered, len(self.logs), self.path)
         self._gone = {*recovery_points, *starts, *self.high_watermarks} - self.logs.keys()
         self.high_watermarks = {
             partition: min(max(offset, self.logs[partition].log_start_offset), self.logs[partition].log_end_offset)

@@ -262,7 +262,13 @@ def _recover(path: str, loaded: Loaded, files: Files) -> None:
     loaded.epochs.believe(doubtful, loaded.end_offset)
     drop_above(path, loaded.end_offset, files)
     _save_snapshot(path, loaded.end_offset, loaded.producers, files)
-    log.info("Recovered %s up to offset %d, %d bytes cut", path, loaded.end_offset, loaded.torn_bytes)
+    log.log(
+        logging.WARNING if loaded.torn_bytes else logging.DEBUG,  # the directory says how many were recovered
+        "Recovered %s up to offset %d, %d bytes cut",
+        path,
+        loaded.end_offset,
+        loaded.torn_bytes,
+    )
 
 
 def _note_lost(loaded: Loaded, segment: Segment, following: int) -> None:

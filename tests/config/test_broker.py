@@ -109,3 +109,11 @@ def test_every_default_passes_its_own_check():
 
 def test_values_are_printed_as_kafka_prints_them():
     assert [text_of(v) for v in (True, ["a", "b"], 5, None, 0.5)] == ["true", "a,b", "5", None, "0.5"]
+
+
+def test_a_configuration_for_kraft_is_refused_in_one_line() -> None:
+    """Before anything else is found wrong with it: it names listeners and keys that nobody here knows."""
+    kraft = {"process.roles": "broker,controller", "node.id": "1", "listeners": "CONTROLLER://:9093"}
+    with pytest.raises(ConfigException, match=r"^process.roles=broker,controller is a configuration for KRaft, .*"):
+        broker_config(kraft)
+    broker_config({"zookeeper.connect": "z", "process.roles": " "})

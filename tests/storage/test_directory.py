@@ -457,6 +457,18 @@ def test_a_load_that_fails_lets_go_of_the_lock(tmp_path: Path) -> None:
     opened(tmp_path / "d").abandon()
 
 
+def test_the_recovery_of_many_logs_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    filled(tmp_path / "d").abandon()
+    with caplog.at_level("INFO"):
+        directory = opened(tmp_path / "d")
+    assert [f"Recovered 3 of 3 logs in {tmp_path / 'd'}: the last stop was not clean"] == caplog.messages
+    directory.close()
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        opened(tmp_path / "d").abandon()
+    assert [] == caplog.messages
+
+
 @pytest.mark.parametrize("clean", [True, False])
 def test_an_interrupted_opening_leaves_the_directory_as_the_last_stop_did(tmp_path: Path, clean: bool) -> None:
     filled(tmp_path / "d").close(clean=clean)

@@ -6,6 +6,7 @@ session up again where that is still possible.
 """
 
 import queue
+import select
 import socket
 import struct
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from zk import diagnosis
 from zk.ensemble import Ensemble
 from zk.server import wire
 from zk.server.wire import Acl, Op
@@ -33,6 +35,10 @@ class ClientError(Exception):
         super().__init__(code, path)
         self.code = code
         self.path = path
+
+
+class Unreachable(ConnectionError):
+    """No server gives a session; the text says why, for each."""
 
 
 class Stat(NamedTuple):
@@ -75,15 +81,16 @@ class Client:
         self._body = b""
 
     def connect(self) -> None:
-        """To the first server that answers; OSError of the last one if none does."""
-        failure: OSError = ConnectionRefusedError("no server")
+        """To the first server that answers; Unreachable, with a reason for each, if none does."""
+        reasons: list[str] = []
         for address in self.ensemble.servers:
             try:
                 self._open(address)
                 return
             except OSError as error:
-                failure = error
-        raise failure
+                reason = str(error) if isinstance(error, Unreachable) else diagnosis.look(*address)
+                reasons.append(reason or f"{address[0]}:{address[1]}: {error.strerror or error}")
+        raise Unreachable(", ".join(reasons))
 
     def _open(self, address: tuple[str, int]) -> None:
         connection = socket.create_connection(address, self._timeout_ms / 1000)
@@ -91,6 +98,8 @@ class Client:
         head = struct.pack("!iqiq", 0, self._last_zxid, self._timeout_ms, self.session_id)
         try:
             _send(connection, head + wire.buffer(self._password) + b"\0")
+            if not select.select([connection], [], [], diagnosis.PATIENCE_SECONDS)[0] and diagnosis.is_kafka(*address):
+                raise Unreachable(f"something answers at {address[0]}:{address[1]}, and it is Kafka, not ZooKeeper")
             answer = _receive(connection)
             if len(answer) < 36:
                 raise ConnectionError("no ZooKeeper server")
@@ -144,6 +153,17 @@ class Client:
         """The stat; NO_NODE as an error."""
         self._at(Op.EXISTS, path, _flag(watch))
         return self._stat(0)
+
+    def missing_chroot(self) -> str:
+        """A sentence if the path in the connect string is not there, and so nothing below it; else nothing."""
+        chroot = self.ensemble.chroot
+        try:
+            if chroot:
+                self.exists("/")
+        except ClientError as error:
+            if error.code == wire.Code.NO_NODE:
+                return f"there is no {chroot} in this ZooKeeper, below which everything is looked for"
+        return ""
 
     def children(self, path: str, watch: bool = False) -> tuple[list[str], Stat]:
         """Names, sorted, and stat."""

@@ -69,7 +69,7 @@ from kazoo.retry import KazooRetry
 from kazoo.security import OPEN_ACL_UNSAFE
 from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, fail
 
-from zk import ensemble
+from zk import diagnosis, ensemble
 from zk.server import wire
 
 __all__ = [
@@ -100,6 +100,7 @@ _kazoo_log = logging.getLogger("zk.kazoo")
 _kazoo_log.setLevel(logging.ERROR)
 
 CONNECTED, SUSPENDED, LOST = "CONNECTED", "SUSPENDED", "LOST"
+LOOK_SECONDS = 0.7  # without a first session for so long, and again: what is wrong is looked for
 HANDSHAKE_SECONDS = 1.0, 5.0  # the least and the most time that a server is given to accept a session
 
 # The largest record that ZooKeeper takes in a request, unless jute.maxbuffer says otherwise.
@@ -186,6 +187,8 @@ class ZkClient:
         self._state = LOST
         self._session: Session | None = None
         self._first: Deferred[None] | None = None
+        self._over = threading.Event()  # there is a first session, or there will be none
+        self._reasons: dict[tuple[str, int], str] = {}  # why a server gives none, as far as is known
         self._stopping: Deferred[None] | None = None
 
     # State.
@@ -220,8 +223,10 @@ class ZkClient:
         first: Deferred[None] = Deferred()
         self._first = first
         deadline = self._reactor.callLater(timeout_ms / 1000, self._give_up, timeout_ms)
+        threading.Thread(target=self._diagnose, name="zk-diagnosis", daemon=True).start()
 
         def connected(result: Any) -> Any:
+            self._over.set()
             if deadline.active():
                 deadline.cancel()
             return result
@@ -234,10 +239,14 @@ class ZkClient:
 
     def stop(self) -> Deferred[None]:
         """Closes the session: its ephemerals are gone when the Deferred fires."""
+        self._over.set()
         if self._stopping is None:
             self._stopping = Deferred()
             # kazoo waits for its own thread here, so this must not happen on the reactor thread.
             threading.Thread(target=self._close, name="zk-close", daemon=True).start()
+            if self._session is None:
+                # There is nothing to close, only a try to connect, which may last.
+                self._stopping.callback(None)
         answer: Deferred[None] = Deferred()
         self._stopping.addCallback(lambda _: answer.callback(None))
         return answer
@@ -369,11 +378,29 @@ class ZkClient:
         if state == CONNECTED and self._first is not None and not self._first.called:
             self._first.callback(None)
 
+    def _diagnose(self) -> None:
+        """In a thread: says at once which names are none, and soon what else is wrong, each thing once; the tries go
+        on, for a name may appear and a server start."""
+        for server in self.ensemble.servers:
+            self._tell(server, diagnosis.unresolved(server[0]))
+        while not self._over.wait(LOOK_SECONDS):
+            for server in self.ensemble.servers:
+                self._tell(server, diagnosis.look(*server))
+
+    def _tell(self, server: tuple[str, int], reason: str | None) -> None:
+        if reason is None:
+            self._reasons.pop(server, None)
+        elif self._reasons.get(server) != reason:
+            self._reasons[server] = reason
+            log.warning("ZooKeeper at %s: %s; trying again", self.ensemble, reason)
+
     def _give_up(self, timeout_ms: int) -> None:
         first = cast("Deferred[None]", self._first)
         if first.called:
             return
-        error = ConnectTimeout(f"no ZooKeeper server at {self.ensemble} answered within {timeout_ms} ms")
+        reasons = ", ".join(dict.fromkeys(list(self._reasons.values())))
+        why = f": {reasons}" if reasons else ""
+        error = ConnectTimeout(f"no ZooKeeper server at {self.ensemble} answered within {timeout_ms} ms{why}")
         self.stop()
         first.errback(error)
 
@@ -383,7 +410,12 @@ class ZkClient:
             self._kazoo.close()
         except Exception as error:
             log.warning("closing the ZooKeeper session: %s", error)
-        self._mailbox.put(cast("Deferred[None]", self._stopping).callback, None)
+        self._mailbox.put(self._closed)
+
+    def _closed(self) -> None:
+        stopping = cast("Deferred[None]", self._stopping)
+        if not stopping.called:
+            stopping.callback(None)
 
 
 def gather(answers: Iterable[Awaitable[Any]]) -> Deferred[list[Any]]:

@@ -72,6 +72,8 @@ def _server(text: str, connect_string: str) -> tuple[str, int]:
             raise EnsembleError(f"an IPv6 address needs brackets: {text!r} in {connect_string!r}")
     if not host:
         raise EnsembleError(f"no host name in {text!r} of {connect_string!r}")
+    if any(not 0 < len(label) < 64 for label in host.removesuffix(".").split(".")):
+        raise EnsembleError(f"not a host name: {host!r} in {connect_string!r}")
     if not port:
         return host, DEFAULT_PORT
     if not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:

@@ -105,7 +105,7 @@ class Shell:
             try:
                 client.connect()
             except OSError as error:
-                raise Refused(f"Cannot connect to {self._server}: {error.strerror or error}") from None
+                raise Refused(f"Cannot connect to {self._server}: {error}") from None
         return client
 
     def prompt(self) -> str:
@@ -123,7 +123,8 @@ class Shell:
             _complain(str(refused))
         except ClientError as error:
             self.exit_code = 1
-            _complain(_sentence(error))
+            missing = self.client.missing_chroot() if self.client is not None and error.code == Code.NO_NODE else ""
+            _complain(_sentence(error) + (f" ({missing})" if missing else ""))
 
     def _run(self, words: list[str]) -> None:
         if not words:

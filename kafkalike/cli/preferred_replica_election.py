@@ -95,6 +95,8 @@ def _by_znode(servers: str, partitions: list[Partition] | None) -> None:
     client = Client(parse(servers), TIMEOUT_MS)
     client.connect()
     try:
+        if missing := client.missing_chroot():
+            fail(f"ZooKeeper at {servers}: {missing}")
         topics = client.children(TOPICS)[0] if partitions is None else sorted({topic for topic, _ in partitions})
         existing = {(topic, index) for topic in topics for index in _indexes(client, topic)}
         wanted = sorted(existing) if partitions is None else [p for p in partitions if p in existing]

@@ -160,3 +160,44 @@ def test_a_ctrl_c_ends_a_command_that_waits(command: str) -> None:
             _, err = process.communicate(timeout=30)
     assert b"Traceback" not in err
     assert process.returncode in (0, 130, -signal.SIGINT)
+
+
+# Arguments with which each command would go on to ask a broker.
+ASKING = {
+    "kafka-topics": ["--list"],
+    "kafka-console-producer": ["--topic", "t"],
+    "kafka-console-consumer": ["--topic", "t"],
+    "kafka-consumer-groups": ["--list"],
+    "kafka-broker-api-versions": [],
+    "kafka-reassign-partitions": ["--list"],
+    "kafka-leader-election": ["--election-type", "preferred", "--all-topic-partitions"],
+    "kafka-preferred-replica-election": [],
+    "kafka-replica-verification": [],
+    "kafka-get-offsets": [],
+    "kafka-configs": ["--describe", "--entity-type", "topics"],
+}
+
+
+@pytest.mark.parametrize("command", ASKING)
+def test_wrong_addresses_are_told_by_name(kafka: Kafka, command: str) -> None:
+    option = "--broker-list" if command == "kafka-replica-verification" else "--bootstrap-server"
+    done = run(command, option, "no-such-host.invalid:9092", *ASKING[command], stdin="line\n")
+    assert 1 == done.code
+    assert "the host name no-such-host.invalid does not resolve (" in done.out + done.err
+    done = run(command, option, kafka.zookeeper.connect, *ASKING[command], stdin="line\n")
+    assert 1 == done.code
+    told = f"Something answers at {kafka.zookeeper.connect}, and it is ZooKeeper, not Kafka"
+    assert 1 == (done.out + done.err).count(told)
+    assert "Traceback" not in done.err
+
+
+def test_the_command_that_asks_zookeeper_tells_wrong_addresses_too(kafka: Kafka) -> None:
+    for address, reason in (
+        ("no-such-host.invalid:2181", "the host name no-such-host.invalid does not resolve ("),
+        (kafka.bootstrap, f"something answers at {kafka.bootstrap}, and it is Kafka, not ZooKeeper"),
+        (f"{kafka.zookeeper.connect}/nowhere", "there is no /nowhere in this ZooKeeper"),
+    ):
+        done = run("kafka-preferred-replica-election", "--zookeeper", address)
+        assert 1 == done.code
+        assert reason in done.err
+        assert "Traceback" not in done.err

@@ -54,3 +54,10 @@ def test_parents_come_from_the_top() -> None:
 def test_join_puts_one_slash() -> None:
     assert "/a/b/c" == join("/a/", "b", "/c")
     assert "/" == join("", "/")
+
+
+@pytest.mark.parametrize("host", ["a..b", ".a", "x" * 64])
+def test_what_cannot_be_a_host_name_is_refused(host: str) -> None:
+    with pytest.raises(EnsembleError, match="not a host name"):
+        parse(f"{host}:2181")
+    assert (("zookeeper.", 2181),) == parse("zookeeper.").servers

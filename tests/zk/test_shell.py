@@ -174,7 +174,7 @@ def test_nobody_listens() -> None:
     port = free_port()
     code, out, err = shell(f"127.0.0.1:{port}", "ls", "/")
     assert (1, f"Connecting to 127.0.0.1:{port}\n") == (code, out)
-    assert f"Cannot connect to 127.0.0.1:{port}: Connection refused\n" == err
+    assert f"Cannot connect to 127.0.0.1:{port}: nobody listens at 127.0.0.1:{port}\n" == err
 
 
 def test_no_address() -> None:
@@ -205,3 +205,22 @@ def test_words_and_options() -> None:
     assert ["-s"] == parse_options(COMMANDS["set"], ["--", "-s"]).words
     with pytest.raises(Refused):
         parse_options(COMMANDS["get"], ["-z"])
+
+
+def test_help_and_what_is_no_server() -> None:
+    for word in ("--help", "-h"):
+        code, out, err = shell(word)
+        assert (0, "") == (code, err)
+        assert out.startswith("USAGE: zookeeper-shell.sh zookeeper_host:port[/path] [args...]\nWith a command")
+    assert (1, "", "-server is no server\nUSAGE: zookeeper-shell.sh zookeeper_host:port[/path] [args...]\n") == shell(
+        "-server"
+    )
+
+
+@pytest.mark.real_zookeeper
+def test_a_chroot_that_is_not_there_is_told(server: ZooKeeper, path: str) -> None:
+    code, _, err = shell(f"{server.connect}{path}/nowhere", "ls", "/")
+    told = f"(there is no {path}/nowhere in this ZooKeeper, below which everything is looked for)"
+    assert (1, f"Node does not exist: / {told}\n") == (code, err)
+    code, _, err = shell(f"{server.connect}{path}", "ls", "/nowhere")
+    assert (1, "Node does not exist: /nowhere\n") == (code, err)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, TypeVar
 
+from kafkalike.client.blocking import strangers
 from kafkalike.errors import Error, KafkaError, ProtocolError
 from kafkalike.protocol import framing
 from kafkalike.protocol.messages import api_versions, find_coordinator, metadata
@@ -34,6 +35,10 @@ _NEWEST = {"Fetch": 12, "Produce": 10, "OffsetFetch": 7, "FindCoordinator": 3, "
 
 class Disconnected(Exception):
     """A connection could not be made, broke, or stayed silent."""
+
+
+class NotKafka(ValueError):
+    """At the address that was given for a broker there is none, and never will be: nothing is tried again."""
 
 
 class TimedOut(Exception):
@@ -112,7 +117,7 @@ class Connection:
         self._buffer = b""
         try:
             self._socket = socket.create_connection((node.host, node.port), connect_timeout_ms / 1000)
-        except OSError as problem:
+        except (OSError, UnicodeError) as problem:
             raise Disconnected(f"{node.host}:{node.port}: {problem}") from problem
         if self._socket.getsockname() == self._socket.getpeername():
             # A port in the range for outgoing connections whose server is down can be connected to itself, and
@@ -249,7 +254,8 @@ class Network:
         bootstrap_timeout_ms: int = 10_000,
         tell: Callable[[str], None] | None = None,
     ) -> None:
-        self.bootstrap = parse_servers(bootstrap_servers)
+        self.tell = tell or (lambda text: print(text, file=sys.stderr))
+        self.bootstrap = self._resolvable(parse_servers(bootstrap_servers))
         self.client_id = client_id
         self.request_timeout_ms = request_timeout_ms
         self.retry_backoff_ms = retry_backoff_ms
@@ -259,7 +265,21 @@ class Network:
         self._coordinators: dict[str, Node] = {}
         self._lock = threading.RLock()
         self._told: set[Node] = set()
-        self.tell = tell or (lambda text: print(text, file=sys.stderr))
+
+    def _resolvable(self, nodes: list[Node]) -> list[Node]:
+        """Those whose host names have addresses, as Kafka's clients choose them when they are made; ValueError when
+        there is none."""
+        reasons = {host: strangers.unresolved(host) for host in {node.host for node in nodes}}
+        found = [node for node in nodes if reasons[node.host] is None]
+        if not found:
+            why = ", ".join(sorted(reason for reason in reasons.values() if reason))
+            raise ValueError(f"No resolvable bootstrap urls given in bootstrap.servers: {why}")
+        for node in nodes:
+            if node not in found:
+                self.tell(
+                    f"WARN Couldn't resolve server {node.host}:{node.port} from bootstrap.servers: {reasons[node.host]}"
+                )
+        return found
 
     # Connections.
 
@@ -272,12 +292,19 @@ class Network:
             return found
         try:
             made = Connection(node, self.client_id, min(10_000, self.request_timeout_ms))
-        except Disconnected:
+        except Disconnected as problem:
+            if node.id < 0 and strangers.is_zookeeper(node.host, node.port):
+                raise NotKafka(
+                    f"Something answers at {node.host}:{node.port}, and it is ZooKeeper, not Kafka: "
+                    "--bootstrap-server wants the address of a broker"
+                ) from problem
             if node not in self._told:
                 self._told.add(node)
+                reason = strangers.unresolved(node.host)
+                why = f": {reason}, and the broker says that it is there (advertised.listeners)" if reason else ""
                 self.tell(
                     f"WARN Connection to node {node.id} ({node.host}:{node.port}) could not be established. "
-                    "Node may not be available."
+                    f"Node may not be available{why}."
                 )
             raise
         self._told.discard(node)
@@ -337,6 +364,7 @@ class Network:
                 outcomes.put((node, None))
 
         failure: BaseException = Disconnected("no broker is known")
+        stranger: NotKafka | None = None
         under_way = 0
         while nodes or under_way:
             if nodes:
@@ -349,10 +377,14 @@ class Network:
             under_way -= 1
             if problem is None:
                 return node
+            if isinstance(problem, NotKafka):
+                stranger = problem
+                continue
             if not isinstance(problem, Disconnected):
                 raise problem
             failure = problem
-        raise failure
+        # A broker that is away comes back; the wrong address is no better later.
+        raise failure if stranger is None or known else stranger
 
     def refresh(self, topics: Sequence[str] | None = (), *, create: bool = False) -> Cluster:
         """Asks for brokers and topics: the named ones, or all with None."""

@@ -6,7 +6,15 @@ import time
 
 import pytest
 
-from kafkalike.client.blocking.network import Connection, Disconnected, Network, Node, TimedOut, parse_servers
+from kafkalike.client.blocking.network import (
+    Connection,
+    Disconnected,
+    Network,
+    Node,
+    NotKafka,
+    TimedOut,
+    parse_servers,
+)
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import metadata
 from tests.servers import Kafka, free_port
@@ -129,3 +137,40 @@ def test_requests_of_two_threads_do_not_mix(kafka: Kafka, topic: str) -> None:
         thread.join()
     assert [] == wrong
     network.close()
+
+
+def test_names_that_do_not_resolve_are_told_at_once(kafka: Kafka) -> None:
+    told: list[str] = []
+    with pytest.raises(ValueError, match=r"No resolvable bootstrap urls .*: the host name a.invalid does not resolve"):
+        Network("a.invalid:9392", "test", tell=told.append)
+    assert [] == told
+    network = Network(f"b..c:1,{kafka.bootstrap}", "test", tell=told.append)
+    assert ["WARN Couldn't resolve server b..c:1 from bootstrap.servers: b..c is no host name"] == told
+    assert kafka.broker.broker_id in network.refresh().nodes
+    network.close()
+
+
+def test_zookeeper_is_told_from_kafka_and_nothing_is_tried_again(kafka: Kafka) -> None:
+    network = Network(kafka.zookeeper.connect, "test", tell=lambda text: None)
+    reason = f"Something answers at {kafka.zookeeper.connect}, and it is ZooKeeper, not Kafka: --bootstrap-server .*"
+    for _ in range(2):
+        with pytest.raises(NotKafka, match=reason):
+            network.retrying("listTopics", network.refresh, timeout_ms=10**9)
+    # Beside a broker it does no harm.
+    network = Network(f"{kafka.zookeeper.connect},{kafka.bootstrap}", "test")
+    assert kafka.broker.broker_id in network.refresh().nodes
+    network.close()
+
+
+def test_a_brokers_own_address_that_does_not_resolve_is_told() -> None:
+    """It comes from advertised.listeners: the client knows it from the broker."""
+    told: list[str] = []
+    network = Network("127.0.0.1:1", "test", tell=told.append)
+    with pytest.raises(Disconnected):
+        network.connection(Node(5, "a.invalid", 9092))
+    assert 1 == len(told)
+    assert (
+        "Connection to node 5 (a.invalid:9092) could not be established. Node may not be available: the host name "
+        in (told[0])
+    )
+    assert "(advertised.listeners)" in told[0]

@@ -83,14 +83,23 @@ class DynamicConfig:
                 names, self._names = self._names, None
                 for name in sorted(names, key=_number):
                     if _number(name) > self._last:
-                        await self._notified(name)
-                        self._last = _number(name)
+                        await self._take(name)
                 await self._remove_old(names)
         except (SessionExpired, ConnectionLoss):
             # The watch lists them again when the connection is back.
             log.info("configuration changes are looked at again after the reconnection")
         finally:
             self._working = False
+
+    async def _take(self, name: str) -> None:
+        """Looked at once more if the session was lost meanwhile; what fails otherwise would only fail again, and keep
+        those behind it waiting."""
+        before, self._last = self._last, _number(name)
+        try:
+            await self._notified(name)
+        except (SessionExpired, ConnectionLoss):
+            self._last = before
+            raise
 
     async def _notified(self, name: str) -> None:
         path = f"{ConfigChange.PARENT}/{name}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from kafkalike.broker import altering
 from kafkalike.broker.dynamic import KEEP_MS, DynamicConfig
 from kafkalike.config import broker_config
@@ -77,6 +79,30 @@ async def test_values_that_cannot_be_used_are_left_out(clients: Clients) -> None
 
 
 @on_reactor
+async def test_garbage_of_one_broker_does_not_hide_what_holds_for_all(clients: Clients) -> None:
+    zk = await clients.open()
+    await prepared(zk)
+    await zk.create("/config/brokers/1", b"garbage")
+    await altering.write(zk, "brokers", "<default>", {"message.max.bytes": "5000"})
+    heard = Heard(zk)
+    await heard.dynamic.load()
+    assert 5000 == heard.config["message.max.bytes"]
+
+
+@on_reactor
+async def test_a_fault_is_told_once(clients: Clients, caplog: pytest.LogCaptureFixture) -> None:
+    zk = await clients.open()
+    await prepared(zk)
+    heard = Heard(zk)
+    await heard.dynamic.start()
+    for size in ("5000", "6000"):
+        await altering.write(zk, "brokers", "1", {"log.roll.ms": "0", "message.max.bytes": size})
+        await until(lambda size=size: heard.config["message.max.bytes"] == int(size))
+    assert 1 == sum("log.roll.ms" in record.getMessage() for record in caplog.records if record.levelname == "ERROR")
+    heard.dynamic.stop()
+
+
+@on_reactor
 async def test_garbage_changes_nothing_and_does_not_stop_the_rest(clients: Clients) -> None:
     zk = await clients.open()
     await prepared(zk)
@@ -91,6 +117,28 @@ async def test_garbage_changes_nothing_and_does_not_stop_the_rest(clients: Clien
     await zk.create("/config/changes/config_change_", old, sequence=True)
     await until(lambda: heard.topics)
     assert [("t", {})] == heard.topics
+    heard.dynamic.stop()
+
+
+@on_reactor
+async def test_a_notification_that_cannot_be_followed_does_not_stop_those_behind_it(clients: Clients) -> None:
+    zk = await clients.open()
+    await prepared(zk)
+    heard = Heard(zk)
+    told: list[str] = []
+
+    def follow(topic: str, values: dict[str, str]) -> None:
+        told.append(topic)
+        if topic == "bad":
+            raise ArithmeticError("of somebody's making")
+
+    heard.dynamic._topic_changed = follow
+    await heard.dynamic.start()
+    await altering.write(zk, "topics", "bad", {"retention.ms": "5"})
+    await until(lambda: "bad" in told)
+    await altering.write(zk, "topics", "good", {"retention.ms": "5"})
+    await until(lambda: "good" in told)
+    assert ["bad", "good"] == told
     heard.dynamic.stop()
 
 

@@ -316,6 +316,10 @@ class Broker(Server):
         return self.broker_id in ids and controller >= 0
 
 
+# What config/server.properties does not say: ours has no use for it.
+APACHES_OWN = {"transaction.state.log.replication.factor": 1, "transaction.state.log.min.isr": 1}
+
+
 class ApacheBroker(Broker):
     """Apache Kafka 3.9.1 with the same properties file."""
 
@@ -328,7 +332,7 @@ class ApacheBroker(Broker):
         logging = [f"-Dlog4j.configuration=file:{log4j}", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
         properties = str(ROOT / "config/server.properties")
         classes = ["-Xmx512m", "-cp", f"{kafka_home()}/lib/*", "kafka.Kafka"]
-        return [*JAVA, *logging, *classes, properties, *overriding(self.overrides)]
+        return [*JAVA, *logging, *classes, properties, *overriding(APACHES_OWN | self.overrides)]
 
 
 def exchange(port: int, data: bytes, timeout: float = 5, host: str = "127.0.0.1") -> bytes:

@@ -195,11 +195,6 @@ def broker_config(properties: Mapping[str, str]) -> tuple[Config, list[str]]:
     for name, text in texts.items():
         if name in BROKER:
             values[name] = parse(BROKER[name], text)
-    if values["process.roles"]:
-        raise ConfigException(
-            "process.roles is set: that is the configuration of a KRaft server, and this broker lives with ZooKeeper. "
-            "Remove process.roles and controller.*, and set broker.id and zookeeper.connect."
-        )
     if not values["zookeeper.connect"]:
         raise ConfigException('Missing required configuration "zookeeper.connect" which has no default value.')
     if values["zookeeper.connection.timeout.ms"] is None:

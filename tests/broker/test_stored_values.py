@@ -128,6 +128,7 @@ def test_one_bad_value_stops_neither_the_others_nor_the_start(one: Kafka) -> Non
         "The configuration 'no.such.key' was supplied but isn't a known config.",
     ):
         assert 1 == kafka.broker.output().count(f" WARNING {warning}")
+    assert 2 == kafka.broker.output().count("No effect here")
     assert "num.network.threads" not in kafka.broker.output()
     assert "Traceback" not in kafka.broker.output()
     for key in FAULTY:

@@ -64,13 +64,6 @@ def test_what_cannot_be_used_is_refused_with_kafkas_words(name, text, words):
     assert "\n" not in str(refusal.value)
 
 
-def test_the_configuration_of_a_kraft_server_is_refused_in_one_line():
-    kraft = {"process.roles": "broker,controller", "node.id": "1", "controller.quorum.voters": "1@localhost:9093"}
-    with pytest.raises(ConfigException, match="process.roles is set: .* KRaft") as refusal:
-        broker_config(kraft)
-    assert "\n" not in str(refusal.value)
-
-
 def test_node_id_is_another_name_of_broker_id():
     assert 7 == broker_config({"zookeeper.connect": "x", "node.id": "7"})[0]["broker.id"]
     assert 7 == broker_config({"zookeeper.connect": "x", "broker.id": "7"})[0]["node.id"]

@@ -16,6 +16,7 @@ from kafkalike.protocol.messages import describe_configs as api
 from tests.broker.apis.calls import ask
 from tests.oracle import config_golden as golden
 from tests.reactor import on_reactor
+from tests.servers import APACHES_OWN
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 TOPIC, BROKER = 2, 4
@@ -33,6 +34,7 @@ VOLATILE = {"listeners", "log.dirs", "zookeeper.connect"}
 def broker(topic: dict[str, str] | None = None, **more: str) -> Any:
     file = read_properties((ROOT / "config/server.properties").read_text())
     given = {"broker.id": "0", "listeners": "PLAINTEXT://127.0.0.1:1", "log.dirs": "/d", "zookeeper.connect": "z:1"}
+    given |= {name: str(value) for name, value in APACHES_OWN.items()}
     config, _ = broker_config(file | given | {name.replace("_", "."): value for name, value in more.items()})
     return SimpleNamespace(
         config=config,

@@ -146,11 +146,7 @@ class Committer(Client):
             self._refused(error)
             return
         offset = found.committed_offset
-        if offset != self.acknowledged and not self._possible(offset):
-            self._watcher.fail(
-                "CommitsStay", "%s of %s: %d was read, %d was acknowledged; in doubt are %s",
-                self.key, self.group, offset, self.acknowledged, sorted(self._in_doubt)[-5:],
-            )  # fmt: skip
+        self._judge(offset)
         self.fetched = offset
         if self._committed_by not in (None, self.coordinator):
             self.world.meet("offset read from another coordinator")
@@ -159,6 +155,14 @@ class Committer(Client):
             self._commit(self.coordinator or self.brokers[0])
             return
         self.reactor.callLater(self._pause_s * self.world.random.random(), self._next)
+
+    def _judge(self, offset: int) -> None:
+        """This was read."""
+        if offset != self.acknowledged and not self._possible(offset):
+            self._watcher.fail(
+                "CommitsStay", "%s of %s: %d was read, %d was acknowledged; in doubt are %s",
+                self.key, self.group, offset, self.acknowledged, sorted(self._in_doubt)[-5:],
+            )  # fmt: skip
 
     def _refused(self, error: Error) -> None:
         if error not in RETRIABLE:

@@ -16,7 +16,7 @@ from twisted.internet import defer
 from kafkalike.cluster.membership import Membership
 from kafkalike.controller import elections, failover, isr, unclean
 from kafkalike.controller.controller import Controller
-from kafkalike.coordinator import commits
+from kafkalike.coordinator import commits, offsets
 from kafkalike.coordinator.commits import Commits
 from kafkalike.errors import Error
 from kafkalike.replication import copying, replicas
@@ -532,6 +532,12 @@ def c12_answered_before_zookeeper_has_it() -> list[Patch]:
         self._reactor.callLater(0, done, [Error.NONE] * len(offsets))
 
     return [(Commits, "commit", mutated)]
+
+
+@mutant
+def c12_offsets_outlive_their_topic() -> list[Patch]:
+    """An offset is believed, and stays, though its topic is another than it was committed for."""
+    return [(offsets, "is_older", lambda node, birth: False)]
 
 
 __all__ = ["MUTANTS", "broken", "rule"]

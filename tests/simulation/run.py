@@ -19,6 +19,7 @@ from tests.simulation.machine import Host
 from tests.simulation.network import Network, SimPeer
 from tests.simulation.options import Options
 from tests.simulation.patches import applied, listening
+from tests.simulation.returning import Returning
 from tests.simulation.world import Violation, World
 from tests.simulation.zookeeper import ZooKeeper
 from zk import ensemble
@@ -152,6 +153,9 @@ class Run:
             self.groups.append(
                 Committer(world, self.network, f"g{number}", ids, key, min(options.produce_pause_s, 0.2), self.watcher)
             )
+        if options.groups and "recreate" in options.faults:
+            pause_s = min(options.produce_pause_s, 0.2)
+            self.groups.append(Returning(world, self.network, "r0", ids, (SPARE, 0), pause_s, self.watcher))
         for client in (*self.producers, *self.consumers, *self.noise, *self.groups):
             client.start()
 

@@ -25,6 +25,7 @@ SITUATIONS = {
     "repeat recognised": "a batch that was appended is sent again and answered with its first place",
     "leader moved by a controlled stop": "a broker that is told to stop hands a partition over",
     "offset read from another coordinator": "by a group, after its coordinator has moved",
+    "offset of an earlier topic not read": "a group asks for its offset after the topic was made anew",
     "stray set aside": "a broker has a log of a topic that is gone when it is to have one of another by that name",
     "presumed dead": "a broker's death is noticed before its session ends",
 }

@@ -72,6 +72,7 @@ PURE = [
     "kafkalike.controller.assignment",
     "kafkalike.controller.isr",
     "kafkalike.controller.leaders",
+    "kafkalike.controller.orders",
     "kafkalike.controller.reassignment",
     "kafkalike.controller.unclean",
     "kafkalike.coordinator.calls",

@@ -28,6 +28,7 @@ from kafkalike.controller.effects import (
     Steps,
     Write,
 )
+from kafkalike.controller.orders import end_bare_orders
 from kafkalike.controller.requests import Batch
 from kafkalike.controller.transitions import bring_online, move_partitions, move_replicas, shown, slices
 
@@ -131,13 +132,18 @@ def topic_changed(context: Context, topic: str) -> Steps[None]:
 # Deletion.
 
 
-def deletions_changed(context: Context) -> Steps[None]:
-    """The children of /admin/delete_topics are others."""
+def deletions_changed(context: Context, new_id: NewId) -> Steps[None]:
+    """The children of /admin/delete_topics are others. A topic may have been made and ordered to be deleted before
+    anybody here looked for new topics."""
     (names,) = yield Children([DELETE_TOPICS])
     unknown = {name for name in names if name not in context.assignments}
+    if unknown and context.deletion_enabled:
+        found = yield Read([TopicNode.path(name) for name in unknown])
+        if any(node is not None for node in found):
+            yield from topics_changed(context, new_id)
+            unknown -= context.assignments.keys()
     refused = unknown if context.deletion_enabled else set(names)
-    if refused:
-        yield Write([DeleteNode(DeleteTopicNode.path(name)) for name in sorted(refused)])
+    yield from end_bare_orders([DeleteTopicNode.path(name) for name in sorted(refused)])
     wanted = set(names) - refused
     if wanted:
         context.topics_to_delete |= wanted
@@ -219,13 +225,15 @@ def _complete_deletion(context: Context, topic: str) -> Steps[None]:
     yield from moved(context, context.replicas_in(topic, R.DELETION_SUCCESSFUL), R.NONEXISTENT)
     nodes = [PartitionNode.path(*partition) for partition in partitions]
     nodes += [PartitionNode.parent(*partition) for partition in partitions]
-    yield Write([DeleteNode(path) for path in [*nodes, TopicNode.partitions_path(topic)]])
+    order = DeleteTopicNode.path(topic)
+    below = [DeleteNode(path) for path in [*nodes, TopicNode.partitions_path(topic)]]
+    (marked, *_) = yield Write([SetNode(order, None), *below])
     yield from _delete_below(TopicNode.path(topic))
     # These three travel together: a controller that dies leaves all of them or none. Should the answer be lost and they
-    # be sent again, somebody may have made a topic of that name since: that one is not ordered to be deleted.
-    order = DeleteTopicNode.path(topic)
+    # be sent again, somebody may have made a topic of that name since, and ordered it to be deleted (orders.py).
     last = (TopicNode.path(topic), EntityConfig.path("topics", topic))
-    yield Write([*(DeleteNode(path, order) for path in last), DeleteNode(order)])
+    witness = (order, marked.version)
+    yield Write([*(DeleteNode(path, witness=witness) for path in last), DeleteNode(order, marked.version)])
     context.forget_topic(topic)
     log.info("topic %s is deleted", topic)
 

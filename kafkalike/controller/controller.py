@@ -551,10 +551,14 @@ def _topics_changed(context: Context) -> Steps[None]:
     return changes.topics_changed(context, random_uuid)
 
 
+def _deletions_changed(context: Context) -> Steps[None]:
+    return reassignment.deletions_changed(context, random_uuid)
+
+
 DIRECTORIES: dict[str, Callable[[Context], Steps[Any]]] = {
     znodes.BROKER_IDS: failover.brokers_changed,
     znodes.TOPICS: _topics_changed,
-    znodes.DELETE_TOPICS: reassignment.deletions_changed,
+    znodes.DELETE_TOPICS: _deletions_changed,
     znodes.LOG_DIR_EVENTS: failover.log_dirs_failed,
     znodes.ISR_CHANGES: failover.isr_changed,
 }
@@ -592,8 +596,8 @@ def _operations(operation: CreateNode | SetNode | DeleteNode) -> list[Create | S
             return [Create(path, data)]
         case SetNode(path, data, version):
             return [Set(path, data, version)]
-        case DeleteNode(path, witness):
-            return [Delete(path)] if witness is None else [Check(witness, -1), Delete(path)]
+        case DeleteNode(path, version, witness):
+            return [Delete(path, version)] if witness is None else [Check(*witness), Delete(path, version)]
 
 
 def _node(found: Any) -> Node:

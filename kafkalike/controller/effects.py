@@ -58,10 +58,11 @@ class SetNode:
 
 @dataclass(frozen=True, slots=True)
 class DeleteNode:
-    """Delete, whatever the version; with `witness`, only while that node is there, else NO_NODE."""
+    """Delete; version -1 is any. With `witness`, only while that node has that version, else NO_NODE or BAD_VERSION."""
 
     path: str
-    witness: str | None = None
+    version: int = -1
+    witness: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ from kafkalike.controller.effects import (
     Steps,
     Write,
 )
+from kafkalike.controller.orders import end_bare_orders
 from kafkalike.controller.requests import Batch
 from kafkalike.controller.transitions import (
     bring_online,
@@ -88,7 +89,7 @@ def take_over(context: Context, new_id: NewId) -> Steps[None]:
     for broker_id in sorted(context.brokers):
         yield Connect(broker_id)
 
-    yield from _read_deletions(context)
+    more_deletions = yield from _read_deletions(context)
     batch = Batch(context)
     batch.update_metadata(context.live_or_shutting_down, [])
     yield batch.send()
@@ -100,6 +101,8 @@ def take_over(context: Context, new_id: NewId) -> Steps[None]:
     yield from reassignment.node_changed(context)
     yield from reassignment.resume(context)
     yield from resume_deletions(context)
+    if more_deletions:
+        yield from reassignment.deletions_changed(context, new_id)
     yield from leaders.node_changed(context)
     yield from leaders.begin_balance(context)
 
@@ -145,20 +148,18 @@ def _read_leaderships(context: Context, partitions: Sequence[Partition]) -> Step
         context.leaderships[partition] = leadership_of(node, found.version)
 
 
-def _read_deletions(context: Context) -> Steps[None]:
+def _read_deletions(context: Context) -> Steps[bool]:
+    """Whether there are orders for topics that are not known: they may have been made since topics were read."""
     (names,) = yield Children([DELETE_TOPICS])
     if not context.deletion_enabled:
-        if names:
-            yield Write([DeleteNode(DeleteTopicNode.path(name)) for name in sorted(names)])
-        return
-    unknown = [name for name in sorted(names) if name not in context.assignments]
-    if unknown:
-        yield Write([DeleteNode(DeleteTopicNode.path(name)) for name in unknown])
+        yield from end_bare_orders([DeleteTopicNode.path(name) for name in sorted(names)])
+        return False
     context.topics_to_delete = {name for name in names if name in context.assignments}
     for topic in context.topics_to_delete:
         replicas = context.replicas_of_topic(topic)
         if any(not context.is_online(replica[2], replica[:2]) for replica in replicas):
             context.deletion_ineligible.add(topic)
+    return not set(names) <= context.topics_to_delete
 
 
 def _start_replicas(context: Context, batch: Batch) -> Steps[None]:

@@ -27,7 +27,8 @@ from kafkalike.cluster.znodes import Assignment, Garbage, ReassignNode, TopicNod
 from kafkalike.controller import changes, elections
 from kafkalike.controller.changes import moved
 from kafkalike.controller.context import Context, Partition, Replica, ReplicaState
-from kafkalike.controller.effects import BAD_VERSION, DeleteNode, Pause, Read, SetNode, Steps, Write, Written
+from kafkalike.controller.effects import BAD_VERSION, Pause, Read, SetNode, Steps, Write, Written
+from kafkalike.controller.orders import end_orders
 from kafkalike.controller.requests import Batch
 from kafkalike.controller.transitions import bring_online, raise_leader_epochs, slices
 from kafkalike.errors import Error, KafkaError
@@ -262,11 +263,11 @@ def resume(context: Context, broker_ids: Collection[int] | None = None) -> Steps
     )
 
 
-def deletions_changed(context: Context) -> Steps[None]:
+def deletions_changed(context: Context, new_id: changes.NewId) -> Steps[None]:
     """Other topics are to be deleted. They do not wait for their partitions to be moved, as Kafka's do, and what was
     to be moved of them is not any more."""
     before = set(context.topics_to_delete)
-    yield from changes.deletions_changed(context)
+    yield from changes.deletions_changed(context, new_id)
     doomed = [topic for topic in context.topics_to_delete - before if context.being_reassigned(topic)]
     if doomed:
         yield from _strike_from_node(context, dict.fromkeys(context.partitions_of(doomed)))
@@ -305,7 +306,7 @@ def node_changed(context: Context) -> Steps[None]:
         wanted = ReassignNode.decode(found.data)
     except Garbage as error:
         log.warning("%s", error)
-        yield Write([DeleteNode(ReassignNode.PATH)])
+        yield from end_orders({ReassignNode.PATH: found})
         return
     refused: Failed = {}
     going, new = [], {}
@@ -328,7 +329,7 @@ def node_changed(context: Context) -> Steps[None]:
     if refused:
         yield from _strike_from_node(context, dict.fromkeys(refused))
     elif not wanted:
-        yield Write([DeleteNode(ReassignNode.PATH)])
+        yield from end_orders({ReassignNode.PATH: found})
 
 
 def _strike_from_node(context: Context, done: Wanted) -> Steps[None]:
@@ -347,4 +348,4 @@ def _strike_from_node(context: Context, done: Wanted) -> Steps[None]:
     if kept:
         yield Write([SetNode(ReassignNode.PATH, ReassignNode.encode(kept), found.version)])
     else:
-        yield Write([DeleteNode(ReassignNode.PATH)])
+        yield from end_orders({ReassignNode.PATH: found})

@@ -8,8 +8,8 @@ import pytest
 
 from kafkalike.cluster.znodes import EntityConfig, PartitionNode, TopicNode
 from kafkalike.controller import changes, failover
-from kafkalike.controller.context import PartitionState, ReplicaState
-from kafkalike.controller.effects import CreateNode, DeleteNode, Steps, Write
+from kafkalike.controller.context import Context, PartitionState, ReplicaState
+from kafkalike.controller.effects import Children, CreateNode, DeleteNode, Steps, Write
 from tests.controller.world import Crash, World, replicas
 from tests.oracle import znodes_golden as golden
 
@@ -134,7 +134,7 @@ def test_deletion_ends_every_znode_and_tells_brokers_first() -> None:
     context = world.controller(11)
     world.letters()
     world.put("/admin/delete_topics/t")
-    world.perform(changes.deletions_changed(context))
+    world.perform(changes.deletions_changed(context, world.new_id))
     # As in golden 23: one step of the leader epoch for each replica that stops, the last one stays in the ISR.
     assert {"leader": -1, "leader_epoch": 2, "isr": [12], "zk": 2}.items() <= world.state("t", 0).items()
     assert {"leader": -1, "leader_epoch": 1, "isr": [12], "zk": 1}.items() <= world.state("t", 1).items()
@@ -163,7 +163,7 @@ def test_what_somebody_else_put_below_a_topic_is_deleted_too() -> None:
     context = world.controller(11)
     world.put(TopicNode.path("t") + "/partitions/0/extra/deep")
     world.put("/admin/delete_topics/t")
-    world.perform(changes.deletions_changed(context))
+    world.perform(changes.deletions_changed(context, world.new_id))
     world.attend(context)
     assert [] == world.children("/brokers/topics")
 
@@ -180,7 +180,7 @@ def test_deletion_waits_for_a_dead_broker_and_goes_on_when_it_is_back() -> None:
         (node,) = [n for n in golden.dump(number)["changed"] if n["path"] == path]
         assert (json.loads(node["data"]), node["dataVersion"]) == _node(world, path)
     world.put("/admin/delete_topics/gold-d")
-    world.perform(changes.deletions_changed(context))
+    world.perform(changes.deletions_changed(context, world.new_id))
     world.attend(context)
     for node in golden.dump("35")["changed"]:
         assert (json.loads(node["data"]), node["dataVersion"]) == _node(world, node["path"])
@@ -202,7 +202,7 @@ def test_a_replica_that_cannot_be_deleted_stops_the_deletion_until_its_broker_re
     world.topic("t", {0: (11, 12)})
     context = world.controller(11)
     world.put("/admin/delete_topics/t")
-    world.perform(changes.deletions_changed(context))
+    world.perform(changes.deletions_changed(context, world.new_id))
     epochs = {broker_id: broker.epoch for broker_id, broker in context.brokers.items()}
     world.perform(changes.replicas_deleted(context, 11, epochs[11], [("t", 0, 11)], []))
     world.perform(changes.replicas_deleted(context, 12, epochs[12], [], [("t", 0, 12)]))
@@ -222,7 +222,7 @@ def test_what_a_broker_answered_in_an_earlier_life_does_not_count() -> None:
     context = world.controller(11)
     before = context.brokers[12].epoch
     world.put("/admin/delete_topics/t")
-    world.perform(changes.deletions_changed(context))
+    world.perform(changes.deletions_changed(context, world.new_id))
     world.broker(12)
     world.perform(failover.brokers_changed(context))
     world.perform(changes.replicas_deleted(context, 12, before, [], [("t", 0, 12)]))
@@ -230,17 +230,21 @@ def test_what_a_broker_answered_in_an_earlier_life_does_not_count() -> None:
     assert [] == world.children("/brokers/topics") == world.children("/admin/delete_topics")
 
 
-def test_a_topic_that_was_made_anew_is_not_deleted_when_the_answer_was_lost() -> None:
-    """Simulation, seed 172: what ends a deletion is sent again, and somebody was quick."""
+@pytest.mark.parametrize("ordered", [False, True], ids=["stays", "is to be deleted too"])
+def test_what_ends_a_deletion_does_nothing_to_a_topic_made_anew_when_the_answer_was_lost(ordered: bool) -> None:
+    """Simulation, seed 172: what ends a deletion is sent again, and somebody was quick. The order to delete the new
+    topic is another one."""
     world = two_brokers()
     world.topic("t", {0: (11, 12)})
     context = world.controller(11)
     world.put("/admin/delete_topics/t")
-    world.perform(changes.deletions_changed(context))
+    world.perform(changes.deletions_changed(context, world.new_id))
     world.attend(context)
     (last,) = [effect for effect in world.asked if isinstance(effect, Write)][-1:]
     assert 3 == len(last.operations)
     world.topic("t", {0: (12,)})
+    if ordered:
+        world.put("/admin/delete_topics/t")
     made = {path: node for path, node in world.nodes.items() if "/t" in path}
     world.perform(_again(last))
     assert made == {path: node for path, node in world.nodes.items() if "/t" in path}
@@ -255,13 +259,60 @@ def test_an_order_to_delete_what_is_unknown_or_may_not_be_deleted_is_removed() -
     world.topic("t", {0: (11,)})
     context = world.controller(11)
     world.put("/admin/delete_topics/unknown")
-    world.perform(changes.deletions_changed(context))
+    world.perform(changes.deletions_changed(context, world.new_id))
     assert [] == world.children("/admin/delete_topics")
     context.deletion_enabled = False
     world.put("/admin/delete_topics/t")
-    world.perform(changes.deletions_changed(context))
+    world.perform(changes.deletions_changed(context, world.new_id))
     assert [] == world.children("/admin/delete_topics")
     assert ["t"] == list(context.assignments)
+
+
+def test_a_refused_order_is_not_the_next_one_by_that_name() -> None:
+    world = two_brokers()
+    context = world.controller(11)
+    world.put("/admin/delete_topics/t")
+    world.perform(changes.deletions_changed(context, world.new_id))
+    (last,) = [effect for effect in world.asked if isinstance(effect, Write)][-1:]
+    world.topic("t", {0: (11,)})
+    world.put("/admin/delete_topics/t")
+    world.perform(_again(last))
+    assert ["t"] == world.children("/admin/delete_topics")
+
+
+@pytest.mark.parametrize("taking_over", [False, True])
+def test_a_topic_that_was_made_and_ordered_to_be_deleted_since_topics_were_read_is_deleted(taking_over: bool) -> None:
+    """The order is no order for a topic that is not there."""
+    world = two_brokers()
+    if taking_over:
+        context = Context(11, 1)
+        steps = failover.take_over(context, world.new_id)
+        world.perform(_while_read(world, steps))
+    else:
+        context = world.controller(11)
+        _make_and_order(world)
+        world.perform(changes.deletions_changed(context, world.new_id))
+    assert {"t"} == context.topics_to_delete
+    world.attend(context)
+    assert [] == world.children("/brokers/topics") == world.children("/admin/delete_topics")
+
+
+def _make_and_order(world: World) -> None:
+    world.topic("t", {0: (11, 12)})
+    world.put("/admin/delete_topics/t")
+
+
+def _while_read(world: World, steps: Steps[None]) -> Steps[None]:
+    """The steps, and somebody who acts when the topics have been read."""
+    outcome = None
+    while True:
+        try:
+            effect = steps.send(outcome)
+        except StopIteration:
+            return
+        outcome = yield effect
+        if effect == Children(["/brokers/topics"]) and not outcome[0]:
+            _make_and_order(world)
 
 
 def test_partitions_added_to_a_topic_that_is_being_deleted_are_taken_back() -> None:
@@ -269,7 +320,7 @@ def test_partitions_added_to_a_topic_that_is_being_deleted_are_taken_back() -> N
     world.topic("t", {0: (11, 12)})
     context = world.controller(11)
     world.put("/admin/delete_topics/t")
-    world.perform(changes.deletions_changed(context))
+    world.perform(changes.deletions_changed(context, world.new_id))
     world.topic("t", {0: (11, 12), 1: (12,)})
     world.perform(changes.topic_changed(context, "t"))
     assert (11, 12) == replicas(world, ("t", 0))
@@ -281,7 +332,7 @@ def test_a_topic_without_partitions_can_be_deleted() -> None:
     world.put(TopicNode.path("empty"), b'{"version":3,"partitions":{}}')
     context = world.controller(11)
     world.put("/admin/delete_topics/empty")
-    world.perform(changes.deletions_changed(context))
+    world.perform(changes.deletions_changed(context, world.new_id))
     assert [] == world.children("/brokers/topics")
 
 
@@ -312,7 +363,7 @@ def test_deletion_that_is_cut_off_anywhere_is_ended_by_the_next_controller(step:
     world.put("/admin/delete_topics/t")
     world.crash_after = step
     try:
-        world.perform(changes.deletions_changed(context))
+        world.perform(changes.deletions_changed(context, world.new_id))
         world.attend(context)
         world.crash_after = None
     except Crash:
@@ -347,8 +398,8 @@ def test_writes_of_a_deletion_are_asked_for_at_once() -> None:
     context = world.controller(11)
     world.put("/admin/delete_topics/t")
     world.asked.clear()
-    world.perform(changes.deletions_changed(context))
+    world.perform(changes.deletions_changed(context, world.new_id))
     world.attend(context)
     writes = [effect for effect in world.asked if isinstance(effect, Write)]
-    assert [1000, 1000, 2001, 3] == [len(effect.operations) for effect in writes]
+    assert [1000, 1000, 2002, 3] == [len(effect.operations) for effect in writes]
     assert all(isinstance(operation, DeleteNode) for operation in writes[-1].operations)

@@ -222,7 +222,7 @@ def test_a_topic_is_deleted_in_the_middle_of_a_move(successor: bool) -> None:
     if successor:
         context = world.controller(2, epoch=2)
     else:
-        world.perform(reassignment.deletions_changed(context))
+        world.perform(reassignment.deletions_changed(context, world.new_id))
     assert ReassignNode.PATH not in world.nodes
     world.attend(context)
     assert [] == world.children("/brokers/topics") == world.children("/admin/delete_topics")

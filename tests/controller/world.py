@@ -209,9 +209,13 @@ class World:
                 if version not in (-1, node.version):
                     return Written(BAD_VERSION)
                 self.put(path, data)
-            case DeleteNode(_, witness):
-                if node is None or (witness is not None and witness not in self.nodes):
+            case DeleteNode(_, version, witness):
+                if node is None or (witness is not None and witness[0] not in self.nodes):
                     return Written(NO_NODE)
+                if version not in (-1, node.version) or (
+                    witness is not None and witness[1] != self.nodes[witness[0]].version
+                ):
+                    return Written(BAD_VERSION)
                 if self.children(path):
                     return Written(NOT_EMPTY)
                 del self.nodes[path]

@@ -18,6 +18,7 @@ from typing import Any
 from twisted.internet import defer, task
 from twisted.internet.defer import Deferred
 
+from kafkalike.broker.descriptors import share
 from kafkalike.broker.dispatch import Dispatch
 from kafkalike.broker.dynamic import UNCLEAN, DynamicConfig
 from kafkalike.broker.peers import Peers
@@ -32,12 +33,14 @@ from kafkalike.controller.controller import Controller
 from kafkalike.coordinator.producer_ids import ProducerIds
 from kafkalike.coordinator.shards import Groups
 from kafkalike.errors import Error, KafkaError
+from kafkalike.net.descriptors import Descriptors
 from kafkalike.net.server import Limits, Listener, Server
 from kafkalike.protocol.messages import api_versions, controlled_shutdown
 from kafkalike.replication.replicas import Replicas
 from kafkalike.storage.directory import DirectoryLost, LogDirectory, StorageError, read_broker_id
 from zk import recipes
 from zk.client import ConnectionLoss, ConnectTimeout, NoNode, SessionExpired, ZkClient, gather
+from zk.descriptors import raise_limit
 
 log = logging.getLogger("kafka.server.KafkaServer")
 
@@ -128,7 +131,7 @@ class Broker:
         await self._loading
         self.metadata.on_change(self._brokers_changed)
         self._loaded = True
-        self._bind()
+        self._bind(share(self, raise_limit()))
         self.membership.endpoints = self._advertised()
         self.membership.about_to_register = self._listen
         # Each directory has a marker of a clean stop; one that is new has lost everything, for all that is known. What
@@ -210,7 +213,7 @@ class Broker:
         overrides = connections_by_host(config["max.connections.per.ip.overrides"])
         return config["max.connections"], config["max.connections.per.ip"], overrides
 
-    def _bind(self) -> None:
+    def _bind(self, descriptors: Descriptors) -> None:
         config = self.config
         limits = Limits(*self._limits())
         buffers = (config["socket.send.buffer.bytes"], config["socket.receive.buffer.bytes"])
@@ -219,7 +222,12 @@ class Broker:
             raise ConfigException(broken.text)
         for endpoint in config.listeners:
             server = Server(
-                endpoint.listener, self._dispatch.begin, config["socket.request.max.bytes"], limits, buffers
+                endpoint.listener,
+                self._dispatch.begin,
+                config["socket.request.max.bytes"],
+                limits,
+                buffers,
+                descriptors,
             )
             self.listeners.append(
                 Listener(

@@ -30,6 +30,8 @@ from twisted.internet.interfaces import IPullProducer
 from zope.interface import implementer
 
 from kafkalike.errors import ProtocolError
+from kafkalike.net.descriptors import Descriptors
+from kafkalike.net.port import Port
 from kafkalike.net.reactor import READ, READ_BULK, Reactor
 from kafkalike.protocol.framing import Frames
 
@@ -318,6 +320,7 @@ class Server(protocol.Factory):
         max_frame: int,
         limits: Limits,
         buffers: tuple[int, int] = (-1, -1),
+        descriptors: Descriptors | None = None,
     ) -> None:
         self.listener = listener
         self.begin = begin
@@ -325,6 +328,7 @@ class Server(protocol.Factory):
         self.buffers = ((socket.SO_SNDBUF, buffers[0]), (socket.SO_RCVBUF, buffers[1]))
         self.busy = 0  # how many of us and of the reactor hold output back; it is flushed when nobody does
         self.dirty: list[Connection] = []
+        self.descriptors = descriptors or Descriptors()
         self._limits = limits
         self._connections: set[Connection] = set()
 
@@ -349,12 +353,14 @@ class Server(protocol.Factory):
     def admit(self, connection: Connection) -> bool:
         """Whether this connection may stay."""
         self._connections.add(connection)
+        self.descriptors.connected()
         return self._limits.admit(connection.peer)
 
     def forget(self, connection: Connection) -> None:
         """A connection is gone."""
         if connection in self._connections:
             self._connections.discard(connection)
+            self.descriptors.disconnected()
             self._limits.forget(connection.peer)
 
     def close_idle(self, ticks: int) -> None:
@@ -449,7 +455,7 @@ class Listener:
     def accept(self) -> None:
         """Starts to accept; connections made since `listen` are served now."""
         self.listen()
-        self._port = self._reactor.adoptStreamPort(self._socket.fileno(), self._socket.family, self.server)
+        self._port = Port.adopt(self._reactor, self._socket, self.server, self.server.descriptors)
         if isinstance(self._reactor, Reactor):
             self._reactor.holders += (self.server,)
         self._socket.close()

@@ -18,6 +18,7 @@ from kafkalike.errors import KafkaError
 from kafkalike.replication.hosted import Hosted, now_ms
 from kafkalike.storage.directory import LogDirectory
 from kafkalike.storage.flush import Flush
+from kafkalike.storage.open_files import OPEN_FILES
 
 if TYPE_CHECKING:
     from kafkalike.replication.replicas import Replicas
@@ -35,6 +36,7 @@ class Upkeep:
         self._config = config
         self._reactor = reactor
         self._loops: list[task.LoopingCall] = []
+        self._ends: dict[str, int] = {}  # of logs, when files were closed last
 
     def start(self) -> None:
         """Starts the periodic work: retention, checkpoints, flushes, removal of deleted files."""
@@ -174,6 +176,17 @@ class Upkeep:
             directory.purge(now_ms())
 
         return self._in_thread(work)
+
+    def close_files(self, most: int) -> None:
+        """Closes files of logs, first of those where nothing was appended since the last time, until at most so many
+        are open. Not within a turn that reads."""
+        logs = [each for directory in self._replicas.directories for each in directory.logs.values()]
+        logs.sort(key=lambda each: self._ends.get(each.path) != each.log_end_offset)
+        self._ends = {each.path: each.log_end_offset for each in logs}
+        for each in logs:
+            if OPEN_FILES.count <= most:
+                return
+            each.rest()
 
     def _shrink(self) -> None:
         """Takes followers that have been behind for too long out of their ISR."""

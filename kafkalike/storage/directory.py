@@ -17,6 +17,7 @@ instead. Blocking; `replicas` calls it, in a thread where it takes long: checkpo
 beside everything else.
 """
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -30,9 +31,11 @@ from typing import Final
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.storage.config import LogConfig
-from kafkalike.storage.files import DISK, PASSING, DirectoryOffline, Files
+from kafkalike.storage.files import DISK, NO_DESCRIPTOR, PASSING, DirectoryOffline, Files
 from kafkalike.storage.identity import decode_properties, encode_properties
-from kafkalike.storage.log import Log
+from kafkalike.storage.log import METADATA_FILE, Log
+from kafkalike.storage.open_files import OPEN_FILES
+from kafkalike.storage.segment import INDEX, LOG, TIME_INDEX, name
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +117,9 @@ class LogDirectory:
         try:
             self._open(broker_id, cluster_id, config_for, now_ms)
         except (OSError, DirectoryOffline) as error:
+            cause = error.cause if isinstance(error, DirectoryOffline) else error
+            if cause is not None and cause.errno in NO_DESCRIPTOR:
+                raise StorageError(f"{self.path} cannot be opened: {cause.strerror}. Raise ulimit -n.") from error
             self.fail(error if isinstance(error, DirectoryOffline) else DirectoryOffline(self.path, error))
             raise DirectoryLost(f"Failed to open data directory {self.path}: {error}") from error
         return self
@@ -229,6 +235,7 @@ class LogDirectory:
                 now_ms,
                 self.files,
             )
+            opened.rest()
             self._adopt(opened)
         recovered = sum(each.recovered for each in self.logs.values())
         if recovered:
@@ -259,8 +266,11 @@ class LogDirectory:
         try:
             created = Log.create(path, topic, partition, topic_id, config, now_ms, self.files)
         except OSError as error:
-            shutil.rmtree(path, ignore_errors=True)
+            _remove_new(path)
             raise self.failure(error) from error
+        if OPEN_FILES.count > OPEN_FILES.most:
+            # Many are made in one turn, and nobody has read this one yet.
+            created.rest()
         self._adopt(created)
         return created
 
@@ -300,7 +310,13 @@ class LogDirectory:
         due = [entry for entry in self._condemned if entry[1] <= now_ms]
         for entry in due:
             self._condemned.remove(entry)
-            shutil.rmtree(entry[0], ignore_errors=True)
+            try:
+                shutil.rmtree(entry[0])
+            except OSError as error:
+                if error.errno in NO_DESCRIPTOR:
+                    self._condemned.append(entry)
+                    return 0
+                shutil.rmtree(entry[0], ignore_errors=True)
         return len(due)
 
     # Checkpoints
@@ -426,6 +442,15 @@ class LogDirectory:
                 each.offline = each.offline or offline
             if self.on_offline is not None:
                 self.on_offline(offline)
+
+
+def _remove_new(path: str) -> None:
+    """Takes a directory back that was to become a log; without opening anything, for want of descriptors may be why."""
+    for file in (METADATA_FILE, METADATA_FILE + ".tmp", *(name(0) + suffix for suffix in (LOG, INDEX, TIME_INDEX))):
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(path, file))
+    with contextlib.suppress(OSError):
+        os.rmdir(path)
 
 
 def encode_checkpoint(offsets: Mapping[Partition, int]) -> bytes:

@@ -15,6 +15,8 @@ from kafkalike.errors import Error, KafkaError
 # These say that something ran out which comes back: space when data are deleted, descriptors when connections close.
 # Nothing else about a failing disk comes back.
 PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+# These come from open() alone, so they say nothing of what the disk has taken: also a flush may be tried again.
+NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class DirectoryOffline(KafkaError):

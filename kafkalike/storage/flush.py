@@ -24,11 +24,13 @@ class Flush:
         self._done = done
         for segment in segments:
             segment.open()
+        for segment in segments:
             segment.users += 1
 
     def run(self, done: set[str] | None = None) -> None:
-        """fsync of everything; an OSError here means that the directory is lost. `done` are paths that were synced
-        since this was taken down, and those that now are: logs have their directory in common."""
+        """fsync of everything; an OSError here means that the directory is lost, unless it is for want of descriptors.
+        `done` are paths that were synced since this was taken down, and those that now are: logs have their directory
+        in common."""
         files = self._files
         for segment in self._segments:
             if segment.deleted:

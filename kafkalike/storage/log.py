@@ -30,7 +30,7 @@ from kafkalike.storage import recovery, snapshots
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.damage import Damage
 from kafkalike.storage.epochs import Epochs
-from kafkalike.storage.files import DISK, PASSING, DirectoryOffline, Files
+from kafkalike.storage.files import DISK, NO_DESCRIPTOR, PASSING, DirectoryOffline, Files
 from kafkalike.storage.flush import Flush
 from kafkalike.storage.identity import decode_topic_id, encode_topic_id
 from kafkalike.storage.producers import MAX_SEQUENCE, WINDOW, Producers, Sent, back
@@ -235,6 +235,12 @@ class Log:
             segment.deleted = True  # a range still being sent closes the file when it is released
             segment.close_file()
 
+    def rest(self) -> None:
+        """Closes the files that nobody sends from, until somebody appends or reads. Not within a turn of the reactor
+        that has read: a range of a file is held only when it goes out."""
+        if not self.closed:
+            self._segments.rest()
+
     def assign_topic_id(self, topic_id: bytes) -> None:
         """Gives the log the id of its topic, for good."""
         assert self.topic_id in (None, topic_id), "a log never changes its topic"
@@ -320,6 +326,8 @@ class Log:
         if position + size > segment.roll_size or timestamp > segment.roll_timestamp or last > segment.max_offset:
             segment = self._roll(size, last, now_ms)
             position = segment.size
+        if segment.fd < 0:
+            self._wake(segment)
         if leader_epoch != self._latest_epoch:
             self.assign_epoch(leader_epoch, base)
         try:
@@ -375,6 +383,8 @@ class Log:
             segment.size + size > segment.roll_size or timestamp > segment.roll_timestamp or last > segment.max_offset
         ):
             segment = self._roll(0, last, now_ms)
+        if segment.fd < 0:
+            self._wake(segment)
         start = segment.size
         try:
             self.files.write_all(segment.fd, (records[:size],), start)
@@ -471,6 +481,11 @@ class Log:
         segment.load_times()
         self._set_roll(segment)
 
+    def _wake(self, segment: Segment) -> None:
+        """Opens a file that was closed for want of descriptors; one refusal if there are none now."""
+        with self.disk():
+            segment.open()
+
     def _write_indexes(self, segment: Segment) -> None:
         """Entries that cannot be written go on waiting: the batches they are for are in the log."""
         try:
@@ -557,7 +572,7 @@ class Log:
                     last = bisect_right(recent, limit_offset) - 1
                     if recent[last] == limit_offset:
                         end = segment.recent_positions[last]
-                if 0 < end - position <= max_bytes:
+                if 0 < end - position <= max_bytes and segment.fd >= 0:
                     continued = segment.continued
                     continued[limit_offset] = end
                     if len(continued) > CONTINUED:
@@ -789,16 +804,20 @@ class Log:
                 if following > self.recovery_point and segment.base_offset < end_offset:
                     self._write_indexes(segment)
                     segments.append(segment)
-            paths, self._unsynced = list(dict.fromkeys(self._unsynced)), []
+            paths, cuts = list(dict.fromkeys(self._unsynced)), self.cuts
+            flush = Flush(self.files, segments, paths, lambda error: self._flushed(error, end_offset, cuts, paths))
+            self._unsynced = []
             if end_offset == self.log_end_offset:
                 self._unflushed = 0
-            cuts = self.cuts
-            flush = Flush(self.files, segments, paths, lambda error: self._flushed(error, end_offset, cuts))
         self._flushing += 1
         return flush
 
-    def _flushed(self, error: OSError | None, end_offset: int, cuts: int) -> None:
+    def _flushed(self, error: OSError | None, end_offset: int, cuts: int, paths: list[str]) -> None:
         self._flushing -= 1
+        if error is not None and error.errno in NO_DESCRIPTOR:
+            # Nothing was tried: it is due again.
+            self._unsynced += paths
+            raise KafkaError(Error.KAFKA_STORAGE_ERROR, f"{self} is not flushed: {error.strerror}") from error
         if error is not None:
             raise self.lost(error) from error
         if cuts == self.cuts and end_offset > self.recovery_point:

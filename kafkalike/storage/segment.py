@@ -24,6 +24,7 @@ from crc32c import crc32c
 
 from kafkalike.storage.files import DISK, Files
 from kafkalike.storage.index import OFFSETS, TIMES, Index
+from kafkalike.storage.open_files import OPEN_FILES
 
 log = logging.getLogger(__name__)
 
@@ -208,6 +209,7 @@ class Segment:
         """The descriptor of the records file."""
         if self.fd < 0:
             self.fd = self.files.open(self.path, create=create)
+            OPEN_FILES.opened()
         return self.fd
 
     def create(self) -> None:
@@ -229,6 +231,7 @@ class Segment:
         """Lets go of the descriptor, unless somebody still sends from it."""
         if self.fd >= 0 and self.users == 0:
             fd, self.fd = self.fd, -1
+            OPEN_FILES.closed()
             self.files.close(fd)
 
     def delete(self) -> None:

@@ -154,6 +154,12 @@ class Segments:
             segment.close_file()
         self._opened = [segment for segment in idle if segment.fd >= 0]
 
+    def rest(self) -> None:
+        """Closes every file that nobody sends from, also the active segment's."""
+        for segment in self.all:
+            segment.close_file()
+        self._opened = [segment for segment in self._opened if segment.fd >= 0]
+
     # Timestamps
 
     def first_since(self, timestamp: int, start: int) -> tuple[int, int, int] | None:

@@ -171,6 +171,8 @@ class Server(Factory):
         self.config = config
         self.port = config.port
         self.max_frame = config.limits.max_frame
+        self.most_clients = 1 << 30  # by the number of file descriptors; the journal needs some too
+        self._full = False
         self.clients: dict[int, Client] = {}
         self.held = 0
         self.sent_total = self.received_total = 0
@@ -233,8 +235,13 @@ class Server(Factory):
         self.journal.close()
         done()
 
-    def buildProtocol(self, addr: object) -> Client:
-        """A connection's protocol."""
+    def buildProtocol(self, addr: object) -> Client | None:
+        """A connection's protocol; None, which closes it, when there are no file descriptors for more."""
+        if len(self.clients) >= self.most_clients:
+            if not self._full:
+                log.warning("No file descriptors for more than %d clients: others are turned away", self.most_clients)
+            self._full = True
+            return None
         client = Client()
         client.server = self
         return client
@@ -257,6 +264,9 @@ class Server(Factory):
         """A connection is gone."""
         if self.clients.pop(client.id, None) is None:
             return
+        if self._full and len(self.clients) < self.most_clients - self.most_clients // 8:
+            self._full = False
+            log.info("There are file descriptors for clients again")
         self.received_total += client.received
         self.sent_total += client.sent
         self.standalone.disconnected(client.id)

@@ -13,11 +13,14 @@ from types import ModuleType
 from typing import Any
 
 from zk.daemon import Background, Foreground, detach
+from zk.descriptors import raise_limit
 from zk.server.config import Config, ConfigError, override, parse, read
 from zk.server.journal import JournalError
 from zk.shipped import shipped
 from zk.signals import ServerSignals
 
+# File descriptors that are not for clients: the journal, snapshots, what the process itself has open.
+RESERVE = 32
 USAGE = "USAGE: zookeeper-server-start.sh [-daemon] zookeeper.properties [--override property=value]*"
 
 log = logging.getLogger("zk.server")
@@ -93,6 +96,7 @@ def _serve(config: Config, signals: ServerSignals, waiting: Foreground) -> str:
     PythonLoggingObserver().start()
     logging.getLogger("twisted").setLevel(logging.WARNING)
     server = Server(reactor, config, end)
+    server.most_clients = max(raise_limit() - RESERVE, 1)
     try:
         server.recover()
     except JournalError as error:

@@ -71,7 +71,9 @@ class Peer:
     """A client of a server in this process."""
 
     def __init__(self, server: Server, port: int, host: str = "127.0.0.1") -> None:
-        self.protocol: Client = server.buildProtocol(None)
+        protocol = server.buildProtocol(None)
+        assert protocol is not None
+        self.protocol: Client = protocol
         self.transport = Transport(port, host)
         self.transport.protocol = self.protocol
         self.protocol.makeConnection(self.transport)
@@ -249,6 +251,27 @@ def test_connections_of_one_address_are_limited(started: Callable[..., Any]) -> 
     assert Peer(server, 4, host="10.0.0.9").transport.connected
     peers[0].transport.loseConnection()
     assert Peer(server, 5).transport.connected
+
+
+def test_more_clients_than_descriptors_are_turned_away_with_one_line(
+    started: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "zk.server")
+    server, _, _ = started()
+    server.most_clients = 10
+    peers = [Peer(server, port) for port in range(10)]
+    assert [None, None] == [server.buildProtocol(None) for _ in range(2)]
+    peers[0].transport.loseConnection()
+    peers[0] = Peer(server, 11)
+    assert server.buildProtocol(None) is None
+    for peer in peers[:3]:
+        peer.transport.loseConnection()
+    Peer(server, 12)
+    lines = [message for message in caplog.messages if "descriptors" in message]
+    assert [
+        "No file descriptors for more than 10 clients: others are turned away",
+        "There are file descriptors for clients again",
+    ] == lines
 
 
 def test_a_connection_without_session_is_closed_after_a_while(started: Callable[..., Any]) -> None:

@@ -1,0 +1,65 @@
+"""How many file descriptors this process may have, and how its logs and its clients share them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from kafkalike.net.descriptors import LEAST_RESERVE, Descriptors
+from kafkalike.storage.directory import StorageError
+from kafkalike.storage.open_files import OPEN_FILES
+
+log = logging.getLogger("kafka.server.KafkaServer")
+
+LEAST = 64  # with fewer a broker is no use
+PLENTY = 100  # connections that a broker can be expected to have
+RECOMMENDED = 100_000  # as in Kafka's documentation
+
+
+def share(broker: Any, limit: int) -> Descriptors:
+    """The budget of a broker whose logs are loaded; StorageError if it is too small for any broker."""
+    if limit < LEAST:
+        raise StorageError(
+            f"This process may have {limit} open files (ulimit -n), and a broker needs {LEAST} at least."
+        )
+    descriptors = Descriptors()
+    replicas, reactor = broker.replicas, broker.reactor
+    asked = False
+
+    def close() -> None:
+        nonlocal asked
+        asked = False
+        descriptors.too_many_files()
+
+    def ask() -> None:
+        # In a turn of its own, and perhaps from a thread.
+        nonlocal asked
+        if not asked:
+            asked = True
+            reactor.callFromThread(close)
+
+    descriptors.logs = lambda: sum(len(directory.logs) for directory in replicas.directories)
+    descriptors.open_files = lambda: OPEN_FILES.count
+    descriptors.close_files = replicas.upkeep.close_files
+    descriptors.bound = lambda most: setattr(OPEN_FILES, "most", most)
+    OPEN_FILES.on_many = ask
+    descriptors.restrict(limit, _in_use() - OPEN_FILES.count)
+    hosted = descriptors.logs()
+    if limit < hosted + PLENTY + LEAST_RESERVE:
+        log.warning(
+            "This process may have %d open files (ulimit -n), which is too few for %d partitions and their clients: "
+            "files are closed and opened again, and at most %d connections are accepted. Kafka recommends %d.",
+            limit,
+            hosted,
+            descriptors.most_connections,
+            RECOMMENDED,
+        )
+    return descriptors
+
+
+def _in_use() -> int:
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return LEAST_RESERVE

@@ -124,8 +124,11 @@ class Upkeep:
                 flushes.setdefault(os.path.dirname(hosted.log.path), []).append(flush)
 
         due = [hosted for hosted in self._replicas.hosted.values() if hosted.log.flush_due(now)]
+        if OPEN_FILES.count >= OPEN_FILES.most:
+            self.close_files(OPEN_FILES.most * 3 // 4)
         for _ in self._each(begin, due):
-            pass
+            if OPEN_FILES.count >= OPEN_FILES.most:
+                break  # A flush holds its files; the other logs are due again when these are closed.
         for of_one_directory in flushes.values():
             for at in range(0, len(of_one_directory), FLUSHES):
                 self._flush(of_one_directory[at : at + FLUSHES])

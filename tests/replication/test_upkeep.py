@@ -8,6 +8,7 @@ from twisted.internet import defer, reactor, task
 from kafkalike.errors import KafkaError
 from kafkalike.protocol.messages import alter_partition
 from kafkalike.replication.upkeep import Upkeep
+from kafkalike.storage.open_files import OPEN_FILES
 from tests import reactor as shared
 from tests.replication.test_replicas import ID, lead, opened, records  # noqa: F401  (opened is a fixture)
 
@@ -55,6 +56,45 @@ def test_what_flush_ms_makes_due_is_flushed_in_a_thread(opened):  # noqa: F811
         return False
 
     assert shared.run(flushed)
+
+
+def test_files_are_closed_first_where_nothing_was_appended(opened):  # noqa: F811
+    replicas = opened()
+    before = OPEN_FILES.count
+    for index in range(6):
+        shared.run(replicas.orders.leader_and_isr, lead(index=index))
+    assert OPEN_FILES.count == before + 6
+    replicas.upkeep.close_files(before + 6)
+    for index in (0, 3):
+        replicas.append_as_leader("t", index, records(1), 1)
+    replicas.upkeep.close_files(before + 2)
+    assert OPEN_FILES.count == before + 2
+    assert [0, 3] == [index for index in range(6) if replicas.log("t", index)._active.fd >= 0]
+    replicas.upkeep.close_files(0)
+    assert OPEN_FILES.count == before
+    assert 1 == replicas.append_as_leader("t", 0, records(1), 1).base_offset
+
+
+def test_flushes_hold_no_more_files_than_may_be_open(opened, monkeypatch):  # noqa: F811
+    replicas = opened(**{"log.flush.interval.ms": "0"})
+    begun = []
+    monkeypatch.setattr(replicas.upkeep, "_flush", begun.extend)
+    for index in range(6):
+        shared.run(replicas.orders.leader_and_isr, lead(index=index))
+        replicas.append_as_leader("t", index, records(1), 1)
+    replicas.upkeep.close_files(0)
+    before = OPEN_FILES.count
+    monkeypatch.setattr(OPEN_FILES, "most", before + 4)
+    rounds = []
+    while any(replicas.log("t", index).recovery_point == 0 for index in range(6)):
+        replicas.upkeep._flush_old()
+        rounds.append(len(begun))
+        for flush in begun:
+            flush.run()
+            flush.finish()
+        begun.clear()
+        assert len(rounds) < 9
+    assert rounds[0] == 4 and sum(rounds) == 6
 
 
 def test_a_round_passes_over_what_was_given_up_in_the_middle_of_it(opened):  # noqa: F811

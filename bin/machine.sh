@@ -20,7 +20,7 @@ step() {
   shift
   [ -z "$sentence" ] || printf '%s ' "$sentence"
   # A job in the background would ignore Ctrl-C. What must not be broken off outlives the terminal, too.
-  (trap - INT QUIT; [ -z "$whole" ] || trap '' HUP; "$@") >"$log" 2>&1 </dev/null &
+  (trap - INT QUIT; [ -z "$whole" ] || trap '' HUP; export KAFKALIKE_STEP=$$; "$@") >"$log" 2>&1 </dev/null &
   stepping=$!
   while kill -0 $stepping 2>/dev/null; do
     [ -z "$sentence" ] || [ $((ticks++ % 5)) != 0 ] || printf .
@@ -39,14 +39,12 @@ step() {
 
 # end_step: ends what is running of a step. Ctrl-C has told it already, and SIGTERM to this script alone has not.
 end_step() {
-  local pids tenths
+  local pids deadline=$((${EPOCHREALTIME/[.,]/} + 1000000)) # in microseconds: a second
   [ -n "$stepping" ] || return 0
   echo
-  pids=$(descendants "$stepping")
-  [ -n "$whole" ] || kill $pids 2>/dev/null || true
-  for ((tenths = 0; tenths < 15; tenths++)); do
-    kill -0 $pids 2>/dev/null || break
-    sleep 0.1
+  [ -n "$whole" ] || kill $(started) 2>/dev/null || true
+  while pids=$(started) && [ -n "$pids" ] && [ ${EPOCHREALTIME/[.,]/} -lt $deadline ]; do
+    sleep 0.05
   done
   if [ -z "$whole" ]; then
     kill -KILL $pids 2>/dev/null || true
@@ -57,15 +55,10 @@ end_step() {
   stepping=
 }
 
-# descendants PID: that process, and all that it has started.
-descendants() {
-  local file line
-  echo "$1"
-  for file in /proc/[0-9]*/stat; do
-    { read -r line <"$file"; } 2>/dev/null || continue
-    set -- "$1" ${line##*) } # the state and the parent's id come behind the name, which is in brackets
-    [ "$3" != "$1" ] || descendants "$(basename "${file%/stat}")"
-  done
+# started: the ids of the step's processes. They are known by their environment: whose parent has ended has another.
+started() {
+  ! kill -0 "$stepping" 2>/dev/null || echo "$stepping"
+  grep -lzsx "KAFKALIKE_STEP=$$" /proc/[0-9]*/environ | cut -d / -f 3 || true
 }
 
 # packages NAME...: apt, for root or through sudo, for those that dpkg does not know as installed.

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import signal
 import subprocess
-import termios
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from tests.servers import wait_until
+
+LEADER = Path(__file__).with_name("leader.py")
 
 
 class Terminal:
@@ -23,27 +24,43 @@ class Terminal:
         self, command: Sequence[str | Path], cwd: Path | None = None, env: Mapping[str, str] | None = None
     ) -> None:
         self.text = ""
+        self.code: int | None = None
+        """The exit code, once it has ended; -N after signal N."""
         self._ours, theirs = os.openpty()
-        self.process = subprocess.Popen(
-            command,
+        self._report, report = os.pipe()
+        control, self._control = os.pipe()
+        self._leader = subprocess.Popen(
+            [sys.executable, LEADER, str(report), str(control), *command],
             cwd=cwd,
             env=dict(env) if env is not None else None,
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
+            pass_fds=(report, control),
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
-        os.close(theirs)
+        for fd in (theirs, report, control):
+            os.close(fd)
+        self.pid = int(self._line())
+
+    def _line(self) -> bytes:
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = os.read(self._report, 1)
+            assert byte, "the terminal has ended"
+            line += byte
+        return line
+
+    def _has_ended(self) -> bool:
+        if self.code is None and select.select([self._report], [], [], 0)[0]:
+            self.code = int(self._line())
+        return self.code is not None
 
     def _read(self, timeout: float) -> bool:
-        """Whether there may be more."""
-        if select.select([self._ours], [], [], timeout)[0]:
-            try:
-                chunk = os.read(self._ours, 65536)
-            except OSError:  # EIO: nobody has the other end open any more.
-                return False
-            self.text += chunk.decode(errors="replace").replace("\r\n", "\n")
+        """Whether anything has come."""
+        if not select.select([self._ours], [], [], timeout)[0]:
+            return False
+        self.text += os.read(self._ours, 65536).decode(errors="replace").replace("\r\n", "\n")
         return True
 
     def expect(self, text: str, timeout: float = 60) -> None:
@@ -51,7 +68,8 @@ class Terminal:
         deadline = time.monotonic() + timeout
         while text not in self.text:
             assert time.monotonic() < deadline, f"{text!r} was not printed in {timeout} s:\n{self.text}"
-            assert self._read(0.1), f"it ended without having printed {text!r}:\n{self.text}"
+            ended = self._has_ended()
+            assert self._read(0.05) or not ended, f"it ended without having printed {text!r}:\n{self.text}"
 
     def type(self, text: str) -> None:
         """On its keyboard."""
@@ -65,28 +83,29 @@ class Terminal:
         return time.monotonic() - began
 
     def join(self, timeout: float = 60) -> int:
-        """Its exit code, and all it printed."""
+        """Its exit code; all it printed is in `text` then."""
         deadline = time.monotonic() + timeout
-        while self.process.poll() is None:
+        while not self._has_ended():
             assert time.monotonic() < deadline, f"it did not end in {timeout} s:\n{self.text}"
             self._read(0.02)
-        while select.select([self._ours], [], [], 0)[0] and self._read(0):
+        while self._read(0):
             pass
-        return self.process.returncode
+        assert self.code is not None
+        return self.code
 
     def started(self) -> list[int]:
         """The ids of all processes that it has started, and their own."""
-        return descendants(self.process.pid)
+        return descendants(self.pid)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for pid in [*self.started(), self.process.pid]:
-            if pid != self.process.pid or self.process.poll() is None:
-                kill(pid)
-        self.process.wait()
-        os.close(self._ours)
+        for pid in [*self.started(), *([] if self._has_ended() else [self.pid])]:
+            kill(pid)
+        for fd in (self._control, self._report, self._ours):
+            os.close(fd)
+        self._leader.wait()
 
 
 def kill(pid: int) -> None:

@@ -18,6 +18,8 @@ import pytest
 from tests.servers import Broker, EmbeddedZooKeeper, overriding
 from tests.terminal import Terminal
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = (
     "LICENSE",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +30,7 @@ def _interrupted(terminal: Terminal) -> str:
     started = terminal.started()
     before = len(terminal.text)
     seconds = terminal.interrupt()
-    assert -signal.SIGINT == terminal.process.returncode, terminal.text
+    assert -signal.SIGINT == terminal.code, terminal.text
     assert_gone(started)
     assert seconds < SECONDS
     heading, ctrl_c, after = terminal.text[before:].partition("^C")
@@ -99,7 +102,7 @@ def test_sigterm_ends_all() -> None:
     with _walk("--step", "9") as terminal:
         terminal.expect("W9  ")
         started = terminal.started()
-        terminal.process.terminate()
+        os.kill(terminal.pid, signal.SIGTERM)
         assert -signal.SIGTERM == terminal.join(10)
         assert_gone(started)
         assert not _files(terminal).exists()
@@ -129,13 +132,18 @@ def test_on_a_given_cluster_ctrl_c_removes_what_the_walk_made(kafka: Kafka, step
 
 
 def test_children_are_found_by_their_parent() -> None:
-    with Terminal(["sleep", "1000"]) as one, Terminal(["sleep", "1000"]) as two:
-        assert {one.process.pid, two.process.pid} <= set(children())
-    assert not {one.process.pid, two.process.pid} & set(children())
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(1000)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        child.stdout.readline()
+        assert child.pid in children()
+        os.kill(child.pid, signal.SIGKILL)
+        wait_until(lambda: not is_running(child.pid))
+    assert child.pid not in children()
 
 
 def test_killing_when_there_is_nothing_to_kill(monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = Terminal(["true"])
-    gone.join()
-    monkeypatch.setattr("kafkalike.cli.walkthrough.ending.children", lambda: [gone.process.pid])
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    monkeypatch.setattr("kafkalike.cli.walkthrough.ending.children", lambda: [gone.pid])
     kill_children()

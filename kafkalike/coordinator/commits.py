@@ -49,6 +49,7 @@ FLIGHTS, SLOTS, BYTES = 4, 128, 256 * 1024
 # What is known about a slot's nodes.
 UNKNOWN, NODE, EXTRA, EXTRA_PARENT = 0, 1, 2, 4
 AMBIGUOUS = (ConnectionLoss, SessionExpired)
+ASK_AGAIN_SECONDS = 1.0
 
 Done = Callable[[list[Error]], None]
 
@@ -63,6 +64,7 @@ class Fence:
         self.version = -1
         self.lost = False
         self.asking = False
+        self.unreadable = False  # the state node, and that has been said
         self.waiting: list[Slot] = []
         self.asked: list[Deferred[bool]] = []
 
@@ -199,16 +201,17 @@ class Commits:
             data, stat = await self._zk.get(fence.path)
             node = PartitionNode.decode(TOPIC, fence.partition, data)
         except (NoNode, Garbage) as problem:
-            log.warning("%s-%d has no readable state: %s", TOPIC, fence.partition, problem)
-            node = None
-        fence.asking = False
+            # It does not say that another broker leads: the controller does, when it has written a state.
+            self._ask_later(fence, problem)
+            return
+        fence.asking = fence.unreadable = False
         if fence.lost:
             return
         if fence.leader_epoch != leader_epoch:
             # This broker goes on under another epoch: what was read may be from before it.
             self._ask_again(fence)
             return
-        if node is None or (node.leader, node.leader_epoch) != (self._broker_id, fence.leader_epoch):
+        if (node.leader, node.leader_epoch) != (self._broker_id, fence.leader_epoch):
             log.info("%s-%d: epoch %d of this broker is over", TOPIC, fence.partition, fence.leader_epoch)
             self.drop(fence)
             return
@@ -217,16 +220,26 @@ class Commits:
         for answer in _taken(fence.asked):
             answer.callback(True)
 
-    def _ask_failed(self, failure: Any, fence: Fence) -> None:
+    def _ask_later(self, fence: Fence, problem: Exception) -> None:
+        if not fence.unreadable and not fence.lost:
+            fence.unreadable = True
+            log.warning("The state of %s-%d cannot be read, trying again: %s", TOPIC, fence.partition, problem)
+        fence.version = -1
+        self._reactor.callLater(ASK_AGAIN_SECONDS, self._ask_now, fence)
+
+    def _ask_now(self, fence: Fence) -> None:
         fence.asking = False
+        self._ask_again(fence)
+
+    def _ask_failed(self, failure: Any, fence: Fence) -> None:
         if failure.check(*AMBIGUOUS):
             # Asked again when there is a connection.
             fence.version = -1
+            fence.asking = False
             if self._zk.state == CONNECTED:
                 self._ask_again(fence)
         elif not failure.check(ConnectionClosed):
-            log.error("Reading %s: %s", fence.path, failure.value)
-            self.drop(fence)
+            self._ask_later(fence, failure.value)
 
     def _requeue(self, fence: Fence) -> None:
         for slot in _taken(fence.waiting):

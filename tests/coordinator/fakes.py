@@ -34,6 +34,7 @@ from zk.client import (
     NoNode,
     NotEmpty,
     Set,
+    ZooKeeperError,
 )
 from zk.server.tree import Tree
 from zk.server.wire import OPEN_ACL, STAT, Code, ZkError
@@ -43,6 +44,7 @@ ERRORS = {
     Code.NODE_EXISTS: NodeExists,
     Code.BAD_VERSION: BadVersion,
     Code.NOT_EMPTY: NotEmpty,
+    Code.NO_AUTH: ZooKeeperError,
 }
 
 

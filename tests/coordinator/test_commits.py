@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from kafkalike.cluster.znodes import PartitionNode
 from kafkalike.coordinator import commits
 from kafkalike.coordinator.commits import TOPIC
 from kafkalike.errors import Error
 from tests.coordinator.fakes import FakeBroker, group_in
 from zk.client import Check, Create, Delete, Set
+from zk.server.wire import Code, ZkError
 
 A, B = group_in(0), group_in(1)
 OK, AGAIN = [Error.NONE], [Error.COORDINATOR_LOAD_IN_PROGRESS]
@@ -139,6 +143,36 @@ def test_what_was_read_before_the_epoch_grew_ends_nothing() -> None:
     broker.settle()
     assert answers == [True]
     broker.committed(A, ("t", 0, 2))
+
+
+@pytest.mark.parametrize("state", [None, b"{", "NoAuth"])
+def test_a_state_that_cannot_be_read_makes_nobody_else_the_coordinator(
+    state: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody has written into the node by hand, and mends it."""
+    broker = FakeBroker()
+    broker.committed(A, ("t", 0, 1))
+    path = PartitionNode.path(TOPIC, 0)
+    good = broker.zk.data(path)
+    with monkeypatch.context() as patched:
+        if state == "NoAuth":
+            broker.zk.put(path, good)
+            patched.setattr(broker.zk, "do_get", _refuse)
+        elif state is None:
+            broker.zk.do_delete(path)
+        else:
+            broker.zk.put(path, state)
+        answers = broker.commit(A, ("t", 0, 2))
+        broker.settle(2.5)
+    broker.zk.put(path, good)
+    broker.settle(1.5)
+    assert answers == [OK]
+    assert broker.zk.data(f"/consumers/{A}/offsets/t/0") == b"2"
+    assert 1 == len(caplog.records)
+
+
+def _refuse(path: str) -> Any:
+    raise ZkError(Code.NO_AUTH)
 
 
 def test_the_first_commit_of_many_partitions_makes_their_parents_once() -> None:

@@ -9,7 +9,7 @@ import pytest
 from twisted.internet import defer
 
 from kafkalike.cluster.metadata import Image, PartitionState, Topic
-from kafkalike.cluster.znodes import Assignment, TopicNode
+from kafkalike.cluster.znodes import Assignment, PartitionNode, TopicNode
 from kafkalike.coordinator.calls import Joining
 from kafkalike.coordinator.commits import TOPIC
 from kafkalike.coordinator.group import State
@@ -220,6 +220,17 @@ def test_a_log_that_could_not_be_read_is_served_when_it_can(caplog: pytest.LogCa
         broker.settle(1)
         assert (waited := waited + 1) < 20
     assert broker.groups.heartbeat(A, 1, member, None) is Error.NONE
+
+
+def test_a_partition_whose_state_cannot_be_read_is_loaded_when_it_can() -> None:
+    broker = FakeBroker(lead=())
+    broker.zk.put(PartitionNode.path(TOPIC, 0), b"{")
+    broker.replicas.callback(0, 0, True)
+    broker.settle(3)
+    assert broker.groups.status(A) is Error.COORDINATOR_LOAD_IN_PROGRESS
+    broker.state(0, 1, 0)
+    broker.settle(1.5)
+    assert broker.groups.status(A) is Error.NONE
 
 
 def test_the_partitions_are_counted_though_the_session_ends_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:

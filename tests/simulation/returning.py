@@ -63,5 +63,5 @@ class Returning(Committer):
             )  # fmt: skip
         if last is not None and last != self._asked_for:
             self.world.meet("offset of an earlier topic not read")
-        elif last == self._topic:
+        elif last is not None and last == self._topic:
             super()._judge(offset)

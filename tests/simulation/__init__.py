@@ -15,7 +15,9 @@ of its options, and those of the seed; so a failure replays from (seed, commit),
     machine.py      a broker on its machine: start, stop, kill, power loss, pause
     patches.py      how the product is put on all this
     clients.py      producers and consumers
-    groups.py       groups that commit offsets
+    groups.py       groups that commit offsets, without members
+    members.py      members of groups: join, commit, leave, die
+    memberships.py  what must hold of a group with members
     faults.py       what goes wrong
     options.py      sizes, knobs and which faults: drawn from the seed
     invariants.py   what must hold after every event, and in the end

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kafkalike.cluster.znodes import DeleteTopicNode, PreferredElectionNode, ReassignNode, TopicNode
 from tests.simulation.disk import Key
 from tests.simulation.machine import Host
+from tests.simulation.members import Member
 from zk.client import Create
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ class Nemesis:
                 host.resume()
             if not host.running:
                 self.world.at(0.1, self._start, host)
+        for member in run.members:
+            if member.paused:
+                member.resume()
+            # Some are gone for good; the first of a group is not.
+            if member.name.endswith(".0") or self.random.random() < 0.7:
+                self.world.at(0.1 + 2 * self.random.random(), self._revive, member)
 
     def _plan(self) -> None:
         self.world.at(self.random.expovariate(1 / self.run.options.interval_s), self._strike)
@@ -176,6 +183,42 @@ class Nemesis:
         if host.life == life and host.paused:
             self.world.note("%s goes on", host.name)
             host.resume()
+
+    # Members of groups.
+
+    def _member(self) -> Member:
+        return self.random.choice(self.run.members)
+
+    def _leave(self) -> None:
+        member = self._member()
+        if member.running and not member.paused:
+            self._note("leave", member.name)
+            member.leave()
+            self._later(self._revive, member)
+
+    def _die(self) -> None:
+        member = self._member()
+        if member.running:
+            self._note("die", member.name)
+            member.die(self.random.random() < 0.3)
+            self._later(self._revive, member)
+
+    def _revive(self, member: Member) -> None:
+        if not member.running:
+            self.world.note("%s is back", member.name)
+            member.start()
+
+    def _hang(self) -> None:
+        member = self._member()
+        if member.running and not member.paused:
+            self._note("hang", member.name)
+            member.pause()
+            self._later(self._awake, member, member.life)
+
+    def _awake(self, member: Member, life: int) -> None:
+        if member.life == life and member.paused:
+            self.world.note("%s goes on", member.name)
+            member.resume()
 
     # Operations.
 

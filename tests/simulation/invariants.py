@@ -97,6 +97,7 @@ class Watcher:
         self._obeyed: dict[tuple[int, int], int] = {}  # (broker, life) -> the newest controller epoch
         self.lost_at: dict[int, float] = {}  # when its disk last lost something
         self._seen: dict[tuple[int, Key, bytes | None], tuple[Any, ...]] = {}
+        self.memberships: dict[str, Any] = {}  # groups with members, who say for themselves what must hold
 
     def fail(self, name: str, detail: str, *args: Any) -> None:
         """Ends the run."""
@@ -159,17 +160,19 @@ class Watcher:
             topic, _, index, _ = path[len(STATES) :].split("/")
             self._state_written((topic, int(index)), Znode(data, node.version), writer)
         elif path.startswith(GROUPS) and writer is not None and data:
-            self._offset_written(path, writer)
+            self._offset_written(path, data, writer)
 
-    def _offset_written(self, path: str, writer: Host) -> None:
+    def _offset_written(self, path: str, data: bytes, writer: Host) -> None:
         """Nobody but its coordinator writes the offset of a group."""
-        group, kind, *_ = path[len(GROUPS) :].split("/")
+        group, kind, *rest = path[len(GROUPS) :].split("/")
         if kind == "offsets":
             node = self.truth((GROUPS_TOPIC, partition_of(group, GROUPS_PARTITIONS))).node
             if node is None or node.leader != writer.broker_id:
                 self.fail(
                     "NoZombieWrites", "%s is written by %d; the coordinator's state is %r", path, writer.broker_id, node
                 )
+            if group in self.memberships:
+                self.memberships[group].written((rest[0], int(rest[1])), int(data))
 
     def _state_written(self, key: Key, node: Znode, writer: Host | None) -> None:
         truth = self.truth(key)

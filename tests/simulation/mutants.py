@@ -16,8 +16,11 @@ from twisted.internet import defer
 from kafkalike.cluster.membership import Membership
 from kafkalike.controller import elections, failover, isr, unclean
 from kafkalike.controller.controller import Controller
-from kafkalike.coordinator import commits, offsets
+from kafkalike.coordinator import commits, offsets, shards
+from kafkalike.coordinator.calls import Synced
 from kafkalike.coordinator.commits import Commits
+from kafkalike.coordinator.group import Group, State
+from kafkalike.coordinator.shards import Groups
 from kafkalike.errors import Error
 from kafkalike.replication import copying, replicas
 from kafkalike.replication.copying import Copying
@@ -538,6 +541,87 @@ def c12_answered_before_zookeeper_has_it() -> list[Patch]:
 def c12_offsets_outlive_their_topic() -> list[Patch]:
     """An offset is believed, and stays, though its topic is another than it was committed for."""
     return [(offsets, "is_older", lambda node, birth: False)]
+
+
+# D: members of groups.
+
+
+@mutant
+def d5_a_new_coordinator_reads_nothing() -> list[Patch]:
+    """A coordinator begins to serve without what the log of its partition says of its groups (KAFKA-10614)."""
+
+    async def mutated(*_: Any) -> dict[str, Any]:
+        return {}
+
+    return [(shards, "read_log", mutated)]
+
+
+@mutant
+def d5_an_old_coordinator_goes_on() -> list[Patch]:
+    """A coordinator whose partition has another leader serves its members as before (KAFKA-15468)."""
+    return [(Groups, "_unload", lambda self, shard: None)]
+
+
+@mutant
+def d6_told_before_it_is_on_disk() -> list[Patch]:
+    """Members are told their assignments before the group's record is on all replicas."""
+
+    def mutated(self: Any, shard: Any, served: Any, effect: Any) -> None:
+        self._append(shard, served.group.group_id, effect.value, lambda _: None)
+        self._perform(shard, served, served.group.persisted(effect.ticket, Error.NONE, self.now_ms()))
+
+    return [(Groups, "_persist", mutated)]
+
+
+@mutant
+def d8_generations_do_not_count() -> list[Patch]:
+    """A member commits whatever generation it believes in."""
+    commit = Group.commit
+
+    def mutated(self: Any, generation: int, member_id: str, *args: Any) -> Error:
+        return commit(self, self.generation if generation >= 0 else generation, member_id, *args)
+
+    return [(Group, "commit", mutated)]
+
+
+@mutant
+def d8_anybody_commits() -> list[Patch]:
+    """Who is no member any more commits as one."""
+    commit = Group.commit
+
+    def mutated(self: Any, *args: Any) -> Error:
+        error = commit(self, *args)
+        return Error.NONE if error in (Error.UNKNOWN_MEMBER_ID, Error.ILLEGAL_GENERATION) else error
+
+    return [(Group, "commit", mutated)]
+
+
+@mutant
+def d8_nobody_waits_for_the_leader() -> list[Patch]:
+    """Who syncs before the leader is told what it had in the generation before."""
+    sync = Group.sync
+
+    def mutated(self: Any, token: Any, generation: int, member_id: str, *args: Any) -> Any:
+        member = self.members.get(member_id)
+        waits = self.state is State.COMPLETING and generation == self.generation and member_id != self.leader
+        if member is not None and waits:
+            return [Synced(token, Error.NONE, self.protocol_type, self.protocol, member.assignment)]
+        return sync(self, token, generation, member_id, *args)
+
+    return [(Group, "sync", mutated)]
+
+
+@mutant
+def d8_the_dead_stay_members() -> list[Patch]:
+    """No session of a member ever ends."""
+    expire_sessions = Group._expire_sessions
+
+    def mutated(self: Any, now_ms: int) -> None:
+        for member in self.members.values():
+            member.deadline_ms = None
+        expire_sessions(self, now_ms)
+
+    return [(Group, "_expire_sessions", mutated)]
 
 
 __all__ = ["MUTANTS", "broken", "rule"]

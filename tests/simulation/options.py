@@ -33,6 +33,12 @@ FAULTS = {
 LATER_FAULTS = {
     "recreate": 0.25,  # a topic is deleted, and made anew under its name
 }
+# What members of groups do, in seeds that have some.
+FATES = {
+    "leave": 0.6,  # a member leaves its group
+    "die": 0.6,  # it is gone without a word
+    "hang": 0.5,  # it does nothing for a while
+}
 
 
 @dataclass
@@ -69,6 +75,12 @@ class Options:
     codec: bool = False
     groups: int = 0  # that commit offsets
     balance_s: int = 300  # how often leaders go back to the preferred replicas
+    memberships: int = 0  # groups with members
+    members: int = 0  # of each
+    static: float = 0.0  # how many of them have an instance id
+    member_session_ms: int = 2000
+    rebalance_ms: int = 3000
+    join_delay_ms: int = 0  # how long a new group waits for more
     faults: frozenset[str] = frozenset()
 
     def describe(self) -> str:
@@ -131,4 +143,12 @@ def draw(seed: int, without: frozenset[str] = frozenset(), time_factor: float = 
     options.groups = r.choice((0, 0, 1, 2, 3))
     later = {name for name, often in LATER_FAULTS.items() if r.random() < often}
     options.faults |= later - without
+    options.memberships = r.choice((0, 0, 1, 1, 2))
+    options.members = r.choice((1, 2, 3, 4))
+    options.static = r.choice((0.0, 0.5, 1.0))
+    options.member_session_ms, options.rebalance_ms = r.choice((1500, 3000, 6000)), r.choice((2000, 5000))
+    options.join_delay_ms = r.choice((0, 500))
+    fates = {name for name, often in FATES.items() if r.random() < often}
+    if options.memberships:
+        options.faults |= fates - without
     return options

@@ -16,6 +16,8 @@ from tests.simulation.faults import SPARE, Nemesis
 from tests.simulation.groups import Committer
 from tests.simulation.invariants import NO_LEADER, Watcher
 from tests.simulation.machine import Host
+from tests.simulation.members import Member, Timeouts
+from tests.simulation.memberships import Membership
 from tests.simulation.network import Network, SimPeer
 from tests.simulation.options import Options
 from tests.simulation.patches import applied, listening
@@ -57,6 +59,7 @@ class Run:
         self.consumers: list[Consumer] = []
         self.noise: list[Noise] = []
         self.groups: list[Committer] = []
+        self.members: list[Member] = []
         self._spares = 0
         self.settled_s = 0.0
         self.complaints: list[str] = []
@@ -77,6 +80,8 @@ class Run:
             "min.insync.replicas": str(options.min_isr),
             "leader.imbalance.check.interval.seconds": str(options.balance_s),
             "socket.connection.setup.timeout.ms": "2000",
+            "group.min.session.timeout.ms": "1000",
+            "group.initial.rebalance.delay.ms": str(options.join_delay_ms),
             "log.retention.check.interval.ms": str(2**41),
             "log.flush.scheduler.interval.ms": str(2**41),
         }
@@ -128,7 +133,7 @@ class Run:
             raise Violation("EventuallyRuns", "the brokers do not start")
         ids = list(self.hosts)
         self._create_topic(TOPIC, TOPIC_ID, options.partitions)
-        if options.groups:
+        if self._has_groups:
             self._create_topic(groups.TOPIC, bytes(range(100, 116)), groups.PARTITIONS)
         if "recreate" in options.faults:
             self.create_spare()
@@ -156,8 +161,27 @@ class Run:
         if options.groups and "recreate" in options.faults:
             pause_s = min(options.produce_pause_s, 0.2)
             self.groups.append(Returning(world, self.network, "r0", ids, (SPARE, 0), pause_s, self.watcher))
-        for client in (*self.producers, *self.consumers, *self.noise, *self.groups):
+        for number in range(options.memberships):
+            self._add_members(f"m{number}")
+        for client in (*self.producers, *self.consumers, *self.noise, *self.groups, *self.members):
             client.start()
+
+    def _add_members(self, group: str) -> None:
+        """A group with members."""
+        options = self.options
+        membership = Membership(group, self.keys, self.watcher)
+        timeouts = Timeouts(options.member_session_ms, options.rebalance_ms)
+        for number in range(options.members):
+            name = f"{group}.{number}"
+            instance_id = name if self.world.random.random() < options.static else None
+            pause_s = min(options.produce_pause_s, 0.2)
+            self.members.append(
+                Member(self.world, self.network, name, list(self.hosts), membership, instance_id, timeouts, pause_s)
+            )
+
+    @property
+    def _has_groups(self) -> bool:
+        return bool(self.options.groups or self.options.memberships)
 
     def _create_topic(self, topic: str, topic_id: bytes, partitions: int) -> None:
         ids = list(self.hosts)
@@ -197,7 +221,7 @@ class Run:
     @property
     def all_keys(self) -> list[Key]:
         """Also those that groups belong to, and those that come and go."""
-        more = groups.PARTITIONS if self.options.groups else 0
+        more = groups.PARTITIONS if self._has_groups else 0
         spare = SPARE_PARTITIONS if "recreate" in self.options.faults else 0
         return [
             *self.keys,
@@ -225,6 +249,8 @@ class Run:
         began = world.now
         counts = [producer.acknowledged for producer in self.producers]
         commits = [group.commits for group in self.groups]
+        for member in self.members:
+            member.committed = 0
 
         def rest() -> bool:
             for producer, count in zip(self.producers, counts, strict=True):
@@ -233,6 +259,8 @@ class Run:
             for group, count in zip(self.groups, commits, strict=True):
                 if group.commits > count:
                     group.wanted = False
+            for member in self.members:
+                member.wanted = False
             return bool(self.complaints) or self._unrest() is None
 
         if not world.run(began + SETTLE_S, rest):
@@ -258,6 +286,11 @@ class Run:
         for group in self.groups:
             if not group.settled:
                 return f"{group.name} has committed {group.acknowledged} and reads {group.fetched}"
+        for membership in self.watcher.memberships.values():
+            living = [member for member in self.members if member.membership is membership and member.running]
+            reason = membership.unrest(living, self.hosts)
+            if reason is not None:
+                return reason
         for consumer in self.consumers:
             end = self.watcher.truth(consumer.key).end
             if consumer.position != end:

@@ -26,6 +26,9 @@ SITUATIONS = {
     "leader moved by a controlled stop": "a broker that is told to stop hands a partition over",
     "offset read from another coordinator": "by a group, after its coordinator has moved",
     "offset of an earlier topic not read": "a group asks for its offset after the topic was made anew",
+    "membership outlives its coordinator": "a member goes on in its generation under another coordinator",
+    "commit of an old generation refused": "a member commits that was not waited for, or is taken for dead",
+    "static member takes its place over": "a member with an instance id is back, and nobody has to join again",
     "stray set aside": "a broker has a log of a topic that is gone when it is to have one of another by that name",
     "presumed dead": "a broker's death is noticed before its session ends",
 }

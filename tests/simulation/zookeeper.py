@@ -210,7 +210,8 @@ class ServerEnd:
     def _ready(self, number: int, error: Any, result: Any) -> None:
         self.wire.send(SERVER, ("reply", number, error, result, self.server.applied))
         self.busy = False
-        while self.held and not self.busy and self.number in self.server.connections:
+        # What was sent after a request that is lost has not arrived either.
+        while self.held and not self.busy and self.wire.open and self.number in self.server.connections:
             assert self.session is not None
             kind, number, *args = self.held.popleft()
             self._carry_out(self.session, kind, number, args)

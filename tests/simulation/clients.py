@@ -254,6 +254,8 @@ class Consumer(Client):
         data = response.responses[0].partitions[0]
         error = Error(data.error_code)
         if error is not Error.NONE:
+            if error is Error.OFFSET_OUT_OF_RANGE:
+                self._find_start()
             self._again()
             return
         if len(data.records):
@@ -264,6 +266,23 @@ class Consumer(Client):
                     self._watcher.fail("PollsAreContiguous", "%s: %r at position %d", self.key, batch, self.position)
                 self.position = batch.next
         self.reactor.callLater(0.001, self._fetch)
+
+    def _find_start(self) -> None:
+        """Where the leader's log begins: what was before may have gone."""
+        leader = self.leaders.get(self.key)
+        if leader is None:
+            return
+
+        def look(broker: Any) -> int:
+            hosted = broker.replicas.hosted.get(self.key)
+            return -1 if hosted is None else int(hosted.log.log_start_offset)
+
+        def found(start: int) -> None:
+            if start > self.position:
+                self.world.meet("records removed before they were read")
+                self.position = start
+
+        self.peer(leader).request(None, 0, look).addCallbacks(found, lambda _: None)
 
     def _again(self) -> None:
         self.leaders.pop(self.key, None)

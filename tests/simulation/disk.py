@@ -1,8 +1,8 @@
 """A machine's disk, and the log on it.
 
-The log is a model: batches are objects, and there are no segments. What it keeps of leader epochs and producers is the
-product's own (epochs.py, producers.py), and so are its answers: it has the interface of storage.log.Log as far as
-`Replicas` uses it, and opens as storage/recovery.py does.
+The log is a model: batches are objects, and of segments there is where each begins. What it keeps of leader epochs and
+producers is the product's own (epochs.py, producers.py), and so are its answers: it has the interface of
+storage.log.Log as far as `Replicas` uses it, and opens as storage/recovery.py does.
 
 A process that is killed leaves everything that it wrote. A machine that loses power keeps what was synced or is old,
 and of the rest a random beginning, with a torn batch behind it or without; the epochs' file may be an earlier one.
@@ -160,11 +160,22 @@ class Store:
         self.partition = partition
         self.topic_id = topic_id
         self.batches: list[Batch] = []
+        self.segments = [0]  # where each begins
+        self.removed: list[Batch] = []  # by retention: what snapshots of producers still tell of
         self.start = 0
         self.end = 0
         self.synced = 0
         self.epochs: list[list[tuple[int, int]]] = [[]]  # the file's contents since it was last synced
         self.cut = False  # the tail was torn by a loss of power
+
+    def cut_segments(self) -> None:
+        """None begins behind the end."""
+        while len(self.segments) > 1 and self.segments[-1] > self.end:
+            self.segments.pop()
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Where each segment begins and ends."""
+        return list(zip(self.segments, [*self.segments[1:], self.end], strict=True))
 
 
 class Disk:
@@ -205,6 +216,7 @@ class Disk:
                     lost[key] = sum(len(batch.values) for batch in batches[survived:])
                     del batches[survived:]
             store.end = batches[-1].next if batches else store.start
+            store.cut_segments()
             if len(store.epochs) > 1:
                 store.epochs = [random.choice(store.epochs)]
         return lost
@@ -263,7 +275,7 @@ class ModelLog:
         epochs.truncate_from_end(self.log_end_offset + (not self.store.cut))
         epochs.truncate_from_start(self.log_start_offset)
         self.store.cut = False
-        self.producers = fold(self.batches)
+        self.producers = fold(self.store.removed + self.batches)
         self._write_epochs()
 
     def _alive(self) -> bool:
@@ -311,6 +323,8 @@ class ModelLog:
         if not self._alive():
             return
         self.version += 1
+        if sum(each.size for each in self._segment(self.store.segments[-1])) + batch.size > self.config.segment_bytes:
+            self.store.segments.append(batch.base)
         self.batches.append(batch)
         self.bases.append(batch.base)
         self.log_end_offset = self.store.end = batch.next
@@ -382,12 +396,13 @@ class ModelLog:
                 offset = self.batches[place].base
                 self.watcher.cut(self, offset)
                 del self.batches[place:], self.bases[place:]
-                self.producers = fold(self.batches)
+                self.producers = fold(self.store.removed + self.batches)
             self.cuts += 1
             self.version += 1
             self.recovery_point = self.store.synced = min(self.store.synced, offset)
             self.log_end_offset = self.store.end = offset
             self.log_start_offset = self.store.start = min(self.log_start_offset, offset)
+            self.store.cut_segments()
         if self.epochs.truncate_from_end(offset):
             self._write_epochs()
 
@@ -403,6 +418,8 @@ class ModelLog:
         self.producers = Producers()
         self.recovery_point = self.store.synced = start_offset
         self.log_start_offset = self.log_end_offset = self.store.start = self.store.end = start_offset
+        self.store.segments[:] = [start_offset]
+        self.store.removed.clear()
         self.epochs.entries = []
         self._write_epochs()
 
@@ -428,8 +445,50 @@ class ModelLog:
             self.recovery_point = self.store.synced = self.log_end_offset
             self.store.epochs = [list(self.epochs.entries)]
 
+    def _segment(self, base: int, end: int | None = None) -> list[Batch]:
+        """The batches from `base` on, where a segment begins, up to where the next one does."""
+        last = None if end is None else bisect_left(self.bases, end)
+        return self.batches[bisect_left(self.bases, base) : last]
+
     def retain(self, now_ms: int, high_watermark: int) -> int:
-        return 0
+        """As storage.log.Log: what is below the start, too much, or too old."""
+        config, start = self.config, self.log_start_offset
+        excess = self.size_bytes - config.retention_bytes
+
+        def too_much(found: list[Batch], _: int) -> bool:
+            nonlocal excess
+            excess -= sum(batch.size for batch in found)
+            return excess >= 0
+
+        freed = self._remove_oldest(lambda _, end: end <= start, high_watermark)
+        if config.deletes and config.retention_bytes >= 0:
+            freed += self._remove_oldest(too_much, high_watermark)
+        if config.deletes and config.retention_ms >= 0:
+            horizon = now_ms - config.retention_ms
+            freed += self._remove_oldest(
+                lambda found, _: max(batch.timestamp for batch in found) < horizon, high_watermark
+            )
+        return freed
+
+    def _remove_oldest(self, due: Callable[[list[Batch], int], bool], high_watermark: int) -> int:
+        freed, removed = 0, 0
+        for base, end in self.store.spans():
+            found = self._segment(base, end)
+            if end > high_watermark or not found or not due(found, end) or not self._alive():
+                break
+            freed += sum(batch.size for batch in found)
+            removed += len(found)
+            self.store.segments.pop(0)
+            if not self.store.segments:
+                self.store.segments.append(end)
+        if removed:
+            self.machine.world.meet("segments removed by retention")
+            self.store.removed += self.batches[:removed]
+            del self.batches[:removed], self.bases[:removed]
+            self.version += 1
+            self.watcher.removed(self, self.store.segments[0])
+            self.advance_log_start(self.store.segments[0])
+        return freed
 
     def expire_producers(self, now_ms: int) -> int:
         return 0

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kafkalike.cluster.znodes import DeleteTopicNode, PreferredElectionNode, ReassignNode, TopicNode
+from kafkalike.protocol.messages import delete_records
 from tests.simulation.disk import Key
+from tests.simulation.invariants import NO_LEADER
 from tests.simulation.machine import Host
 from tests.simulation.members import Member
 from zk.client import Create
@@ -262,6 +264,21 @@ class Nemesis:
         wanted = tuple(self.random.sample(list(self.run.hosts), self.run.options.replication))
         self._note("reassign", "%s-%d to %s", *key, wanted)
         self._ask(ReassignNode.PATH, ReassignNode.encode({key: wanted}))
+
+    def _delete_records(self) -> None:
+        """Somebody deletes what lies before an offset, often all that is committed."""
+        key = self.random.choice(self.run.keys)
+        truth = self.run.watcher.truth(key)
+        client = self.random.choice(self.run.producers)
+        if truth.node is None or truth.node.leader == NO_LEADER:
+            return
+        offset = self.random.choice((-1, truth.end, self.random.randint(0, truth.end)))
+        self._note("delete_records", "%s-%d up to %d", *key, offset)
+        partition = delete_records.DeleteRecordsPartition(partition_index=key[1], offset=offset)
+        topic = delete_records.DeleteRecordsTopic(name=key[0], partitions=[partition])
+        request = delete_records.Request(topics=[topic], timeout_ms=1000)
+        answer = client.peer(truth.node.leader).request(delete_records, delete_records.VERSIONS[1], request)
+        answer.addBoth(lambda _: None)
 
     def _recreate(self) -> None:
         """Deletion waits for who is down, unless the topic has left him before: then he has it still, and is to have

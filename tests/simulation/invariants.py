@@ -287,7 +287,8 @@ class Watcher:
             self.world.meet("deposed leader appends")
         before = (log.batches[-1].epoch, log.batches[-1].base) if log.batches else None
         known = truth.appended.setdefault((batch.epoch, batch.base), (batch, before))
-        if known[0].identity != batch.identity or known[1] != before:
+        # Before the first batch there is nothing, or what retention has removed.
+        if known[0].identity != batch.identity or (None not in (known[1], before) and known[1] != before):
             self.fail(
                 "LogMatching",
                 "%s: %d appends %r after %s; %r after %s was there",
@@ -307,7 +308,7 @@ class Watcher:
             self.fail("LogMatching", "%s: %d appends %r, which no leader appended", key, broker_id, batch)
             return
         before = (log.batches[-1].epoch, log.batches[-1].base) if log.batches else None
-        if before is not None and before != known[1]:
+        if None not in (before, known[1]) and before != known[1]:
             self.fail(
                 "LogMatching", "%s: %d appends %r after %s; the leader had it after %s",
                 key, broker_id, batch, before, known[1],
@@ -338,6 +339,17 @@ class Watcher:
                     "StrongIsr", "%s: %d in %r cuts at %d what is committed up to %d",
                     key, broker_id, truth.node, offset, truth.end,
                 )  # fmt: skip
+
+    def removed(self, log: ModelLog, start: int) -> None:
+        """Retention has removed everything before."""
+        key = (log.topic, log.partition)
+        broker_id = log.machine.broker_id  # type: ignore[attr-defined]
+        end = self.truth(key, log.topic_id).end
+        self.world.note("removes %s-%d up to %d, committed is %d", *key, start, end)
+        if start > end:
+            self.fail(
+                "RetentionKeepsTheUncommitted", "%s: %d removes up to %d; committed is %d", key, broker_id, start, end
+            )
 
     # What brokers believe.
 
@@ -429,7 +441,8 @@ class Watcher:
         if mark <= truth.end:
             # The last batch below it says it for all before.
             place = bisect_left(log.bases, mark) - 1
-            if place >= 0:
+            # Below the start nobody reads: there a follower may keep what the leader can't compare any more.
+            if place >= 0 and log.batches[place].next > log.log_start_offset:
                 mine = log.batches[place]
                 committed = truth.at(mine.base)
                 if committed is None or committed.identity != mine.identity:
@@ -455,7 +468,8 @@ class Watcher:
             truth.bases.append(batch.base)
             truth.end = batch.next
             for at, value in enumerate(batch.values):
-                if value in truth.values:
+                # What retention has removed a producer's state need not tell of.
+                if truth.values.get(value, -1) >= log.log_start_offset:
                     self.fail(
                         "NoDuplicates",
                         "%s: value %d is at %d and at %d",
@@ -549,11 +563,12 @@ class Watcher:
                 continue
             for key, hosted in host.broker.replicas.hosted.items():
                 log = hosted.log
-                entries, wanted = log.producers.entries, fold(log.batches).entries
+                entries, wanted = log.producers.entries, fold(log.store.removed + log.batches).entries
                 if entries != wanted:
                     self.fail("ProducersAreAFold", "%s on %d: %s, not %s", key, host.broker_id, entries, wanted)
+                start = log.log_start_offset
                 for batch in log.batches:
-                    if log.epochs.epoch_for(batch.base) != batch.epoch:
+                    if batch.next > start and log.epochs.epoch_for(max(batch.base, start)) != batch.epoch:
                         self.fail(
                             "EpochsAreAFold", "%s on %d: %s, but %r", key, host.broker_id, log.epochs.entries, batch
                         )

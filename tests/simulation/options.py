@@ -81,6 +81,9 @@ class Options:
     member_session_ms: int = 2000
     rebalance_ms: int = 3000
     join_delay_ms: int = 0  # how long a new group waits for more
+    retention_bytes: int = -1
+    retention_ms: int = -1
+    segment_bytes: int = 1 << 30
     faults: frozenset[str] = frozenset()
 
     def describe(self) -> str:
@@ -151,4 +154,10 @@ def draw(seed: int, without: frozenset[str] = frozenset(), time_factor: float = 
     fates = {name for name, often in FATES.items() if r.random() < often}
     if options.memberships:
         options.faults |= fates - without
+    retains, too_much, too_old = r.random() < 0.3, r.choice((-1, 1000, 4000)), r.choice((-1, 2000, 8000))
+    segment_bytes, deletes = r.choice((400, 1500)), r.random() < 0.5
+    if retains:
+        options.retention_bytes, options.retention_ms, options.segment_bytes = too_much, too_old, segment_bytes
+        if deletes:
+            options.faults |= {"delete_records"} - without
     return options

@@ -82,7 +82,10 @@ class Run:
             "socket.connection.setup.timeout.ms": "2000",
             "group.min.session.timeout.ms": "1000",
             "group.initial.rebalance.delay.ms": str(options.join_delay_ms),
-            "log.retention.check.interval.ms": str(2**41),
+            "log.segment.bytes": str(options.segment_bytes),
+            "log.retention.bytes": str(options.retention_bytes),
+            "log.retention.ms": str(options.retention_ms),
+            "log.retention.check.interval.ms": str(700 if options.segment_bytes < 1 << 30 else 2**41),
             "log.flush.scheduler.interval.ms": str(2**41),
         }
 
@@ -134,7 +137,8 @@ class Run:
         ids = list(self.hosts)
         self._create_topic(TOPIC, TOPIC_ID, options.partitions)
         if self._has_groups:
-            self._create_topic(groups.TOPIC, bytes(range(100, 116)), groups.PARTITIONS)
+            config = {"cleanup.policy": "compact"}
+            self._create_topic(groups.TOPIC, bytes(range(100, 116)), groups.PARTITIONS, config)
         if "recreate" in options.faults:
             self.create_spare()
         keys = self.keys
@@ -183,14 +187,14 @@ class Run:
     def _has_groups(self) -> bool:
         return bool(self.options.groups or self.options.memberships)
 
-    def _create_topic(self, topic: str, topic_id: bytes, partitions: int) -> None:
+    def _create_topic(self, topic: str, topic_id: bytes, partitions: int, config: dict[str, str] | None = None) -> None:
         ids = list(self.hosts)
         assignment = {
             partition: Assignment(tuple(self.world.random.sample(ids, self.options.replication)))
             for partition in range(partitions)
         }
         self.zookeeper.write(
-            Create(EntityConfig.path("topics", topic), EntityConfig.encode({})),
+            Create(EntityConfig.path("topics", topic), EntityConfig.encode(config or {})),
             Create(TopicNode.path(topic), TopicNode(assignment, topic_id).encode()),
         )
 

@@ -29,6 +29,8 @@ SITUATIONS = {
     "membership outlives its coordinator": "a member goes on in its generation under another coordinator",
     "commit of an old generation refused": "a member commits that was not waited for, or is taken for dead",
     "static member takes its place over": "a member with an instance id is back, and nobody has to join again",
+    "segments removed by retention": "a replica removes old records, by their age or because there are too many",
+    "records removed before they were read": "a consumer has to go on at the start of a log",
     "stray set aside": "a broker has a log of a topic that is gone when it is to have one of another by that name",
     "presumed dead": "a broker's death is noticed before its session ends",
 }

@@ -85,7 +85,8 @@ class Nemesis:
 
     def _while(self) -> float:
         """How long something lasts: often shorter than a session, sometimes much longer."""
-        return self.random.choice((0.05, 0.5, 2.0, 8.0)) * (0.5 + self.random.random())
+        times = (0.5, 2.0, 8.0, 70.0) if self.run.options.lasting else (0.05, 0.5, 2.0, 8.0)
+        return self.random.choice(times) * (0.5 + self.random.random())
 
     def _later(self, call: Callable[..., None], *args: object) -> None:
         self.world.at(self._while(), self._if_active, call, *args)
@@ -272,7 +273,7 @@ class Nemesis:
         client = self.random.choice(self.run.producers)
         if truth.node is None or truth.node.leader == NO_LEADER:
             return
-        offset = self.random.choice((-1, truth.end, self.random.randint(0, truth.end)))
+        offset = self.random.choice((-1, truth.end, truth.end + 2, self.random.randint(0, truth.end)))
         self._note("delete_records", "%s-%d up to %d", *key, offset)
         partition = delete_records.DeleteRecordsPartition(partition_index=key[1], offset=offset)
         topic = delete_records.DeleteRecordsTopic(name=key[0], partitions=[partition])
@@ -347,6 +348,14 @@ class Nemesis:
         self._note("away", host.name)
         servers = [name for name in self._names() if name.startswith("z")]
         self._block([(host.name, server) for server in servers] + [(server, host.name) for server in servers])
+
+    def _outage(self) -> None:
+        """Nobody reaches ZooKeeper."""
+        names = self._names()
+        servers = [name for name in names if name.startswith("z")]
+        self._note("outage", "%s", servers)
+        self._block([pair for host in self.run.hosts.values() for server in servers
+                     for pair in ((host.name, server), (server, host.name))])  # fmt: skip
 
     def _block(self, pairs: list[tuple[str, str]]) -> None:
         for pair in pairs:

@@ -55,6 +55,8 @@ class Truth:
         self.batches: list[Batch] = []
         self.bases: list[int] = []
         self.end = 0
+        # Where leaders' logs begin: below, a follower may keep what they can't compare any more, and nobody reads it.
+        self.start = 0
         self.values: dict[int, int] = {}  # value -> offset
         self.appended: dict[
             tuple[int, int], tuple[Batch, tuple[int, int] | None]
@@ -181,7 +183,7 @@ class Watcher:
         self.world.note("znode %s-%d: %r", *key, node)
         if node.controller_epoch != self.controller_epoch:
             self.fail("NoZombieWrites", "%s: %r was written while the epoch is %d", key, node, self.controller_epoch)
-        self._count(old, node)
+        self._count(key, old, node, writer)
         if node.leader != NO_LEADER and node.leader not in node.isr:
             self.fail("LeaderInIsr", "%s: %r", key, node)
         if not node.isr:
@@ -214,11 +216,14 @@ class Watcher:
         if context is not None and (broker_id not in context.brokers or broker_id in context.shutting_down):
             self.fail("JoinersStay", "%s: %d enters %r, and is gone or leaving", key, broker_id, node)
 
-    def _count(self, old: Znode | None, node: Znode) -> None:
+    def _count(self, key: Key, old: Znode | None, node: Znode, writer: Host | None) -> None:
         if old is None or old.leader_epoch == node.leader_epoch:
             return
         if old.suspects and node.leader != NO_LEADER:
             self.world.meet("suspects compared")
+            context = writer.broker.controller.context if writer is not None else None
+            if context is not None and key in context.given_up_waiting:
+                self.world.meet("comparison given up")
         host = self.hosts.get(old.leader)
         if host is not None and old.leader != node.leader and host.stopping:
             self.world.meet("leader moved by a controlled stop")
@@ -242,7 +247,7 @@ class Watcher:
                 "%s: %d is in %r and ends at %d; committed is up to %d",
                 key, broker_id, truth.node, store.end, truth.end,
             )  # fmt: skip
-        if store.start <= last.base:
+        if max(store.start, truth.start) <= last.base:
             place = bisect_left(store.batches, last.base, key=lambda batch: batch.base)
             mine = store.batches[place] if place < len(store.batches) else None
             if mine is None or mine.identity != last.identity:
@@ -308,7 +313,8 @@ class Watcher:
             self.fail("LogMatching", "%s: %d appends %r, which no leader appended", key, broker_id, batch)
             return
         before = (log.batches[-1].epoch, log.batches[-1].base) if log.batches else None
-        if None not in (before, known[1]) and before != known[1]:
+        read = before is not None and before[1] >= self.truth(key, log.topic_id).start
+        if read and known[1] is not None and before != known[1]:
             self.fail(
                 "LogMatching", "%s: %d appends %r after %s; the leader had it after %s",
                 key, broker_id, batch, before, known[1],
@@ -378,6 +384,7 @@ class Watcher:
                 key, broker_id, log.log_start_offset, mark, log.log_end_offset,
             )  # fmt: skip
         if partition.leading:
+            truth.start = max(truth.start, log.log_start_offset)
             if truth.leaders.get(partition.leader_epoch) != broker_id:
                 self.fail("OneLeaderPerEpoch", "%s: %d leads epoch %d", key, broker_id, partition.leader_epoch)
             node = truth.node
@@ -433,7 +440,7 @@ class Watcher:
                 f" ({truth.poor[broker_id]})" if broker_id in truth.poor else "",
             )  # fmt: skip
         mine = log.batch_at(last.base)
-        if last.base >= log.log_start_offset and (mine is None or mine.identity != last.identity):
+        if last.base >= max(log.log_start_offset, truth.start) and (mine is None or mine.identity != last.identity):
             self.fail("LeaderCompleteness", "%s: %d leads with %r where %r is committed", key, broker_id, mine, last)
 
     def _check_mark(self, broker_id: int, key: Key, truth: Truth, partition: Any, log: ModelLog, mark: int) -> None:
@@ -441,8 +448,7 @@ class Watcher:
         if mark <= truth.end:
             # The last batch below it says it for all before.
             place = bisect_left(log.bases, mark) - 1
-            # Below the start nobody reads: there a follower may keep what the leader can't compare any more.
-            if place >= 0 and log.batches[place].next > log.log_start_offset:
+            if place >= 0 and log.batches[place].next > max(log.log_start_offset, truth.start):
                 mine = log.batches[place]
                 committed = truth.at(mine.base)
                 if committed is None or committed.identity != mine.identity:

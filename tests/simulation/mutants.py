@@ -24,11 +24,12 @@ from kafkalike.coordinator.shards import Groups
 from kafkalike.errors import Error
 from kafkalike.replication import copying, replicas
 from kafkalike.replication.copying import Copying
-from kafkalike.replication.hosted import Read
+from kafkalike.replication.hosted import Read, now_ms
 from kafkalike.replication.orders import Orders
 from kafkalike.replication.partition import NO_LEADER, Partition
 from kafkalike.replication.proposals import Proposals
 from kafkalike.replication.replicas import Replicas
+from kafkalike.replication.upkeep import Upkeep
 from kafkalike.storage.epochs import UNDEFINED, Epochs
 from kafkalike.storage.producers import Producers
 from tests.simulation.zookeeper import SimZkClient
@@ -489,6 +490,30 @@ def b11_what_the_znodes_say_of_leaders() -> list[Patch]:
 def b14_the_log_of_an_earlier_topic_is_taken() -> list[Patch]:
     """A log that is there under the name of a new topic is that topic's, whatever id it has (KIP-516)."""
     return [(replicas, "is_other", lambda topic_id, told: False)]
+
+
+@mutant
+def a16_retention_beyond_the_high_watermark() -> list[Patch]:
+    """Retention takes what is not committed (KAFKA-5634)."""
+
+    def mutated(self: Any) -> Any:
+        for hosted in list(self._replicas.hosted.values()):
+            hosted.log.retain(now_ms(), hosted.log.log_end_offset)
+        return defer.succeed(None)
+
+    return [(Upkeep, "_retain", mutated)]
+
+
+@mutant
+def a16_records_beyond_the_high_watermark_are_deleted() -> list[Patch]:
+    """DeleteRecords goes as far as it is asked to."""
+
+    def mutated(self: Any, topic: str, index: int, offset: int) -> int:
+        hosted = self.leader(topic, index)
+        hosted.log.advance_log_start(hosted.log.log_end_offset if offset == -1 else offset)
+        return int(hosted.log.log_start_offset)
+
+    return [(Replicas, "delete_records", mutated)]
 
 
 # C: producers.

@@ -84,6 +84,8 @@ class Options:
     retention_bytes: int = -1
     retention_ms: int = -1
     segment_bytes: int = 1 << 30
+    recovery_ms: int = 60_000  # how long a comparison of logs waits
+    lasting: bool = False  # some faults last for more than a minute
     faults: frozenset[str] = frozenset()
 
     def describe(self) -> str:
@@ -160,4 +162,14 @@ def draw(seed: int, without: frozenset[str] = frozenset(), time_factor: float = 
         options.retention_bytes, options.retention_ms, options.segment_bytes = too_much, too_old, segment_bytes
         if deletes:
             options.faults |= {"delete_records"} - without
+    if r.random() < 0.2:
+        options.faults |= {"outage"} - without
+    recovery_ms, lasting = r.choice((3000, 10_000, 60_000)), r.random() < 0.1
+    if lasting:
+        options.lasting, options.duration_s, options.interval_s = True, 150.0 * time_factor, 6.0
+        # As many events as elsewhere.
+        options.produce_pause_s, options.fetch_wait_ms = 2.0, 500
+    # Who is not waited for any longer may have all that another one's disk has lost.
+    loses = not options.faults.isdisjoint(("power", "wipe"))
+    options.recovery_ms = recovery_ms if not loses else 600_000 if lasting else 60_000
     return options

@@ -78,6 +78,7 @@ class Run:
             "replica.socket.timeout.ms": "5000",
             "controller.socket.timeout.ms": "5000",
             "min.insync.replicas": str(options.min_isr),
+            "unclean.recovery.timeout.ms": str(options.recovery_ms),
             "leader.imbalance.check.interval.seconds": str(options.balance_s),
             "socket.connection.setup.timeout.ms": "2000",
             "group.min.session.timeout.ms": "1000",

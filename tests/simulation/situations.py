@@ -5,6 +5,7 @@ from __future__ import annotations
 SITUATIONS = {
     "last in-sync replica restarts": "the only member of an ISR comes back and was not stopped cleanly",
     "suspects compared": "a leader is found by comparing log ends",
+    "comparison given up": "a leader is found though one whose log was to be compared has not come",
     "committed records lost by one": "a disk loses records that were committed",
     "wiped while registered": "a disk is wiped while its broker is in an ISR",
     "ISR change under way at a fail-over": "a controller is elected while a leader waits for an answer to its proposal",

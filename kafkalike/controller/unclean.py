@@ -121,8 +121,12 @@ def _strike(
     suspects = new | set(state.suspects)
     trusted = [r for r in state.isr if r not in suspects]
     if len({*state.isr, *state.former}) == 1:
-        # Nobody to compare it with: the only replica, or a state that Apache's controller has written.
-        return None
+        # Nobody to compare it with: the only replica, or a state that Apache's controller has written. But if it leads
+        # on, then in another epoch: who is out of sync may have what it has lost, and nothing would tell that apart
+        # from what is written in its place under the same epoch.
+        if state.leader not in new or len(context.replicas_of(partition)) == 1:
+            return None
+        return state.elected(state.leader, state.isr, context.epoch, state.recovering)
     if any(r in brokers and r not in context.shutting_down for r in trusted):
         return state.reduced(tuple(trusted), context.epoch)
     return state.suspecting(tuple(r for r in state.isr if r in suspects), context.epoch)

@@ -382,6 +382,19 @@ def test_a_single_replica_needs_nobody_else() -> None:
     assert [] == questions(world) and not marked(world, 1)
 
 
+def test_a_leader_that_nobody_is_compared_with_leads_on_in_another_epoch() -> None:
+    """Simulation, seed 180377: the last broker loses power, elects itself, and writes other records at the offsets of
+    those that it has lost. A replica that has copied the lost ones would never notice."""
+    world, _ = world_of(1, 2, 3)
+    world.put(PartitionNode.path("t", 0), PartitionNode(1, 5, (1,), 1).encode())
+    world.remove(BrokerNode.path(2))
+    world.remove(BrokerNode.path(3))
+    crashed(world, 1)
+    world.controller(1, epoch=2)
+    has(world, leader=1, leader_epoch=6, isr=[1], suspect_isr=None)
+    assert [] == questions(world) and not marked(world, 1)
+
+
 def test_a_leader_that_changes_its_isr_makes_those_who_left_before_unnecessary() -> None:
     state = PartitionNode(1, 0, (1, 2, 3), 1)
     lone = state.with_isr((1,), 1)

@@ -123,6 +123,10 @@ def test_servers_and_commands_of_an_environment(bin: Path, elsewhere: Path) -> N
         assert "Created topic first.\n" == _run(bin, "kafka-topics", *server, "--create", "--topic", "first")
         assert "Topic: first" in _run(bin, "kafka-topics", *server, "--describe", "--topic", "first")
         assert "[first]" in _run(bin, "zookeeper-shell", zookeeper.connect, "ls", "/brokers/topics")
+        assert _run(bin, "kafka-server-stop", "--node-id", "0").startswith("Stopping broker 0 (process ")
+        assert 0 == broker.wait()
+        assert str(zookeeper.directory) in _run(bin, "zookeeper-server-stop")
+        assert 0 == zookeeper.wait()
 
 
 def test_the_walk_has_a_command(bin: Path, elsewhere: Path) -> None:
@@ -134,6 +138,10 @@ def test_the_walk_has_a_command(bin: Path, elsewhere: Path) -> None:
 def test_usage_names_what_was_typed(bin: Path, elsewhere: Path) -> None:
     assert _run(bin, "kafka-topics", "--help").startswith("Usage: kafka-topics [OPTIONS]\n")
     assert _run(bin, "kafka-server-start", "--help").startswith("Usage: kafka-server-start [OPTIONS] server.properties")
+    assert _run(bin, "zookeeper-shell", "--help").startswith("USAGE: zookeeper-shell zookeeper_host:port")
+    assert _run(bin, "zookeeper-server-stop", "--help").startswith("USAGE: zookeeper-server-stop [zookeeper.properties")
+    start = subprocess.run([bin / "zookeeper-server-start"], capture_output=True, text=True)
+    assert start.stderr.startswith("USAGE: zookeeper-server-start [-daemon] zookeeper.properties")
     assert _run(bin, "kafkalike-walkthrough", "--help").startswith("Usage: kafkalike-walkthrough [OPTIONS]\n")
     assert _run(ROOT / "bin", "kafka-topics.sh", "--help").startswith("Usage: kafka-topics.sh [OPTIONS]\n")
 

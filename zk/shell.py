@@ -19,8 +19,9 @@ from zk.server.paths import check_path
 from zk.server.wire import OPEN_ACL, Acl, Code, ZkError
 from zk.server.words import VERSION
 from zk.signals import interruptible
+from zk.typed import typed
 
-USAGE = "USAGE: zookeeper-shell.sh zookeeper_host:port[/path] [args...]"
+USAGE = f"USAGE: {typed('zookeeper-shell.sh')} zookeeper_host:port[/path] [args...]"
 HELP = f"""\
 {USAGE}
 With a command (ls /, get /brokers/ids/0, help) it is run, and the exit code is its own; without one, commands are read

@@ -3,9 +3,21 @@
 import os
 
 
-def shipped(path: str, beside: str) -> str:
-    """The path; but a bare file name that is not in the working directory names the file beside that module."""
-    own = os.path.join(os.path.dirname(os.path.abspath(beside)), path)
-    if os.path.basename(path) != path or os.path.exists(path) or not os.path.isfile(own):
-        return path
+def shipped(path: str, beside: str, directory: str = "") -> str:
+    """The path; but a bare file name that is not in the working directory names the file beside that module. The
+    working directory is ours, or the one that is given."""
+    here = os.path.join(directory, path)
+    own = _own(path, beside)
+    if os.path.basename(path) != path or os.path.exists(here) or not os.path.isfile(own):
+        return here
     return own
+
+
+def hint(path: str, beside: str) -> str:
+    """What is said behind "there is no such file" where the shipped one may be meant."""
+    name = os.path.basename(path)
+    return f" ({name}, without a directory, is the one that is shipped)" if os.path.isfile(_own(name, beside)) else ""
+
+
+def _own(name: str, beside: str) -> str:
+    return os.path.join(os.path.dirname(os.path.abspath(beside)), name)

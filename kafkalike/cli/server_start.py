@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from zk.daemon import Background, Foreground, detach
-from zk.shipped import shipped
+from zk.shipped import hint, shipped
 from zk.signals import ServerSignals
 
 # What thousands of requests under way hold at once is looked at for garbage no oftener than so many objects come to be.
@@ -28,7 +28,8 @@ YOUNG_OBJECTS = 10_000
 @click.argument("properties", metavar="server.properties", type=click.Path(dir_okay=False))
 @click.option("--override", "overrides", multiple=True, metavar="property=value", help="Replace a property.")
 def main(daemon: bool, properties: str, overrides: tuple[str, ...]) -> None:
-    """Start a Kafka broker with the given configuration."""
+    """Start a Kafka broker with the given configuration. A file without directory that is not here is the one that is
+    shipped: server.properties."""
     from kafkalike.config import ConfigException, broker_config
 
     signals = ServerSignals()
@@ -38,7 +39,7 @@ def main(daemon: bool, properties: str, overrides: tuple[str, ...]) -> None:
         if daemon:
             waiting = _detach(config.log_dirs[0])
     except OSError as problem:
-        sys.exit(f"Error: {properties} cannot be read: {problem.strerror}")
+        sys.exit(f"Error: {properties} cannot be read: {problem.strerror}{hint(properties, __file__)}")
     except UnicodeDecodeError:
         sys.exit(f"Error: {properties} is not a text file")
     except ConfigException as problem:

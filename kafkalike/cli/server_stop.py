@@ -11,6 +11,7 @@ import click
 from kafkalike.cli.options import Command, fail, version
 from zk import processes
 from zk.processes import Process
+from zk.shipped import shipped
 
 MODULE = "kafkalike.cli.server_start"
 SCRIPT = "kafka-server-start"
@@ -76,6 +77,7 @@ def main(node_id: int | None, process_role: str | None) -> int:
 
 def _node_id(process: Process) -> int | None:
     """Its broker.id as configured, else the one that its log directory belongs to."""
+    from kafkalike.cli import server_start
     from kafkalike.cli.server_start import settings_of
     from kafkalike.storage.directory import read_broker_id
 
@@ -87,8 +89,7 @@ def _node_id(process: Process) -> int | None:
         elif not word.startswith("-"):
             files.append(word)
     try:
-        path = process.path(files[0])
-        settings = settings_of(path if os.path.exists(path) else files[0], overrides)
+        settings = settings_of(shipped(files[0], server_start.__file__, process.path("")), overrides)
         number = int(settings.get("broker.id") or settings.get("node.id") or -1)
         directories = (settings.get("log.dirs") or settings.get("log.dir") or "/tmp/kafka-logs").split(",")
         return number if number >= 0 else read_broker_id(process.path(directories[0].strip()))

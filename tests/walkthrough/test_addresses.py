@@ -22,16 +22,19 @@ def _refused(kafka: Kafka, zookeeper: str, bootstrap: str | None = None) -> str:
 
 def test_nobody_there(kafka: Kafka) -> None:
     zookeeper = f"127.0.0.1:{free_port()}"
-    assert f"ZooKeeper at {zookeeper} cannot be reached: Connection refused\n" == _refused(kafka, zookeeper)
+    assert f"--zookeeper {zookeeper}: nobody listens at {zookeeper}\n" == _refused(kafka, zookeeper)
 
 
 def test_a_name_that_nobody_has() -> None:
-    with pytest.raises(WrongAddress, match=r"^ZooKeeper at no\.such\.invalid:2181 cannot be reached: .+"):
+    with pytest.raises(
+        WrongAddress, match=r"^--zookeeper no\.such\.invalid:2181: .* does not resolve"
+    ):
         cluster_id_in("no.such.invalid:2181")
 
 
 def test_a_broker_in_the_place_of_zookeeper(kafka: Kafka) -> None:
-    assert f"What is at {kafka.bootstrap} does not answer as ZooKeeper does\n" == _refused(kafka, kafka.bootstrap)
+    expected = f"something answers at {kafka.bootstrap}, and it is Kafka, not ZooKeeper"
+    assert f"--zookeeper {kafka.bootstrap}: {expected}\n" == _refused(kafka, kafka.bootstrap)
 
 
 def test_somebody_who_closes() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zk.shipped import shipped
+from zk.shipped import hint, shipped
 
 
 @pytest.fixture
@@ -39,3 +39,16 @@ def test_every_other_path_is_what_it_says(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert path == shipped(path, module)
+
+
+def test_the_working_directory_may_be_another_process_s(module: str, tmp_path: Path) -> None:
+    assert str(Path(module).with_name("server.properties")) == shipped("server.properties", module, str(tmp_path))
+    (tmp_path / "server.properties").touch()
+    assert str(tmp_path / "server.properties") == shipped("server.properties", module, str(tmp_path))
+    assert str(tmp_path / "config/x") == shipped("config/x", module, str(tmp_path))
+
+
+def test_who_misses_the_shipped_file_is_told_how_to_name_it(module: str) -> None:
+    told = " (server.properties, without a directory, is the one that is shipped)"
+    assert told == hint("config/server.properties", module)
+    assert "" == hint("config/other.properties", module)

@@ -16,12 +16,14 @@ from zk.daemon import Background, Foreground, detach
 from zk.descriptors import raise_limit
 from zk.server.config import Config, ConfigError, override, parse, read
 from zk.server.journal import JournalError
-from zk.shipped import shipped
+from zk.shipped import hint, shipped
 from zk.signals import ServerSignals
+from zk.typed import typed
 
 # File descriptors that are not for clients: the journal, snapshots, what the process itself has open.
 RESERVE = 32
-USAGE = "USAGE: zookeeper-server-start.sh [-daemon] zookeeper.properties [--override property=value]*"
+USAGE = f"""\
+USAGE: {typed("zookeeper-server-start.sh")} [-daemon] zookeeper.properties [--override property=value]*"""
 
 log = logging.getLogger("zk.server")
 
@@ -67,7 +69,7 @@ def configure(arguments: Sequence[str]) -> Config:
         with open(shipped(files[0], __file__), encoding="utf-8", errors="replace") as file:
             text = file.read()
     except OSError as error:
-        raise ConfigError(f"Cannot read {files[0]}: {error.strerror}") from None
+        raise ConfigError(f"Cannot read {files[0]}: {error.strerror}{hint(files[0], __file__)}") from None
     return read(override(parse(text), overrides))
 
 

@@ -10,13 +10,16 @@ import sys
 from collections.abc import Sequence
 
 from zk import processes
+from zk.server import main as server_start
 from zk.server.config import ConfigError
 from zk.server.main import configure
+from zk.shipped import shipped
+from zk.typed import typed
 
 MODULE = "zk.server.main"
 SCRIPT = "zookeeper-server-start"
-USAGE = """\
-USAGE: zookeeper-server-stop.sh [zookeeper.properties [--override property=value]*]
+USAGE = f"""\
+USAGE: {typed("zookeeper-server-stop.sh")} [zookeeper.properties [--override property=value]*]
 Stops every ZooKeeper server that you have started from this installation; with a properties file the one server that
 runs in the data directory that it names. $SIGNAL is sent, TERM without it."""
 
@@ -55,9 +58,13 @@ def _shown(process: processes.Process) -> str:
     words = [word for word in process.arguments if word != "-daemon"]
     names = [word for at, word in enumerate(words) if not word.startswith("-") and words[at - 1 : at] != ["--override"]]
     try:
-        return process.path(configure([process.path(word) if word in names else word for word in words]).data_dir)
+        return process.path(configure([_file(process, word) if word in names else word for word in words]).data_dir)
     except ConfigError:
         return " ".join(words)
+
+
+def _file(process: processes.Process, name: str) -> str:
+    return shipped(name, server_start.__file__, process.path(""))
 
 
 def owner(data_dir: str) -> int:

@@ -5,8 +5,6 @@ Else a step would not hold some minutes later, and the broker would be blamed.
 
 from __future__ import annotations
 
-import struct
-
 from kafkalike.client.blocking.admin import Admin
 from kafkalike.cluster.znodes import ClusterId
 from zk.blocking import Client, ClientError
@@ -46,10 +44,7 @@ def cluster_id_in(zookeeper: str) -> str:
             raise WrongAddress(f"ZooKeeper at {zookeeper} does not answer: code {problem.code}") from None
         path = f"{ensemble.chroot}{ClusterId.path}"
         raise WrongAddress(f"ZooKeeper at {zookeeper} has no Kafka cluster there: {path} does not exist") from None
-    except (OSError, struct.error) as problem:
-        reason = getattr(problem, "strerror", None)
-        if reason:
-            raise WrongAddress(f"ZooKeeper at {zookeeper} cannot be reached: {reason}") from None
-        raise WrongAddress(f"What is at {zookeeper} does not answer as ZooKeeper does") from None
+    except OSError as problem:
+        raise WrongAddress(f"--zookeeper {zookeeper}: {problem}") from None
     finally:
         client.close()

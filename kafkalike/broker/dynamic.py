@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred
 from kafkalike.broker.altering import DEFAULT
 from kafkalike.cluster import topic_names
 from kafkalike.cluster.znodes import ConfigChange, EntityConfig, Garbage
+from kafkalike.config import without_effect
 from zk import recipes
 from zk.client import ConnectionLoss, NoNode, SessionExpired, ZkClient
 
@@ -146,6 +147,8 @@ class DynamicConfig:
         changed = {name for name in self._config if self._config[name] != before.get(name)}
         if changed:
             log.info("Updated by /config/brokers: %s", ", ".join(sorted(changed)))
+            for line in without_effect(self._config, sorted(changed)):
+                log.warning("No effect here: %s", line)
             self._broker_changed(changed)
 
     async def _values(self, kind: str, name: str) -> dict[str, str] | None:

@@ -99,8 +99,8 @@ def _run(config: Any, unknown: list[str], signals: ServerSignals, waiting: Foreg
     log = logging.getLogger("kafka.Kafka")
     for name in unknown:
         log.warning("The configuration '%s' was supplied but isn't a known config.", name)
-    for reason, names in without_effect(config).items():
-        log.warning("No effect here: %s (%s)", ", ".join(names), reason.rstrip("."))
+    for line in without_effect(config, config.originals):
+        log.warning("No effect here: %s", line)
     broker = Broker(config, reactor, halt=lambda: os._exit(1))
     refusal = ""
     status = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from kafkalike.config import rules
@@ -206,11 +206,11 @@ def broker_config(properties: Mapping[str, str]) -> tuple[Config, list[str]]:
     return config, [name for name in properties if name not in BROKER]
 
 
-def without_effect(config: Config) -> dict[str, list[str]]:
-    """What the file sets to another value than the default although nothing reads it here: names by the reason."""
+def without_effect(config: Config, names: Iterable[str]) -> list[str]:
+    """Which of these have another value than the default although nothing reads it here: a line for each reason."""
     found: dict[str, list[str]] = {}
-    for name in config.originals:
+    for name in names:
         key = BROKER.get(name)
         if key is not None and key.unused and config[name] != key.default:
             found.setdefault(key.unused, []).append(name)
-    return found
+    return [f"{', '.join(named)} ({reason.rstrip('.')})" for reason, named in found.items()]

@@ -90,6 +90,16 @@ async def test_garbage_of_one_broker_does_not_hide_what_holds_for_all(clients: C
 
 
 @on_reactor
+async def test_what_is_set_without_effect_is_told(clients: Clients, caplog: pytest.LogCaptureFixture) -> None:
+    zk = await clients.open()
+    await prepared(zk)
+    await altering.write(zk, "brokers", "1", {"num.io.threads": "9", "message.max.bytes": "5000"})
+    await Heard(zk).dynamic.load()
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "No effect here: num.io.threads (one reactor does this work)" == warning
+
+
+@on_reactor
 async def test_a_fault_is_told_once(clients: Clients, caplog: pytest.LogCaptureFixture) -> None:
     zk = await clients.open()
     await prepared(zk)

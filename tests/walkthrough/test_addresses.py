@@ -26,9 +26,7 @@ def test_nobody_there(kafka: Kafka) -> None:
 
 
 def test_a_name_that_nobody_has() -> None:
-    with pytest.raises(
-        WrongAddress, match=r"^--zookeeper no\.such\.invalid:2181: .* does not resolve"
-    ):
+    with pytest.raises(WrongAddress, match=r"^--zookeeper no\.such\.invalid:2181: .* does not resolve"):
         cluster_id_in("no.such.invalid:2181")
 
 

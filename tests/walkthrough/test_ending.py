@@ -89,7 +89,7 @@ def test_ctrl_c_instead_of_enter() -> None:
 
 def test_servers_that_are_kept_serve_until_ctrl_c() -> None:
     with _walk("--step", "1", "--keep") as terminal:
-        terminal.expect("Ctrl-C ends them.")
+        terminal.expect("bin/kafka-console-consumer.sh --topic quickstart --from-beginning --bootstrap-server ")
         found = re.search(r"The brokers answer on (\S+), ZooKeeper on (\S+)\. Ctrl-C ends them\.", terminal.text)
         assert found
         described = run("kafka-get-offsets", "--bootstrap-server", found[1], "--topic", "quickstart")
@@ -98,12 +98,13 @@ def test_servers_that_are_kept_serve_until_ctrl_c() -> None:
         assert not _files(terminal).exists()
 
 
-def test_sigterm_ends_all() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_every_signal_that_ends_the_walk_ends_all(number: signal.Signals) -> None:
     with _walk("--step", "9") as terminal:
         terminal.expect("W9  ")
         started = terminal.started()
-        os.kill(terminal.pid, signal.SIGTERM)
-        assert -signal.SIGTERM == terminal.join(10)
+        os.kill(terminal.pid, number)
+        assert -number == terminal.join(10)
         assert_gone(started)
         assert not _files(terminal).exists()
 

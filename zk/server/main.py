@@ -24,6 +24,11 @@ from zk.typed import typed
 RESERVE = 32
 USAGE = f"""\
 USAGE: {typed("zookeeper-server-start.sh")} [-daemon] zookeeper.properties [--override property=value]*"""
+HELP = f"""\
+{USAGE}
+Runs the ZooKeeper server for development: one, in Python, speaking ZooKeeper's protocol. A file without directory that
+is not here is the one that is shipped: zookeeper.properties. With -daemon the command returns when the server listens,
+or has failed; what the server prints goes to zookeeper.out in $LOG_DIR (logs)."""
 
 log = logging.getLogger("zk.server")
 
@@ -32,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run until a signal; the exit code."""
     signals = ServerSignals()
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments in (["--help"], ["-h"]):
+        print(HELP)
+        return 0
     waiting = Foreground()
     try:
         config = configure([argument for argument in arguments if argument != "-daemon"])

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kafkalike.cli.options import Command, exclusive, fail, version
+from zk.typed import typed
 
 if TYPE_CHECKING:
     from kafkalike.cli.walkthrough.cluster import OwnCluster
@@ -215,7 +216,7 @@ def _walk_alone(walk: Walk, brokers: int, usual_ports: bool, keep: bool) -> int:
             code = _run_all(walk, stage)
             to_be_looked_at = code != 0
         if keep:
-            say(f"\nThe brokers answer on {own.bootstrap}, ZooKeeper on {own.connect}. Ctrl-C ends them.\n")
+            print(_invitation(own), file=sys.stderr if walk.as_json else sys.stdout, flush=True)
             while True:
                 signal.pause()
     except Trouble as problem:
@@ -228,6 +229,16 @@ def _walk_alone(walk: Walk, brokers: int, usual_ports: bool, keep: bool) -> int:
         else:
             own.remove()
     return code
+
+
+def _invitation(own: OwnCluster) -> str:
+    in_bin = typed("walkthrough.sh") == "walkthrough.sh"
+    consumer = "bin/kafka-console-consumer.sh" if in_bin else "kafka-console-consumer"
+    return (
+        f"\nThe brokers answer on {own.bootstrap}, ZooKeeper on {own.connect}. Ctrl-C ends them.\n"
+        "What the walk has written to its first topic is read, in another terminal, by\n"
+        f"{consumer} --topic quickstart --from-beginning --bootstrap-server {own.brokers[1].address}"
+    )
 
 
 def _stage(bootstrap: str, zookeeper: str, own: OwnCluster | None = None) -> Stage | None:

@@ -55,7 +55,9 @@ class Fetched:
         self.log_start_offset = -1
         self.offset = request.fetch_offset
         self.max_bytes = request.partition_max_bytes
-        self.current_leader_epoch = request.current_leader_epoch
+        # Below zero is none here, as in Kafka; ListOffsets and OffsetForLeaderEpoch have only -1 for that.
+        epoch = request.current_leader_epoch
+        self.current_leader_epoch = epoch if epoch >= 0 else -1
         self.last_fetched_epoch = request.last_fetched_epoch
         self._stir()
 

@@ -138,7 +138,7 @@ class Partition:
 
     def check_epoch(self, current_leader_epoch: int) -> None:
         """Compares the leader epoch that a client knows (-1: none) with ours (KIP-320)."""
-        if current_leader_epoch < 0 or current_leader_epoch == self.leader_epoch:
+        if current_leader_epoch in (-1, self.leader_epoch):
             return
         if current_leader_epoch < self.leader_epoch:
             raise KafkaError(Error.FENCED_LEADER_EPOCH)

@@ -42,7 +42,7 @@ from kafkalike.storage.log import Appended, Log
 
 log = logging.getLogger("kafka.server.ReplicaManager")
 
-READ_COMMITTED = 1
+READ_UNCOMMITTED, READ_COMMITTED = 0, 1  # isolation levels
 DELETE_EPOCHS = (-1, -2)  # leader epochs in StopReplica that override the check: none known, topic being deleted
 
 

@@ -43,7 +43,7 @@ class Epochs:
     def end_offset(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
         """The largest epoch not above the one asked for, and where it ended. (-1, -1): not known here."""
         entries = self.entries
-        if epoch < 0 or not entries or epoch > entries[-1][0]:
+        if epoch == -1 or not entries or epoch > entries[-1][0]:
             return UNDEFINED
         if epoch == entries[-1][0]:
             return epoch, log_end_offset

@@ -27,38 +27,10 @@ from kafkalike.protocol.messages import (
     metadata,
     produce,
 )
+from tests.broker.client import Connection
 from tests.servers import ROOT, Broker, EmbeddedZooKeeper, Kafka, Server, free_port, receive, request
 
 Start = Callable[[Server], Any]
-
-
-class Connection:
-    """One connection, with our own codec."""
-
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 10)
-
-    def ask(self, api: Any, body: Any, version: int) -> Any:
-        header = framing.request_header(api.API_KEY, version, 7, "bad-input")
-        self.send_frame(header + body.encode(version))
-        answer = receive(self.socket)
-        correlation_id, pos = framing.read_response_header(answer, api.API_KEY, version)
-        assert 7 == correlation_id
-        return api.Response.decode(version, answer, pos)
-
-    def send_frame(self, frame: bytes) -> None:
-        self.socket.sendall(struct.pack(">i", len(frame)) + frame)
-
-    def is_closed(self) -> bool:
-        """Waits for the end of the connection, without an answer."""
-        try:
-            return self.socket.recv(1) == b""
-        except ConnectionResetError:
-            return True
-
-    def is_well(self) -> bool:
-        """Still answered."""
-        return bool(self.ask(api_versions, api_versions.Request(), 0).api_keys)
 
 
 @pytest.fixture

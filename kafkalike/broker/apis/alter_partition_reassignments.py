@@ -24,9 +24,9 @@ async def alter_partition_reassignments(broker: Any, call: Any) -> Any:
         for asked in topic.partitions
     }
     errors = await broker.controller.submit(lambda context: reassignment.reassign(context, wanted))
-    topics: dict[str, list[Any]] = {topic.name: [] for topic in request.topics}
+    topics: dict[str, list[Any]] = {}
     for (topic, p), error in errors.items():
-        topics[topic].append(
+        topics.setdefault(topic, []).append(
             messages.ReassignablePartitionResponse(
                 partition_index=p,
                 error_code=error.error if error else Error.NONE,
@@ -34,7 +34,6 @@ async def alter_partition_reassignments(broker: Any, call: Any) -> Any:
             )
         )
     return messages.Response(
-        error_message=None,
         responses=[
             messages.ReassignableTopicResponse(name=topic, partitions=results) for topic, results in topics.items()
         ],

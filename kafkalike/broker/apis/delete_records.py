@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.named import by_topic
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import delete_records as messages
 
@@ -18,16 +19,16 @@ INTERNAL_TOPICS = frozenset(("__consumer_offsets", "__transaction_state"))
 def delete_records(broker: Any, call: Any) -> Any:
     """Moves every partition's start."""
     topics = []
-    for topic in call.request.topics:
+    for name, named in by_topic(call.request.topics).items():
         partitions = []
-        for asked in topic.partitions:
-            result = messages.DeleteRecordsPartitionResult(partition_index=asked.partition_index, low_watermark=-1)
+        for index, asked in named.items():
+            result = messages.DeleteRecordsPartitionResult(partition_index=index, low_watermark=-1)
             try:
-                if topic.name in INTERNAL_TOPICS:
+                if name in INTERNAL_TOPICS:
                     raise KafkaError(Error.INVALID_TOPIC_EXCEPTION)
-                result.low_watermark = broker.replicas.delete_records(topic.name, asked.partition_index, asked.offset)
+                result.low_watermark = broker.replicas.delete_records(name, index, asked.offset)
             except KafkaError as problem:
                 result.error_code = problem.error
             partitions.append(result)
-        topics.append(messages.DeleteRecordsTopicResult(name=topic.name, partitions=partitions))
+        topics.append(messages.DeleteRecordsTopicResult(name=name, partitions=partitions))
     return messages.Response(topics=topics)

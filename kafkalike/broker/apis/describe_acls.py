@@ -10,7 +10,18 @@ from typing import Any
 
 from kafkalike.errors import Error, KafkaError
 
+UNKNOWN = 0  # of resource types, pattern types, operations and permissions
+
 
 def describe_acls(broker: Any, call: Any) -> Any:
-    """Refuses, since no authorizer is configured."""
+    """Refuses, since no authorizer is configured. What filters by the unknown ends its connection, as in Kafka."""
+    request = call.request
+    if UNKNOWN in (
+        request.resource_type_filter,
+        request.pattern_type_filter,
+        request.operation,
+        request.permission_type,
+    ):
+        call.connection.close()
+        return None
     raise KafkaError(Error.SECURITY_DISABLED, "No Authorizer is configured on the broker")

@@ -21,7 +21,7 @@ async def elect_leaders(broker: Any, call: Any) -> Any:
     """Hands it to the controller, then waits."""
     request = call.request
     if request.election_type not in (leaders.PREFERRED, leaders.UNCLEAN):
-        raise KafkaError(Error.INVALID_REQUEST, f"Unknown election type {request.election_type}")
+        return _refused(request, Error.UNKNOWN_SERVER_ERROR)  # as Kafka, to which the type is null
     everything = request.topic_partitions is None
     image = broker.metadata.image
     if everything:
@@ -60,6 +60,20 @@ async def elect_leaders(broker: Any, call: Any) -> Any:
             messages.ReplicaElectionResult(topic=topic, partition_result=results) for topic, results in topics.items()
         ]
     )
+
+
+def _refused(request: Any, error: Error) -> Any:
+    """The error, and for each partition that was named."""
+    results = [
+        messages.ReplicaElectionResult(
+            topic=topic.topic,
+            partition_result=[
+                messages.PartitionResult(partition_id=p, error_code=error, error_message=None) for p in topic.partitions
+            ],
+        )
+        for topic in request.topic_partitions or ()
+    ]
+    return messages.Response(error_code=error, replica_election_results=results)
 
 
 def _leader(image: Any, partition: Partition) -> int | None:

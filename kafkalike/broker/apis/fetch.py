@@ -19,7 +19,7 @@ from kafkalike.broker import hints, invented
 from kafkalike.broker.call import LATER
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import fetch as messages
-from kafkalike.replication.replicas import READ_COMMITTED, now_ms
+from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED, now_ms
 from kafkalike.storage.segment import Damaged
 
 TOPIC_IDS = 13  # the first version that names topics by id
@@ -37,12 +37,32 @@ _Topic = messages.FetchableTopicResponse
 def fetch(broker: Any, call: Any) -> Any:
     """Reads now, and again whenever records arrive, until there is enough to answer."""
     request = call.request
+    if not READ_UNCOMMITTED <= request.isolation_level <= READ_COMMITTED:
+        return _refuse(call, Error.UNKNOWN_SERVER_ERROR)
     by_state = call.version >= REPLICA_STATE
     replica = request.replica_state.replica_id if by_state else request.replica_id
     epoch = request.replica_state.replica_epoch if by_state else NO_EPOCH
     if replica >= 0 and epoch > broker.replicas.follower_epochs.get(replica, NO_EPOCH):
         return _of_a_new_life(broker, call, replica, epoch)
     return _begin(broker, call, replica, epoch)
+
+
+def _refuse(call: Any, error: Error) -> Any:
+    """The error for the whole request, and before there were topic ids for each partition, too."""
+    topics = [] if call.version >= TOPIC_IDS else call.request.topics
+    return messages.Response(
+        error_code=error,
+        responses=[
+            _Topic(
+                topic=topic.topic,
+                partitions=[
+                    _Data(partition_index=each.partition, error_code=error, high_watermark=-1)
+                    for each in topic.partitions
+                ],
+            )
+            for topic in topics
+        ],
+    )
 
 
 async def _of_a_new_life(broker: Any, call: Any, replica: int, epoch: int) -> Any:
@@ -156,6 +176,8 @@ class _Attempt:
             raise KafkaError(Error.UNSUPPORTED_VERSION)
         isolation, size, replica = call.request.isolation_level, self._size, self._replica
         limit = min(fetched.max_bytes, self._room - size)
+        if limit < 0 and (fetched.max_bytes < 0 or call.request.max_bytes < 0):
+            raise KafkaError(Error.UNKNOWN_SERVER_ERROR)  # as in Kafka
         if replica >= 0:
             found = replicas.read_as_follower(topic, index, fetched, limit, not size, replica, self._replica_epoch)
         else:

@@ -3,7 +3,8 @@
 Answered by the leader; to replica id -2 by any replica, with the end of its log.
 Timestamps: -1 the end (high watermark, or last stable offset for read_committed), -2 the start,
 -3 the record with the largest timestamp, -4 the start on this broker, -5 the end in remote storage (there is none: -1);
-any other: the first record at or after it, -1 when there is none.
+any other that is not negative: the first record at or after it, -1 when there is none. A negative one that the version
+does not know is UNSUPPORTED_VERSION, a partition that is named twice INVALID_REQUEST.
 v0 returns several segment boundaries; v1 one offset and its timestamp; v2 isolation level; v4 leader epochs (74, 75);
 v5 OFFSET_NOT_AVAILABLE; v6 flexible; v7 -3; v8 -4; v9 -5.
 
@@ -13,14 +14,18 @@ start of its own epoch, an offset at or above that mark is OFFSET_NOT_AVAILABLE,
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import ANY_REPLICA
 from kafkalike.protocol.messages import list_offsets as messages
-from kafkalike.replication.replicas import READ_COMMITTED
+from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED, now_ms
 
 LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED = -1, -2, -3, -4, -5
+# The first version that knows each; any other negative timestamp means nothing.
+SINCE = {LATEST: 0, EARLIEST: 0, MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9}
+NO_VERSION = 1 << 15
 UNKNOWN = (-1, -1, -1)
 LEADER_EPOCHS = 4  # the first version that tells them
 NOT_AVAILABLE = 5  # the first version that knows OFFSET_NOT_AVAILABLE
@@ -29,20 +34,22 @@ NOT_AVAILABLE = 5  # the first version that knows OFFSET_NOT_AVAILABLE
 def list_offsets(broker: Any, call: Any) -> Any:
     """Looks every partition up."""
     request = call.request
+    twice = _named_twice(request) if call.version else frozenset()
     topics = []
     for topic in request.topics:
         partitions = []
         for asked in topic.partitions:
             answer = messages.ListOffsetsPartitionResponse(partition_index=asked.partition_index)
             try:
+                _check(asked, call, (topic.name, asked.partition_index) in twice)
                 if request.replica_id == ANY_REPLICA and asked.timestamp == LATEST and call.version >= LEADER_EPOCHS:
                     answer.leader_epoch, answer.offset = _log_end(broker.replicas, topic.name, asked)
                     partitions.append(answer)
                     continue
                 hosted = broker.replicas.leader(topic.name, asked.partition_index, asked.current_leader_epoch)
                 if call.version == 0:
-                    limit = max(asked.max_num_offsets, 0)
-                    answer.old_style_offsets = _boundaries(hosted, asked.timestamp, _visible(hosted, request))[:limit]
+                    found = _boundaries(hosted, asked.timestamp, _visible(hosted, request))
+                    answer.old_style_offsets = found[: asked.max_num_offsets]
                 else:
                     answer.timestamp, answer.offset, epoch = _look_up(hosted, asked.timestamp, request)
                     if call.version >= LEADER_EPOCHS:
@@ -54,6 +61,21 @@ def list_offsets(broker: Any, call: Any) -> Any:
             partitions.append(answer)
         topics.append(messages.ListOffsetsTopicResponse(name=topic.name, partitions=partitions))
     return messages.Response(topics=topics)
+
+
+def _named_twice(request: Any) -> frozenset[tuple[str, int]]:
+    named = Counter((topic.name, asked.partition_index) for topic in request.topics for asked in topic.partitions)
+    return frozenset(key for key, times in named.items() if times > 1)
+
+
+def _check(asked: Any, call: Any, twice: bool) -> None:
+    """Refuses what has no meaning, before anything is looked up."""
+    if twice:
+        raise KafkaError(Error.INVALID_REQUEST)
+    if asked.timestamp < 0 and call.version < SINCE.get(asked.timestamp, NO_VERSION):
+        raise KafkaError(Error.UNSUPPORTED_VERSION)
+    if asked.max_num_offsets < 0 or call.request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
+        raise KafkaError(Error.UNKNOWN_SERVER_ERROR)  # as in Kafka, which does not expect it
 
 
 def _log_end(replicas: Any, topic: str, asked: Any) -> tuple[int, int]:
@@ -103,4 +125,6 @@ def _boundaries(hosted: Any, timestamp: int, mark: int) -> list[int]:
         offsets = [base for base, _ in starts] + [mark]
     else:
         offsets = [base for base, changed_ms in starts if changed_ms <= timestamp]
+        if now_ms() <= timestamp:
+            offsets.append(mark)
     return sorted({max(min(o, mark), log.log_start_offset) for o in offsets}, reverse=True)

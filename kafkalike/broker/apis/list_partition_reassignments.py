@@ -36,6 +36,5 @@ def list_partition_reassignments(broker: Any, call: Any) -> Any:
                 )
             )
     return messages.Response(
-        error_message=None,
         topics=[messages.OngoingTopicReassignment(name=topic, partitions=found) for topic, found in topics.items()],
     )

@@ -47,6 +47,8 @@ async def metadata(broker: Any, call: Any) -> Any:
     for topic in asked:
         if topic.name is None and version < 12:
             raise KafkaError(Error.INVALID_REQUEST, f"Topic name can not be null for version {version}")
+        if topic.name is None and bytes(topic.topic_id) == NO_TOPIC_ID:
+            raise KafkaError(Error.UNKNOWN_SERVER_ERROR)  # as Kafka, which does not expect it
         if bytes(topic.topic_id) != NO_TOPIC_ID and version < 12:
             raise KafkaError(Error.INVALID_REQUEST, f"Topic IDs are not supported in requests for version {version}")
     ids = list(dict.fromkeys(bytes(topic.topic_id) for topic in asked if bytes(topic.topic_id) != NO_TOPIC_ID))

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.broker.call import LATER
+from kafkalike.broker.named import by_topic
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import offset_commit as messages
 
@@ -25,12 +26,11 @@ def offset_commit(broker: Any, call: Any) -> Any:
     topics, longest = broker.metadata.image.topics, broker.config["offset.metadata.max.bytes"]
     # The answer is made now; `accepted` are the places in it whose error is still to come.
     offsets, accepted, answers = [], [], []
-    for topic in request.topics:
-        name = topic.name
+    for name, named in by_topic(request.topics).items():
         known = topics.get(name)
         partitions = []
-        for each in topic.partitions:
-            index, metadata = each.partition_index, each.committed_metadata or ""
+        for index, each in named.items():
+            metadata = each.committed_metadata or ""
             answer = messages.OffsetCommitResponsePartition(partition_index=index)
             partitions.append(answer)
             if known is None or index not in known.partitions:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.named import by_topic
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import offset_delete as messages
 
@@ -17,21 +18,22 @@ from kafkalike.protocol.messages import offset_delete as messages
 async def offset_delete(broker: Any, call: Any) -> Any:
     """Asks the coordinator about the partitions that exist."""
     request, image = call.request, broker.metadata.image
-    asked = [(topic.name, each.partition_index) for topic in request.topics for each in topic.partitions]
+    named = by_topic(request.topics)
+    asked = [(topic, index) for topic, partitions in named.items() for index in partitions]
     known = [key for key in asked if image.partition(*key) is not None]
     errors = await broker.groups.delete_offsets(request.group_id, known)
     return messages.Response(
         topics=[
             messages.OffsetDeleteResponseTopic(
-                name=topic.name,
+                name=topic,
                 partitions=[
                     messages.OffsetDeleteResponsePartition(
-                        partition_index=each.partition_index,
-                        error_code=errors.get((topic.name, each.partition_index), Error.UNKNOWN_TOPIC_OR_PARTITION),
+                        partition_index=index,
+                        error_code=errors.get((topic, index), Error.UNKNOWN_TOPIC_OR_PARTITION),
                     )
-                    for each in topic.partitions
+                    for index in partitions
                 ],
             )
-            for topic in request.topics
+            for topic, partitions in named.items()
         ]
     )

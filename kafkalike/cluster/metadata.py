@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kafkalike.protocol.messages.update_metadata import FULL
+
 NO_LEADER = -1
 # The leader of a partition that is being deleted, in UpdateMetadata: forget it.
 LEADER_DURING_DELETE = -2
@@ -64,12 +66,14 @@ class Image:
     names: Mapping[bytes, str] = field(default_factory=dict)
 
     def apply(self, request: Any) -> Image:
-        """The image after an UpdateMetadata request: brokers replaced, the partitions it names merged or dropped."""
-        topics = dict(self.topics)
-        names = dict(self.names)
+        """The image after an UpdateMetadata request: brokers replaced, the partitions it names merged or dropped; of a
+        full one, no others."""
+        full = request.type == FULL
+        topics = {} if full else dict(self.topics)
+        names = {} if full else dict(self.names)
         for topic_name, topic_id, states in topic_states(request):
-            known = topics.get(topic_name)
-            partitions = dict(known.partitions) if known else {}
+            known = self.topics.get(topic_name)
+            partitions = dict(known.partitions) if known and not full else {}
             identity = topic_id if topic_id != NO_TOPIC_ID else (known.id if known else NO_TOPIC_ID)
             if known and identity != known.id:
                 # The same name made anew: nothing of the old topic may stay.

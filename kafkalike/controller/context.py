@@ -158,6 +158,11 @@ class Context:
         """Whether any partition of the topic has been led, so that the parent of their states is there."""
         return any((topic, p) in self.leaderships for p in self.assignments.get(topic, ()))
 
+    def every_topic_is_known(self) -> bool:
+        """Whether of each topic with partitions there is one whose leadership is known."""
+        known = {topic for topic, _ in self.leaderships}
+        return all(topic in known for topic, partitions in self.assignments.items() if partitions)
+
     def all_partitions(self) -> list[Partition]:
         """Every partition."""
         return self.partitions_of(sorted(self.assignments))

@@ -96,6 +96,7 @@ def take_over(context: Context, new_id: NewId) -> Steps[None]:
     # One letter to each broker for all of it: no client shall hear in between that a partition has no leader, for
     # librdkafka does not ask again for a second.
     batch = Batch(context)
+    batch.tell_everything(context.live_or_shutting_down)
     yield from _start_replicas(context, batch)
     yield from _start_partitions(context, batch)
     yield from reassignment.node_changed(context)
@@ -286,7 +287,7 @@ def _brokers_started(context: Context, broker_ids: Sequence[int]) -> Steps[None]
     batch.update_metadata(context.live_or_shutting_down - started, [])
     yield batch.send()
     batch = Batch(context)
-    batch.update_metadata(started, sorted(context.leaderships))
+    batch.tell_everything(started)
     yield batch.send()
     yield Listen(nodes=tuple(BrokerNode.path(broker_id) for broker_id in broker_ids))
     replicas = context.replicas_on(started)

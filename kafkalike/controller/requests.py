@@ -27,6 +27,7 @@ class Batch:
         self._leader_and_isr: dict[int, dict[Partition, bool]] = {}
         self._metadata_to: set[int] = set()
         self._metadata: dict[Partition, None] = {}
+        self._everything_to: set[int] = set()
         self._stop: dict[int, dict[Partition, tuple[int, bool]]] = {}
 
     def leader_and_isr(self, broker_ids: Iterable[int], partition: Partition, is_new: bool) -> None:
@@ -40,6 +41,14 @@ class Batch:
         """Tells these of the partitions and of the live brokers; no partitions: of the live brokers only."""
         self._metadata_to.update(broker_ids)
         self._metadata.update(dict.fromkeys(partitions))
+
+    def tell_everything(self, broker_ids: Iterable[int]) -> None:
+        """Tells these of all partitions, and that there are no others: they may have missed the end of some.
+
+        A topic none of whose partitions is known may be one whose znodes cannot be read at the moment. Then it is not
+        said that there are no others. Apache's controller never says so, and its brokers believe it of KRaft's only.
+        """
+        self._everything_to.update(broker_ids)
 
     def withhold_metadata(self, other: Batch) -> None:
         """What would be told as metadata is left to another batch."""
@@ -66,6 +75,9 @@ class Batch:
             for broker_id, partitions in sorted(self._leader_and_isr.items())
             if broker_id in known
         ]
+        if self._everything_to:
+            self.update_metadata(self._everything_to, sorted(context.leaderships))
+        full_to = self._everything_to if context.every_topic_is_known() else set()
         topics = self._metadata_topics()
         brokers = self._live_brokers() if self._metadata_to else []
         requests += [
@@ -73,6 +85,7 @@ class Batch:
                 broker_id,
                 update_metadata.Request(
                     controller_id=context.controller_id,
+                    type=update_metadata.FULL if broker_id in full_to else update_metadata.UNKNOWN,
                     controller_epoch=context.epoch,
                     broker_epoch=context.brokers[broker_id].epoch,
                     topic_states=topics,

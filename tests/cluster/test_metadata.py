@@ -51,6 +51,17 @@ def test_a_leader_of_minus_2_removes_the_partition_and_at_last_the_topic() -> No
     assert image.partition("t", 0) is None
 
 
+def test_a_full_request_leaves_nothing_of_what_it_does_not_name() -> None:
+    """The end of t2 and of partition 1 was told while this broker had no session."""
+    image = Image().apply(update(state(0), state(1))).apply(update(state(0), topic="t2", topic_id=OTHER_ID))
+    full = update(state(0, leader=2))
+    full.type = um.FULL
+    image = image.apply(full)
+    assert ["t"] == list(image.topics)
+    assert [0] == list(image.topics["t"].partitions)
+    assert {ID: "t"} == image.names
+
+
 def test_B14_a_topic_made_anew_forgets_the_old_one() -> None:
     image = Image().apply(update(state(0), state(1))).apply(update(state(0), topic_id=OTHER_ID))
     assert [0] == list(image.topics["t"].partitions)

@@ -10,6 +10,7 @@ from kafkalike.cluster.znodes import BrokerNode, ControllerEpoch, Endpoint, Part
 from kafkalike.controller import changes, failover
 from kafkalike.controller.context import PartitionState, ReplicaState
 from kafkalike.controller.effects import Children, Connect, Listen, Probe, PutFeatures, Read, Send, Superseded, Write
+from kafkalike.protocol.messages import update_metadata
 from tests.controller.world import Crash, World
 from tests.oracle import znodes_golden as golden
 
@@ -395,3 +396,38 @@ def test_a_new_controller_gives_no_leadership_to_who_is_not_there() -> None:
 
     world.perform(changes.topics_changed(context, world.new_id))
     assert {"leader": 1, "isr": [1]}.items() <= world.state("u", 0).items()
+
+
+def full_to(world: World) -> list[tuple[int, list[str]]]:
+    """Who was told everything, and the topics of that."""
+    return [
+        (broker_id, [topic.topic_name for topic in request.topic_states])
+        for broker_id, request in world.sent
+        if isinstance(request, update_metadata.Request) and request.type == update_metadata.FULL
+    ]
+
+
+def test_who_may_have_missed_the_end_of_a_topic_is_told_everything_there_is() -> None:
+    """A broker that comes, and everybody by a new controller: nobody hears of a deletion while it has no session."""
+    world = world_of(1, 2)
+    world.topic("t", {0: (1,)})
+    context = world.controller()
+    assert [(1, ["t"]), (2, ["t"])] == full_to(world)
+    world.sent.clear()
+    world.topic("u", {0: (1,)})
+    world.perform(changes.topics_changed(context, world.new_id))
+    assert [] == full_to(world)
+    world.broker(2)
+    world.perform(failover.brokers_changed(context))
+    assert [(2, ["t", "u"])] == full_to(world)
+
+
+def test_nobody_is_told_that_this_is_everything_while_a_topic_cannot_be_read() -> None:
+    """Whoever believed it would drop the topic, and the offsets of its groups."""
+    world = world_of(1)
+    world.topic("t", {0: (1,)})
+    world.topic("u", {0: (1,)})
+    world.put(PartitionNode.path("t", 0), b"garbage")
+    world.controller()
+    assert [] == full_to(world)
+    assert ["u"] == [topic.topic_name for _, request in world.sent[-1:] for topic in request.topic_states]

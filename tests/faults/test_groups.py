@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
 from confluent_kafka.admin import NewTopic
 
 from tests.faults import members
@@ -24,6 +24,7 @@ from tests.faults.history import History
 from tests.servers import wait_until
 
 TOPIC = "records"
+AGAIN = (KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR)
 PARTITIONS = 3
 
 
@@ -76,7 +77,12 @@ class Groups:
 
     def committed(self, group: str) -> dict[int, int]:
         asked = self.cluster.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
-        found = {p.partition: p.offset for p in asked[group].result(20).topic_partitions}
+        try:
+            found = {p.partition: p.offset for p in asked[group].result(20).topic_partitions}
+        except KafkaException as problem:
+            # The coordinator is not connected to ZooKeeper yet, or has just become another.
+            assert problem.args[0].retriable() or problem.args[0].code() in AGAIN, problem
+            found = {}
         return {p: found.get(p, -1) for p in range(PARTITIONS)}
 
     def end(self) -> None:

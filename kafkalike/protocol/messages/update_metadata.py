@@ -8,12 +8,16 @@ v4   offline replicas
 v5   broker_epoch; partitions are listed by topic
 v6   flexible
 v7   topic ids (KIP-516)
-v8   is_kraft_controller (KIP-866)
+v8   is_kraft_controller and type (KIP-866)
 """
 
 from kafkalike.protocol.schema import Message, Struct, array, boolean, int8, int16, int32, int64, string, uuid
 
 API_KEY, NAME, VERSIONS, FLEXIBLE = 6, "UpdateMetadata", (0, 8), 6
+
+
+# Types: nobody says, what has changed, everything there is. What a full one does not name is there no more.
+UNKNOWN, INCREMENTAL, FULL = 0, 1, 2
 
 
 class UpdateMetadataPartitionState(Struct):
@@ -52,7 +56,7 @@ class UpdateMetadataBroker(Struct):
 class Request(Message, versions=VERSIONS, flexible=FLEXIBLE):
     controller_id = int32()
     is_kraft_controller = boolean("8+")
-    type = int8("8+", tag=0)
+    type = int8("8+", tag=0, ignorable=True)
     controller_epoch = int32()
     broker_epoch = int64("5+", default=-1, ignorable=True)
     ungrouped_partition_states = array(UpdateMetadataPartitionState, "0-4")

@@ -133,7 +133,7 @@ class Cleanup:
 
     async def loading(self, shard: Shard) -> None:
         """The shard's log has been read: offsets in it that are older than their topics are forgotten."""
-        topics = sorted({topic for offsets in shard.logged.all().values() for topic, _ in offsets})
+        topics = sorted(shard.logged.topics())
         births: dict[str, Birth] = {}
         while topics and self._groups.leads(shard):
             self._zk.sync(TOPICS).addErrback(lambda _: None)
@@ -188,7 +188,7 @@ class Cleanup:
                 except (KafkaError, ZooKeeperError) as problem:
                     self._deleted |= deleted
                     self._loaded |= loaded
-                    log.warning("Offsets of deleted topics %s: %s; trying again", ", ".join(sorted(deleted)), problem)
+                    log.warning("Offsets of topics that are gone: %s; trying again", problem)
                     await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
         finally:
             self._purging = False
@@ -198,17 +198,23 @@ class Cleanup:
         births: dict[str, Birth] = {}
         for start in range(0, len(groups), SOME_GROUPS):
             some = groups[start : start + SOME_GROUPS]
-            await gather([self._remove_older(group_id, topic) for group_id in some for topic in deleted])
-            entered = [group_id for group_id in some if self._groups.partition_for(group_id) in loaded]
-            await gather([self._look_through(group_id, births) for group_id in entered])
+            await gather([self._purge_group(group_id, deleted, loaded, births) for group_id in some])
 
-    async def _look_through(self, group_id: str, births: dict[str, Birth]) -> None:
-        """Removes offsets of all earlier topics. `births` has what was found out on the way: a topic may come and go
-        meanwhile, so it only says where to look more closely."""
-        for topic in await self._offsets.topics(group_id):
-            if topic not in births:
-                births[topic] = await self._birth(topic)
-            if await self._offsets.may_be_older(group_id, topic, births[topic]):
+    async def _purge_group(
+        self, group_id: str, deleted: frozenset[str], loaded: set[int], births: dict[str, Birth]
+    ) -> None:
+        """Removes what the group has of these topics, and, if its shard is new here, of any earlier topic. `births` has
+        what was found out on the way: a topic may come and go meanwhile, so it only says where to look more closely."""
+        is_new = self._groups.partition_for(group_id) in loaded
+        if not deleted and not is_new:
+            return
+        for topic in await self._offsets.topics(group_id, all_traces=bool(deleted)):
+            gone = topic in deleted
+            if not gone and is_new:
+                if topic not in births:
+                    births[topic] = await self._birth(topic)
+                gone = await self._offsets.may_be_older(group_id, topic, births[topic])
+            if gone:
                 await self._remove_older(group_id, topic)
 
     async def _birth(self, topic: str) -> Birth:

@@ -80,6 +80,12 @@ class Logged:
         """Every offset, by group."""
         return {group: dict(offsets) for group, offsets in self._groups.items()}
 
+    def topics(self) -> set[str]:
+        """Every topic of which there is an offset, or will be when a transaction ends."""
+        return {topic for offsets in self._groups.values() for topic, _ in offsets} | {
+            key.topic for key in self._open_keys()
+        }
+
     def of(self, group: str) -> Mapping[Key, OffsetValue]:
         """The offsets of a group."""
         return self._groups.get(group, {})

@@ -109,12 +109,15 @@ class Offsets:
         stats = await self.in_time(gather([self._zk.exists(consumers.offsets_path(group)) for group in groups]))
         return [stat is not None and stat.numChildren > 0 for stat in stats]
 
-    async def topics(self, group: str) -> list[str]:
-        """Every topic that the group has offsets of."""
+    async def topics(self, group: str, all_traces: bool = True) -> list[str]:
+        """Every topic that there is an offset of in the group, sorted; with `all_traces` also where only what belongs
+        to offsets is left."""
         self._begin()
-        return [
-            consumers.decode_name(each) for each in await self.in_time(self._children(consumers.offsets_path(group)))
-        ]
+        above = [consumers.offsets_path(group)]
+        if all_traces:
+            above += [consumers.extras_path(group), consumers.owners_path(group)]
+        names = await self.in_time(gather([self._children(path) for path in above]))
+        return sorted({consumers.decode_name(each) for some in names for each in some})
 
     async def groups(self) -> list[str]:
         """Every group that has a node."""
@@ -186,10 +189,8 @@ class Offsets:
     ) -> int:
         """Removes what the group has committed for a topic that is gone. `birth()` looks for the topic that has its
         name now, whose offsets stay."""
-        above = [path(group, topic) for path in (consumers.offsets_path, consumers.extras_path, consumers.owners_path)]
-        if not any(await gather([self._zk.exists(path) for path in above])):
-            return 0
-        names = await gather([self._children(path) for path in above[:2]])
+        above = (consumers.offsets_path(group, topic), consumers.extras_path(group, topic))
+        names = await gather([self._children(path) for path in above])
         partitions = sorted({partition for each in names for partition in numbers(each)})
         return await self._remove(fence, group, topic, [(topic, partition) for partition in partitions], None, birth)
 

@@ -110,10 +110,10 @@ def test_a_new_coordinator_goes_on_with_the_next_session(monkeypatch: pytest.Mon
     topics = broker.groups.offsets.topics
     sessions = [1]
 
-    async def topics_later(group: str) -> list[str]:
+    async def topics_later(*args: Any, **options: Any) -> list[str]:
         if sessions.pop():
             raise SessionExpired
-        return await topics(group)
+        return await topics(*args, **options)
 
     monkeypatch.setattr(broker.groups.offsets, "topics", topics_later)
     sessions.insert(0, 0)
@@ -299,6 +299,27 @@ def test_a_new_coordinator_forgets_what_was_logged_for_a_topic_that_is_gone(come
     broker.settle()
     assert [Committed()] == fetched(broker, T0)
     assert logged(broker) == {}
+
+
+def test_an_open_transaction_loses_what_it_has_committed_for_a_topic_that_is_gone() -> None:
+    broker = beside_apaches()
+    open_one = {"producer_id": 7, "producer_epoch": 0, "transactional": True}
+    write(broker, 5, **open_one)
+    broker.metadata.topics(**WITHOUT_T)
+    broker.lead(0)
+    assert [Error.NONE] == [each.error for each in fetched(broker, T0, require_stable=True)]
+
+
+def test_a_deletion_asks_no_more_of_zookeeper_for_many_topics_than_for_one() -> None:
+    asked = []
+    for names in (("t",), ("t", *map("other{}".format, range(50)))):
+        broker = FakeBroker()
+        broker.committed(A, ("u", 0, 1))
+        broker.zk.log.clear()
+        broker.metadata.deleted(*names)
+        broker.settle()
+        asked.append(len(broker.zk.log))
+    assert asked[0] == asked[1] < 10
 
 
 def test_what_was_logged_for_an_earlier_topic_is_not_carried_to_zookeeper() -> None:

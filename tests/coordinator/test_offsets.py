@@ -172,9 +172,6 @@ def test_what_is_older_than_its_topic_is_removed_and_what_comes_meanwhile_stays(
         f"/consumers/{A}/offsets-extra/t/0": b"new",
         f"/consumers/{A}/offsets/t/0": b"2",
     }
-    broker.zk.log.clear()
-    assert broker.wait(broker.groups.offsets.remove_older(None, A, "never", birth)) == 0
-    assert {"exists"} == {request[0] for request in broker.zk.log}
 
 
 def test_a_group_that_is_to_go_without_offsets_stays_for_a_commit_that_comes_meanwhile() -> None:

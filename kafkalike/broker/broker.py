@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred
 from kafkalike.broker.descriptors import share
 from kafkalike.broker.dispatch import Dispatch
 from kafkalike.broker.dynamic import UNCLEAN, DynamicConfig
+from kafkalike.broker.log_dir_events import LogDirEvents
 from kafkalike.broker.peers import Peers
 from kafkalike.broker.relay import Relay
 from kafkalike.broker.sessions import FetchSessions
@@ -38,7 +39,6 @@ from kafkalike.net.server import Limits, Listener, Server
 from kafkalike.protocol.messages import api_versions, controlled_shutdown
 from kafkalike.replication.replicas import Replicas
 from kafkalike.storage.directory import DirectoryLost, LogDirectory, StorageError, read_broker_id
-from zk import recipes
 from zk.client import ConnectionLoss, ConnectTimeout, NoNode, SessionExpired, ZkClient, gather
 from zk.descriptors import raise_limit
 
@@ -79,6 +79,7 @@ class Broker:
         self.producer_ids: Any = None
         self.dynamic: Any = None
         self.relay = Relay(self, reactor)
+        self._log_dir_events: Any = None
         self.listeners: list[Listener] = []
         self._keeping: Any = None
         self._dispatch = Dispatch(self)
@@ -124,6 +125,8 @@ class Broker:
         self.replicas.reachable = self.peers.knows
         self.replicas.before_cut = self._abort_readers
         self.replicas.directory_lost = self._directory_lost
+        self._log_dir_events = LogDirEvents(self.zk, self.broker_id, self.reactor)
+        self.replicas.replica_refused = self._log_dir_events.replica_refused
         self.replicas.known = lambda topic, index: self.metadata.image.partition(topic, index) is not None
         self.replicas.topic_id = lambda topic: getattr(self.metadata.image.topics.get(topic), "id", None)
         overrides = await self._all_overrides()
@@ -290,16 +293,7 @@ class Broker:
             log.critical("Shutdown broker because all log dirs in %s have failed", paths)
             self._halt()
             return
-        told = Deferred.fromCoroutine(
-            recipes.insist(
-                lambda: self.zk.create(
-                    znodes.LogDirEvent.PREFIX, znodes.LogDirEvent.encode(self.broker_id), sequence=True
-                )
-            )
-        )
-        # With a new session comes a new registration: then the controller asks of itself.
-        told.addErrback(lambda failure: failure.trap(SessionExpired))
-        told.addErrback(lambda failure: log.error("The controller is not told: %s", failure.getTraceback()))
+        self._log_dir_events.tell()
 
     # Stopping
 
@@ -331,6 +325,8 @@ class Broker:
             self.dynamic.stop()
         if self.controller is not None:
             self.controller.stop()
+        if self._log_dir_events is not None:
+            self._log_dir_events.stop()
         if self.membership is not None:
             self.membership.stop()
         await self.zk.stop()

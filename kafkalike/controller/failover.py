@@ -390,10 +390,17 @@ def log_dir_answered(
     if newly:
         log.warning("broker %d has lost the directories of %d replicas", broker_id, len(newly))
         yield from _replicas_failed(context, [(*partition, broker_id) for partition in newly])
+    back = [partition for partition in sorted(before - offline) if not context.is_being_deleted(partition[0])]
+    if back:
+        log.info("broker %d has %d replicas again", broker_id, len(back))
+        replicas = [(*partition, broker_id) for partition in back]
+        yield from moved(context, [r for r in replicas if context.replica_state(r) is R.OFFLINE], R.ONLINE)
+        yield from elect_where_needed(context)
 
 
 def log_dirs_failed(context: Context) -> Steps[None]:
-    """Brokers say that they lost a directory: asking all their replicas is how to learn which."""
+    """Brokers say that they lost a directory, or have again what they lacked: asking for all their replicas is how to
+    learn which."""
     (names,) = yield Children([LOG_DIR_EVENTS])
     paths = [f"{LOG_DIR_EVENTS}/{name}" for name in sorted(names)]
     nodes = (yield Read(paths)) if paths else []
@@ -401,6 +408,9 @@ def log_dirs_failed(context: Context) -> Steps[None]:
     replicas = context.replicas_on(i for i in broker_ids if i in context.brokers)
     batch = Batch(context)
     yield from move_replicas(context, batch, [r for r in replicas if context.replica_state(r) is R.ONLINE], R.ONLINE)
+    for topic, p, broker_id in replicas:
+        if (topic, p) in context.offline_replicas.get(broker_id, ()) and (topic, p) in context.leaderships:
+            batch.leader_and_isr([broker_id], (topic, p), is_new=False)
     yield batch.send()
     if paths:
         yield Write([DeleteNode(path) for path in paths])

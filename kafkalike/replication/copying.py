@@ -66,7 +66,8 @@ class Copying:
             elif error is Error.OFFSET_OUT_OF_RANGE:
                 self._find_range(hosted, following)
         except KafkaError as problem:
-            log.error("Following %s-%d: %s", *hosted.key, problem)
+            if not following.failures:
+                log.error("Following %s-%d: %s", *hosted.key, problem)
             return problem.error
         return error
 

@@ -89,6 +89,7 @@ class Replicas:
         self.leaving = False  # before a stop: whoever takes over need not wait for us as a follower
         self.before_cut: Callable[[Log], None] = lambda log: None  # ends every unsent range of a log
         self.directory_lost: Callable[[LogDirectory], None] = lambda directory: None  # its disk has failed
+        self.replica_refused: Callable[[], None] = lambda: None  # for want of something that comes back
         # A veto on who gets in sync.
         self.may_join: Callable[[Partition, int], bool] = lambda partition, broker_id: True
         self._lag_ms: int = config["replica.lag.time.max.ms"]
@@ -473,6 +474,10 @@ class Replicas:
             return Error.KAFKA_STORAGE_ERROR
         except KafkaError as problem:
             log.error("Replica of %s-%d: %s", topic, state.partition_index, problem)
+            if problem.error is Error.KAFKA_STORAGE_ERROR and not isinstance(problem, DirectoryOffline):
+                # The controller counts it as gone. What is taken back can be had when it asks again.
+                self.give_up(topic, state.partition_index, DELETE_EPOCHS[0], False)
+                self.replica_refused()
             return problem.error
         changed.append(hosted)
         return Error.NONE

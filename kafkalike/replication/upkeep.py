@@ -36,6 +36,7 @@ class Upkeep:
         self._config = config
         self._reactor = reactor
         self._loops: list[task.LoopingCall] = []
+        self._told: dict[tuple[str, str], str] = {}  # why what work on which directory failed last
         self._ends: dict[str, int] = {}  # of logs, when files were closed last
 
     def start(self) -> None:
@@ -67,14 +68,19 @@ class Upkeep:
         self._loops.append(loop)
 
     def _in_thread(self, work: Callable[[LogDirectory], Any]) -> Deferred[Any]:
-        """Work on each directory; where it fails the others have theirs all the same."""
+        """Work on each directory; where it fails the others have theirs all the same. What fails again and again for
+        the same reason is told once."""
 
         def on_all() -> None:
             for directory in self._replicas.directories:
+                key = (directory.path, work.__qualname__)
                 try:
                     work(directory)
+                    self._told.pop(key, None)
                 except KafkaError as problem:
-                    log.error("Work on the log directories failed: %s", problem)
+                    if self._told.get(key) != str(problem):
+                        log.error("Work on the log directories failed: %s", problem)
+                    self._told[key] = str(problem)
 
         def failed(failure: Any) -> None:
             log.error("Work on the log directories failed: %s", failure.getTraceback())
@@ -148,11 +154,14 @@ class Upkeep:
 
         def finish(outcome: tuple[int, OSError | None]) -> None:
             well, error = outcome
+            if error is None:
+                self._told.pop(("", "flush"), None)
             for number, flush in enumerate(flushes):
                 try:
                     flush.finish(error if number >= well else None)
                 except KafkaError as problem:
-                    if number == well:
+                    if number == well and self._told.get(("", "flush")) != str(problem):
+                        self._told["", "flush"] = str(problem)
                         log.error("Flush failed: %s", problem)
 
         deferred = threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), run)

@@ -791,11 +791,9 @@ class Log:
         if self.offline is not None:
             raise self._refused()
         end_offset = self.log_end_offset
-        if now_ms is not None:
-            if self._policy_due(now_ms):
-                self.last_flush_ms = now_ms
-            else:
-                end_offset = self._active.base_offset
+        due = now_ms is not None and self._policy_due(now_ms)
+        if now_ms is not None and not due:
+            end_offset = self._active.base_offset
         if self.recovery_point >= end_offset and not self._unsynced:
             return None
         with self.disk():
@@ -805,18 +803,28 @@ class Log:
                     self._write_indexes(segment)
                     segments.append(segment)
             paths, cuts = list(dict.fromkeys(self._unsynced)), self.cuts
-            flush = Flush(self.files, segments, paths, lambda error: self._flushed(error, end_offset, cuts, paths))
+            counted = self._unflushed if end_offset == self.log_end_offset else 0
+            before_ms = self.last_flush_ms
+
+            def done(error: OSError | None) -> None:
+                if error is not None and error.errno in NO_DESCRIPTOR:
+                    # The disk has not refused anything: all of it is due again.
+                    self._unsynced += paths
+                    self._unflushed += counted
+                    self.last_flush_ms = before_ms
+                self._flushed(error, end_offset, cuts)
+
+            flush = Flush(self.files, segments, paths, done)
             self._unsynced = []
-            if end_offset == self.log_end_offset:
-                self._unflushed = 0
+            self._unflushed -= counted
+            if due and now_ms is not None:
+                self.last_flush_ms = now_ms
         self._flushing += 1
         return flush
 
-    def _flushed(self, error: OSError | None, end_offset: int, cuts: int, paths: list[str]) -> None:
+    def _flushed(self, error: OSError | None, end_offset: int, cuts: int) -> None:
         self._flushing -= 1
         if error is not None and error.errno in NO_DESCRIPTOR:
-            # Nothing was tried: it is due again.
-            self._unsynced += paths
             raise KafkaError(Error.KAFKA_STORAGE_ERROR, f"{self} is not flushed: {error.strerror}") from error
         if error is not None:
             raise self.lost(error) from error

@@ -279,6 +279,28 @@ def test_a_failed_directory_is_a_failed_replica() -> None:
     assert context.is_online(1, ("t", 0))
 
 
+def test_replicas_that_were_refused_for_a_while_are_asked_for_and_lead_again() -> None:
+    world = world_of(1, 2)
+    world.topic("t", {0: (1,), 1: (1, 2), 2: (2,)})
+    context = world.controller()
+    epoch = context.brokers[1].epoch
+    world.perform(failover.log_dir_answered(context, 1, epoch, [("t", 0), ("t", 1)], []))
+    assert {"leader": -1, "isr": [1]}.items() <= world.state("t", 0).items()
+    assert {"leader": 2, "isr": [2]}.items() <= world.state("t", 1).items()
+    world.letters()
+    world.put("/log_dir_event_notification/log_dir_event_0000000000", b'{"version":1,"broker":1,"event":1}')
+    world.perform(failover.log_dirs_failed(context))
+    assert ["LAI>1 t-0:-1[1]@1 t-1:2[2]@1"] == world.letters()[:1]
+    # Still refused, then there again.
+    world.perform(failover.log_dir_answered(context, 1, epoch, [("t", 0), ("t", 1)], []))
+    assert -1 == world.state("t", 0)["leader"]
+    world.perform(failover.log_dir_answered(context, 1, epoch, [], [("t", 0), ("t", 1)]))
+    assert {"leader": 1, "isr": [1], "leader_epoch": 2}.items() <= world.state("t", 0).items()
+    assert 2 == world.state("t", 1)["leader"]
+    assert ReplicaState.ONLINE is context.replica_state(("t", 1, 1)) and not context.offline_replicas[1]
+    assert any(letter.startswith("LAI>1 t-0:1[1]@2") for letter in world.letters())
+
+
 def test_isr_changes_of_old_leaders_are_told_to_everybody() -> None:
     world = world_of(1, 2)
     world.topic("t", {0: (1, 2)})

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import NewTopic
 
 from tests.servers import Broker, EmbeddedZooKeeper, Kafka, tool, wait_until, zookeeper_client
 
@@ -123,3 +126,64 @@ def test_idle_sockets_do_not_end_the_zookeeper_server(tmp_path: Path) -> None:
         with zookeeper_client(server.connect) as other:
             assert b"x" == other.get("/n7")[0]
         assert server.running and "Traceback" not in server.output()
+
+
+def limit_now(broker: Broker, descriptors: int) -> None:
+    """What a process may open from now on; what it has open stays."""
+    assert broker.process is not None
+    prlimit = tool("prlimit", "util-linux")
+    subprocess.run([prlimit, "--pid", str(broker.process.pid), f"--nofile={descriptors}:"], check=True)
+
+
+def test_brokers_that_have_no_descriptor_left_for_a_while_lose_nothing_and_make_up_for_it(tmp_path: Path) -> None:
+    """Every open, accept and connect fails: checkpoints, flushes, new partitions, the way back to ZooKeeper."""
+    often = {"replica_high_watermark_checkpoint_interval_ms": 500, "log_flush_offset_checkpoint_interval_ms": 500}
+    with EmbeddedZooKeeper(tmp_path / "zookeeper") as zookeeper, ExitStack() as stack:
+        brokers = [
+            stack.enter_context(
+                Broker(tmp_path / str(i), zookeeper.connect, i, zookeeper_session_timeout_ms=30000, **often)
+            )
+            for i in (0, 1)
+        ]
+        kafka = Kafka(brokers[0], zookeeper)
+
+        def in_sync(topic: str) -> bool:
+            partitions = kafka.admin.list_topics(topic, timeout=20).topics[topic].partitions.values()
+            return len(partitions) == 4 and all(p.leader >= 0 and len(p.isrs) == 2 for p in partitions)
+
+        kafka.admin.create_topics([NewTopic("t", 4, 2)])["t"].result(30)
+        wait_until(lambda: in_sync("t"), what="replicas in sync")
+        bootstrap = ",".join(broker.bootstrap for broker in brokers)
+        producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "log_level": 0})
+        outcomes: Counter[str] = Counter()
+
+        def delivered(error: Any, message: Any) -> None:
+            outcomes.update([str(error)])
+
+        def produce(topic: str) -> None:
+            for number in range(200):
+                producer.produce(
+                    topic, b"x" * 100, partition=number % 4, on_delivery=lambda e, m: outcomes.update([str(e)])
+                )
+
+        produce("t")
+        assert 0 == producer.flush(60)
+        for broker in brokers:
+            limit_now(broker, 8)
+        produce("t")
+        creation = kafka.admin.create_topics([NewTopic("u", 4, 2)], request_timeout=60)["u"]
+        wait_until(lambda: all("Replica of u-" in broker.output() for broker in brokers), what="refused replicas")
+        zookeeper.stop()
+        zookeeper.start()
+        produce("t")
+        assert 0 == producer.flush(60)
+        for broker in brokers:
+            limit_now(broker, 4096)
+        creation.exception(60)
+        wait_until(lambda: in_sync("t") and in_sync("u"), 60, "replicas in sync")
+        produce("u")
+        assert 0 == producer.flush(60) and {"None": 800} == outcomes
+        for broker in brokers:
+            output = broker.output()
+            assert broker.running and "Traceback" not in output and "offline" not in output
+            assert 1 >= output.count("Flush failed") and 2 >= output.count("Work on the log directories failed")

@@ -1,13 +1,17 @@
 """Periodic work: what is written, flushed and thrown away, and which followers leave the ISR."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 from twisted.internet import defer, reactor, task
 
-from kafkalike.errors import KafkaError
+from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import alter_partition
 from kafkalike.replication.upkeep import Upkeep
+from kafkalike.storage.files import Files
+from kafkalike.storage.log import Log
 from kafkalike.storage.open_files import OPEN_FILES
 from tests import reactor as shared
 from tests.replication.test_replicas import ID, lead, opened, records  # noqa: F401  (opened is a fixture)
@@ -95,6 +99,62 @@ def test_flushes_hold_no_more_files_than_may_be_open(opened, monkeypatch):  # no
         begun.clear()
         assert len(rounds) < 9
     assert rounds[0] == 4 and sum(rounds) == 6
+
+
+def test_what_fails_again_for_the_same_reason_is_told_once(opened, monkeypatch, caplog):  # noqa: F811
+    replicas = led(opened, **{"log.flush.interval.ms": "0"})
+    replicas.append_as_leader("t", 0, records(1), 1)
+
+    def refused(path, data=b"", sync=True):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async def flush():
+        replicas.upkeep._flush_old()
+        while replicas.log("t", 0)._flushing:
+            await task.deferLater(reactor, 0.005, lambda: None)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Files, "write_atomically", staticmethod(refused))
+        patched.setattr(Files, "sync_path", staticmethod(refused))
+        for _ in range(3):
+            shared.run(replicas.upkeep.checkpoint)
+            shared.run(flush)
+    assert [1, 1] == [sum(text in message for message in caplog.messages) for text in ("directories failed", "Flush")]
+    shared.run(replicas.upkeep.checkpoint)
+    shared.run(flush)
+    assert replicas.log("t", 0).recovery_point == 1 and replicas.directories[0].offline is None
+    with monkeypatch.context() as patched:
+        patched.setattr(Files, "write_atomically", staticmethod(refused))
+        shared.run(replicas.upkeep.checkpoint)
+    assert 2 == sum("directories failed" in message for message in caplog.messages)
+
+
+def test_a_replica_that_finds_no_descriptor_is_had_when_it_is_asked_for_again(opened, monkeypatch):  # noqa: F811
+    replicas = opened()
+    refusals = []
+    replicas.replica_refused = lambda: refusals.append(1)
+
+    def refused(self, path, create=False, write=True):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def codes(answer):
+        return [e.error_code for each in answer.topics for e in each.partition_errors]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Files, "open", refused)
+        assert [Error.KAFKA_STORAGE_ERROR] == codes(shared.run(replicas.orders.leader_and_isr, lead()))
+    assert 1 == len(refusals) and {} == replicas.hosted and replicas.directories[0].offline is None
+    # A log that is made, and whose epoch cannot be written.
+    with monkeypatch.context() as patched:
+        patched.setattr(Log, "assign_epoch", lambda *args: _raise(KafkaError(Error.KAFKA_STORAGE_ERROR, "full")))
+        assert [Error.KAFKA_STORAGE_ERROR] == codes(shared.run(replicas.orders.leader_and_isr, lead()))
+    assert 2 == len(refusals) and {} == replicas.hosted
+    assert [Error.NONE] == codes(shared.run(replicas.orders.leader_and_isr, lead()))
+    assert 0 == replicas.append_as_leader("t", 0, records(1), 1).base_offset
+
+
+def _raise(error):
+    raise error
 
 
 def test_a_round_passes_over_what_was_given_up_in_the_middle_of_it(opened):  # noqa: F811

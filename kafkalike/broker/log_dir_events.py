@@ -1,0 +1,61 @@
+"""Tells the controller that it should ask this broker which of its replicas are well.
+
+At once when a log directory has failed. And a while after a replica was refused for want of something that comes back,
+descriptors or space: the controller counts it as gone, and hears that it is there only when it asks again.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from kafkalike.cluster.znodes import LogDirEvent
+from zk import recipes
+from zk.client import SessionExpired
+
+log = logging.getLogger("kafka.server.ReplicaManager")
+
+# Until the controller is told; the next one comes later, if replicas are refused again.
+FIRST_SECONDS, LONGEST_SECONDS = 2.0, 60.0
+
+
+class LogDirEvents:
+    """One broker's."""
+
+    def __init__(self, zk: Any, broker_id: int, reactor: Any) -> None:
+        self._zk = zk
+        self._broker_id = broker_id
+        self._reactor = reactor
+        self._timer: Any = None
+        self._pause = FIRST_SECONDS
+        self._last = -LONGEST_SECONDS
+
+    def tell(self) -> None:
+        """Now."""
+        data = LogDirEvent.encode(self._broker_id)
+        told = Deferred.fromCoroutine(recipes.insist(lambda: self._zk.create(LogDirEvent.PREFIX, data, sequence=True)))
+        # With a new session comes a new registration: then the controller asks of itself.
+        told.addErrback(lambda failure: failure.trap(SessionExpired))
+        told.addErrback(lambda failure: log.error("The controller is not told: %s", failure.getTraceback()))
+
+    def replica_refused(self) -> None:
+        """A replica could not be opened or made for a reason that passes."""
+        if self._timer is not None:
+            return
+        now = self._reactor.seconds()
+        again = now - self._last < 2 * self._pause
+        self._pause = min(2 * self._pause, LONGEST_SECONDS) if again else FIRST_SECONDS
+        self._timer = self._reactor.callLater(self._pause, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._last = self._reactor.seconds()
+        self.tell()
+
+    def stop(self) -> None:
+        """Nothing is told any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -44,6 +44,7 @@ def share(broker: Any, limit: int) -> Descriptors:
     descriptors.close_files = replicas.upkeep.close_files
     descriptors.bound = lambda most: setattr(OPEN_FILES, "most", most)
     OPEN_FILES.on_many = ask
+    OPEN_FILES.close_some = descriptors.too_many_files
     descriptors.restrict(limit, _in_use() - OPEN_FILES.count)
     hosted = descriptors.logs()
     if limit < hosted + PLENTY + LEAST_RESERVE:

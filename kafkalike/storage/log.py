@@ -33,6 +33,7 @@ from kafkalike.storage.epochs import Epochs
 from kafkalike.storage.files import DISK, NO_DESCRIPTOR, PASSING, DirectoryOffline, Files
 from kafkalike.storage.flush import Flush
 from kafkalike.storage.identity import decode_topic_id, encode_topic_id
+from kafkalike.storage.open_files import OPEN_FILES
 from kafkalike.storage.producers import MAX_SEQUENCE, WINDOW, Producers, Sent, back
 from kafkalike.storage.recovery import EPOCHS_FILE, Loaded
 from kafkalike.storage.segment import (
@@ -483,6 +484,7 @@ class Log:
 
     def _wake(self, segment: Segment) -> None:
         """Opens a file that was closed for want of descriptors; one refusal if there are none now."""
+        OPEN_FILES.make_room()
         with self.disk():
             segment.open()
 
@@ -530,6 +532,7 @@ class Log:
         if old.base_offset == self.log_end_offset:
             raise KafkaError(Error.INVALID_RECORD, "The batch spans more offsets than a segment may have.")
         segment = Segment(self.path, self.log_end_offset, self.files)
+        OPEN_FILES.make_room()
         with self.disk():
             old.load_times()
             try:

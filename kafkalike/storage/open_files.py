@@ -1,23 +1,40 @@
-"""How many segments' files are open, in all logs of this process, and whom to tell when they are too many.
+"""How many segments' files are open, in all logs of this process, and how many may be.
 
 A process has so many file descriptors and no more, and clients' connections need them too. A segment's file stays open
-for the next append or read; one that is closed is opened again when it is wanted (Log.rest). Nothing is closed within
-the turn of the reactor that finds that there are too many: a range of a file that was read a moment ago has its
-descriptor, and is not held yet.
+for the next append or read; one that is closed is opened again when it is wanted (Log.rest). An append makes room for
+its file at once. A read does not: the same request may have read from another log a moment ago, and that range of a
+file is not held yet. So reads may open somewhat more, beyond that they are refused, and files are closed in a turn of
+the reactor of its own.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
+
+SLACK = 16  # files beyond `most` that reads may open
 
 
 class OpenFiles:
-    """A number, a bound, and what is called when the number passes the bound; in any thread."""
+    """A number and its bound. `on_many` is called, in any thread, when the number passes the bound; `close_some` closes
+    files, on the reactor's thread and not within a read."""
 
     def __init__(self) -> None:
         self.count = 0
         self.most = 1 << 30
         self.on_many: Callable[[], None] = lambda: None
+        self.close_some: Callable[[], None] = lambda: None
+
+    def make_room(self) -> None:
+        """Before an append opens a file."""
+        if self.count >= self.most:
+            self.close_some()
+
+    def opening(self, path: str) -> None:
+        """Raises what the system would raise if this file were one too many."""
+        if self.count >= self.most + SLACK:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
 
     def opened(self) -> None:
         """One more."""

@@ -208,6 +208,7 @@ class Segment:
     def open(self, create: bool = False) -> int:
         """The descriptor of the records file."""
         if self.fd < 0:
+            OPEN_FILES.opening(self.path)
             self.fd = self.files.open(self.path, create=create)
             OPEN_FILES.opened()
         return self.fd

@@ -18,6 +18,7 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Any:
     """As far as it is looked at."""
     monkeypatch.setattr(OPEN_FILES, "most", OPEN_FILES.most)
     monkeypatch.setattr(OPEN_FILES, "on_many", OPEN_FILES.on_many)
+    monkeypatch.setattr(OPEN_FILES, "close_some", OPEN_FILES.close_some)
     called: list[Any] = []
     closed: list[int] = []
     upkeep = SimpleNamespace(close_files=closed.append)

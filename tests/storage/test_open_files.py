@@ -12,7 +12,7 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import LogDirectory, StorageError
 from kafkalike.storage.log import Log
-from kafkalike.storage.open_files import OPEN_FILES, OpenFiles
+from kafkalike.storage.open_files import OPEN_FILES, SLACK, OpenFiles
 from tests.storage.disk import NOW, SMALL, FailingDisk, a_batch, contents, error_of, new_log
 
 EXHAUSTED = [errno.EMFILE, errno.ENFILE]
@@ -25,6 +25,33 @@ def test_who_opens_more_files_than_there_may_be_is_told_each_time() -> None:
         files.opened()
     files.closed()
     assert 3 == files.count and [3, 4] == told
+
+
+def test_appends_make_room_for_their_files_and_reads_are_refused_beyond_the_slack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, logs = OPEN_FILES.count, []
+    for number in range(SLACK + 6):
+        (tmp_path / str(number)).mkdir()
+        logs.append(new_log(tmp_path / str(number)))
+        logs[-1].append(a_batch(), 0, NOW)
+        logs[-1].rest()
+    monkeypatch.setattr(OPEN_FILES, "most", before + 3)
+    monkeypatch.setattr(OPEN_FILES, "close_some", lambda: [log.rest() for log in logs])
+    for log in logs:
+        log.append(a_batch(), 0, NOW)
+        assert OPEN_FILES.count <= before + 3
+    for log in logs:
+        log.rest()
+    found = []
+    for log in logs:
+        try:
+            found.append(log.read(0, 1000, 2) is not None)
+        except KafkaError as refused:
+            found.append(refused.error is not Error.KAFKA_STORAGE_ERROR)
+    assert [True] * (SLACK + 3) + [False] * 3 == found
+    for log in logs:
+        log.abandon()
 
 
 def test_a_log_that_rests_has_no_file_open_and_wakes_when_it_is_wanted(tmp_path: Path) -> None:

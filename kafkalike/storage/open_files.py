@@ -10,7 +10,6 @@ the reactor of its own.
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable
 
 SLACK = 16  # files beyond `most` that reads may open
@@ -34,7 +33,7 @@ class OpenFiles:
     def opening(self, path: str) -> None:
         """Raises what the system would raise if this file were one too many."""
         if self.count >= self.most + SLACK:
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
+            raise OSError(errno.EMFILE, "Too many open files", path)
 
     def opened(self) -> None:
         """One more."""

@@ -47,7 +47,8 @@ def interruptible(*numbers: int) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            if handler is not None:
+            # A server has put its own in the place of ours.
+            if handler is not None and signal.getsignal(number) in (heard, signal.SIG_DFL):
                 signal.signal(number, handler)
 
 

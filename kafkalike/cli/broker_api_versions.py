@@ -64,7 +64,7 @@ def main(bootstrap_server: str | None, command_config: str | None) -> None:
                 except (KafkaError, TimedOut) as problem:
                     print(f"{node} -> ERROR: {text_of(problem)}")
     except (KafkaError, TimedOut) as problem:
-        raise Fail(text_of(problem)) from problem
+        raise Fail(f"Error: {text_of(problem)}") from problem
 
 
 def listing(served: dict[int, tuple[int, int]]) -> str:

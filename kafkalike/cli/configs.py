@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kafkalike.cli.options import Command, bootstrap_server, command_config, fail, load_properties, version
+from kafkalike.cli.options import (
+    Command,
+    Fail,
+    bootstrap_server,
+    command_config,
+    fail,
+    load_properties,
+    text_of,
+    version,
+)
 
 if TYPE_CHECKING:
     from kafkalike.client.blocking.admin import Admin, ConfigEntry
@@ -73,14 +82,19 @@ def main(**given: Any) -> None:
     options = {key.rstrip("_").replace("_", "-"): value for key, value in given.items()}
     kind, entity = _check(options)
     from kafkalike.client.blocking.admin import Admin
+    from kafkalike.client.blocking.network import TimedOut
     from kafkalike.client.blocking.properties import admin_options
+    from kafkalike.errors import KafkaError
 
     properties = load_properties(options["command-config"])
-    with Admin(options["bootstrap-server"], **admin_options(properties)) as admin:
-        if options["alter"]:
-            alter(admin, kind, entity or "", options)
-        else:
-            describe(admin, kind, entity, options["all"])
+    try:
+        with Admin(options["bootstrap-server"], **admin_options(properties)) as admin:
+            if options["alter"]:
+                alter(admin, kind, entity or "", options)
+            else:
+                describe(admin, kind, entity, options["all"])
+    except (KafkaError, TimedOut, ValueError) as problem:
+        raise Fail(f"Error while executing config command: {text_of(problem)}") from problem
 
 
 def _check(options: Mapping[str, Any]) -> tuple[str, str | None]:

@@ -250,7 +250,7 @@ def _consume(
     except BrokenPipeError:
         print("Unable to write to standard out, closing consumer.", file=sys.stderr)
     except (KafkaError, TimedOut, NoOffset, ValueError) as problem:
-        raise Fail(text_of(problem)) from problem
+        raise Fail(f"Error: {text_of(problem)}") from problem
     finally:
         try:
             sys.stdout.flush()

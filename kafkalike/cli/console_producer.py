@@ -201,7 +201,7 @@ def _produce(servers: str, given: Mapping[str, Any], reader: LineReader) -> None
                 sent.result()
     except (KafkaError, TimedOut, ValueError) as problem:
         producer.flush()
-        raise Fail(text_of(problem)) from problem
+        raise Fail(f"Error: {text_of(problem)}") from problem
     finally:
         producer.close()
     if failures:

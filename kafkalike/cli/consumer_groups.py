@@ -17,6 +17,7 @@ from kafkalike.cli.options import (
     command_config,
     exclusive,
     fail,
+    failure_text,
     load_properties,
     text_of,
     version,
@@ -353,7 +354,7 @@ def delete(admin: Admin, options: Options) -> None:
         return
     print("\nError: Deletion of some consumer groups failed:")
     for group_id, reason in failed.items():
-        print(f"* Group '{group_id}' could not be deleted due to: {reason.error.name}: {text_of(reason)}")
+        print(f"* Group '{group_id}' could not be deleted due to: {failure_text(reason)}")
     if done:
         names = "', '".join(done)
         print(f"\nThese consumer groups were deleted successfully: '{names}'")
@@ -390,7 +391,7 @@ def delete_offsets(admin: Admin, options: Options) -> None:
             Error.GROUP_AUTHORIZATION_FAILED: f"\nError: Access to '{group_id}' is not authorized.",
             Error.NON_EMPTY_GROUP: f"\nError: Deleting offsets of a consumer group '{group_id}' is forbidden "
             "if the group is not empty.",
-        }.get(problem.error, f"\nError: Encounter some unknown error: {problem.error.name}")
+        }.get(problem.error, f"\nError: Encounter some unknown error: {text_of(problem)}")
         results.update({partition: f"Error: :{text_of(problem)}" for partition in known})
     print(text)
     print(f"\n{'TOPIC':<30} {'PARTITION':<15} {'STATUS':<15}")

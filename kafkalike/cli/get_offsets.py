@@ -36,7 +36,7 @@ Filter = Callable[[Partition], bool]
     metavar="topic1:1,topic2:0-3,topic3,topic4:5-,topic5:-3",
     help="Patterns: a regular expression for the topic, then a partition, or a range without its end.",
 )
-@click.option("--time", default="latest", metavar="TIME", help=f"<timestamp> / {TIMES_TEXT[:84]}.")
+@click.option("--time", default="latest", metavar="TIME", help=f"{TIMES_TEXT}.")
 @click.option("--command-config", metavar="FILE", help="Properties for the client.")
 @click.option("--exclude-internal-topics", is_flag=True, help="Leave out internal topics.")
 @version

@@ -3,11 +3,19 @@
 Kafka's tools read their options with jopt-simple: `--name value`, `--name=value`, any unambiguous beginning of a name,
 and, for some options, a value that may be left out. Nothing here imports the client; commands do so when they know that
 they have to talk to a broker.
+
+Errors are one line, and the exit code is 1. Where Kafka's command has words of its own they are these, on the stream
+that it uses, for scripts look for them: "x is not a recognized option", "Error while executing topic command : ",
+"could not be deleted due to: "; also the class of an exception where results are listed with it (failure_text).
+Everything else is "Error: " and a sentence on standard error, or the sentence alone where it is about what was typed.
+The sentence is the broker's own if it sent one; else that of the error, never its code, after the topic, partition,
+group or broker that it is about.
 """
 
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import signal
 import sys
@@ -44,7 +52,11 @@ class Command(click.Command):
             click.echo(self.get_help(ctx), err=True)
             ctx.exit(1)
         names = [name for p in self.get_params(ctx) for name in p.opts if name.startswith("--")]
-        return super().parse_args(ctx, [_in_full(arg, names) for arg in args])
+        ctx.allow_extra_args = True
+        super().parse_args(ctx, [_in_full(arg, names) for arg in args])
+        if ctx.args:
+            fail(f"{ctx.args[0]} is not an option{_hint('--' + ctx.args[0], ctx)}")
+        return ctx.args
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """Runs the command and exits."""
@@ -71,7 +83,7 @@ class Command(click.Command):
         except Exception as problem:
             if not _expected(problem):
                 raise
-            print(_text(problem), file=sys.stderr)
+            print(f"Error: {text_of(problem)}", file=sys.stderr)
             code = 1
         sys.exit(code)
 
@@ -90,7 +102,8 @@ def _say(problem: click.ClickException) -> None:
     if isinstance(problem, Fail):
         print(problem.message, file=sys.stdout if problem.to_stdout else sys.stderr)
     elif isinstance(problem, click.NoSuchOption):
-        print(f"{problem.option_name.lstrip('-')} is not a recognized option", file=sys.stderr)
+        told = f"{problem.option_name.lstrip('-')} is not a recognized option"
+        print(told + _hint(problem.option_name, problem.ctx), file=sys.stderr)
     elif isinstance(problem, click.BadOptionUsage):
         print(f"Option {problem.option_name.lstrip('-')} requires an argument", file=sys.stderr)
     elif isinstance(problem, click.MissingParameter) and problem.param is not None:
@@ -99,6 +112,17 @@ def _say(problem: click.ClickException) -> None:
         print(f"{problem.param.opts[0].lstrip('-')}: {problem.message}", file=sys.stderr)
     else:
         print(problem.format_message(), file=sys.stderr)
+
+
+def _hint(option: str, ctx: click.Context | None) -> str:
+    """What may have been meant by an option that there is not; an empty text if nothing is like it."""
+    names = [] if ctx is None else [name for p in ctx.command.get_params(ctx) for name in p.opts if name[:2] == "--"]
+    if option == "--zookeeper" and "--bootstrap-server" in names:
+        return ": say --bootstrap-server and the address of a broker"
+    if option in ("--broker-list", "--bootstrap-servers") and "--bootstrap-server" in names:
+        return ". Did you mean --bootstrap-server?"
+    close = difflib.get_close_matches(option, names, 1, 0.7)
+    return f". Did you mean {close[0]}?" if close else ""
 
 
 def _expected(problem: Exception) -> bool:
@@ -133,6 +157,7 @@ CLASS_NAMES = {
     "GROUP_AUTHORIZATION_FAILED": "GroupAuthorizationException",
     "TOPIC_AUTHORIZATION_FAILED": "TopicAuthorizationException",
     "INVALID_CONFIG": "InvalidConfigurationException",
+    "NON_EMPTY_GROUP": "GroupNotEmptyException",
     "MESSAGE_TOO_LARGE": "RecordTooLargeException",
     "NETWORK_EXCEPTION": "NetworkException",
     "INVALID_TOPIC_EXCEPTION": "InvalidTopicException",

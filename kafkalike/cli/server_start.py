@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from kafkalike.cli.options import Command, version
 from zk.daemon import Background, Foreground, detach
 from zk.shipped import hint, shipped
 from zk.signals import ServerSignals
@@ -17,7 +18,7 @@ from zk.signals import ServerSignals
 YOUNG_OBJECTS = 10_000
 
 
-@click.command(context_settings={"help_option_names": ["--help"]})
+@click.command("kafka-server-start.sh", cls=Command)
 @click.option(
     "-daemon",
     "daemon",
@@ -27,6 +28,7 @@ YOUNG_OBJECTS = 10_000
 )
 @click.argument("properties", metavar="server.properties", type=click.Path(dir_okay=False))
 @click.option("--override", "overrides", multiple=True, metavar="property=value", help="Replace a property.")
+@version
 def main(daemon: bool, properties: str, overrides: tuple[str, ...]) -> None:
     """Start a Kafka broker with the given configuration. A file without directory that is not here is the one that is
     shipped: server.properties."""
@@ -166,4 +168,4 @@ def _log_to_stdout() -> None:
 
 
 if __name__ == "__main__":
-    main(prog_name="kafka-server-start.sh")
+    main()

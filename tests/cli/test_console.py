@@ -62,7 +62,7 @@ def test_keys_headers_and_nulls(send, read) -> None:
 
 def test_a_missing_separator(send) -> None:
     done = send("no tab\n", "--property", "parse.key=true")
-    assert (1, "No key separator found on line number 1: 'no tab'\n") == (done.code, done.err)
+    assert (1, "Error: No key separator found on line number 1: 'no tab'\n") == (done.code, done.err)
 
 
 def test_an_unknown_topic_is_told(kafka: Kafka, name: str) -> None:

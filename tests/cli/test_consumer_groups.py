@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kafkalike.cli.consumer_groups import main
+from kafkalike.cli.options import EXCEPTIONS
 from kafkalike.client.blocking.consumer import Consumer
 from kafkalike.client.blocking.producer import Producer
 from tests.cli.commands import Done, refusal, run
@@ -165,7 +166,7 @@ def test_a_group_with_members_is_not_deleted(groups, member: Consumer) -> None:
     done = groups("--delete", "--group", member.group_id)
     assert 1 == done.code
     assert "Error: Deletion of some consumer groups failed:" in done.out
-    assert f"* Group '{member.group_id}' could not be deleted due to: NON_EMPTY_GROUP" in done.out
+    assert f"* Group '{member.group_id}' could not be deleted due to: {EXCEPTIONS}.GroupNotEmptyException: " in done.out
 
 
 @pytest.mark.parametrize("what", [[], ["--members"], ["--state"]])

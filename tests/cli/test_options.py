@@ -29,8 +29,12 @@ COMMANDS = [
     "kafka-get-offsets",
     "kafka-delete-records",
     "kafka-configs",
+    "kafka-server-start",
+    "kafka-server-stop",
     "walkthrough",
 ]
+# These do something without any argument.
+BARE = {"walkthrough", "kafka-server-stop"}
 
 
 def processor_time() -> float:
@@ -61,7 +65,61 @@ def test_an_unknown_option_is_one_line(command: str) -> None:
     assert (1, "", "no-such-option is not a recognized option\n") == (done.code, done.out, done.err)
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "walkthrough"])
+@pytest.mark.parametrize(
+    ("command", "arguments", "told"),
+    [
+        ("kafka-topics", ["--lst"], "lst is not a recognized option. Did you mean --list?"),
+        ("kafka-topics", ["list"], "list is not an option. Did you mean --list?"),
+        ("kafka-topics", ["--list", "xyz"], "xyz is not an option"),
+        ("kafka-console-consumer", ["--from-begining"], "from-begining is not a recognized option. Did you mean "
+         "--from-beginning?"),
+        ("kafka-topics", ["--zookeeper", "localhost:2181", "--list"], "zookeeper is not a recognized option: say "
+         "--bootstrap-server and the address of a broker"),
+        ("kafka-topics", ["--broker-list=a:1"], "broker-list is not a recognized option. Did you mean "
+         "--bootstrap-server?"),
+        ("kafka-server-start", ["--overide", "a=b", "x"], "overide is not a recognized option. Did you mean "
+         "--override?"),
+    ],
+)  # fmt: skip
+def test_what_was_meant_is_guessed(command: str, arguments: list[str], told: str) -> None:
+    done = run(command, *arguments)
+    assert (1, "", told + "\n") == (done.code, done.out, done.err)
+
+
+def test_the_help_for_times_is_whole() -> None:
+    assert "or a specified long format timestamp." in " ".join(run("kafka-get-offsets", "--help").out.split())
+
+
+def test_errors_are_of_one_style_and_name_what_they_are_about(kafka: Kafka, name: str, tmp_path: Path) -> None:
+    """One line; neither the code of an error nor, except in lists of results, the name of a Java class."""
+    kafka.create_topic(name)
+    unknown = "This broker does not have that topic or partition."
+    illegal = "The topic's name is not allowed, or the topic may not be used this way."
+    for command, arguments, told in (
+        ("kafka-console-consumer", ["--topic", "a b"], f"Error: topic a b: {illegal}"),
+        ("kafka-console-consumer", ["--topic", name, "--partition", "7"], f"Error: {name}-7: {unknown}"),
+        ("kafka-console-consumer", ["--topic", name, "--group", ""], "Error: group '': The group id is not valid."),
+        ("kafka-console-producer", ["--topic", "a b"], f"Error: topic a b: {illegal}"),
+        (
+            "kafka-consumer-groups",
+            ["--reset-offsets", "--group", name, "--topic", f"{name}:9", "--to-earliest", "--execute"],
+            f"Error: Executing consumer group command failed due to {name}-9: {unknown}",
+        ),
+        (
+            "kafka-configs",
+            ["--alter", "--entity-type", "topics", "--entity-name", name, "--add-config", "retention.ms=x"],
+            "Error while executing config command: Invalid config value for resource "
+            f"ConfigResource(type=TOPIC, name='{name}'): Invalid value x for configuration retention.ms: "
+            "Not a number of type LONG",
+        ),
+    ):
+        done = run(command, "--bootstrap-server", kafka.bootstrap, *arguments, stdin="line\n")
+        assert 1 == done.code
+        lines = [line for line in (done.out + done.err).splitlines() if line and not line.startswith("Processed")]
+        assert [told] == lines
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in BARE])
 def test_without_arguments_the_help_is_shown_and_nothing_done(command: str) -> None:
     done = run(command)
     assert 1 == done.code
@@ -138,7 +196,7 @@ def test_key_values() -> None:
     assert {"a": "b=c", "d": "", "e": ""} == key_values(["a=b=c", "d=", "e"])
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "zookeeper-shell", "kafka-server-stop", "zookeeper-server-stop"])
+@pytest.mark.parametrize("command", [*COMMANDS, "zookeeper-shell", "zookeeper-server-stop"])
 def test_a_ctrl_c_during_a_commands_imports_ends_it_without_a_word(tmp_path: Path, command: str) -> None:
     """Not even the help is complete then, or it is, if there are fewer."""
     for at in (1, 40):

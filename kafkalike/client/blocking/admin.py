@@ -137,7 +137,7 @@ class Admin:
         def attempt() -> dict[str, TopicInfo]:
             found = self.network.refresh(names).topics
             for name in names:
-                raise_error(found[name].error)
+                raise_error(found[name].error, about=f"topic {name}")
             return {name: found[name] for name in names}
 
         return self._run("describeTopics", attempt)
@@ -169,7 +169,7 @@ class Admin:
         def attempt() -> None:
             response = self.network.call(self.network.controller(), api, request)
             for result in response.topics:
-                raise_error(result.error_code, result.error_message)
+                raise_error(result.error_code, result.error_message, f"topic {result.name}")
 
         self._run("createTopics", attempt)
 
@@ -181,7 +181,7 @@ class Admin:
         def attempt() -> None:
             response = self.network.call(self.network.controller(), api, request)
             for result in response.responses:
-                raise_error(result.error_code, getattr(result, "error_message", None))
+                raise_error(result.error_code, getattr(result, "error_message", None), f"topic {result.name}")
 
         self._run("deleteTopics", attempt)
 
@@ -207,7 +207,7 @@ class Admin:
         def attempt() -> None:
             response = self.network.call(self.network.controller(), api, request)
             for result in response.results:
-                raise_error(result.error_code, result.error_message)
+                raise_error(result.error_code, result.error_message, f"topic {result.name}")
 
         self._run("createPartitions", attempt)
 
@@ -229,7 +229,7 @@ class Admin:
         def attempt() -> dict[str, list[ConfigEntry]]:
             found = {}
             for result in self.network.call(self._keeper(kind, names[0]), api, request).results:
-                raise_error(result.error_code, result.error_message)
+                raise_error(result.error_code, result.error_message, _resource(kind, result.resource_name))
                 found[result.resource_name] = [
                     ConfigEntry(
                         c.name,
@@ -284,7 +284,7 @@ class Admin:
 
             def attempt(kind: int = kind, name: str = name, request: Any = request) -> None:
                 for result in self.network.call(self._keeper(kind, name), api, request).responses:
-                    raise_error(result.error_code, result.error_message)
+                    raise_error(result.error_code, result.error_message, _resource(kind, name))
 
             self._run(what, attempt)
 
@@ -406,7 +406,7 @@ class Admin:
                     for p in topic.partitions:
                         if p.error_code:
                             self.network.forget_topics([topic.name])
-                            raise_error(p.error_code)
+                            raise_error(p.error_code, about=f"{topic.name}-{p.partition_index}")
                         found[topic.name, p.partition_index] = Found(p.offset, p.timestamp, p.leader_epoch)
             return found
 
@@ -432,7 +432,7 @@ class Admin:
                     for p in topic.partitions:
                         if p.error_code:
                             self.network.forget_topics([topic.name])
-                            raise_error(p.error_code)
+                            raise_error(p.error_code, about=f"{topic.name}-{p.partition_index}")
                         done[topic.name, p.partition_index] = p.low_watermark
             return done
 
@@ -474,7 +474,7 @@ class Admin:
         def attempt() -> Group:
             coordinator = self.network.coordinator(group_id)
             group = self.network.call(coordinator, api, api.Request(groups=[group_id])).groups[0]
-            raise_error(group.error_code, getattr(group, "error_message", None))
+            raise_error(group.error_code, getattr(group, "error_message", None), f"group '{group_id}'")
             members = tuple(
                 Member(
                     m.member_id,
@@ -498,7 +498,7 @@ class Admin:
         def attempt() -> None:
             coordinator = self.network.coordinator(group_id)
             for result in self.network.call(coordinator, api, api.Request(groups_names=[group_id])).results:
-                raise_error(result.error_code)
+                raise_error(result.error_code, about=f"group '{group_id}'")
 
         self._run("deleteConsumerGroups", attempt, group=group_id)
 
@@ -520,11 +520,11 @@ class Admin:
 
         def attempt() -> dict[Partition, Committed]:
             response = self.network.call(self.network.coordinator(group_id), api, request, purpose="coordinator")
-            raise_error(response.error_code)
+            raise_error(response.error_code, about=f"group '{group_id}'")
             found = {}
             for topic in response.topics:
                 for p in topic.partitions:
-                    raise_error(p.error_code)
+                    raise_error(p.error_code, about=f"{topic.name}-{p.partition_index}")
                     if p.committed_offset >= 0:
                         found[topic.name, p.partition_index] = Committed(
                             p.committed_offset, p.metadata or "", p.committed_leader_epoch
@@ -566,7 +566,7 @@ class Admin:
             response = self.network.call(self.network.coordinator(group_id), api, request, purpose="coordinator")
             for topic in response.topics:
                 for p in topic.partitions:
-                    raise_error(p.error_code)
+                    raise_error(p.error_code, about=f"{topic.name}-{p.partition_index}")
 
         self.network.retrying(
             "alterConsumerGroupOffsets", attempt, timeout_ms=timeout_ms or self.timeout_ms, group=group_id
@@ -585,10 +585,16 @@ class Admin:
 
         def attempt() -> dict[Partition, Error]:
             response = self.network.call(self.network.coordinator(group_id), api, request)
-            raise_error(response.error_code)
+            raise_error(response.error_code, about=f"group '{group_id}'")
             return {(t.name, p.partition_index): Error(p.error_code) for t in response.topics for p in t.partitions}
 
         return self._run("deleteConsumerGroupOffsets", attempt, group=group_id)
+
+
+def _resource(kind: int, name: str) -> str:
+    if kind == TOPIC:
+        return f"topic {name}"
+    return f"broker {name}" if name else "brokers"
 
 
 def _refusals(results: Iterable[tuple[Partition, int, str | None]]) -> dict[Partition, KafkaError]:

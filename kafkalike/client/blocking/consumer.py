@@ -16,7 +16,15 @@ from typing import Any
 
 from kafkalike.client import membership
 from kafkalike.client.blocking.admin import EARLIEST, LATEST, Admin, Partition
-from kafkalike.client.blocking.network import Connection, Disconnected, Network, TimedOut, wait_readable
+from kafkalike.client.blocking.network import (
+    Connection,
+    Disconnected,
+    Network,
+    TimedOut,
+    error_about,
+    raise_error,
+    wait_readable,
+)
 from kafkalike.client.fetched import read_records
 from kafkalike.client.membership import Membership, State
 from kafkalike.client.positions import ConsumerRecord, Positions
@@ -242,7 +250,7 @@ class Consumer:
         for name in self._topics:
             error = cluster.topics[name].error
             if error is not Error.NONE and not error.retriable:
-                raise KafkaError(error)
+                raise_error(error, about=f"topic {name}")
             self._warn(name, error)
         counts = {
             name: len(cluster.topics[name].partitions)
@@ -355,7 +363,7 @@ class Consumer:
             elif isinstance(effect, membership.FindCoordinator):
                 self.network.forget_coordinator(self.group_id)
             else:
-                raise effect.error
+                raise error_about(f"group '{self.group_id}'", effect.error.error)
 
     # Positions.
 
@@ -469,7 +477,7 @@ class Consumer:
                     self._reset([partition])
                 elif error is not Error.NONE:
                     if not error.retriable:
-                        raise KafkaError(error)
+                        raise_error(error, about=f"{topic.topic}-{data.partition_index}")
                     self.network.forget_topics([topic.topic])
                     time.sleep(self.network.retry_backoff_ms / 1000)
                 elif data.records:

@@ -235,10 +235,18 @@ class Connection:
             self._socket.close()
 
 
-def raise_error(code: int, message: str | None = None) -> None:
-    """Raises the KafkaError of a code other than 0, with the broker's own text if it sent one."""
+def raise_error(code: int, message: str | None = None, about: str = "") -> None:
+    """Raises the KafkaError of a code other than 0."""
     if code:
-        raise KafkaError(Error(code), message)
+        raise error_about(about, Error(code), message)
+
+
+def error_about(about: str, error: Error, message: str | None = None) -> KafkaError:
+    """With the broker's own text if it sent one; else with what it is about ("topic t") before the sentence that is the
+    same for every such error."""
+    if message in (None, "", error.message) and about:
+        message = f"{about}: {error.message}"
+    return KafkaError(error, message or None)
 
 
 class Network:
@@ -418,7 +426,7 @@ class Network:
         known = self.cluster.topics.get(name)
         if known is None or known.error is not Error.NONE or not known.partitions:
             known = self.refresh([name], create=create).topics[name]
-        raise_error(known.error)
+        raise_error(known.error, about=f"topic {name}")
         return known
 
     def leader(self, topic: str, partition: int) -> Node:
@@ -429,9 +437,9 @@ class Network:
                 node = self.cluster.nodes.get(part.leader)
                 if node is None:
                     self.forget_topics([topic])
-                    raise KafkaError(Error.LEADER_NOT_AVAILABLE)
+                    raise error_about(f"{topic}-{partition}", Error.LEADER_NOT_AVAILABLE)
                 return node
-        raise KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION)
+        raise error_about(f"{topic}-{partition}", Error.UNKNOWN_TOPIC_OR_PARTITION)
 
     def by_leader(self, partitions: Iterable[tuple[str, int]]) -> dict[Node, list[tuple[str, int]]]:
         """Partitions under the brokers that lead them."""
@@ -464,7 +472,7 @@ class Network:
             return known
         request = find_coordinator.Request(key=group_id)
         response = self.call(self.any_node(), find_coordinator, request)
-        raise_error(response.error_code, response.error_message)
+        raise_error(response.error_code, response.error_message, f"group '{group_id}'")
         node = Node(response.node_id, response.host, response.port)
         with self._lock:
             self._coordinators[group_id] = node
@@ -501,7 +509,7 @@ class Network:
                 if not self.cluster.nodes:
                     limit = min(deadline, start + self.bootstrap_timeout_ms / 1000)
                 reason: Exception = problem
-                text = f"Timed out waiting for a node assignment. Call: {what}"
+                text = f"Timed out waiting for a node assignment. Call: {what} ({problem})"
             except KafkaError as problem:
                 if not problem.error.retriable or problem.error in final:
                     raise

@@ -6,8 +6,9 @@ segment files; a few are read, so that they leave together with what stands arou
 records gives at least one whole batch, whatever the limits say. A follower that sends something else while it waits is
 answered at once: it wants to ask for more partitions.
 v0-v3 want the old message formats (error 35 until they are converted); v4 isolation level; v5 log start offset; v7
-sessions; v9 leader epochs (74, 75); v11 rack; v12 flexible, diverging epoch; v13 topic ids (100); v15 replica state;
-v16 where the leader is now; v17 replica directories.
+sessions; v9 leader epochs (74, 75); v11 rack; v12 flexible, diverging epoch; v13 topic ids (100; in a session that has
+known the topic 3, and 103 once another has its name); v15 replica state; v16 where the leader is now; v17 replica
+directories.
 """
 
 from __future__ import annotations
@@ -169,9 +170,10 @@ class _Attempt:
         broker, call = self._broker, self._call
         replicas, topic, index = broker.replicas, fetched.topic, fetched.index
         if call.version >= TOPIC_IDS:
-            topic = fetched.name = broker.metadata.image.names.get(fetched.topic_id)
+            topic = broker.metadata.image.names.get(fetched.topic_id)
             if topic is None:
-                raise KafkaError(Error.UNKNOWN_TOPIC_ID)
+                raise KafkaError(_gone(broker.metadata.image, fetched.name))
+            fetched.name = topic
         if call.version < MESSAGES_V2:
             raise KafkaError(Error.UNSUPPORTED_VERSION)
         isolation, size, replica = call.request.isolation_level, self._size, self._replica
@@ -237,6 +239,13 @@ class _Attempt:
                 ((names.get(t.topic_id), p.partition_index, p) for t in topics for p in t.partitions if p.error_code),
             )
         call.respond(response)
+
+
+def _gone(image: Any, name: str) -> Error:
+    """Why a topic id is not known: never, not any more, or since another topic has the name that it had."""
+    if not name:
+        return Error.UNKNOWN_TOPIC_ID
+    return Error.INCONSISTENT_TOPIC_ID if name in image.topics else Error.UNKNOWN_TOPIC_OR_PARTITION
 
 
 def _elsewhere(index: int, found: Any, replica: int) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from kafkalike.cluster.metadata import LEADER_DURING_DELETE, SECURITY_PROTOCOL_IDS
+from kafkalike.cluster.znodes import BrokerNode
 from kafkalike.controller.context import Context, Partition
 from kafkalike.controller.effects import Send
 from kafkalike.protocol.messages import leader_and_isr, stop_replica, update_metadata
@@ -46,7 +47,7 @@ class Batch:
         """Tells these of all partitions, and that there are no others: they may have missed the end of some.
 
         A topic none of whose partitions is known may be one whose znodes cannot be read at the moment. Then it is not
-        said that there are no others. Apache's controller never says so, and its brokers believe it of KRaft's only.
+        said that there are no others. Nor is it to Apache's brokers: they hear it from KRaft's controllers only.
         """
         self._everything_to.update(broker_ids)
 
@@ -77,7 +78,11 @@ class Batch:
         ]
         if self._everything_to:
             self.update_metadata(self._everything_to, sorted(context.leaderships))
-        full_to = self._everything_to if context.every_topic_is_known() else set()
+        full_to = {
+            i for i in self._everything_to & known if BrokerNode.OFFSETS_STORAGE in context.brokers[i].node.extra
+        }
+        if full_to and not context.every_topic_is_known():
+            full_to = set()
         topics = self._metadata_topics()
         brokers = self._live_brokers() if self._metadata_to else []
         requests += [

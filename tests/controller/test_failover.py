@@ -453,3 +453,12 @@ def test_nobody_is_told_that_this_is_everything_while_a_topic_cannot_be_read() -
     world.controller()
     assert [] == full_to(world)
     assert ["u"] == [topic.topic_name for _, request in world.sent[-1:] for topic in request.topic_states]
+
+
+def test_a_broker_of_apaches_is_told_all_without_a_word_that_its_own_controllers_do_not_use() -> None:
+    world = world_of(1, 2)
+    world.put(BrokerNode.path(2), BrokerNode((Endpoint("PLAINTEXT", "PLAINTEXT", "h2", 9092),)).encode())
+    world.topic("t", {0: (1,)})
+    world.controller()
+    assert [(1, ["t"])] == full_to(world)
+    assert [1, 2] == [i for i, request in world.sent if isinstance(request, update_metadata.Request)][-2:]

@@ -46,4 +46,5 @@ if [ ! -x "$python" ]; then
     exit 1
   fi
 fi
-PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m "$module" "$@"
+# Python makes a traceback of a Ctrl-C while it starts: that waits until the command's first line (zk/signals.py).
+PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" exec env --block-signal=INT "$python" -m "$module" "$@"

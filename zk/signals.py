@@ -12,15 +12,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 BOTH = (signal.SIGTERM, signal.SIGINT)
-OURS = ("kafka-", "zookeeper-")  # how the names of our commands begin
+OURS = ("kafka-", "kafkalike-", "zookeeper-")  # how the names of our commands begin
 
 
 def quiet_imports() -> None:
-    """Called when a package of commands is imported: if that is for a command, SIGINT ends it silently from now on."""
+    """Called when a package of commands is imported: if that is for a command, SIGINT ends it silently from now on.
+
+    One that came before ends it now: bin/kafka-run-class.sh has it held back while the interpreter starts.
+    """
     started_as = os.path.basename(sys.argv[0]) if sys.argv else ""
     # "-m" is what Python has there until it has found the module that it is to run.
     if started_as == "-m" or started_as.startswith(OURS):
         _default(signal.SIGINT)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def _default(number: int) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.cli.commands import run
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import command, run
 
 
 def test_what_is_no_command_is_refused_in_one_line() -> None:
@@ -19,6 +26,14 @@ def test_usage() -> None:
     )
     helped = run("kafka-run-class", "--help")
     assert (0, "USAGE: kafka-run-class.sh class|module [options]") == (helped.code, helped.lines[0])
+
+
+@pytest.mark.parametrize("script", ["kafka-topics", "walkthrough", "kafka-server-start", "zookeeper-shell"])
+def test_ctrl_c_while_the_interpreter_starts_makes_no_traceback(script: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    path = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command(script), env=path, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert (-signal.SIGINT, "", "") == (done.returncode, done.stdout, done.stderr)
 
 
 def test_by_class_and_by_module() -> None:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-
-if __name__ == "__main__":
-    # Until something has been started, Ctrl-C ends this without a word.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
 import contextlib
+import signal
 import sys
 import time
 from collections.abc import Callable

@@ -5,6 +5,7 @@
     GenerationsGrow              who joins after a generation was in force is in that one or a later
     OldGenerationsDoNotCommit    a commit that is sent when a later generation is in force is neither accepted nor
                                  written
+    NobodyNotices                while nothing fails but ZooKeeper, members that have their assignments keep them
     CommitsAreRead               an owner reads the last acknowledged commit, or a later one
     EventuallyRuns               in the end the group is stable, everything is owned by a living member, who commits
 
@@ -44,13 +45,17 @@ NOTHING = (-1, -1)
 class Membership:
     """One group."""
 
-    def __init__(self, group: str, keys: list[Key], watcher: Watcher) -> None:
+    def __init__(self, group: str, keys: list[Key], watcher: Watcher, calm: int | None = None) -> None:
+        """`calm` is how many members there are when none of them ever goes and the network holds."""
         self.group = group
+        self.calm = calm
         self.keys = keys
         self.topics = sorted({topic for topic, _ in keys})
         self.durable = 0  # the newest generation that is in force
         self._watcher = watcher
         self._plans: list[Plan] = []
+        self._told: dict[int, set[str]] = {}  # generation -> who was told an assignment
+        self._whole = False  # all members were, in one
         self._in_force: dict[int, int] = {}  # generation -> its plan
         self._sent: dict[Key, dict[int, Sent]] = {key: {} for key in keys}
         self._floor: dict[Key, tuple[int, int]] = {}  # (generation, offset) of the last acknowledged or read
@@ -67,6 +72,8 @@ class Membership:
         """A member was told its generation; `known` was in force when it asked."""
         if generation < known:
             self.fail("GenerationsGrow", "%s joins generation %d after %d", name, generation, known)
+        if self._whole:
+            self.fail("NobodyNotices", "%s joins again, generation %d after %d", name, generation, self.durable)
 
     def plan(self, generation: int, who: list[str]) -> bytes:
         """A leader shares the partitions out; what stands for that in its SyncGroup."""
@@ -93,6 +100,9 @@ class Membership:
                 name, generation, number, self._in_force[generation],
             )  # fmt: skip
         self.durable = max(self.durable, generation)
+        told = self._told.setdefault(generation, set())
+        told.add(name)
+        self._whole = self._whole or len(told) == self.calm
         return plan.owners[who]
 
     # Offsets.

@@ -34,7 +34,7 @@ from kafkalike.storage.epochs import UNDEFINED, Epochs
 from kafkalike.storage.producers import Producers
 from tests.simulation.zookeeper import SimZkClient
 from zk import recipes
-from zk.client import Check, ConnectionLoss, Create, NodeExists, Set
+from zk.client import CONNECTED, Check, ConnectionLoss, Create, NodeExists, Set
 
 Patch = tuple[Any, str, Any]
 MUTANTS: dict[str, Callable[[], list[Patch]]] = {}
@@ -647,6 +647,17 @@ def d8_the_dead_stay_members() -> list[Patch]:
         expire_sessions(self, now_ms)
 
     return [(Group, "_expire_sessions", mutated)]
+
+
+@mutant
+def d10_nobody_is_a_member_without_zookeeper() -> list[Patch]:
+    """A coordinator that ZooKeeper does not answer knows its members no more."""
+    heartbeat = Groups.heartbeat
+
+    def mutated(self: Any, *args: Any) -> Error:
+        return Error.UNKNOWN_MEMBER_ID if self._broker.zk.state != CONNECTED else heartbeat(self, *args)
+
+    return [(Groups, "heartbeat", mutated)]
 
 
 __all__ = ["MUTANTS", "broken", "rule"]

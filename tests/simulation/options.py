@@ -86,6 +86,7 @@ class Options:
     segment_bytes: int = 1 << 30
     recovery_ms: int = 60_000  # how long a comparison of logs waits
     lasting: bool = False  # some faults last for more than a minute
+    calm: bool = False  # nothing fails but ZooKeeper: members of groups do not notice
     faults: frozenset[str] = frozenset()
 
     def describe(self) -> str:
@@ -172,4 +173,9 @@ def draw(seed: int, without: frozenset[str] = frozenset(), time_factor: float = 
     # Who is not waited for any longer may have all that another one's disk has lost.
     loses = not options.faults.isdisjoint(("power", "wipe"))
     options.recovery_ms = recovery_ms if not loses else 600_000 if lasting else 60_000
+    if r.random() < 0.05:
+        options.calm, options.faults = True, (options.faults & {"reply", "lag"}) | ({"outage"} - without)
+        # A commit may wait for ZooKeeper for 5 s, and a heartbeat behind it.
+        options.memberships, options.member_session_ms = 1, 10_000
+        options.skew_s = options.drift = options.spike = 0.0
     return options

@@ -174,7 +174,7 @@ class Run:
     def _add_members(self, group: str) -> None:
         """A group with members."""
         options = self.options
-        membership = Membership(group, self.keys, self.watcher)
+        membership = Membership(group, self.keys, self.watcher, options.members if options.calm else None)
         timeouts = Timeouts(options.member_session_ms, options.rebalance_ms)
         for number in range(options.members):
             name = f"{group}.{number}"

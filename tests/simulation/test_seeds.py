@@ -34,4 +34,4 @@ def test_seeds_of_a_fixed_range(simulate: Simulate) -> None:
 
 @pytest.mark.timeout(600)
 def test_every_situation_is_met(simulate: Simulate) -> None:
-    simulate("--from", 481, "--seeds", 240, "--jobs", 2, "--situations", "--keep-going")
+    simulate("--from", 481, "--seeds", 320, "--jobs", 2, "--situations", "--keep-going")

@@ -136,14 +136,19 @@ class Membership:
     async def _first_registration(self) -> int:
         await self._end_previous_session()
         await self._zk.sync()
-        if self.broker_id not in await self._refuse_taken_addresses():
+        announced = self.broker_id not in await self._refuse_taken_addresses()
+        if announced:
             self.about_to_register()
         patience_ms = 2 * self._config["zookeeper.session.timeout.ms"] + 5000
         deadline = self._reactor.seconds() + patience_ms / 1000
         told = False
         while True:
             try:
-                return await self._claim()
+                epoch = await self._claim()
+                if not announced:
+                    # What stood in the way has gone since the look.
+                    self.about_to_register()
+                return epoch
             except recipes.Taken as taken:
                 if not self._is_ours(taken.data):
                     raise MembershipError(
@@ -164,6 +169,7 @@ class Membership:
                     told = True
                 while not await self._gone(taken.path) and self._reactor.seconds() < deadline:
                     pass
+                announced = True
                 self.about_to_register()
 
     async def _claim(self) -> int:

@@ -82,6 +82,24 @@ async def test_brokers_that_start_at_once_agree_on_the_clusters_id(clients: Clie
 
 
 @on_reactor
+async def test_who_registers_listens_though_an_earlier_run_was_in_the_way_a_moment_ago(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Simulation, seed 930312: the earlier registration went between the look and the claim."""
+    member = Membership(await clients.open(), config(), at(1))
+    await member.prepare()
+    said: list[str] = []
+    member.about_to_register = lambda: said.append("listen")
+
+    async def look() -> list[int]:
+        return [7]
+
+    monkeypatch.setattr(member, "_refuse_taken_addresses", look)
+    await member.register(7)
+    assert ["listen"] == said
+
+
+@on_reactor
 async def test_generated_ids_are_above_the_reserved_ones(clients: Clients) -> None:
     zk = await clients.open()
     member = Membership(zk, config(reserved_broker_max_id=2000), at(1))

@@ -8,6 +8,7 @@ topic is created by a create that only one can win, and extended under the versi
 from __future__ import annotations
 
 import functools
+import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,10 +26,13 @@ from kafkalike.errors import Error, KafkaError
 from zk import recipes
 from zk.client import BadVersion, ConnectionLoss, Create, NodeExists, SessionExpired, Set, ZkClient, gather
 
+log = logging.getLogger("kafka.server.AutoTopicCreationManager")
+
 DEFAULT = -1
 INITIAL_WAIT_MS = 30000
 
 Replicas = Mapping[int, tuple[int, ...]]
+_TOLD: set[int] = set()  # numbers of partitions that are too many for any topic
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -250,8 +254,20 @@ async def _leadable(broker: Any, name: str) -> frozenset[int]:
 
 
 def create_automatically(broker: Any, name: str, timeout_ms: int = INITIAL_WAIT_MS) -> Deferred[None]:
-    """`create` with the numbers that the configuration has for a topic nobody gave numbers for."""
-    return create(broker, name, *automatic(broker.config, name), timeout_ms)
+    """`create` with the numbers that the configuration has for a topic nobody gave numbers for. A number of partitions
+    that no topic can have is told once: clients ask again and again."""
+    numbers = automatic(broker.config, name)
+
+    def refused(failure: Any) -> Any:
+        problem = failure.value
+        if isinstance(problem, KafkaError) and problem.error is Error.INVALID_PARTITIONS:
+            count = _numbers(broker.config, numbers[0], numbers[1])[0]
+            if count not in _TOLD:
+                _TOLD.add(count)
+                log.warning("Topics cannot be made automatically: %s", problem.message)
+        return failure
+
+    return create(broker, name, *numbers, timeout_ms).addErrback(refused)
 
 
 def automatic(config: Any, name: str) -> tuple[int, int, dict[str, str]]:

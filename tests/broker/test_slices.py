@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from kafkalike.protocol.messages import (
     create_partitions,
     create_topics,
     delete_topics,
+    find_coordinator,
     incremental_alter_configs,
     metadata,
 )
@@ -95,6 +97,25 @@ async def test_what_does_not_fit_into_a_znode_is_refused_before_anything_is_assi
     answer = await ask(member, "metadata", metadata.Request(topics=[metadata.MetadataRequestTopic(name="auto")]))
     assert [Error.INVALID_PARTITIONS] == [topic.error_code for topic in answer.topics]
     assert ["t"] == list(member.metadata.image.topics)
+
+
+@on_reactor
+async def test_automatic_topics_that_no_znode_holds_are_told_of_once(
+    clients: Clients, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topics, "_TOLD", set())
+    offsets = {"offsets_topic_num_partitions": 10**7, "offsets_topic_replication_factor": 1}
+    member = await Cluster(clients).add(1, num_partitions=10**6, **offsets)
+    member.groups = SimpleNamespace(partition_for=lambda group: 0)
+    for number in range(3):
+        asked = [metadata.MetadataRequestTopic(name=f"t{number}"), metadata.MetadataRequestTopic(name=f"u{number}")]
+        answer = await ask(member, "metadata", metadata.Request(topics=asked))
+        assert [Error.INVALID_PARTITIONS] * 2 == [topic.error_code for topic in answer.topics]
+        wanted = find_coordinator.Request(key_type=0, coordinator_keys=["g"])
+        answer = await ask(member, "find_coordinator", wanted)
+        assert [Error.COORDINATOR_NOT_AVAILABLE] == [each.error_code for each in answer.coordinators]
+    told = [message for message in caplog.messages if "in ZooKeeper, where a znode holds" in message]
+    assert 2 == len(told) and "'t0' with 1000000" in told[0] and "'__consumer_offsets' with 10000000" in told[1]
 
 
 @on_reactor

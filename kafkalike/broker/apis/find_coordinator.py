@@ -60,4 +60,5 @@ async def _create(broker: Any) -> None:
         await topics.create_automatically(broker, TOPIC, CREATION_WAIT_MS)
     except KafkaError as problem:
         # Too few brokers, or no leader yet: the client asks again.
-        log.info("Topic %s cannot be used yet: %s", TOPIC, problem)
+        if problem.error is not Error.INVALID_PARTITIONS:  # which has been told
+            log.info("Topic %s cannot be used yet: %s", TOPIC, problem)

@@ -11,7 +11,6 @@ v6 a leader without the listener is LISTENER_NOT_FOUND; v8 authorized operations
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,8 +21,6 @@ from kafkalike.controller import topics
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import metadata as messages
 from zk.client import gather
-
-log = logging.getLogger("kafka.server.AutoTopicCreationManager")
 
 # How long an answer waits, after a start, for the controller to say who is there. A client that is told of no broker at
 # all may forget those it knows (librdkafka does, and never asks anybody again).
@@ -135,20 +132,14 @@ async def _missing(broker: Any, names: list[str], may_create: bool) -> dict[str,
         else:
             errors[name] = Error.UNKNOWN_TOPIC_OR_PARTITION
 
-    refused: list[str] = []
-
     async def create(name: str) -> None:
         try:
             await topics.create_automatically(broker, name, CREATION_WAIT_MS)
         except KafkaError as error:
-            if error.error is Error.INVALID_PARTITIONS:
-                refused.append(error.message)
             later = error.error in (Error.REQUEST_TIMED_OUT, Error.NOT_CONTROLLER)
             errors[name] = Error.LEADER_NOT_AVAILABLE if later else error.error
 
     await gather(create(name) for name in creating[:SLICE])
-    if refused:
-        log.warning("%d topics were not created automatically: %s", len(refused), refused[0])
     # The others when they are asked for again.
     errors |= dict.fromkeys(creating[SLICE:], Error.LEADER_NOT_AVAILABLE)
     return errors

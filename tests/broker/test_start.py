@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests import signalled
-from tests.servers import Broker, EmbeddedZooKeeper, Server, wait_until
+from tests.servers import Broker, EmbeddedZooKeeper, Server, free_port, wait_until
 from zk import processes
 
 Start = Callable[[Server], Any]
@@ -152,21 +152,24 @@ def test_a_start_in_the_background_returns_when_the_broker_serves(ensemble: Embe
     command = [broker.command()[0], "-daemon", *broker.command()[1:]]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
-    assert broker.ready()
-    log = broker.data / "server.log"
-    before = contents(broker.data)
-    # It says why not, and leaves the log directory alone.
-    for environment in ({}, {"LOG_DIR": str(tmp_path / "elsewhere")}):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | environment)
-        assert (1, "") == (done.returncode, done.stdout)
-        assert done.stderr.startswith(f"Error: Failed to acquire lock on file .lock in {broker.data}")
-        assert 1 == len(done.stderr.splitlines())
-    assert before.keys() == contents(broker.data).keys()
-    assert before["server.log"] == contents(broker.data)["server.log"]
     with processes.running("kafkalike.cli.server_start", "kafka-server-start") as found:
-        (process,) = [each for each in found if str(broker.data) in " ".join(each.arguments)]
-        process.send(signal.SIGTERM)
-        wait_until(lambda: not process.send(0), what="the end of the broker")
+        (process,) = [each for each in found if f"log.dirs={broker.data}" in each.arguments]
+        try:
+            socket.create_connection(("127.0.0.1", broker.port), 5).close()
+            wait_until(broker.ready, what="a controller")
+            log, before = broker.data / "server.log", set(contents(broker.data))
+            # It says why not, and leaves the log directory alone.
+            for environment in ({}, {"LOG_DIR": str(tmp_path / "elsewhere")}):
+                done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | environment)
+                assert (1, "") == (done.returncode, done.stdout)
+                assert done.stderr.startswith(f"Error: Failed to acquire lock on file .lock in {broker.data}")
+                assert 1 == len(done.stderr.splitlines())
+            assert before == set(contents(broker.data))
+            assert 1 == log.read_text().count("INFO starting")
+            process.send(signal.SIGTERM)
+            wait_until(lambda: not process.send(0), what="the end of the broker")
+        finally:
+            process.send(signal.SIGKILL)
     assert log.read_text().splitlines()[-1].endswith("shut down completed (kafka.server.KafkaServer)")
 
 
@@ -181,3 +184,33 @@ def test_a_start_in_the_background_that_is_refused_later_says_why(ensemble: Embe
     assert 1 == told.count("failed to bind")
     assert reason == told.splitlines()[-1]
     assert "LOST" not in told
+
+
+def test_a_zookeeper_that_is_none_is_told_at_once_and_again_as_the_reason(tmp_path: Path) -> None:
+    port = free_port()
+    broker = Broker(
+        tmp_path / "broker",
+        f"no-such-host.invalid:2181,127.0.0.1:{port}",
+        zookeeper_connection_timeout_ms=2500,
+    )
+    broker.launch()
+    assert 1 == broker.wait()
+    lines = broker.output().splitlines()
+    unresolved = "the host name no-such-host.invalid does not resolve ("
+    assert 2 == broker.output().count(unresolved), lines
+    assert "WARNING" in next(line for line in lines if unresolved in line)
+    assert lines[-1].startswith(
+        f"Error: no ZooKeeper server at {broker.zookeeper} answered within 2500 ms: {unresolved}"
+    )
+    assert lines[-1].endswith(f"nobody listens at 127.0.0.1:{port}")
+    assert "LOST" not in broker.output()
+    assert 1 == broker.output().count("Error")
+
+
+def test_a_configuration_for_kraft_is_refused_in_one_line(tmp_path: Path) -> None:
+    broker = Broker(tmp_path / "broker", "localhost", process_roles="broker")
+    broker.launch()
+    assert 1 == broker.wait()
+    assert 1 == len(broker.output().splitlines())
+    assert broker.output().startswith("Error: process.roles=broker is a configuration for KRaft, ")
+    assert not broker.data.exists()

@@ -156,7 +156,7 @@ def _serve(config: Config, signals: ServerSignals, waiting: Foreground) -> str:
 
 def _detach() -> Background:
     """Goes into the background; ConfigError when there is no place for its output."""
-    directory = os.environ.get("LOG_DIR") or os.path.join(os.path.dirname(__file__), "..", "..", "logs")
+    directory = os.environ.get("LOG_DIR") or _logs(os.path.join(os.path.dirname(__file__), "..", ".."))
     path = os.path.realpath(os.path.join(directory, "zookeeper.out"))
     try:
         os.makedirs(directory, exist_ok=True)
@@ -164,6 +164,11 @@ def _detach() -> Background:
     except OSError as error:
         raise ConfigError(f"Cannot write {path}: {error.strerror}") from None
     return detach(out, path)
+
+
+def _logs(root: str) -> str:
+    """The directory `logs` beside bin/, or, where there are only packages, that in the working directory."""
+    return os.path.join(root if os.path.isfile(os.path.join(root, "bin", "zookeeper-server-start.sh")) else "", "logs")
 
 
 def _leave_out() -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests import signalled
 from tests.servers import ROOT, EmbeddedZooKeeper, exchange, free_port, wait_until
 from zk.server.config import ConfigError
-from zk.server.main import USAGE, configure
+from zk.server.main import USAGE, _logs, configure
 
 START = str(ROOT / "bin/zookeeper-server-start.sh")
 FILE = str(ROOT / "config/zookeeper.properties")
@@ -107,6 +107,11 @@ def test_it_idles_in_little_memory(running: EmbeddedZooKeeper) -> None:
     assert running.process is not None
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{running.process.pid}/status").read_text())
     assert found and int(found[1]) < 32_000
+
+
+def test_the_place_of_a_daemons_output(tmp_path: Path) -> None:
+    assert f"{ROOT}/logs" == _logs(str(ROOT))
+    assert "logs" == _logs(str(tmp_path)), "packages that are installed have no place for it"
 
 
 def test_a_daemon(tmp_path: Path) -> None:

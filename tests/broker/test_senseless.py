@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from kafkalike.protocol import messages
 from tests.broker import senseless
+from tests.broker.sensible import module
 from tests.servers import Kafka
 
 
@@ -28,7 +28,7 @@ def test_what_makes_no_sense_gets_kafkas_answer(prepared: Kafka, api: str) -> No
 
 
 def test_every_api_that_is_served_is_in_the_table(dispatch) -> None:
-    assert {api.key for api in dispatch.apis.values()} == {messages.by_name(api).API_KEY for api in senseless.BASES}
+    assert {api.key for api in dispatch.apis.values()} == {module(api).API_KEY for api in senseless.BASES}
 
 
 def test_every_difference_has_its_reason() -> None:

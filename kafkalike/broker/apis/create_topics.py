@@ -74,11 +74,8 @@ async def create_topics(broker: Any, call: Any) -> Any:
 
 
 async def _check(broker: Any, topic: Any) -> NewTopic:
+    # Of several for one partition the last counts, as in Kafka.
     manual = {assignment.partition_index: tuple(assignment.broker_ids) for assignment in topic.assignments}
-    if len(manual) != len(topic.assignments):
-        raise KafkaError(
-            Error.INVALID_REPLICA_ASSIGNMENT, "partitions should be a consecutive 0-based integer sequence"
-        )
     return await topics.check_new(
         broker.zk,
         broker.config,

@@ -45,8 +45,8 @@ if [ "${KAFKALIKE_DOCKER:-}" = 1 ]; then
   ! engine_answers || "$root/tests/docker/images.sh"
 fi
 
-# Each worker takes whole files, and one worker all that starts clusters.
-[ -z "$parallel" ] || arguments=(-n "$(nproc)" --dist loadgroup --no-loadscope-reorder "${arguments[@]}")
+# In the order of tests/conftest.py, which also says what one worker runs together.
+[ -z "$parallel" ] || arguments=(-n "$(nproc)" --no-loadscope-reorder "${arguments[@]}")
 # Sets and dictionaries have the same order in every run.
 export PYTHONHASHSEED=0
 cd "$root"

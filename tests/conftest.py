@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import examples, servers
 from tests.names import identity, own_name
@@ -48,24 +50,34 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what was not asked for, and says which tests one worker runs together."""
+    """Leaves out what was not asked for, and puts the longest first."""
 
     def left_out(item: pytest.Item) -> bool:
         if config.getoption("--hunt"):
             return item.get_closest_marker("hypothesis") is None
-        return config.getoption("--fast") and (_folder(item) in SLOW or _is_slow(item))
+        return config.getoption("--fast") and (_folder(item.location[0]) in SLOW or _is_slow(item))
 
     others = [item for item in items if left_out(item)]
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
-    # Those that start first take longest, so that no worker is left alone with them at the end.
-    items.sort(key=lambda item: _folder(item) not in CLUSTERS)
-    for item in items:
-        together = "clusters" if _folder(item) in CLUSTERS else item.location[0]
-        item.add_marker(pytest.mark.xdist_group(together))
-        if config.getoption("--hunt"):
+    # What takes longest begins first, so that no worker is left alone with it at the end.
+    items.sort(key=lambda item: _folder(item.location[0]) not in CLUSTERS)
+    if config.getoption("--hunt"):
+        for item in items:
             item.add_marker(pytest.mark.timeout(7200))
+
+
+class TogetherScheduling(LoadScopeScheduling):
+    """Each worker takes whole files, for their tests share what they start; and one worker all that starts clusters."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "clusters" if _folder(file) in CLUSTERS else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TogetherScheduling:
+    return TogetherScheduling(config, log)
 
 
 # Folders whose tests start whole clusters: one after the other, for a fault is timed by what the cluster does then.
@@ -74,16 +86,15 @@ CLUSTERS = {"faults", "mixed", "docker"}
 SLOW = CLUSTERS | {"benchmarks", "clients", "simulation", "walkthrough"}
 
 
-def _folder(item: pytest.Item) -> str:
-    return Path(item.location[0]).parts[1]
+def _folder(file: str) -> str:
+    """tests/faults/test_kill.py: faults."""
+    return Path(file).parts[1]
 
 
 def _is_slow(item: pytest.Item) -> bool:
     callspec = getattr(item, "callspec", None)
-    foreign = callspec is not None and bool(
-        {"apache", "debian"} & {p for p in callspec.params.values() if isinstance(p, str)}
-    )
-    return foreign or item.get_closest_marker("slow") is not None
+    of_others = callspec is not None and any(value in ("apache", "debian") for value in callspec.params.values())
+    return of_others or item.get_closest_marker("slow") is not None
 
 
 class Hunt:

@@ -45,6 +45,7 @@ def topics_changed(context: Context, new_id: NewId) -> Steps[None]:
     """The children of /brokers/topics are others: new topics get leaders, vanished ones are forgotten."""
     (names,) = yield Children([TOPICS])
     found = set(names)
+    context.unreadable_topics &= found
     for topic in sorted(context.assignments.keys() - found):
         yield Ignore((TopicNode.path(topic),))
         context.forget_topic(topic)
@@ -67,7 +68,9 @@ def load_topics(context: Context, topics: list[str], new_id: NewId) -> Steps[lis
             node = TopicNode.decode(topic, found.data)
         except Garbage as error:
             log.warning("%s", error)
+            context.unreadable_topics.add(topic)
             continue
+        context.unreadable_topics.discard(topic)
         if node.topic_id == NO_TOPIC_ID:
             node = TopicNode(node.partitions, new_id())
             writes.append(SetNode(TopicNode.path(topic), node.encode()))
@@ -112,6 +115,7 @@ def topic_changed(context: Context, topic: str) -> Steps[None]:
         return
     if topic not in context.assignments:
         # It was garbage when it was first looked at, or has been made anew since.
+        context.unreadable_topics.discard(topic)
         yield Listen(nodes=(TopicNode.path(topic),))
         context.topic_ids[topic] = node.topic_id
         context.assignments[topic] = {}

@@ -109,6 +109,7 @@ class Context:
     offline_replicas: dict[int, set[Partition]] = field(default_factory=dict)
     topic_ids: dict[str, bytes] = field(default_factory=dict)
     assignments: dict[str, dict[int, Assignment]] = field(default_factory=dict)
+    unreadable_topics: set[str] = field(default_factory=set)  # their znodes hold garbage; they are in nothing else here
     leaderships: dict[Partition, Leadership] = field(default_factory=dict)
     partition_states: dict[Partition, PartitionState] = field(default_factory=dict)
     replica_states: dict[Replica, ReplicaState] = field(default_factory=dict)
@@ -159,7 +160,10 @@ class Context:
         return any((topic, p) in self.leaderships for p in self.assignments.get(topic, ()))
 
     def every_topic_is_known(self) -> bool:
-        """Whether of each topic with partitions there is one whose leadership is known."""
+        """Whether every topic's znode can be read, and of each topic with partitions there is one whose leadership is
+        known."""
+        if self.unreadable_topics:
+            return False
         known = {topic for topic, _ in self.leaderships}
         return all(topic in known for topic, partitions in self.assignments.items() if partitions)
 

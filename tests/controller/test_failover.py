@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kafkalike.cluster.znodes import BrokerNode, ControllerEpoch, Endpoint, PartitionNode
+from kafkalike.cluster.znodes import BrokerNode, ControllerEpoch, Endpoint, PartitionNode, TopicNode
 from kafkalike.controller import changes, failover
 from kafkalike.controller.context import PartitionState, ReplicaState
 from kafkalike.controller.effects import Children, Connect, Listen, Probe, PutFeatures, Read, Send, Superseded, Write
@@ -444,15 +444,35 @@ def test_who_may_have_missed_the_end_of_a_topic_is_told_everything_there_is() ->
     assert [(2, ["t", "u"])] == full_to(world)
 
 
-def test_nobody_is_told_that_this_is_everything_while_a_topic_cannot_be_read() -> None:
+@pytest.mark.parametrize("path", [PartitionNode.path("t", 0), TopicNode.path("t")])
+def test_nobody_is_told_that_this_is_everything_while_a_topic_cannot_be_read(path: str) -> None:
     """Whoever believed it would drop the topic, and the offsets of its groups."""
     world = world_of(1)
     world.topic("t", {0: (1,)})
     world.topic("u", {0: (1,)})
-    world.put(PartitionNode.path("t", 0), b"garbage")
-    world.controller()
+    readable = world.nodes[TopicNode.path("t")].data
+    world.put(path, b"garbage")
+    context = world.controller()
     assert [] == full_to(world)
     assert ["u"] == [topic.topic_name for _, request in world.sent[-1:] for topic in request.topic_states]
+    if path == TopicNode.path("t"):
+        world.put(path, readable)
+        world.perform(changes.topic_changed(context, "t"))
+        world.broker(2)
+        world.perform(failover.brokers_changed(context))
+        assert [(2, ["t", "u"])] == full_to(world)
+
+
+def test_a_topic_that_could_not_be_read_and_is_gone_does_not_count() -> None:
+    world = world_of(1)
+    world.topic("u", {0: (1,)})
+    world.put(TopicNode.path("t"), b"garbage")
+    context = world.controller()
+    del world.nodes[TopicNode.path("t")]
+    world.perform(changes.topics_changed(context, world.new_id))
+    world.broker(2)
+    world.perform(failover.brokers_changed(context))
+    assert [(2, ["u"])] == full_to(world)
 
 
 def test_a_broker_of_apaches_is_told_all_without_a_word_that_its_own_controllers_do_not_use() -> None:

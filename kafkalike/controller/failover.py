@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from kafkalike.cluster.znodes import (
@@ -297,7 +297,12 @@ def _brokers_started(context: Context, broker_ids: Sequence[int]) -> Steps[None]
     yield from moved(context, replicas, R.ONLINE)
     yield from elect_where_needed(context)
     yield from reassignment.resume(context, started)
-    resumable = {replica[0] for replica in replicas if context.is_being_deleted(replica[0])}
+    yield from _delete_what_is_back(context, {replica[0] for replica in replicas})
+
+
+def _delete_what_is_back(context: Context, topics: Collection[str]) -> Steps[None]:
+    """Replicas of these topics are there again: deletions that wait for them go on."""
+    resumable = {topic for topic in topics if context.is_being_deleted(topic)}
     if resumable:
         context.deletion_ineligible -= resumable
         yield from resume_deletions(context)
@@ -396,6 +401,7 @@ def log_dir_answered(
         replicas = [(*partition, broker_id) for partition in back]
         yield from moved(context, [r for r in replicas if context.replica_state(r) is R.OFFLINE], R.ONLINE)
         yield from elect_where_needed(context)
+    yield from _delete_what_is_back(context, {topic for topic, _ in before - offline})
 
 
 def log_dirs_failed(context: Context) -> Steps[None]:

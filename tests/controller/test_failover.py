@@ -301,6 +301,27 @@ def test_replicas_that_were_refused_for_a_while_are_asked_for_and_lead_again() -
     assert any(letter.startswith("LAI>1 t-0:1[1]@2") for letter in world.letters())
 
 
+def test_a_deletion_goes_on_when_replicas_that_were_refused_for_a_while_are_there_again() -> None:
+    world = world_of(1, 2)
+    world.topic("t", {0: (1, 2), 1: (2,)})
+    context = world.controller()
+    epoch = context.brokers[2].epoch
+    world.perform(failover.log_dir_answered(context, 2, epoch, [("t", 0), ("t", 1)], []))
+    world.put("/admin/delete_topics/t")
+    world.perform(changes.deletions_changed(context, world.new_id))
+    world.attend(context)
+    assert ["t"] == world.children("/brokers/topics")
+    world.put("/log_dir_event_notification/log_dir_event_0000000000", b'{"version":1,"broker":2,"event":1}')
+    world.perform(failover.log_dirs_failed(context))
+    # One comes first, then the other.
+    world.perform(failover.log_dir_answered(context, 2, epoch, [("t", 1)], [("t", 0)]))
+    world.attend(context)
+    assert ["t"] == world.children("/brokers/topics")
+    world.perform(failover.log_dir_answered(context, 2, epoch, [], [("t", 0), ("t", 1)]))
+    world.attend(context)
+    assert [] == world.children("/brokers/topics") == world.children("/admin/delete_topics")
+
+
 def test_isr_changes_of_old_leaders_are_told_to_everybody() -> None:
     world = world_of(1, 2)
     world.topic("t", {0: (1, 2)})

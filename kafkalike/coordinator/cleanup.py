@@ -117,9 +117,9 @@ class Cleanup:
     # With their topics.
 
     def _topics_changed(self, deleted: frozenset[str], made: frozenset[str]) -> None:
-        if made:
-            # A server that lags may still show an earlier topic of that name, with its offsets.
-            self._offsets.doubt()
+        # A server that lags may still show an earlier topic of a new one's name, with its offsets; or a deleted topic
+        # without the order to delete it, whose offsets would stay.
+        self._offsets.doubt()
         names = deleted - {TOPIC}
         if not names or self._stopped:
             return

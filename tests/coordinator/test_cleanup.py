@@ -148,6 +148,18 @@ def test_offsets_are_read_synced_once_a_topic_is_new() -> None:
         assert expected == [request[0] for request in broker.zk.log]
 
 
+def test_offsets_of_a_deleted_topic_are_removed_only_after_a_sync() -> None:
+    """A server that lags may not have the order to delete the topic yet, and its offsets would seem to be newer."""
+    broker = FakeBroker()
+    broker.committed(A, ("t", 0, 1))
+    broker.wait(broker.groups.fetch(A, [("t", 0)]))
+    broker.zk.log.clear()
+    broker.metadata.topics(**WITHOUT_T)
+    broker.settle()
+    requests = [request[0] for request in broker.zk.log]
+    assert requests[0] == "sync" and requests.count("multi") == 1
+
+
 def test_before_there_is_a_coordinator_the_controller_cleans_up() -> None:
     broker = FakeBroker(lead=())
     broker.metadata.topics(t=2, u=2)

@@ -124,7 +124,8 @@ def size_of_new(config: Any, image: Image, topic: Any) -> int:
     manual = {a.partition_index: Assignment(tuple(a.broker_ids)) for a in topic.assignments}
     count, factor = _numbers(config, topic.num_partitions, topic.replication_factor)
     brokers = image.brokers
-    size = sizes.assigned(manual) if manual else sizes.partitions(0, max(count, 0), min(factor, len(brokers)), brokers)
+    factor = max(min(factor, len(brokers)), 0)  # any other is refused later
+    size = sizes.assigned(manual) if manual else sizes.partitions(0, max(count, 0), factor, brokers)
     size += sizes.TOPIC + 2 * len(topic.name) + sum(len(c.name) + len(c.value or "") + 6 for c in topic.configs)
     return size if size <= sizes.LIMIT else 0
 

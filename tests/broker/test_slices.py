@@ -137,6 +137,10 @@ async def test_too_many_topics_of_one_request_are_refused_by_their_number(client
     assert {Error.POLICY_VIOLATION} == {topic.error_code for topic in answer.topics}
     answer = await ask(member, "create_topics", creation(new("a", 60000), new("b", 60000), new("c", 10**6)))
     assert {Error.POLICY_VIOLATION} == {topic.error_code for topic in answer.topics}
+    # A senseless one takes nothing off the others.
+    senseless = create_topics.CreatableTopic(name="d", num_partitions=10**6, replication_factor=-99)
+    answer = await ask(member, "create_topics", creation(new("a", 60000), new("b", 60000), senseless))
+    assert {Error.POLICY_VIOLATION} == {topic.error_code for topic in answer.topics}
     count = create_partitions.CreatePartitionsTopic
     wanted = [count(name=f"t{number}", count=2, assignments=None) for number in range(5001)]
     answer = await ask(member, "create_partitions", create_partitions.Request(topics=wanted, timeout_ms=1000))

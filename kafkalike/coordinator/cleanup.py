@@ -125,7 +125,7 @@ class Cleanup:
             return
         self._commits.abandon(names)
         for shard in self._groups.shards.values():
-            if shard.serving is not Serving.ACTIVE:
+            if shard.mode is None:
                 shard.deleted |= names
             self._forget_logged(shard, shard.logged.forget(lambda key, _: key.topic in names))
         self._deleted |= names
@@ -150,6 +150,14 @@ class Cleanup:
 
         if births:
             self._forget_logged(shard, shard.logged.forget(is_gone))
+        shard.deleted.clear()
+
+    def copied(self, shard: Shard) -> None:
+        """The shard's offsets have been brought to where the cluster keeps them, or some of them: those of a topic that
+        was deleted meanwhile may have come into the log after it was told, and are forgotten."""
+        if shard.deleted:
+            self._forget_logged(shard, shard.logged.forget(lambda key, _: key.topic in shard.deleted))
+            shard.deleted.clear()
 
     def loaded(self, shard: Shard) -> None:
         """The shard is served: offsets in ZooKeeper that are older than their topics are removed."""

@@ -73,7 +73,7 @@ class Shard:
         self.groups: dict[str, Served] = {}
         self.mode: str | None = None
         self.moving = False
-        self.deleted: set[str] = set()  # topics that were deleted while the log was read
+        self.deleted: set[str] = set()  # topics that were deleted since `mode` is None
         self._writing = 0
         self._settled: list[Deferred[None]] = []
 

@@ -601,6 +601,8 @@ class Groups:
                 log.warning("Offsets of %s-%d are not served yet: %s; trying again", TOPIC, shard.index, problem)
                 await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
                 continue
+            finally:
+                self._cleanup.copied(shard)
             shard.mode = mode
             if count:
                 where = "the log" if mode == KAFKA else "ZooKeeper"

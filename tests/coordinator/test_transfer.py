@@ -127,3 +127,24 @@ def test_offsets_in_the_log_expire() -> None:
         broker.settle(0.1)
     assert {} == logged(broker)
     assert [Committed()] == fetched(broker, T0)
+
+
+def test_what_is_on_its_way_to_the_log_when_its_topic_is_deleted_does_not_get_there() -> None:
+    broker = FakeBroker()
+    other = next(name for name in map("h{}".format, range(100)) if broker.groups.partition_for(name) == 0)
+    for group in (G, other):
+        broker.committed(group, ("t", 0, 5), ("u", 0, 5))
+    broker.replicas.later = []
+    broker.register(2, None)
+    broker.settle()
+    # The offsets of the second group have been read, and wait for those of the first.
+    assert 1 == len(broker.replicas.later)
+    broker.metadata.topics(**{"u": 2, TOPIC: 2})
+    broker.metadata.topics(**{"t": 2, "u": 2, TOPIC: 2})
+    for answer in broker.replicas.later:
+        answer()
+        broker.settle()
+    for group in (G, other):
+        found = broker.wait(broker.groups.fetch(group, [("t", 0), ("u", 0)]))
+        assert [-1, 5] == [each.offset for _, each in found]
+    assert {OffsetKey(G, "u", 0), OffsetKey(other, "u", 0)} == logged(broker).keys()

@@ -78,12 +78,16 @@ class Descriptors:
             if self.connections + self.open_files() >= self._shared:
                 self.close_files(max(self._shared - self.connections - 1, 0) * 3 // 4)
             if self.connections + self.open_files() < self._shared:
-                if self._short and self.connections < most - most // 8:
-                    self._short = False
-                    log.info("There are file descriptors again: connections are accepted.")
                 return True
         self.exhausted(f"{self.connections} connections are open")
         return False
+
+    def all_let_in(self) -> None:
+        """Nobody waits to be let in any more. One line says so if accepting had paused, once there is some room."""
+        most = self.most_connections
+        if self._short and self.connections < most - most // 8:
+            self._short = False
+            log.info("There are file descriptors again: connections are accepted.")
 
     def exhausted(self, why: str) -> None:
         """No client is let in for a while; one line says so until there are plenty again."""

@@ -48,7 +48,9 @@ class Port(tcp.Port):
                 if problem.errno in _EXHAUSTED:
                     self.descriptors.exhausted(os.strerror(problem.errno or 0))
                     self._pause()
-                elif problem.errno not in (errno.EAGAIN, errno.EWOULDBLOCK):
+                elif problem.errno in (errno.EAGAIN, errno.EWOULDBLOCK):
+                    self.descriptors.all_let_in()
+                else:
                     log.info("A connection was not accepted: %s", problem)
                 return
             self._let_in(accepted, address)

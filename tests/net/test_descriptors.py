@@ -57,10 +57,13 @@ def test_logs_keep_theirs(caplog: pytest.LogCaptureFixture) -> None:
     descriptors.disconnected()
     assert descriptors.admits()
     descriptors.connected()
+    descriptors.all_let_in()
     assert not descriptors.admits()
     for _ in range(20):
         descriptors.disconnected()
     assert descriptors.admits()
+    descriptors.all_let_in()
+    descriptors.all_let_in()
     assert [
         "No file descriptors for more connections (ulimit -n is 220, 89 connections are open): accepting pauses.",
         "There are file descriptors again: connections are accepted.",

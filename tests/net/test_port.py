@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -104,6 +105,43 @@ async def test_no_descriptor_pauses_accepting_and_ends_nobody(
     assert 1 == sum(os.strerror(error) in message for message in caplog.messages), caplog.messages
     await port.stopListening()
     client.close()
+
+
+@on_reactor
+async def test_a_machine_without_descriptors_is_told_once_and_that_there_are_some_again_too(
+    listening: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Though this process has opened few files itself, so that by its own count there are plenty."""
+
+    class Exhausted:
+        """The listening socket while the machine has one descriptor now and then."""
+
+        outcomes = [False, False, True, False, False, True, True]
+
+        def accept(self) -> Any:
+            if self.outcomes and not self.outcomes.pop(0):
+                raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+            return listening.accept()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(listening, name)
+
+    from twisted.internet import reactor
+
+    caplog.set_level(logging.INFO)
+    guests = Guests()
+    clients = arrive(listening, 3)
+    port = Port.adopt(reactor, listening, guests, Descriptors())
+    port.socket = Exhausted()
+    await until(lambda: len(guests.here) == 3)
+    await until(lambda: len(caplog.messages) > 1)
+    await port.stopListening()
+    assert [
+        "No file descriptors for more connections (ulimit -n is 0, Too many open files in system): accepting pauses.",
+        "There are file descriptors again: connections are accepted.",
+    ] == caplog.messages
+    for client in clients:
+        client.close()
 
 
 @on_reactor

@@ -6,6 +6,7 @@ believed before it was compared with what is left.
 """
 
 import codecs
+import re
 from struct import Struct
 from struct import error as StructError
 
@@ -115,15 +116,16 @@ def _take(buf: Buffer, pos: int, length: int) -> tuple[Buffer, int]:
     return buf[pos : pos + length], pos + length
 
 
+_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]?")
+
+
 def _replacement(fault: UnicodeError) -> tuple[str, int]:
-    """U+FFFD for what is not UTF-8, and where to read on. Python would replace each byte of a surrogate by itself, Java
-    replaces the whole of it by one character."""
+    """The rest of the text, with U+FFFD for what is not UTF-8. One call does it all: if each byte had its own, a million
+    would take a second. Python would replace each byte of a surrogate by itself, Java replaces the whole of it by one
+    character."""
     assert isinstance(fault, UnicodeDecodeError)
-    rest = fault.object[fault.start : fault.start + 3]
-    if len(rest) > 1 and rest[0] == 0xED and 0xA0 <= rest[1] < 0xC0:
-        whole = len(rest) > 2 and 0x80 <= rest[2] < 0xC0
-        return "\ufffd", fault.start + (3 if whole else 2)
-    return "\ufffd", fault.end
+    rest = _SURROGATE.sub(b"\xff", fault.object[fault.start :])
+    return rest.decode("utf-8", "replace"), len(fault.object)
 
 
 # How to decode a string that is not UTF-8: a client that writes Latin-1 is served, as in Kafka.

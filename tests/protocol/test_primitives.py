@@ -1,5 +1,7 @@
 """Scalars: what is written reads back, and nothing reads past the end."""
 
+import codecs
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,6 +112,14 @@ def test_what_is_not_utf8_is_replaced_as_in_java(raw):
     wire = p.write_int16(len(raw)) + raw
     assert (expected, len(wire)) == p.read_string(wire, 0)
     assert expected == heartbeat.Request.decode(0, wire + bytes(4) + bytes(2)).group_id
+
+
+def test_one_call_replaces_all_there_is_in_a_text():
+    """Else a request of 100 MB that is nothing but such bytes would hold the reactor up for minutes."""
+    raw = b"a" + b"\xff\xed\xa0\x80\xe2\x82" * 1000
+    with pytest.raises(UnicodeDecodeError) as fault:
+        raw.decode()
+    assert ("\ufffd" * 3000, len(raw)) == codecs.lookup_error(p.LENIENT)(fault.value)
 
 
 def test_tagged_fields_are_skipped():

@@ -312,7 +312,7 @@ def _history(shell: Shell, arguments: Arguments) -> None:
 
 def _redo(shell: Shell, arguments: Arguments) -> None:
     number = arguments.words[0]
-    if not number.isdigit() or int(number) >= len(shell.history) - 1:
+    if not number.isdecimal() or int(number) >= len(shell.history) - 1:
         raise Refused("Command index out of range")
     line = shell.history[int(number)]
     if _split(line)[:1] == ["redo"]:
@@ -495,7 +495,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     server, timeout_ms = words.pop(0), 30000
     while words and words[0].startswith("-"):
         option = words.pop(0)
-        if option == "-timeout" and words and words[0].isdigit():
+        if option == "-timeout" and words and words[0].isdecimal():
             timeout_ms = int(words.pop(0))
         elif option not in ("-r", "-waitforconnection"):
             _complain(f"Option {option} is not supported\n{USAGE}")

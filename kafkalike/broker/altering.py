@@ -7,7 +7,6 @@ then a notification in /config/changes tells every broker, this one too (dynamic
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -75,9 +74,10 @@ def _unknown_type(kind: int) -> KafkaError:
 
 
 def _check_own(broker: Any, name: str, unexpected: str) -> None:
-    if not re.fullmatch(r"[+-]?\d+", name):
+    number = tables.integer(name)
+    if number is None:
         raise KafkaError(Error.INVALID_REQUEST, f"Node id must be an integer, but it is: {name}")
-    if int(name) != broker.broker_id:
+    if number != broker.broker_id:
         raise KafkaError(Error.INVALID_REQUEST, f"{unexpected} {broker.broker_id}, but received {name}")
 
 

@@ -163,4 +163,4 @@ class DynamicConfig:
 
 def _number(name: str) -> int:
     digits = name[-10:]
-    return int(digits) if digits.isdigit() else -1
+    return int(digits) if digits.isdecimal() else -1

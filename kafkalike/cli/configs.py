@@ -127,7 +127,7 @@ def _check(options: Mapping[str, Any]) -> tuple[str, str | None]:
     kind, name = types[0], names[0] if names else None
     if kind not in SERVED:
         fail(f"Entity type {kind} is not supported yet: only {', '.join(SERVED[:-1])} and {SERVED[-1]} are")
-    if kind in ("brokers", "broker-loggers") and name and not name.removeprefix("-").isdigit():
+    if kind in ("brokers", "broker-loggers") and name and not name.removeprefix("-").isdecimal():
         fail(f"The entity name for {kind} must be a valid integer broker id, but it is: {name}")
     if options["alter"]:
         _check_alter(options, kind, name)

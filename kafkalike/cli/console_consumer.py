@@ -179,7 +179,7 @@ def _offset(given: Mapping[str, Any]) -> int:
     named = {"earliest": EARLIEST, "latest": LATEST}.get(text.lower())
     if named is not None:
         return named
-    if not text.isdigit():
+    if not text.isdecimal():
         fail(
             f"The provided offset value '{text}' is incorrect. Valid values are 'earliest', 'latest', "
             "or a non-negative long."

@@ -482,7 +482,7 @@ def _partitions_of(argument: str) -> list[Partition]:
         raise ValueError(f"Invalid topic arg '{argument}', expected topic name and partitions")
     partitions = []
     for number in rest[0].split(","):
-        if not number.isdigit():
+        if not number.isdecimal():
             raise ValueError(f"Invalid partition '{number}' specified in topic arg '{argument}'")
         partitions.append((topic, int(number)))
     return partitions
@@ -543,7 +543,7 @@ def _from_file(options: Options, group_id: str) -> dict[Partition, int]:
     for row in rows:
         group, fields = (group_id, row) if len(row) == 3 else (row[0], row[1:])
         groups.add(group)
-        if len(fields) != 3 or not fields[1].strip().isdigit() or not fields[2].strip().isdigit():
+        if len(fields) != 3 or not fields[1].strip().isdecimal() or not fields[2].strip().isdecimal():
             raise ValueError(f"{options['from-file']}: not [group,]topic,partition,offset: {','.join(row)}")
         if group == group_id:
             plan[fields[0], int(fields[1])] = int(fields[2])

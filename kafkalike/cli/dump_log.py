@@ -92,7 +92,7 @@ def _read(path: Path) -> Any:
 
 def _base_offset(path: Path) -> int:
     stem = path.name.split(".")[0]
-    if not stem.isdigit():
+    if not stem.isdecimal():
         fail(f"{path.name}: the name of a segment begins with its base offset")
     return int(stem)
 

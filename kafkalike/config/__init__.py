@@ -21,7 +21,7 @@ from kafkalike.config.rules import RACK_AWARE_SELECTOR, unbindable
 from kafkalike.config.topic import check_topic, parse_topic_overrides, topic_config, topic_default, usable
 from kafkalike.config.topic_keys import TOPIC
 from kafkalike.config.validators import connections_by_host
-from kafkalike.config.values import LIST, PASSWORD, ConfigException, text_of
+from kafkalike.config.values import LIST, PASSWORD, ConfigException, integer, text_of
 
 __all__ = [
     "BROKER",
@@ -40,6 +40,7 @@ __all__ = [
     "check_dynamic",
     "check_topic",
     "connections_by_host",
+    "integer",
     "parse",
     "parse_topic_overrides",
     "read_properties",

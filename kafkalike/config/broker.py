@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from kafkalike.config import rules
 from kafkalike.config.broker_keys import BROKER, DYNAMIC_ONLY
 from kafkalike.config.keys import Key, parse
-from kafkalike.config.values import ConfigException
+from kafkalike.config.values import ConfigException, integer
 
 ALL = BROKER | DYNAMIC_ONLY
 SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -144,13 +144,14 @@ class Config(Mapping[str, Any]):
     @staticmethod
     def _endpoint(part: str, protocols: dict[str, str]) -> Endpoint:
         name, separator, address = part.partition("://")
-        host, colon, port = address.rpartition(":")
-        if not separator or not colon or not port.isdigit() or int(port) > 65535:
+        host, _, port = address.rpartition(":")
+        number = integer(port) if port.isascii() and port.isdigit() else None
+        if not separator or number is None or number > 65535:
             raise ConfigException(f"Unable to parse {part} to a broker endpoint")
         name = name.upper()
         if name not in protocols:
             raise ConfigException(f"No security protocol defined for listener {name}")
-        return Endpoint(name, protocols[name], host.removeprefix("[").removesuffix("]"), int(port))
+        return Endpoint(name, protocols[name], host.removeprefix("[").removesuffix("]"), number)
 
 
 def _usable(texts: Mapping[str, str], per_broker: bool) -> tuple[dict[str, str], list[str]]:

@@ -1,6 +1,7 @@
 """What must hold between the values of several keys: Kafka's KafkaConfig.validateValues in ZooKeeper mode, and ours.
 
-A rule names its keys, so that of what is stored in ZooKeeper only these are left out when it is broken.
+A rule names all keys that it reads and that can be stored in ZooKeeper: when it is broken, these are left out of what
+is stored, and no others.
 """
 
 from __future__ import annotations
@@ -269,9 +270,9 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Config], str | None]], ...] = (
     (("log.dirs", "log.dir"), _log_dirs),
     (("log.cleaner.threads", "log.cleaner.dedupe.buffer.size"), _cleaner),
     (("replica.fetch.wait.max.ms", "replica.socket.timeout.ms", "replica.lag.time.max.ms"), _waits),
-    (("controller.listener.names", "early.start.listeners"), _kraft),
+    (("controller.listener.names", "early.start.listeners", *LISTENERS), _kraft),
     (LISTENERS, _listeners),
-    (("control.plane.listener.name",), _control_plane),
+    (("control.plane.listener.name", *LISTENERS), _control_plane),
     (("inter.broker.protocol.version", "log.message.format.version"), _formats),
     (("group.coordinator.rebalance.protocols",), _groups),
     (("queued.max.request.bytes", "max.connections.per.ip", "max.connections.per.ip.overrides"), _connections),

@@ -36,11 +36,10 @@ def typed(name: str, kind: str, text: str) -> Any:
             raise invalid(name, text, "Expected value to be either true or false")
         return trimmed.lower() == "true"
     if kind in _BOUNDS:
-        bound, digits = _BOUNDS[kind], trimmed[1:] if trimmed[:1] in ("+", "-") else trimmed
-        # No number within the bounds has more digits, and int() refuses thousands of them with an error of its own.
-        if not digits.isdecimal() or len(digits.lstrip("0")) > 19 or not -bound <= int(trimmed) < bound:
+        whole = integer(trimmed, kind)
+        if whole is None:
             raise invalid(name, text, f"Not a number of type {kind}")
-        return int(trimmed)
+        return whole
     if kind == DOUBLE:
         number = _double(trimmed)
         if number is None:
@@ -49,6 +48,17 @@ def typed(name: str, kind: str, text: str) -> Any:
     if kind == LIST:
         return _COMMA.split(trimmed) if trimmed else []
     return trimmed
+
+
+def integer(text: str, kind: str = INT) -> int | None:
+    """The number that Integer.parseInt (or that of another type) reads; None where it throws."""
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    # int() refuses thousands of digits with an error of its own, be they zeros.
+    significant = digits.lstrip("0") or digits[:1]
+    if not digits.isdecimal() or len(significant) > 19:
+        return None
+    number = -int(significant) if text[0] == "-" else int(significant)
+    return number if -_BOUNDS[kind] <= number < _BOUNDS[kind] else None
 
 
 def _double(text: str) -> float | None:

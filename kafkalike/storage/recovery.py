@@ -111,12 +111,12 @@ def load(
 def _finish_renames(path: str, files: Files) -> list[str]:
     names = files.names(path)
     cleaned = [entry for entry in names if entry.endswith(".cleaned")]
-    lowest_cleaned = min((int(entry[:20]) for entry in cleaned if entry[:20].isdigit()), default=None)
+    lowest_cleaned = min((int(entry[:20]) for entry in cleaned if entry[:20].isdecimal()), default=None)
     swaps = []
     for entry in names:
         if entry.endswith((".deleted", ".cleaned", ".tmp")):
             files.unlink(os.path.join(path, entry))
-        elif entry.endswith(".swap") and entry[:20].isdigit():
+        elif entry.endswith(".swap") and entry[:20].isdecimal():
             if lowest_cleaned is not None and int(entry[:20]) >= lowest_cleaned:
                 files.unlink(os.path.join(path, entry))
             else:

@@ -201,6 +201,16 @@ async def test_each_type_of_resource_is_answered_as_by_apaches(clients: Clients,
         ((BROKER, "2", ("log.cleaner.threads", SET, "1")), 42, "Unexpected broker id, expected 1, but received 2"),
         ((BROKER, "x", ("log.cleaner.threads", SET, "1")), 42, "Node id must be an integer, but it is: x"),
         (
+            (BROKER, "9" * 5000, ("log.cleaner.threads", SET, "1")),
+            42,
+            "Node id must be an integer, but it is: " + "9" * 5000,
+        ),
+        (
+            (BROKER, "1", ("listeners", SET, "SSL://:²")),
+            42,
+            "Error creating broker listeners from 'SSL://:²': Unable to parse SSL://:² to a broker endpoint",
+        ),
+        (
             (BROKER, "1", ("broker.id", SET, "1"), ("log.dirs", SET, "1")),
             42,
             "Cannot update these configs dynamically: Set(broker.id, log.dirs)",

@@ -16,7 +16,7 @@ from tests.servers import Broker, EmbeddedZooKeeper, Kafka, wait_until, zookeepe
 
 OF_THE_BROKER = {
     "max.connections.per.ip.overrides": "foo:bar",
-    "listeners": "SSL://:1",
+    "listeners": "PLAINTEXT://:²",
     "log.roll.ms": "0",
     "log.cleaner.threads": "x",
     "broker.id": "5",

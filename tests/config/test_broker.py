@@ -43,6 +43,8 @@ def test_unknown_keys_are_named_and_ignored():
         ("compression.type", "rar", "String must be one of: uncompressed, zstd"),
         ("log.cleanup.policy", "delete,forget", "String must be one of: compact, delete"),
         ("listeners", "PLAINTEXT:/9092", "Unable to parse PLAINTEXT:/9092 to a broker endpoint"),
+        ("listeners", "PLAINTEXT://:²", "Unable to parse PLAINTEXT://:² to a broker endpoint"),
+        ("listeners", "PLAINTEXT://:" + "9" * 5000, "Unable to parse PLAINTEXT://:999"),
         ("listeners", "INSIDE://:9092", "No security protocol defined for listener INSIDE"),
         ("listeners", "PLAINTEXT://:1,PLAINTEXT://:2", "Each listener must have a different name"),
         ("listeners", "PLAINTEXT://:1,SSL://:1", "Each listener must have a different port"),

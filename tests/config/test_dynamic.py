@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kafkalike.config import BROKER, Config, ConfigException, broker_config, check_dynamic, read_properties
+from kafkalike.config import BROKER, Config, ConfigException, broker_config, check_dynamic, read_properties, rules
 from tests.oracle import config_golden as golden
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -99,3 +99,27 @@ def test_of_values_that_contradict_each_other_only_these_are_left_out() -> None:
     assert (7, 5, 2**31 - 1) == tuple(
         config[name] for name in ("message.max.bytes", "max.connections", "max.connections.per.ip")
     )
+
+
+@pytest.mark.parametrize("listeners", ["nonsense", "PLAINTEXT://:²", "SSL://:1"])
+@pytest.mark.parametrize("name", ["listeners", "advertised.listeners"])
+def test_listeners_that_cannot_be_read_are_left_out_and_stop_no_other_fault_from_being_found(
+    name: str, listeners: str
+) -> None:
+    config = running()
+    bad = config.reconfigure({name: listeners, "max.connections": "7"}, {"max.connections.per.ip": "0"})
+    assert [name, "max.connections.per.ip"] == [line.partition(":")[0] for line in bad]
+    assert ({"max.connections": "7"}, {}, 7) == (config.own, config.cluster, config["max.connections"])
+
+
+def test_a_rule_names_each_key_it_reads_that_may_be_set_while_a_broker_runs() -> None:
+    class Reads(dict[str, object]):
+        def __getitem__(self, key: str) -> object:
+            read.add(key)
+            return super().__getitem__(key)
+
+    config = running()
+    for names, rule in rules.RULES:
+        read: set[str] = set()
+        assert rule(Config(Reads(config), config.originals)) is None
+        assert read and {key for key in read if BROKER[key].dynamic} <= set(names), rule

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from kafkalike.config.values import DOUBLE, DOUBLE_MAX, LIST, printed, text_of, typed
+from kafkalike.config.values import DOUBLE, DOUBLE_MAX, INT, LIST, LONG, integer, printed, text_of, typed
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,29 @@ def test_lists_are_printed_with_commas_and_inside_messages_in_brackets() -> None
 )
 def test_doubles_have_javas_grammar(text: str, value: float) -> None:
     assert value == typed("x", DOUBLE, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("7", 7),
+        ("+7", 7),
+        ("-2147483648", -(2**31)),
+        ("0" * 5000, 0),
+        ("-" + "0" * 5000 + "12", -12),
+        ("٧", 7),
+        ("2147483648", None),
+        ("9" * 5000, None),
+        ("²", None),
+        ("1_000", None),
+        ("--1", None),
+        ("-", None),
+        ("", None),
+    ],
+)
+def test_integers_are_read_as_java_reads_them(text: str, number: int | None) -> None:
+    assert number == integer(text, INT)
+
+
+def test_a_long_has_its_own_bounds() -> None:
+    assert [2**63 - 1, None] == [integer(text, LONG) for text in ("9223372036854775807", "9223372036854775808")]

@@ -128,8 +128,7 @@ def _topic_defaults(config: Any) -> list[Entry]:
 
 def _broker(broker: Any, name: str) -> list[Entry]:
     if name and name != str(broker.broker_id):
-        if not name.removeprefix("-").isdigit():
-            raise KafkaError(Error.INVALID_REQUEST, f"Broker id must be an integer, but it is: {name}")
+        _number(name)
         raise KafkaError(
             Error.INVALID_REQUEST,
             f"Unexpected broker id, expected {broker.broker_id} or empty string, but received {name}",
@@ -178,9 +177,7 @@ def _text(name: str, text: str) -> str | None:
 def _loggers(broker: Any, name: str) -> list[Entry]:
     if not name:
         raise KafkaError(Error.INVALID_REQUEST, "Broker id must not be empty")
-    if not name.removeprefix("-").isdigit():
-        raise KafkaError(Error.INVALID_REQUEST, f"Broker id must be an integer, but it is: {name}")
-    if int(name) != broker.broker_id:
+    if _number(name) != broker.broker_id:
         raise KafkaError(
             Error.INVALID_REQUEST, f"Unexpected broker id, expected {broker.broker_id} but received {name}"
         )
@@ -188,6 +185,14 @@ def _loggers(broker: Any, name: str) -> list[Entry]:
         Entry(logger, UNKNOWN, level, "", False, [(logger, level, DYNAMIC_BROKER_LOGGER)])
         for logger, level in loggers.levels().items()
     ]
+
+
+def _number(name: str) -> int:
+    """The broker id that a resource is named by."""
+    number = tables.integer(name)
+    if number is None:
+        raise KafkaError(Error.INVALID_REQUEST, f"Broker id must be an integer, but it is: {name}")
+    return number
 
 
 def _render(entry: Entry, call: Any) -> Any:

@@ -96,7 +96,7 @@ def parse_servers(text: str) -> list[Node]:
     nodes: list[Node] = []
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         host, _, port = part.split("://")[-1].rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
             raise ValueError(f"Invalid url in bootstrap.servers: {part}")
         nodes.append(Node(-len(nodes) - 1, host.strip("[]"), int(port)))
     if not nodes:

@@ -19,7 +19,7 @@ from tests.reactor import on_reactor
 from tests.servers import APACHES_OWN
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-TOPIC, BROKER = 2, 4
+TOPIC, BROKER, BROKER_LOGGER = 2, 4, 8
 
 OURS = {"offsets.storage", "unclean.recovery.timeout.ms"}
 # Defaults that differ on purpose, and where a topic's follow.
@@ -86,6 +86,15 @@ async def test_each_type_of_resource_is_answered_as_there(row: list[str]) -> Non
     assert (int(code), some == "True") == (result.error_code, bool(result.configs))
     if int(code) not in (0, 17):
         assert json.loads(message) == result.error_message
+
+
+@pytest.mark.parametrize("kind", [BROKER, BROKER_LOGGER])
+@pytest.mark.parametrize("name", ["²", "9" * 5000])
+@on_reactor
+async def test_what_only_looks_like_a_number_is_none(kind: int, name: str) -> None:
+    resource = api.DescribeConfigsResource(resource_type=kind, resource_name=name, configuration_keys=None)
+    response = await ask(broker(), "describe_configs", api.Request(resources=[resource]), 3)
+    assert [f"Broker id must be an integer, but it is: {name}"] == [each.error_message for each in response.results]
 
 
 def broker_without(*topics: str) -> Any:

@@ -23,7 +23,7 @@ from tests.servers import Kafka, free_port
 def test_servers_are_parsed_or_refused_in_kafkas_words() -> None:
     assert [Node(-1, "a", 1), Node(-2, "b.c", 9092)] == parse_servers("a:1, PLAINTEXT://b.c:9092,")
     assert [Node(-1, "::1", 9092)] == parse_servers("[::1]:9092")
-    for wrong in ("a", "a:b", "a:0", "a:70000", ":1"):
+    for wrong in ("a", "a:b", "a:²", "a:0", "a:70000", ":1"):
         with pytest.raises(ValueError, match="Invalid url in bootstrap.servers"):
             parse_servers(wrong)
     with pytest.raises(ValueError, match="No resolvable"):

@@ -120,7 +120,7 @@ _SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]?")
 
 
 def _replacement(fault: UnicodeError) -> tuple[str, int]:
-    """The rest of the text, with U+FFFD for what is not UTF-8. One call does it all: if each byte had its own, a million
+    """The rest of the text, with U+FFFD for what is not UTF-8. One call does it all: with one for each byte, a million
     would take a second. Python would replace each byte of a surrogate by itself, Java replaces the whole of it by one
     character."""
     assert isinstance(fault, UnicodeDecodeError)

@@ -1,4 +1,4 @@
-"""Why there is no session with a server: its name is none, nobody listens, or who answers is Kafka.
+"""Why there is no session with a server: its host name does not resolve, nobody listens, or Kafka answers.
 
 Blocking; client.py asks in a thread of its own, blocking.py when it has failed. A broker's address and ZooKeeper's are
 easily mistaken for each other: Kafka reads a request for a session as one of its own, and says nothing for ever.
@@ -29,7 +29,10 @@ def unresolved(host: str) -> str | None:
 
 def is_kafka(host: str, port: int) -> bool:
     """Whether a Kafka broker answers there."""
-    return _ask(host, port, QUESTION, 8)[4:8] == QUESTION[8:12]
+    try:
+        return _ask(host, port, QUESTION, 8)[4:8] == QUESTION[8:12]
+    except OSError:
+        return False
 
 
 def look(host: str, port: int) -> str | None:

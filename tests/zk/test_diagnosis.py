@@ -65,6 +65,22 @@ def test_what_is_wrong_with_an_address(zookeeper: ZooKeeper) -> None:
         assert "is without a quorum" in (diagnosis.look("127.0.0.1", port) or "")
 
 
+def test_a_server_that_ends_while_it_is_looked_at() -> None:
+    """It accepts one connection, and the next is refused."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def end() -> None:
+            connection = server.accept()[0]
+            server.close()
+            connection.close()
+
+        thread = threading.Thread(target=end, daemon=True)
+        thread.start()
+        assert f"who listens at 127.0.0.1:{port} does not answer" == diagnosis.look("127.0.0.1", port)
+        thread.join()
+
+
 def test_kafka_is_told_from_zookeeper(kafka: Kafka) -> None:
     reason = f"something answers at {kafka.bootstrap}, and it is Kafka, not ZooKeeper"
     assert reason == diagnosis.look("127.0.0.1", kafka.broker.port)

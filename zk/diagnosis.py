@@ -53,7 +53,9 @@ def look(host: str, port: int) -> str | None:
         return None
     if is_kafka(host, port):
         return f"something answers at {at}, and it is Kafka, not ZooKeeper"
-    return f"who listens at {at} does not answer" if not answer else f"what answers at {at} is not ZooKeeper"
+    if not answer:
+        return f"something listens at {at}, and it does not answer"
+    return f"something answers at {at}, and it is not ZooKeeper"
 
 
 def _ask(host: str, port: int, question: bytes, size: int) -> bytes:

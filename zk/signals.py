@@ -18,7 +18,7 @@ OURS = ("kafka-", "kafkalike-", "zookeeper-")  # how the names of our commands b
 def quiet_imports() -> None:
     """Called when a package of commands is imported: if that is for a command, SIGINT ends it silently from now on.
 
-    One that came before ends it now: bin/kafka-run-class.sh has it held back while the interpreter starts.
+    An earlier SIGINT ends it now: bin/kafka-run-class.sh has the signal held back while the interpreter starts.
     """
     started_as = os.path.basename(sys.argv[0]) if sys.argv else ""
     # "-m" is what Python has there until it has found the module that it is to run.

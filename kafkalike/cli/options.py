@@ -24,8 +24,8 @@ from typing import Any, NoReturn
 
 import click
 
+from zk.command_name import typed
 from zk.signals import interruptible
-from zk.typed import typed
 
 VERSION = "3.9.1-kafkalike"
 

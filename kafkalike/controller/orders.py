@@ -1,9 +1,10 @@
 """Znodes with which somebody orders something of the controller, and how they end. The node is deleted when the order
 is carried out or refused.
 
-The answer to that deletion may be lost, and it is sent again; by then the next order may be there under the same name,
-and must not be taken for the one before. Nor may an order that was changed since it was read. Versions tell them apart:
-a new node has version 0, and the one that ends is written once more, as it is, before it is deleted under that version.
+When the answer to that deletion is lost, the deletion is sent again. By then somebody may have given the next order
+under the same name, which must not be deleted; nor must an order that was changed after it was read. Versions tell them
+apart: a new node has version 0, so the node of the order that ends is written once more, with the data that it has, and
+is deleted under the version that this gave it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from kafkalike.controller.effects import DeleteNode, Node, SetNode, Steps, Write
 
 
 def end_orders(read: Mapping[str, Node]) -> Steps[None]:
-    """Deletes orders that are still as they were read. One that is not rings again."""
+    """Deletes orders that are still as they were read. An order that has changed since stays: its watch tells of it."""
     yield from _end([SetNode(path, node.data, node.version) for path, node in read.items()])
 
 

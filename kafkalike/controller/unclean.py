@@ -121,9 +121,9 @@ def _strike(
     suspects = new | set(state.suspects)
     trusted = [r for r in state.isr if r not in suspects]
     if len({*state.isr, *state.former}) == 1:
-        # Nobody to compare it with: the only replica, or a state that Apache's controller has written. But if it leads
-        # on, then in another epoch: who is out of sync may have what it has lost, and nothing would tell that apart
-        # from what is written in its place under the same epoch.
+        # Nobody to compare it with: the only replica, or a state that Apache's controller has written. But if it stays
+        # leader, it does so in a new epoch: a replica that is out of sync may still have records that the leader has
+        # lost, and in the same epoch nothing would tell them from the records that are written in their place.
         if state.leader not in new or len(context.replicas_of(partition)) == 1:
             return None
         return state.elected(state.leader, state.isr, context.epoch, state.recovering)

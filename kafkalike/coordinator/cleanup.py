@@ -54,7 +54,8 @@ class Cleanup:
         self._expiry = task.LoopingCall(self._expire_offsets)
         self._expiry.clock = broker.reactor
         self._stopped = False
-        # What is still to be done: deleted topics, and shards in whose groups older topics are looked for.
+        # What is still to be done: topics that were deleted, and shards in whose groups offsets that are older than
+        # their topics are looked for.
         self._deleted: frozenset[str] = frozenset()
         self._loaded: frozenset[Shard] = frozenset()
         self._purging = False

@@ -44,7 +44,8 @@ BATCH = 500
 RETRIES = 5
 
 Key = tuple[str, int]
-# How a topic came into being, None when there is none: what tells offsets from those of an earlier topic.
+# The Stat of a topic's znode, None when there is no such topic. Its czxid tells offsets of this topic from those of an
+# earlier one with the same name.
 Birth: TypeAlias = "Stat | None"
 Found = tuple[bytes, Any]  # data and Stat
 
@@ -340,7 +341,8 @@ class Offsets:
         return names
 
     def _begin(self, patience: float | None = None) -> None:
-        """Before a read: a sync, if there is need of one. What would be in vain is not even sent."""
+        """Before each read: KafkaError if ZooKeeper has been silent for longer than anybody is kept waiting; else a
+        sync, unless there was one since doubt()."""
         seconds = self._silence.seconds if patience is None else patience
         if self._silence.since is not None and self._silence.due(seconds) <= self._reactor.seconds():
             raise KafkaError(Error.COORDINATOR_LOAD_IN_PROGRESS)

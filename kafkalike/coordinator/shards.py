@@ -469,10 +469,11 @@ class Groups:
         self._replicas.append(TOPIC, shard.index, memoryview(record), -1, self._timeout_ms, done, internal=True)
 
     def _check_term(self, shard: Shard) -> None:
-        """What is given up writes no more: its successor, perhaps this broker's own, has read the log already.
+        """KafkaError unless the shard is still what is served of its partition. A shard that was given up writes no
+        more: its successor, which may be on this same broker, has read the log already.
 
-        The partition's state is ahead of us while an order is carried out. One epoch ahead is a neighbouring one of
-        ours: see _leadership.
+        While an order of the controller is carried out, the partition has its new leader epoch before the shard has. If
+        that is the next epoch, the shard goes on in it: see _leadership.
         """
         ahead = self._replicas.partition(TOPIC, shard.index).leader_epoch - shard.leader_epoch
         if not self.leads(shard) or ahead not in (0, 1):

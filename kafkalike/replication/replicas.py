@@ -46,7 +46,7 @@ READ_UNCOMMITTED, READ_COMMITTED = 0, 1  # isolation levels
 DELETE_EPOCHS = (-1, -2)  # leader epochs in StopReplica that override the check: none known, topic being deleted
 
 
-PRODUCER_ID_EXPIRATION = "producer.id.expiration.ms"  # of a log too, although it is the broker's alone
+PRODUCER_ID_EXPIRATION = "producer.id.expiration.ms"  # no topic can set it, but every log needs it
 NO_OVERRIDES: Mapping[str, str] = {}
 
 
@@ -89,7 +89,7 @@ class Replicas:
         self.leaving = False  # before a stop: whoever takes over need not wait for us as a follower
         self.before_cut: Callable[[Log], None] = lambda log: None  # ends every unsent range of a log
         self.directory_lost: Callable[[LogDirectory], None] = lambda directory: None  # its disk has failed
-        self.replica_refused: Callable[[], None] = lambda: None  # for want of something that comes back
+        self.replica_refused: Callable[[], None] = lambda: None  # it lacks descriptors or space, for now
         # A veto on who gets in sync.
         self.may_join: Callable[[Partition, int], bool] = lambda partition, broker_id: True
         self._lag_ms: int = config["replica.lag.time.max.ms"]

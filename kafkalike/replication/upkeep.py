@@ -36,8 +36,8 @@ class Upkeep:
         self._config = config
         self._reactor = reactor
         self._loops: list[task.LoopingCall] = []
-        self._told: dict[tuple[str, str], str] = {}  # why what work on which directory failed last
-        self._ends: dict[str, int] = {}  # of logs, when files were closed last
+        self._told: dict[tuple[str, str], str] = {}  # by directory and kind of work: how it failed last
+        self._ends: dict[str, int] = {}  # log end offsets, by path, when files were closed last
 
     def start(self) -> None:
         """Starts the periodic work: retention, checkpoints, flushes, removal of deleted files."""

@@ -58,9 +58,9 @@ def test_what_is_wrong_with_an_address(zookeeper: ZooKeeper) -> None:
     assert "a..b is no host name" == diagnosis.look("a..b", 2181)
     assert diagnosis.look("127.0.0.1", zookeeper.port) is None
     with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
-        assert f"what answers at 127.0.0.1:{port} is not ZooKeeper" == diagnosis.look("127.0.0.1", port)
+        assert f"something answers at 127.0.0.1:{port}, and it is not ZooKeeper" == diagnosis.look("127.0.0.1", port)
     with answering(None) as port:
-        assert f"who listens at 127.0.0.1:{port} does not answer" == diagnosis.look("127.0.0.1", port)
+        assert f"something listens at 127.0.0.1:{port}, and it does not answer" == diagnosis.look("127.0.0.1", port)
     with answering(b"This ZooKeeper instance is not currently serving requests\n") as port:
         assert "is without a quorum" in (diagnosis.look("127.0.0.1", port) or "")
 
@@ -77,7 +77,7 @@ def test_a_server_that_ends_while_it_is_looked_at() -> None:
 
         thread = threading.Thread(target=end, daemon=True)
         thread.start()
-        assert f"who listens at 127.0.0.1:{port} does not answer" == diagnosis.look("127.0.0.1", port)
+        assert f"something listens at 127.0.0.1:{port}, and it does not answer" == diagnosis.look("127.0.0.1", port)
         thread.join()
 
 

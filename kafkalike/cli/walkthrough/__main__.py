@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kafkalike.cli.options import Command, exclusive, fail, version
-from zk.typed import typed
+from zk.command_name import typed
 
 if TYPE_CHECKING:
     from kafkalike.cli.walkthrough.cluster import OwnCluster

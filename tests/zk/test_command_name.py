@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zk.typed import typed
+from zk.command_name import typed
 
 
 @pytest.mark.parametrize(

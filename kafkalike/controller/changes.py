@@ -19,7 +19,9 @@ from kafkalike.cluster.znodes import (
 )
 from kafkalike.controller.context import Context, Partition, PartitionState, Replica, ReplicaState
 from kafkalike.controller.effects import (
+    NO_NODE,
     Children,
+    CreateNode,
     DeleteNode,
     Ignore,
     Listen,
@@ -232,6 +234,9 @@ def _complete_deletion(context: Context, topic: str) -> Steps[None]:
     order = DeleteTopicNode.path(topic)
     below = [DeleteNode(path) for path in [*nodes, TopicNode.partitions_path(topic)]]
     (marked, *_) = yield Write([SetNode(order, None), *below])
+    if marked.error == NO_NODE:
+        # Somebody has removed the order, too late: the replicas are deleted. It is put back, to end with the topic.
+        (marked,) = yield Write([CreateNode(order)])
     yield from _delete_below(TopicNode.path(topic))
     # These three travel together: a controller that dies leaves all of them or none. Should the answer be lost and they
     # be sent again, somebody may have made a topic of that name since, and ordered it to be deleted (orders.py).

@@ -197,6 +197,19 @@ def _node(world: World, path: str) -> tuple[object, int]:
     return golden.parsed((world.nodes[path].data or b"").decode()), world.nodes[path].version
 
 
+def test_a_deletion_that_has_begun_ends_though_somebody_removes_its_order() -> None:
+    """The data are gone: a topic that stayed would be made anew, empty, at the next look."""
+    world = two_brokers()
+    world.topic("t", {0: (11, 12)})
+    context = world.controller(11)
+    world.put("/admin/delete_topics/t")
+    world.perform(changes.deletions_changed(context, world.new_id))
+    del world.nodes["/admin/delete_topics/t"]
+    world.perform(changes.deletions_changed(context, world.new_id))
+    world.attend(context)
+    assert [] == world.children("/brokers/topics") == world.children("/admin/delete_topics")
+
+
 def test_a_replica_that_cannot_be_deleted_stops_the_deletion_until_its_broker_restarts() -> None:
     world = two_brokers()
     world.topic("t", {0: (11, 12)})

@@ -14,7 +14,7 @@ from typing import Self
 
 from tests.servers import wait_until
 
-LEADER = Path(__file__).with_name("leader.py")
+LEADER = Path(__file__).with_name("session_leader.py")
 
 
 class Terminal:

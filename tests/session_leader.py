@@ -1,7 +1,7 @@
 """The first process of a terminal, as a login shell is: what it starts is the foreground of the terminal, and it stays
 when that has ended, so that what that left running is not ended by the end of the terminal.
 
-    python leader.py REPORT CONTROL COMMAND ...
+    python session_leader.py REPORT CONTROL COMMAND ...
 
 writes the command's process id and then its exit code, a line each, to the file descriptor REPORT, and ends when
 CONTROL is closed. terminal.py runs it.

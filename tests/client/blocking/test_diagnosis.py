@@ -2,7 +2,7 @@
 
 import pytest
 
-from kafkalike.client.blocking.strangers import is_zookeeper, unresolved
+from kafkalike.client.blocking.diagnosis import is_zookeeper, unresolved
 from tests.servers import Kafka, free_port
 
 

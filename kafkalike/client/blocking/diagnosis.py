@@ -1,4 +1,4 @@
-"""Who answers where no Kafka broker does: a host name that is none, and a server that is another one.
+"""Why no Kafka broker answers: the host name is none, or the server is another one.
 
 A broker's address and ZooKeeper's are easily mistaken for each other. ZooKeeper closes a connection on which Kafka is
 spoken without a word, and answers the four letters that ask for its version, be it only that they are not allowed.

@@ -79,6 +79,7 @@ def _node_id(process: Process) -> int | None:
     """Its broker.id as configured, else the one that its log directory belongs to."""
     from kafkalike.cli import server_start
     from kafkalike.cli.server_start import settings_of
+    from kafkalike.config import ConfigException
     from kafkalike.storage.directory import read_broker_id
 
     files, overrides, rest = [], [], iter(process.arguments)
@@ -93,7 +94,7 @@ def _node_id(process: Process) -> int | None:
         number = int(settings.get("broker.id") or settings.get("node.id") or -1)
         directories = (settings.get("log.dirs") or settings.get("log.dir") or "/tmp/kafka-logs").split(",")
         return number if number >= 0 else read_broker_id(process.path(directories[0].strip()))
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError, ConfigException):
         return None
 
 

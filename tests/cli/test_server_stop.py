@@ -129,5 +129,18 @@ def test_a_broker_of_another_user_is_left_alone(home: Path, tmp_path: Path) -> N
             other.communicate(b"")
 
 
+def test_a_broker_whose_options_make_no_sense_is_ended_all_the_same(home: Path, tmp_path: Path) -> None:
+    """It is about to end by itself, which takes the time of its imports."""
+    decoy = tmp_path / "decoy" / "kafkalike" / "cli"
+    decoy.mkdir(parents=True)
+    (decoy / "server_start.py").write_text("import sys; print(flush=True); sys.stdin.read()")
+    command = [home / ".venv/bin/python", "-m", "kafkalike.cli.server_start", "server.properties", "--override", "x"]
+    with subprocess.Popen(command, cwd=decoy.parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and b"\n" == other.stdout.readline()
+        code, lines, errors = stop(home)
+        assert (0, "") == (code, errors)
+        assert [f"Stopping broker ? (process {other.pid}: server.properties --override x)"] == lines
+
+
 def test_a_signal_that_is_none_is_refused(home: Path) -> None:
     assert (1, [], "SIGNAL: NONSENSE is not a signal\n") == stop(home, SIGNAL="NONSENSE")

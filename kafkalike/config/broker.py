@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from kafkalike.config.keys import Key, parse
 from kafkalike.config.values import ConfigException, integer
 
 ALL = BROKER | DYNAMIC_ONLY
+_HOST = re.compile(r"\[?[0-9a-zA-Z%._:-]*\]?")
 SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 
@@ -146,7 +148,7 @@ class Config(Mapping[str, Any]):
         name, separator, address = part.partition("://")
         host, _, port = address.rpartition(":")
         number = integer(port) if port.isascii() and port.isdigit() else None
-        if not separator or number is None or number > 65535:
+        if not separator or not _HOST.fullmatch(host) or number is None or number > 65535:
             raise ConfigException(f"Unable to parse {part} to a broker endpoint")
         name = name.upper()
         if name not in protocols:

@@ -45,6 +45,8 @@ def test_unknown_keys_are_named_and_ignored():
         ("listeners", "PLAINTEXT:/9092", "Unable to parse PLAINTEXT:/9092 to a broker endpoint"),
         ("listeners", "PLAINTEXT://:²", "Unable to parse PLAINTEXT://:² to a broker endpoint"),
         ("listeners", "PLAINTEXT://:" + "9" * 5000, "Unable to parse PLAINTEXT://:999"),
+        ("listeners", "PLAINTEXT://" + "é" * 70 + ":1", "to a broker endpoint"),
+        ("advertised.listeners", "PLAINTEXT://two words:1", "Unable to parse PLAINTEXT://two words:1"),
         ("listeners", "INSIDE://:9092", "No security protocol defined for listener INSIDE"),
         ("listeners", "PLAINTEXT://:1,PLAINTEXT://:2", "Each listener must have a different name"),
         ("listeners", "PLAINTEXT://:1,SSL://:1", "Each listener must have a different port"),

@@ -119,6 +119,15 @@ def test_json_has_everything_on_one_line() -> None:
     assert {"step": "W0", "ok": True, "sent": ["a\nb"]}.items() <= json.loads(report.as_json()).items()
 
 
+def test_json_has_znodes_in_one_piece() -> None:
+    report = Report("W0", "Title", "why")
+    report.znodes = ["after:", "|+ /a", '|    {"b":', "|    1} (v0)", "|- /c", "|~ /d", "|    1 (v0) ->", "|    2 (v1)"]
+    report.seen = ["| a table"]
+    found = json.loads(report.as_json())
+    assert ["after:", '+ /a {"b":1} (v0)', "- /c", "~ /d 1 (v0) -> 2 (v1)"] == found["znodes"]
+    assert ["a table"] == found["seen"]
+
+
 def test_steps_are_the_documented_ones() -> None:
     assert [f"W{n}" for n in range(1, 15)] == [s.name for s in STEPS]
     assert all(isinstance(s, Step) and s.title.endswith((".", "one in each.")) for s in STEPS)

@@ -38,6 +38,7 @@ class Report:
         names = ("sent", "seen", "znodes", "log_bytes", "measured", "held", "skipped", "why")
         found: dict[str, Any] = {"step": self.name, "title": self.title}
         found |= {name: getattr(self, name) for name in names}
+        found |= {"seen": _whole(self.seen), "znodes": _whole(self.znodes)}
         found |= {"ok": self.failure is None, "failure": self.failure, "seconds": round(self.seconds, 3)}
         return json.dumps(found, ensure_ascii=False)
 
@@ -64,6 +65,20 @@ class Report:
         else:
             lines += [paint.red(line) for line in _block("NOT OK", [self.failure])]
         return "\n".join(lines) + "\n"
+
+
+def _whole(entries: list[str]) -> list[str]:
+    """Without the mark of lines that are never wrapped; a znode and its data, cut for 80 columns, are one entry."""
+    whole: list[str] = []
+    begun = False
+    for entry in entries:
+        if entry.startswith("|    ") and whole:
+            whole[-1] += ("" if begun and not whole[-1].endswith(" ->") else " ") + entry.removeprefix("|    ")
+            begun = True
+        else:
+            whole.append(entry.removeprefix("|").strip())
+            begun = False
+    return whole
 
 
 def _block(label: str, entries: list[str]) -> list[str]:

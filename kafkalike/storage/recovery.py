@@ -90,7 +90,9 @@ def load(
         for segment in reversed(segments):
             segment.delete()
         segments.clear()
-        loaded.epochs, epochs_known = Epochs(), True
+        # Nor is anything known of producers: what the snapshots tell comes from before the start.
+        drop_above(path, -1, files)
+        loaded.epochs, epochs_known, loaded.producers = Epochs(), True, Producers()
     if not segments:
         first = Segment(path, start_offset, files)
         first.create()

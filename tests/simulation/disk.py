@@ -266,6 +266,8 @@ class ModelLog:
         """What recovery.py makes of the files."""
         self.recovered = not clean
         epochs = self.epochs
+        if self.log_end_offset < self.log_start_offset:
+            self._begin_again(self.log_start_offset)
         if not clean:
             doubtful = epochs.doubt(self.recovery_point)
             for batch in self.batches:
@@ -413,6 +415,10 @@ class ModelLog:
         self.watcher.cut(self, self.log_start_offset)
         self.cuts += 1
         self.version += 1
+        self._begin_again(start_offset)
+        self._write_epochs()
+
+    def _begin_again(self, start_offset: int) -> None:
         self.batches.clear()
         self.bases.clear()
         self.producers = Producers()
@@ -421,7 +427,6 @@ class ModelLog:
         self.store.segments[:] = [start_offset]
         self.store.removed.clear()
         self.epochs.entries = []
-        self._write_epochs()
 
     def advance_log_start(self, offset: int) -> None:
         if offset > self.log_end_offset:

@@ -177,13 +177,14 @@ class Member(Client):
             protocol_type="consumer",
             protocols=protocols,
         )
-        known = self.membership.durable
+        known, term = self.membership.durable, self.membership.term_of(coordinator)
         answer = self._ask_patiently(coordinator, join_group, request)
         answer.addCallbacks(
-            lambda response: self._joined(turn, known, response), lambda _: self._elsewhere(turn, self._join)
+            lambda response: self._joined(turn, known, coordinator, term, response),
+            lambda _: self._elsewhere(turn, self._join),
         )
 
-    def _joined(self, turn: int, known: int, response: Any) -> None:
+    def _joined(self, turn: int, known: int, coordinator: int, term: int | None, response: Any) -> None:
         if turn != self._turn:
             return
         error = Error(response.error_code)
@@ -198,7 +199,7 @@ class Member(Client):
             self.membership.fail("GroupIsServed", "%s joins: %s", self.name, error.name)
         else:
             self.member_id, self.generation = response.member_id, response.generation_id
-            self.membership.joined(self.name, self.generation, known)
+            self.membership.joined(self.name, self.generation, known, coordinator, term)
             if self.instance_id is not None and self.generation == known:
                 self.world.meet("static member takes its place over")
             assignments = []

@@ -2,12 +2,15 @@
 
     OnePlanPerGeneration         whoever is assigned something in a generation is assigned it by the same plan of the
                                  same leader, which has a place for it: so owners are disjoint, and nothing is left over
-    GenerationsGrow              who joins after a generation was in force is in that one or a later
+    GenerationsGrow              who joins after a generation was in force is in that one or a later, unless it joins at
+                                 a broker that does not know yet that it is the coordinator no more
     OldGenerationsDoNotCommit    a commit that is sent when a later generation is in force is neither accepted nor
                                  written
     NobodyNotices                while nothing fails but ZooKeeper, members that have their assignments keep them
     CommitsAreRead               an owner reads the last acknowledged commit, or a later one
     EventuallyRuns               in the end the group is stable, everything is owned by a living member, who commits
+
+What that one makes of the group is never in force, as it cannot write it. In Kafka, too, such a broker answers.
 
 A generation is in force from when a member was told its assignment: then it is on disk, and no coordinator forgets it.
 Before, a coordinator that fails may take it with it, and its number is given again.
@@ -68,9 +71,19 @@ class Membership:
 
     # Generations.
 
-    def joined(self, name: str, generation: int, known: int) -> None:
-        """A member was told its generation; `known` was in force when it asked."""
-        if generation < known:
+    def term_of(self, broker_id: int) -> int | None:
+        """The leader epoch in which a broker coordinates the group, as ZooKeeper has it; None when it does not, or has
+        not heard of it."""
+        key = (GROUPS_TOPIC, partition_of(self.group, GROUPS_PARTITIONS))
+        node, host = self._watcher.truth(key).node, self._watcher.hosts[broker_id]
+        if node is None or node.leader != broker_id or host.broker is None or host.broker.replicas is None:
+            return None
+        hosted = host.broker.replicas.hosted.get(key)
+        return node.leader_epoch if hosted and hosted.partition.leader_epoch == node.leader_epoch else None
+
+    def joined(self, name: str, generation: int, known: int, coordinator: int, term: int | None) -> None:
+        """A member was told its generation; `known` was in force when it asked, in a term of the coordinator."""
+        if generation < known and term is not None and term == self.term_of(coordinator):
             self.fail("GenerationsGrow", "%s joins generation %d after %d", name, generation, known)
         if self._whole:
             self.fail("NobodyNotices", "%s joins again, generation %d after %d", name, generation, self.durable)

@@ -252,6 +252,18 @@ def test_a_log_below_its_start_begins_there_again(tmp_path: Path) -> None:
     assert (5000, 5000, 0) == (log.log_start_offset, log.log_end_offset, log.size_bytes)
 
 
+@pytest.mark.parametrize("clean", [False, True])
+def test_a_log_that_begins_again_knows_no_producers(tmp_path: Path, clean: bool) -> None:
+    """What one wrote between the end that is left and the start is not known: its next batch would be refused."""
+    path, _, _ = crashed(tmp_path / "t-0")
+    opened(path).close()
+    log = opened(path, log_start_offset=5000, clean=clean)
+    assert {} == log.producers.entries
+    assert [] == recovery.numbered(os.listdir(path), ".snapshot")
+    data = a_batch(1, NOW, producer_id=5, producer_epoch=0, base_sequence=9)
+    assert 5000 == log.append(data, 7, NOW).base_offset
+
+
 def test_an_empty_directory_is_an_empty_log(tmp_path: Path) -> None:
     (tmp_path / "t-0").mkdir()
     log = opened(tmp_path / "t-0", log_start_offset=7)

@@ -68,11 +68,13 @@ def detach(log: int, log_path: str) -> Background:
 def _wait(child: int, pipe: int, log_path: str) -> int:
     """The status for the command: 0 when the child serves, else the child's own."""
     interrupted = False
+    process = os.pidfd_open(child)  # once it has been waited for, its number may be another's
 
     def interrupt(number: int, _: object) -> None:
         nonlocal interrupted
         interrupted = True
-        os.kill(child, number)  # it has not been waited for, so the number is still its own
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(process, number)
 
     _on_signals(interrupt)
     told = b""

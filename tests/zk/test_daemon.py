@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.servers import ROOT, wait_until
+from zk import daemon
 
 START = """
 import os, signal, sys, time
@@ -68,3 +70,15 @@ def test_who_interrupts_the_command_ends_the_server(tmp_path: Path) -> None:
         command.send_signal(signal.SIGTERM)
         assert 1 == command.wait(30)
         assert command.stderr is not None and "stopped before it served\n" == command.stderr.read()
+
+
+def test_a_signal_that_comes_when_the_server_has_ended_goes_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may be another process's by then."""
+    handlers: list[Any] = []
+    monkeypatch.setattr(daemon, "_on_signals", handlers.append)
+    with subprocess.Popen(["false"]) as child:
+        heard, told = os.pipe()
+        os.close(told)
+        assert 1 == daemon._wait(child.pid, heard, "log")
+        os.close(heard)
+        handlers[0](signal.SIGTERM, None)

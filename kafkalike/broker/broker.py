@@ -39,7 +39,7 @@ from kafkalike.net.server import Limits, Listener, Server
 from kafkalike.protocol.messages import api_versions, controlled_shutdown
 from kafkalike.replication.replicas import Replicas
 from kafkalike.storage.directory import DirectoryLost, LogDirectory, StorageError, read_broker_id
-from zk.client import ConnectionLoss, ConnectTimeout, NoNode, SessionExpired, ZkClient, gather
+from zk.client import CONNECTED, ConnectionLoss, ConnectTimeout, NoNode, SessionExpired, ZkClient, gather
 from zk.descriptors import raise_limit
 
 log = logging.getLogger("kafka.server.KafkaServer")
@@ -368,9 +368,16 @@ class Broker:
                     if all(await gather(self.peers.refuses(broker_id) for broker_id in others)):
                         log.info("[KafkaServer id=%d] Controlled shutdown: the others are gone", self.broker_id)
                         return
-            except (KafkaError, OSError, defer.TimeoutError) as error:
+            except defer.TimeoutError:
+                problem = f"the controller gave no answer within {HAND_OVER_SECONDS} s"
+            except (KafkaError, OSError) as error:
                 problem = str(error) or type(error).__name__
             log.info("[KafkaServer id=%d] Controlled shutdown: %s", self.broker_id, problem)
+            if self.zk.state != CONNECTED:
+                log.info(
+                    "[KafkaServer id=%d] Controlled shutdown: nobody is waited for without ZooKeeper", self.broker_id
+                )
+                return
             # A new controller makes itself known by its metadata. The last broker has nobody to wait for.
             await self.metadata.wait(
                 lambda image, asked=image.controller_id: (  # type: ignore[misc]

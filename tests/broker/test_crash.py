@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import NewTopic
 
 from tests.servers import (
     Broker,
@@ -211,6 +212,24 @@ def test_a_controller_ends_cleanly_though_zookeeper_has_gone_before_it(started: 
     wait_until(lambda: "trying to reconnect" in broker.output())
     assert 0 == broker.stop()
     assert (broker.data / ".kafka_cleanshutdown").exists()
+
+
+def test_a_broker_asks_once_for_its_leaderships_to_be_moved_when_zookeeper_has_gone(
+    started: Start, tmp_path: Path, name: str
+) -> None:
+    zookeeper = started(EmbeddedZooKeeper(tmp_path / "zookeeper"))
+    one, two = (started(Broker(tmp_path / f"{n}", zookeeper.connect, broker_id=n)) for n in (1, 2))
+    other = one if "is the controller" in two.output() else two
+    admin = Kafka(other, zookeeper).admin
+    admin.create_topics([NewTopic(name, 4, 2)])[name].result(30)
+    wait_until(lambda: all(len(p.isrs) == 2 for p in admin.list_topics(name).topics[name].partitions.values()))
+    zookeeper.kill()
+    wait_until(lambda: all("trying to reconnect" in broker.output() for broker in (one, two)))
+    assert other.process is not None
+    other.process.terminate()
+    assert 0 == other.wait(60)
+    assert 1 == other.output().count("Controlled shutdown: the controller gave no answer within 10 s")
+    assert "nobody is waited for without ZooKeeper" in other.output()
 
 
 def test_everything_killed_at_once_comes_back(started: Start, tmp_path: Path, name: str) -> None:

@@ -249,8 +249,13 @@ class LogDirectory:
 
     def _adopt(self, opened: Log) -> None:
         opened.on_offline = self.fail
-        opened.on_cut = self.checkpoint_recovery_points
+        opened.on_cut = self._before_cut
         self.logs[opened.topic, opened.partition] = opened
+
+    def _before_cut(self, start_falls: bool) -> None:
+        self.checkpoint_recovery_points()
+        if start_falls:
+            self.checkpoint_log_starts()
 
     # Logs come and go
 

@@ -141,7 +141,7 @@ class Log:
         # How often the log was cut: a flush that began before a cut says nothing about what is there now.
         self.cuts = 0
         self.on_offline: Callable[[DirectoryOffline], None] | None = None
-        self.on_cut: Callable[[], None] | None = None
+        self.on_cut: Callable[[bool], None] | None = None  # told whether the start comes down too
         self._flushing = 0  # flushes under way
         self.last_flush_ms = now_ms
         self._segments = Segments(loaded.segments)
@@ -664,7 +664,7 @@ class Log:
         if offset < self.log_end_offset:
             with self.disk():
                 offset = self._segments.floor(offset)
-                self._before_cut(offset)
+                self._before_cut(offset, offset)
                 self._cut(offset)
         # The epochs go even if no records do (KAFKA-10706).
         if self.epochs.truncate_from_end(offset):
@@ -685,14 +685,13 @@ class Log:
         self._unsynced += [active.path, self.path]
         self._activate(active, active.created_ms)
         self.log_end_offset = end
-        self.log_start_offset = min(self.log_start_offset, end)
         self._saved_offset = 0
         snapshots.drop_above(self.path, end, self.files)
         self.producers = snapshots.replay(self.path, segments.all, self.log_start_offset, end, self.files)
 
     def truncate_fully(self, start_offset: int) -> None:
         """Drops everything; the log begins again, empty, at `start_offset`."""
-        self._before_cut(min(start_offset, self._segments.bases[0]))
+        self._before_cut(min(start_offset, self._segments.bases[0]), start_offset)
         with self.disk():
             for segment in reversed(self._segments.all):
                 segment.delete()
@@ -708,13 +707,16 @@ class Log:
         self._latest_epoch = -1
         self._write_epochs()
 
-    def _before_cut(self, end: int) -> None:
-        """The recovery point comes down first, also in its checkpoint: were it above the end after a crash, what is
-        missing would count as damage, and what is appended next would not be looked at."""
-        self.recovery_point = min(self.recovery_point, end)
+    def _before_cut(self, flushed: int, end: int) -> None:
+        """The recovery point comes down first, and the start, also in their checkpoints. After a crash with a recovery
+        point above the end, what is missing would count as damage, and what is appended next would not be looked at;
+        with a start above the end, all of it would be dropped."""
+        falls = end < self.log_start_offset
+        self.recovery_point = min(self.recovery_point, flushed)
+        self.log_start_offset = min(self.log_start_offset, end)
         self.cuts += 1
         if self.on_cut is not None:
-            self.on_cut()
+            self.on_cut(falls)
 
     # Retention
 

@@ -290,6 +290,29 @@ def test_a_cut_is_checkpointed_before_anything_is_appended(tmp_path: Path) -> No
     again.abandon()
 
 
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_cut_below_the_start_is_checkpointed_before_anything_is_appended(tmp_path: Path, removed: bool) -> None:
+    """An elected leader may end below where its follower begins. What the follower copies from it after the cut is
+    not taken for what is left of a log that began behind it."""
+    directory = filled(tmp_path / "d")
+    log = directory.logs["a", 0]
+    log.flush()
+    log.advance_log_start(9)
+    if removed:
+        log.retain(NOW, 10)
+    assert removed == (log.first_base_offset > 4)
+    directory.checkpoint_log_starts()
+    log.truncate(4)
+    for _ in range(3):
+        log.append(a_batch(1), 1, NOW)
+    directory.abandon()
+    again = opened(tmp_path / "d")
+    log = again.logs["a", 0]
+    assert (4, 7) == (log.log_start_offset, log.log_end_offset)
+    assert [4, 5, 6] == [offset for offset, _ in contents(log)][-3:]
+    again.abandon()
+
+
 def test_a_deleted_log_goes_at_once_and_its_files_later(tmp_path: Path) -> None:
     directory = filled(tmp_path / "d")
     doomed = directory.logs["a", 0]

@@ -351,7 +351,7 @@ def test_a_crash_between_any_two_writes_of_a_log_loses_nothing_that_was_flushed(
         points: list[int] = []
         try:
             log = Log.create(str(path), "t", 0, None, LogConfig(segment_bytes=400, index_interval_bytes=1), NOW, disk)
-            log.on_cut = lambda log=log, points=points: points.append(log.recovery_point)  # type: ignore[misc]
+            log.on_cut = lambda _, log=log, points=points: points.append(log.recovery_point)  # type: ignore[misc]
             history(log)
             finished = True
         except Stop:

@@ -177,7 +177,8 @@ def served() -> Iterator[Served]:
     made.reactor.removeAll()
 
 
-def test_the_answers_of_one_turn_leave_together(served: Served) -> None:
+def test_the_answers_of_one_turn_leave_together(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kafkalike.net.reactor.monotonic", lambda: 0.0)  # however long the machine takes
     before: list[list[bytes]] = []
     served.run = lambda asked: before.append(served.heard())
     served.ask(b"a")
@@ -199,7 +200,8 @@ def test_no_answer_waits_for_what_takes_long(served: Served) -> None:
     assert before == [0, 1, 1]
 
 
-def test_what_a_timer_answers_leaves_at_the_end_of_the_timers(served: Served) -> None:
+def test_what_a_timer_answers_leaves_at_the_end_of_the_timers(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kafkalike.net.reactor.monotonic", lambda: 0.0)  # however long the machine takes
     connections = list(served.server._connections)
     for connection in connections:
         connection._open.append(Answer(served, connection, b"\0\0t"))

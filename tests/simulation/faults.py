@@ -15,7 +15,7 @@ from kafkalike.protocol.messages import delete_records
 from tests.simulation.disk import Key
 from tests.simulation.invariants import NO_LEADER
 from tests.simulation.machine import Host
-from tests.simulation.members import Member
+from tests.simulation.members import LEAVE_S, Member
 from zk.client import Create
 
 if TYPE_CHECKING:
@@ -210,6 +210,8 @@ class Nemesis:
         if not member.running:
             self.world.note("%s is back", member.name)
             member.start()
+        elif member.leaving:
+            self.world.at(LEAVE_S, self._revive, member)
 
     def _hang(self) -> None:
         member = self._member()

@@ -72,6 +72,7 @@ class Member(Client):
     def _forget_all(self) -> None:
         self.member_id = ""
         self.generation = -1
+        self.leaving = False
         self.owned: tuple[Key, ...] | None = None  # None while it has no assignment
         self.wanted = True  # whether it is to commit
         self.committed = 0  # commits that were acknowledged since it was assigned what it owns
@@ -105,6 +106,7 @@ class Member(Client):
 
     def leave(self) -> None:
         """It says that it goes, and is gone."""
+        self.leaving = True
         self._turn += 1
         self.owned = None
         if self.coordinator is not None and self.member_id:

@@ -210,7 +210,8 @@ BASES: dict[str, Callable[[World], dict[str, Any]]] = {
         "group_id": w.own,
         "topics": [
             offset_commit.OffsetCommitRequestTopic(
-                name=READ, partitions=[offset_commit.OffsetCommitRequestPartition(committed_offset=1)]
+                name=READ,
+                partitions=[offset_commit.OffsetCommitRequestPartition(committed_offset=2, committed_metadata="m")],
             )
         ],
     },

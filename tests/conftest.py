@@ -62,7 +62,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
     # What takes longest begins first, so that no worker is left alone with it at the end.
-    items.sort(key=lambda item: _folder(item.location[0]) not in CLUSTERS)
+    items.sort(key=lambda item: LONGEST.get(_folder(item.location[0]), len(LONGEST)))
     if config.getoption("--hunt"):
         for item in items:
             item.add_marker(pytest.mark.timeout(7200))
@@ -82,6 +82,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TogetherSche
 
 # Folders whose tests start whole clusters: one after the other, for a fault is timed by what the cluster does then.
 CLUSTERS = {"faults", "mixed", "docker"}
+# Folders that take longest, and in which order they begin.
+LONGEST = {"simulation": 0} | dict.fromkeys(CLUSTERS, 1)
 # Folders that --fast leaves out, besides what is marked slow.
 SLOW = CLUSTERS | {"benchmarks", "clients", "simulation", "walkthrough"}
 

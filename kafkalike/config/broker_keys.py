@@ -129,7 +129,7 @@ BROKER: dict[str, Key] = {key.name: key for key in (
     Key("log.flush.interval.ms", LONG, None, None, "C", "Time after which a partition is forced to disk."),
     Key("log.flush.scheduler.interval.ms", LONG, LONG_MAX, None, "", "How often that time is looked at."),
     Key("log.flush.offset.checkpoint.interval.ms", INT, 60000, at_least(0), "", "How often recovery points are written."),
-    Key("log.flush.start.offset.checkpoint.interval.ms", INT, 60000, at_least(0), "", "How often log start offsets are written.", "start offsets are written as they change."),
+    Key("log.flush.start.offset.checkpoint.interval.ms", INT, 60000, at_least(0), "", "How often log start offsets are written."),
     Key("log.segment.delete.delay.ms", LONG, 60000, at_least(0), "C", "How long a deleted file stays under another name."),
     Key("log.preallocate", BOOLEAN, False, None, "C", "Whether a new file gets its full size at once.", EXACT),
     Key("num.recovery.threads.per.data.dir", INT, 1, at_least(1), "C", "Threads that read logs at a start, per directory.", "one thread reads all directories."),

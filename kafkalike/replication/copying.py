@@ -77,9 +77,13 @@ class Copying:
             end = source.log_end_offset
             found = data.diverging_epoch
             mark = partition.high_watermark
-            self._replicas.cut(
-                hosted, truncation(source.end_offset_for_epoch, end, mark, found.epoch, found.end_offset)
-            )
+            end = truncation(source.end_offset_for_epoch, end, mark, found.epoch, found.end_offset)
+            if end <= data.log_start_offset:
+                # What is left is not in the leader's log, and cannot be compared with it. Kafka keeps it below the
+                # start, but if this broker is killed before that is checkpointed, and leads, it is read again.
+                self._begin_anew(hosted, data.log_start_offset)
+            else:
+                self._replicas.cut(hosted, end)
             return
         if data.records is not None and len(data.records):
             if source.log_start_offset == source.log_end_offset:
@@ -111,10 +115,7 @@ class Copying:
             if latest < end:
                 self._replicas.cut(hosted, latest)
             elif earliest > end:
-                log.warning("%s-%d begins anew at %d: the leader has nothing before", *hosted.key, earliest)
-                self._replicas.before_cut(hosted.log)
-                hosted.log.truncate_fully(earliest)
-                hosted.partition.high_watermark = earliest
+                self._begin_anew(hosted, earliest)
             self._replicas.log_moved(hosted)
 
         deferred = self._leader_range(leader, following)
@@ -122,6 +123,12 @@ class Copying:
         deferred.addErrback(
             lambda failed: log.error("%s", failed.value if failed.check(KafkaError) else failed.getTraceback())
         )
+
+    def _begin_anew(self, hosted: Hosted, start_offset: int) -> None:
+        log.warning("%s-%d begins anew at %d: the leader has nothing before", *hosted.key, start_offset)
+        self._replicas.before_cut(hosted.log)
+        hosted.log.truncate_fully(start_offset)
+        hosted.partition.high_watermark = start_offset
 
     def _leader_range(self, leader: int, following: Following) -> Deferred[tuple[int, int]]:
         """(earliest, latest) offset of the leader's log."""

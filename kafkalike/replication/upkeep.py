@@ -44,6 +44,7 @@ class Upkeep:
         config = self._config
         self._every(config["replica.high.watermark.checkpoint.interval.ms"], self.checkpoint)
         self._every(config["log.flush.offset.checkpoint.interval.ms"], self._checkpoint_recovery_points)
+        self._every(config["log.flush.start.offset.checkpoint.interval.ms"], self._checkpoint_log_starts)
         self._every(config["log.retention.check.interval.ms"], self._retain)
         self._every(config["producer.id.expiration.check.interval.ms"], self._expire_producers)
         # Also segments that a roll finished and files of new logs become due, whatever the flush policy.
@@ -113,11 +114,10 @@ class Upkeep:
         return self._in_thread(lambda directory: directory.checkpoint_high_watermarks())
 
     def _checkpoint_recovery_points(self) -> Deferred[Any]:
-        def write(directory: LogDirectory) -> None:
-            directory.checkpoint_recovery_points()
-            directory.checkpoint_log_starts()
+        return self._in_thread(lambda directory: directory.checkpoint_recovery_points())
 
-        return self._in_thread(write)
+    def _checkpoint_log_starts(self) -> Deferred[Any]:
+        return self._in_thread(lambda directory: directory.checkpoint_log_starts())
 
     def _flush_old(self) -> None:
         now = now_ms()

@@ -1,5 +1,6 @@
 """Two brokers' replicas in one process: the follower copies, cuts what has diverged, and enters the ISR."""
 
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,7 @@ from kafkalike.protocol.messages import alter_partition
 from kafkalike.replication.hosted import now_ms
 from kafkalike.replication.replicas import Replicas
 from kafkalike.storage.directory import LogDirectory
+from kafkalike.storage.log import Log
 from tests import reactor as shared
 from tests.replication.test_replicas import ID, lead, records
 
@@ -222,6 +224,29 @@ def test_A11_a_follower_behind_the_leaders_first_record_begins_anew(cluster):
     cluster.cut = set()
     cluster.until(lambda: cluster.nodes[1].log().log_end_offset == 5)
     assert cluster.nodes[1].log().log_start_offset == 4
+
+
+def test_A11_of_a_follower_that_diverged_before_the_leaders_first_record_nothing_is_left(cluster, tmp_path):
+    """What only it had is read by nobody, also if it is killed before a checkpoint says where its log begins."""
+    cluster.elect(0, isr=(0,))
+    cluster.append(0, 2)
+    cluster.until(lambda: same(cluster))
+    cluster.cut = {0, 1}
+    for _ in range(4):
+        cluster.append(0, 1)
+    cluster.elect(1, isr=(1,))
+    cluster.append(1, 2)
+    cluster.nodes[1].replicas.partition("t", 0).high_watermark = 4
+    shared.run(cluster.nodes[1].replicas.delete_records, "t", 0, 4)
+    cluster.cut = set()
+    follower = cluster.nodes[0].log()
+    cluster.until(lambda: follower.log_end_offset == 4)
+    cluster.append(1, 1)
+    cluster.until(lambda: follower.log_end_offset == 5 and follower.log_start_offset == 4)
+    shutil.copytree(follower.path, tmp_path / "killed")
+    killed = Log.open(str(tmp_path / "killed"), "t", 0, follower.config)
+    assert (killed.log_start_offset, killed.log_end_offset) == (4, 5)
+    killed.abandon()
 
 
 def test_A11_also_while_the_leader_does_not_know_yet_what_is_committed(cluster):

@@ -32,6 +32,31 @@ def test_a_checkpoint_holds_every_high_watermark(opened):  # noqa: F811
     assert "t 0 4" in Path(directory.path, "replication-offset-checkpoint").read_text()
 
 
+@pytest.mark.parametrize(
+    ("key", "file", "line"),
+    [
+        ("log.flush.offset.checkpoint.interval.ms", "recovery-point-offset-checkpoint", "t 0 4"),
+        ("log.flush.start.offset.checkpoint.interval.ms", "log-start-offset-checkpoint", "t 0 2"),
+    ],
+)
+def test_each_checkpoint_has_an_interval_of_its_own(opened, key, file, line):  # noqa: F811
+    replicas = led(opened, **{key: "10"})
+    replicas.append_as_leader("t", 0, records(4), 1)
+    replicas.log("t", 0).flush()
+    replicas.delete_records("t", 0, 2)
+    path = Path(replicas.directories[0].path, file)
+    replicas.upkeep.start()
+
+    async def written():
+        for _ in range(1000):
+            if path.exists() and line in path.read_text():
+                return True
+            await task.deferLater(reactor, 0.005, lambda: None)
+        return False
+
+    assert shared.run(written)
+
+
 def test_A14_the_high_watermark_of_a_replica_that_has_no_leader_is_kept(opened):  # noqa: F811
     replicas = led(opened)
     replicas.append_as_leader("t", 0, records(4), 1)

@@ -163,6 +163,8 @@ class Store:
         self.segments = [0]  # where each begins
         self.removed: list[Batch] = []  # by retention: what snapshots of producers still tell of
         self.start = 0
+        self.told_start = 0  # by the checkpoint
+        self.known_from = 0  # the highest start: of what is below, epochs are forgotten
         self.end = 0
         self.synced = 0
         self.epochs: list[list[tuple[int, int]]] = [[]]  # the file's contents since it was last synced
@@ -403,7 +405,7 @@ class ModelLog:
             self.version += 1
             self.recovery_point = self.store.synced = min(self.store.synced, offset)
             self.log_end_offset = self.store.end = offset
-            self.log_start_offset = self.store.start = min(self.log_start_offset, offset)
+            self._lower_start(offset)
             self.store.cut_segments()
         if self.epochs.truncate_from_end(offset):
             self._write_epochs()
@@ -418,7 +420,13 @@ class ModelLog:
         self._begin_again(start_offset)
         self._write_epochs()
 
+    def _lower_start(self, offset: int) -> None:
+        store = self.store
+        self.log_start_offset = store.start = min(self.log_start_offset, offset)
+        store.told_start, store.known_from = min(store.told_start, offset), min(store.known_from, offset)
+
     def _begin_again(self, start_offset: int) -> None:
+        self._lower_start(start_offset)
         self.batches.clear()
         self.bases.clear()
         self.producers = Producers()
@@ -432,7 +440,7 @@ class ModelLog:
         if offset > self.log_end_offset:
             raise KafkaError(Error.OFFSET_OUT_OF_RANGE, f"{self!r} ends at {self.log_end_offset}")
         if offset > self.log_start_offset and self._alive():
-            self.log_start_offset = self.store.start = offset
+            self.log_start_offset = self.store.start = self.store.known_from = offset
             self.version += 1
             if self.epochs.truncate_from_start(offset):
                 self._write_epochs()
@@ -555,6 +563,7 @@ class ModelDirectory:
         disk = self._disk
         self.clean, disk.clean = disk.clean, False
         for key, store in disk.stores.items():
+            store.start = max(store.told_start, store.segments[0])
             opened = ModelLog(self.machine, store, config_for(key[0]), WATCHED[0])
             opened.recover(self.clean)
             self.logs[key] = opened
@@ -601,11 +610,14 @@ class ModelDirectory:
         """The recovery point of the model is what is synced."""
 
     def checkpoint_log_starts(self) -> None:
-        """The model's start is on the disk at once."""
+        if self._alive():
+            for log in self.logs.values():
+                log.store.told_start = log.log_start_offset
 
     def close(self, clean: bool = True) -> None:
         for log in self.logs.values():
             log.flush()
+        self.checkpoint_log_starts()
         if self._alive():
             self._disk.high_watermarks = dict(self.high_watermarks)
             self._disk.clean = clean

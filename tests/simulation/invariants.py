@@ -439,6 +439,13 @@ class Watcher:
                 key, broker_id, partition.leader_epoch, log.log_end_offset, truth.end,
                 f" ({truth.poor[broker_id]})" if broker_id in truth.poor else "",
             )  # fmt: skip
+        for batch in log.batches:
+            committed = truth.at(batch.base)
+            shown = log.log_start_offset < batch.next <= truth.end
+            if shown and (committed is None or committed.identity != batch.identity):
+                self.fail(
+                    "ConsistentRead", "%s: %d leads with %r where %r is committed", key, broker_id, batch, committed
+                )
         mine = log.batch_at(last.base)
         if last.base >= max(log.log_start_offset, truth.start) and (mine is None or mine.identity != last.identity):
             self.fail("LeaderCompleteness", "%s: %d leads with %r where %r is committed", key, broker_id, mine, last)
@@ -572,7 +579,7 @@ class Watcher:
                 entries, wanted = log.producers.entries, fold(log.store.removed + log.batches).entries
                 if entries != wanted:
                     self.fail("ProducersAreAFold", "%s on %d: %s, not %s", key, host.broker_id, entries, wanted)
-                start = log.log_start_offset
+                start = max(log.log_start_offset, log.store.known_from)
                 for batch in log.batches:
                     if batch.next > start and log.epochs.epoch_for(max(batch.base, start)) != batch.epoch:
                         self.fail(

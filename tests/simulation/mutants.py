@@ -296,6 +296,18 @@ def a11_high_watermark_stays() -> list[Patch]:
 
 
 @mutant
+def a11_the_leaders_start_is_not_taken_over() -> list[Patch]:
+    """A follower goes on showing, once it leads, what its leader had deleted; also what only it had (KAFKA-9491)."""
+    take = Copying._take
+
+    def mutated(self: Any, hosted: Any, data: Any) -> None:
+        data.log_start_offset = -1
+        take(self, hosted, data)
+
+    return [(Copying, "_take", mutated)]
+
+
+@mutant
 def a12_high_watermark_before_the_cut() -> list[Patch]:
     """A follower takes over the leader's high watermark before it cuts what the leader does not have (KAFKA-14704)."""
     take = Copying._take

@@ -29,7 +29,7 @@ def start() -> None:
             ready.wait(10)
 
 
-def run(function: Callable[..., Any], *args: Any, timeout: float = 30, **kwargs: Any) -> Any:
+def run(function: Callable[..., Any], *args: Any, timeout: float = 110, **kwargs: Any) -> Any:
     """Calls a function or coroutine function on the reactor thread and waits for what it (or its Deferred) gives."""
     start()
 
@@ -54,7 +54,7 @@ def on_reactor(test: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-async def until(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
+async def until(condition: Callable[[], Any], timeout: float = 60.0) -> Any:
     """Waits until `condition()` (a value, or a coroutine's value) is true, looking often; fails after the timeout."""
     give_up = reactor.seconds() + timeout
     while True:

@@ -33,6 +33,7 @@ from zk.client import (
     LOST,
     BadVersion,
     Check,
+    ConnectionClosed,
     ConnectionLoss,
     Create,
     Delete,
@@ -56,6 +57,11 @@ RETRY_SECONDS = 5.0
 ASK_SECONDS = 0.25
 LEAVE_SECONDS = 2.0  # for /controller to be given back; without that it goes with the session
 
+INTERRUPTIONS: dict[type[Exception], str] = {
+    ConnectionLoss: "the connection to ZooKeeper is lost",
+    SessionExpired: "the ZooKeeper session has expired",
+    ConnectionClosed: "the ZooKeeper session is closed",
+}
 ERRORS: dict[type[Exception], str] = {
     NoNode: effects.NO_NODE,
     NodeExists: effects.NODE_EXISTS,
@@ -195,7 +201,7 @@ class Controller:
                 self._resign(str(error))
                 self._enqueue("elect", self._elect)
             except (SessionExpired, ConnectionLoss) as error:
-                log.info("%s is interrupted: %s", key, type(error).__name__)
+                log.info("%s is interrupted: %s", key, INTERRUPTIONS[type(error)])
             except Exception:
                 log.exception("controller event %s", key)
         self._busy = False

@@ -42,11 +42,14 @@ class Member(Client):
         self.bootstrap, self.topic, self.group, self.home = bootstrap, topic, group, home
         self.read = Counter[tuple[int, int]]()
         self.moves: list[str] = []
+        self.owned: list[int] = []
         self.refused: list[str] = []  # commits
 
     def moved(self, what: str, partitions: Iterable[int]) -> None:
-        """Partitions were given to this member, or taken from it."""
-        self.moves.append(f"{what} {sorted(partitions)}")
+        """Partitions were given to this member, or taken from it: always all that it has."""
+        partitions = sorted(partitions)
+        self.owned = partitions if what == "assigned" else []
+        self.moves.append(f"{what} {partitions}")
         self.record(INFO, "moved", group=self.group, what=self.moves[-1])
 
     def met(self, problem: object) -> None:

@@ -62,9 +62,14 @@ class Groups:
             asker.close()
 
     def stable(self) -> bool:
-        """Both members of each group read, and have committed."""
-        return all(each.moves and len(each.read) > 20 for each in self.members) and all(
-            PARTITIONS == sum(at >= 0 for at in self.committed(group).values()) for group in self.groups
+        """Both members of each group own something and read, each partition has one owner, and they have committed."""
+        owned = {
+            group: [p for each in self.members if each.group == group for p in each.owned] for group in self.groups
+        }
+        return (
+            all(each.owned and len(each.read) > 20 for each in self.members)
+            and all(sorted(partitions) == list(range(PARTITIONS)) for partitions in owned.values())
+            and all(PARTITIONS == sum(at >= 0 for at in self.committed(group).values()) for group in self.groups)
         )
 
     def moves(self) -> dict[str, list[str]]:

@@ -335,8 +335,9 @@ class Watcher:
         self.world.note("cuts %s-%d from %d to %d (committed is %d)", *key, log.log_end_offset, offset, truth.end)
         if truth.end <= offset or truth.node is None:
             return
-        # A log may be cut below what is committed only where it differs, and such a log is in no ISR.
-        last = next((b for b in log.batches if b.base >= offset), None)
+        # A log may be cut below what is committed only where it differs, and such a log is in no ISR; or where a
+        # leader has deleted it.
+        last = next((b for b in log.batches if b.base >= max(offset, truth.start)), None)
         if last is not None:
             committed = truth.at(last.base)
             same = committed is not None and committed.identity == last.identity

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import is_hypothesis_test
 from xdist.scheduler import LoadScopeScheduling
 
 from tests import examples, servers
@@ -54,7 +55,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     def left_out(item: pytest.Item) -> bool:
         if config.getoption("--hunt"):
-            return item.get_closest_marker("hypothesis") is None
+            # Hypothesis marks its tests only after this.
+            return not is_hypothesis_test(getattr(item, "obj", None)) and item.get_closest_marker("hypothesis") is None
         return config.getoption("--fast") and (_folder(item.location[0]) in SLOW or _is_slow(item))
 
     others = [item for item in items if left_out(item)]

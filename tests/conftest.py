@@ -45,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     servers.only_ours = config.getoption("--fast")
     times = config.getoption("--hunt")
     examples.begin(max(times, 1))
-    if times and not hasattr(config, "workerinput"):
+    if times and not config.option.collectonly and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Hunt(times))
 
 
@@ -87,7 +87,7 @@ CLUSTERS = {"faults", "mixed", "docker"}
 # Folders that take longest, and in which order they begin.
 LONGEST = {"simulation": 0} | dict.fromkeys(CLUSTERS, 1)
 # Folders that --fast leaves out, besides what is marked slow.
-SLOW = CLUSTERS | {"benchmarks", "clients", "simulation", "walkthrough"}
+SLOW = CLUSTERS | {"benchmarks", "bin", "clients", "simulation", "walkthrough"}
 
 
 def _folder(file: str) -> str:

@@ -11,6 +11,8 @@ from tests.broker import senseless
 from tests.broker.sensible import module
 from tests.servers import Kafka
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def prepared(kafka: Kafka) -> Kafka:

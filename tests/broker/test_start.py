@@ -16,6 +16,8 @@ from tests import signalled
 from tests.servers import Broker, EmbeddedZooKeeper, Server, free_port, wait_until
 from zk import processes
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[[Server], Any]
 
 

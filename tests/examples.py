@@ -6,6 +6,7 @@ drawn by `bin/test.sh --hunt`, after every big change; HUNTS.md gets a line for 
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from datetime import datetime
 from pathlib import Path
@@ -43,8 +44,11 @@ def examples(count: int, **others: int) -> settings:
 
 def line(times: int, properties: int, failed: list[str], now: datetime) -> str:
     """What the ledger keeps of a hunt."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True
-    ).stdout.strip()
+    commit = "unknown"
+    with contextlib.suppress(OSError):  # without git
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True
+        ).stdout.strip()
+        commit = described or commit
     which = ", ".join(failed) or "none"
-    return f"| {now:%Y-%m-%d %H:%M} | {commit or 'unknown'} | {properties} | {times} | {len(failed)} | {which} |\n"
+    return f"| {now:%Y-%m-%d %H:%M} | {commit} | {properties} | {times} | {len(failed)} | {which} |\n"

@@ -144,7 +144,8 @@ def test_a_signal_during_the_imports_of_a_start_ends_it_without_a_word(
     broker = Broker(tmp_path / "broker", ensemble.connect)
     for number in (signal.SIGTERM, signal.SIGINT):
         done = signalled.run(tmp_path / "hook", broker.command(), at, number)
-        assert done.returncode in (0, -number), done
+        # The last: a shell that still runs the script passes the signal on in its own way.
+        assert done.returncode in (0, -number, 128 + number), done
         assert "" == done.stderr
         assert "Traceback" not in done.stdout
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.servers import ZooKeeper
+from tests.servers import DebianZooKeeper, ZooKeeper, exchange
 from tests.zk.raw import OPEN, Raw, buffer, string, strings
 
 pytestmark = pytest.mark.real_zookeeper
@@ -95,6 +95,8 @@ TABLE = {
 @pytest.fixture
 def client(server: ZooKeeper) -> Iterator[Callable[[], Raw]]:
     """Makes connections with a session; what they made is deleted."""
+    if isinstance(server, DebianZooKeeper) and b"version: 3.8" not in exchange(server.port, b"srvr"):
+        pytest.skip("recorded from Apache ZooKeeper 3.8; this one is another, which looks closer at some paths")
     made: list[Raw] = []
 
     def start() -> Raw:

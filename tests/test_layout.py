@@ -6,7 +6,7 @@
 4  replication                                         client
 3  storage, cluster (-> zk)  net
 2                            protocol, security
-1                            errors, config, metrics
+1                            errors, clock, config, metrics
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ ROWS = {
     "protocol": 2,
     "security": 2,
     "errors": 1,
+    "clock": 1,
     "config": 1,
     "metrics": 1,
 }

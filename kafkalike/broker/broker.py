@@ -25,6 +25,7 @@ from kafkalike.broker.log_dir_events import LogDirEvents
 from kafkalike.broker.peers import Peers
 from kafkalike.broker.relay import Relay
 from kafkalike.broker.sessions import FetchSessions
+from kafkalike.clock import Clock
 from kafkalike.cluster import topic_names, znodes
 from kafkalike.cluster.cache import MetadataCache
 from kafkalike.cluster.membership import Membership, MembershipError
@@ -57,8 +58,18 @@ class StartupError(Exception):
 class Broker:
     """One broker. `start` and `stop` once each; attributes are set in the order of a start."""
 
-    def __init__(self, config: Config, reactor: Any, halt: Callable[[], Any] = lambda: None) -> None:
-        """`halt` ends the process at once, with nothing written any more."""
+    def __init__(
+        self,
+        config: Config,
+        reactor: Any,
+        halt: Callable[[], Any] = lambda: None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        """`halt` ends the process at once, with nothing written any more. Without `clock` and `rng` the time and the
+        random numbers are the machine's."""
+        self.clock = clock or Clock()
+        self.rng = rng or random.SystemRandom()
         self.config = config
         self.reactor = reactor
         self._halt = halt
@@ -67,7 +78,7 @@ class Broker:
         self.fetch_max_bytes: int = config["fetch.max.bytes"]
         self.rack_aware = config["replica.selector.class"] is not None
         self.fetch_sessions = FetchSessions(
-            config["max.incremental.fetch.session.cache.slots"], random.randrange(1, 2**31 - 1)
+            config["max.incremental.fetch.session.cache.slots"], self.rng.randrange(1, 2**31 - 1)
         )
         self.zk = ZkClient(config["zookeeper.connect"], config["zookeeper.session.timeout.ms"], reactor)
         self.metadata: MetadataCache = MetadataCache(reactor=reactor)

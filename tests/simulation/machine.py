@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from kafkalike.broker.broker import Broker, StartupError
+from kafkalike.clock import Clock
 from kafkalike.config import broker_config
 from tests.simulation.disk import Disk
 from tests.simulation.network import Network
@@ -16,6 +17,19 @@ from tests.simulation.world import Machine, Reactor, Violation, World
 
 PORT = 9092
 RETRY_S = 0.5  # what starts the broker's process again after it has exited
+
+
+class MachineClock(Clock):
+    """What the clocks of a simulated machine say, which go wrong in their own way."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def wall_ms(self) -> int:
+        return int(self._machine.wall() * 1000)
+
+    def monotonic_ms(self) -> int:
+        return int(self._machine.monotonic() * 1000)
 
 
 class Host(Machine):
@@ -46,7 +60,7 @@ class Host(Machine):
         self.world.note("starts")
         config, unknown = broker_config(self.settings | {"broker.id": str(self.broker_id)})
         assert not unknown, unknown
-        self.broker = Broker(config, Reactor(self))
+        self.broker = Broker(config, Reactor(self), clock=MachineClock(self), rng=self.world.product_random)
         life = self.life
         started: Deferred[None] = Deferred.fromCoroutine(self.broker.start())
         started.addCallbacks(self._started, self._failed, callbackArgs=(life,), errbackArgs=(life,))

@@ -157,7 +157,9 @@ def applied(world: World, net: network.Network, watcher: Any, thread_delay_s: fl
     put(task, "coiterate", functools.partial(_coiterate, world))
     put(os, "urandom", lambda count: world.random.randbytes(count))
     state = random.getstate()
-    random.seed(world.random.getrandbits(64))
+    seed = world.random.getrandbits(64)
+    random.seed(seed)
+    world.product_random.seed(seed)
     network.NETWORK.append(net)
     disk.WATCHED.append(watcher)
     try:

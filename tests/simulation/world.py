@@ -91,7 +91,8 @@ class World:
     """Time, events, randomness."""
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+        self.random = random.Random(seed)  # what happens to the brokers
+        self.product_random = random.Random(seed)  # what the brokers draw themselves
         self.now = 0.0
         self.events = 0
         self.current: Machine | None = None

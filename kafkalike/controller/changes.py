@@ -17,7 +17,9 @@ from kafkalike.cluster.znodes import (
     PartitionNode,
     TopicNode,
 )
+from kafkalike.controller.admin_znodes import delete_names
 from kafkalike.controller.context import Context, Partition, PartitionState, Replica, ReplicaState
+from kafkalike.controller.control_requests import Batch
 from kafkalike.controller.effects import (
     NO_NODE,
     Children,
@@ -30,8 +32,6 @@ from kafkalike.controller.effects import (
     Steps,
     Write,
 )
-from kafkalike.controller.orders import end_bare_orders
-from kafkalike.controller.requests import Batch
 from kafkalike.controller.transitions import bring_online, move_partitions, move_replicas, shown, slices
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ def deletions_changed(context: Context, new_id: NewId) -> Steps[None]:
             yield from topics_changed(context, new_id)
             unknown -= context.assignments.keys()
     refused = unknown if context.deletion_enabled else set(names)
-    yield from end_bare_orders([DeleteTopicNode.path(name) for name in sorted(refused)])
+    yield from delete_names([DeleteTopicNode.path(name) for name in sorted(refused)])
     wanted = set(names) - refused
     if wanted:
         context.topics_to_delete |= wanted
@@ -239,7 +239,7 @@ def _complete_deletion(context: Context, topic: str) -> Steps[None]:
         (marked,) = yield Write([CreateNode(order)])
     yield from _delete_below(TopicNode.path(topic))
     # These three travel together: a controller that dies leaves all of them or none. Should the answer be lost and they
-    # be sent again, somebody may have made a topic of that name since, and ordered it to be deleted (orders.py).
+    # be sent again, somebody may have made a topic of that name since, and ordered it to be deleted (admin_znodes.py).
     last = (TopicNode.path(topic), EntityConfig.path("topics", topic))
     witness = (order, marked.version)
     yield Write([*(DeleteNode(path, witness=witness) for path in last), DeleteNode(order, marked.version)])

@@ -21,7 +21,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from kafkalike.cluster import znodes
 from kafkalike.cluster.membership import Membership, random_uuid
 from kafkalike.cluster.znodes import BrokerNode, ControllerEpoch, ControllerNode, Garbage
-from kafkalike.controller import changes, effects, failover, leaders, reassignment, unclean
+from kafkalike.controller import changes, effects, failover, leader_election, reassignment, unclean
 from kafkalike.controller.context import Context, LiveBroker, Partition, Replica
 from kafkalike.controller.effects import CreateNode, DeleteNode, Node, SetNode, Steps, Superseded, Written
 from kafkalike.controller.outbox import Outbox
@@ -573,12 +573,12 @@ DIRECTORIES: dict[str, Callable[[Context], Steps[Any]]] = {
 # What the subjects of Later stand for.
 REMINDERS: dict[str, Callable[[Context, int], Steps[Any]]] = {
     "logs to compare": unclean.time_is_up,
-    leaders.BALANCE: lambda context, _: leaders.balance(context),
+    leader_election.BALANCE: lambda context, _: leader_election.balance(context),
 }
 
 NODES: dict[str, Callable[[Context], Steps[Any]]] = {
     znodes.ReassignNode.PATH: reassignment.node_changed,
-    znodes.PreferredElectionNode.PATH: leaders.node_changed,
+    znodes.PreferredElectionNode.PATH: leader_election.node_changed,
 }
 
 

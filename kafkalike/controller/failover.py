@@ -26,9 +26,11 @@ from kafkalike.cluster.znodes import (
     ReassignNode,
     numbers,
 )
-from kafkalike.controller import leaders, reassignment
+from kafkalike.controller import leader_election, reassignment
+from kafkalike.controller.admin_znodes import delete_names
 from kafkalike.controller.changes import NewId, load_topics, moved, resume_deletions
 from kafkalike.controller.context import Context, LiveBroker, Partition, PartitionState, ReplicaState
+from kafkalike.controller.control_requests import Batch
 from kafkalike.controller.effects import (
     AwaitAnswer,
     Children,
@@ -43,8 +45,6 @@ from kafkalike.controller.effects import (
     Steps,
     Write,
 )
-from kafkalike.controller.orders import end_bare_orders
-from kafkalike.controller.requests import Batch
 from kafkalike.controller.transitions import (
     bring_online,
     ignore_or_end,
@@ -104,8 +104,8 @@ def take_over(context: Context, new_id: NewId) -> Steps[None]:
     yield from resume_deletions(context)
     if more_deletions:
         yield from reassignment.deletions_changed(context, new_id)
-    yield from leaders.node_changed(context)
-    yield from leaders.begin_balance(context)
+    yield from leader_election.node_changed(context)
+    yield from leader_election.begin_balance(context)
 
 
 def _forget_notifications(directory: str) -> Steps[None]:
@@ -153,7 +153,7 @@ def _read_deletions(context: Context) -> Steps[bool]:
     """Whether there are orders for topics that are not known: they may have been made since topics were read."""
     (names,) = yield Children([DELETE_TOPICS])
     if not context.deletion_enabled:
-        yield from end_bare_orders([DeleteTopicNode.path(name) for name in sorted(names)])
+        yield from delete_names([DeleteTopicNode.path(name) for name in sorted(names)])
         return False
     context.topics_to_delete = {name for name in names if name in context.assignments}
     for topic in context.topics_to_delete:
@@ -225,7 +225,7 @@ def brokers_changed(context: Context) -> Steps[None]:
     dead = sorted(context.brokers.keys() - found.keys())
     bounced = sorted(i for i in found.keys() & context.brokers.keys() if found[i].epoch > context.brokers[i].epoch)
     if buried:
-        # Who is only presumed dead is still in everybody's metadata (requests.py).
+        # Who is only presumed dead is still in everybody's metadata (control_requests.py).
         batch = Batch(context)
         batch.update_metadata(context.live_or_shutting_down, [])
         yield batch.send()

@@ -24,12 +24,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from kafkalike.cluster import sizes
 from kafkalike.cluster.znodes import Assignment, Garbage, ReassignNode, TopicNode
-from kafkalike.controller import changes, elections
+from kafkalike.controller import changes, election_strategies
+from kafkalike.controller.admin_znodes import delete_if_unchanged
 from kafkalike.controller.changes import moved
 from kafkalike.controller.context import Context, Partition, Replica, ReplicaState
+from kafkalike.controller.control_requests import Batch
 from kafkalike.controller.effects import BAD_VERSION, Pause, Read, SetNode, Steps, Write, Written
-from kafkalike.controller.orders import end_orders
-from kafkalike.controller.requests import Batch
 from kafkalike.controller.transitions import bring_online, raise_leader_epochs, slices
 from kafkalike.errors import Error, KafkaError
 
@@ -169,7 +169,7 @@ def _complete(context: Context, assignments: Assignments) -> Steps[Failed]:
             context,
             batch,
             leaderless,
-            lambda partition, state: elections.reassign(
+            lambda partition, state: election_strategies.reassign(
                 final[partition].replicas, state.trusted, lambda r: context.is_online(r, partition)
             ),
         )
@@ -306,7 +306,7 @@ def node_changed(context: Context) -> Steps[None]:
         wanted = ReassignNode.decode(found.data)
     except Garbage as error:
         log.warning("%s", error)
-        yield from end_orders({ReassignNode.PATH: found})
+        yield from delete_if_unchanged({ReassignNode.PATH: found})
         return
     refused: Failed = {}
     going, new = [], {}
@@ -329,7 +329,7 @@ def node_changed(context: Context) -> Steps[None]:
     if refused:
         yield from _strike_from_node(context, dict.fromkeys(refused))
     elif not wanted:
-        yield from end_orders({ReassignNode.PATH: found})
+        yield from delete_if_unchanged({ReassignNode.PATH: found})
 
 
 def _strike_from_node(context: Context, done: Wanted) -> Steps[None]:
@@ -348,4 +348,4 @@ def _strike_from_node(context: Context, done: Wanted) -> Steps[None]:
     if kept:
         yield Write([SetNode(ReassignNode.PATH, ReassignNode.encode(kept), found.version)])
     else:
-        yield from end_orders({ReassignNode.PATH: found})
+        yield from delete_if_unchanged({ReassignNode.PATH: found})

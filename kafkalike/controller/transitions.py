@@ -15,7 +15,7 @@ from itertools import groupby
 
 from kafkalike.cluster.znodes import ControllerEpoch, EntityConfig, Garbage, PartitionNode, TopicNode
 from kafkalike.config import parse_topic_overrides, usable
-from kafkalike.controller import elections
+from kafkalike.controller import election_strategies
 from kafkalike.controller.context import (
     INITIAL_LEADER_EPOCH,
     Context,
@@ -25,6 +25,7 @@ from kafkalike.controller.context import (
     Replica,
     ReplicaState,
 )
+from kafkalike.controller.control_requests import Batch
 from kafkalike.controller.effects import (
     BAD_VERSION,
     NODE_EXISTS,
@@ -36,8 +37,7 @@ from kafkalike.controller.effects import (
     Superseded,
     Write,
 )
-from kafkalike.controller.elections import Elected
-from kafkalike.controller.requests import Batch
+from kafkalike.controller.election_strategies import Elected
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def offline_strategy(context: Context, partitions: Iterable[Partition], unclean:
     allowed = yield from _unclean_topics(context, sorted(topics))
 
     def choose(partition: Partition, state: PartitionNode) -> Elected | None:
-        return elections.offline(
+        return election_strategies.offline(
             context.replicas_of(partition),
             state.trusted,
             lambda r: context.is_online(r, partition),
@@ -127,14 +127,14 @@ def offline_strategy(context: Context, partitions: Iterable[Partition], unclean:
 
 def preferred_strategy(context: Context) -> Strategy:
     """The first replica of the assignment leads."""
-    return lambda partition, state: elections.preferred(
+    return lambda partition, state: election_strategies.preferred(
         context.replicas_of(partition), state.trusted, lambda r: context.is_online(r, partition)
     )
 
 
 def shutdown_strategy(context: Context) -> Strategy:
     """The leader goes to a replica that stays."""
-    return lambda partition, state: elections.controlled_shutdown(
+    return lambda partition, state: election_strategies.controlled_shutdown(
         context.replicas_of(partition),
         state.trusted,
         lambda r: context.is_online(r, partition, even_shutting_down=True),

@@ -31,10 +31,10 @@ from kafkalike.controller.context import (
     Partition,
     PartitionState,
 )
+from kafkalike.controller.control_requests import Batch
 from kafkalike.controller.effects import BAD_VERSION, Later, Node, Read, Send, SetNode, Steps, Write
-from kafkalike.controller.elections import Elected
+from kafkalike.controller.election_strategies import Elected
 from kafkalike.controller.reassignment import isr_grew
-from kafkalike.controller.requests import Batch
 from kafkalike.controller.transitions import bring_online, ignore_or_end, leadership_of, move_partitions, shown
 from kafkalike.protocol import ANY_REPLICA
 from kafkalike.protocol.messages import list_offsets, offset_for_leader_epoch

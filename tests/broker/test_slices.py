@@ -10,7 +10,7 @@ from twisted.internet.defer import ensureDeferred
 
 from kafkalike.broker.slices import SLICE, in_slices
 from kafkalike.cluster import sizes
-from kafkalike.controller import topics
+from kafkalike.controller import topic_admin
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import (
     alter_partition_reassignments,
@@ -65,13 +65,13 @@ async def test_metadata_do_not_wait_for_the_creation_of_many_topics(
 ) -> None:
     member = await Cluster(clients).add(1)
     checked: list[str] = []
-    check = topics.check_new
+    check = topic_admin.check_new
 
     async def counted(zk: Any, config: Any, image: Any, name: str, *rest: Any) -> Any:
         checked.append(name)
         return await check(zk, config, image, name, *rest)
 
-    monkeypatch.setattr(topics, "check_new", counted)
+    monkeypatch.setattr(topic_admin, "check_new", counted)
     wanted = creation(*(new(f"t{number}") for number in range(4 * SLICE)), validate_only=validate_only)
     creating = ensureDeferred(ask(member, "create_topics", wanted))
     assert SLICE == len(checked)
@@ -87,7 +87,7 @@ async def test_what_does_not_fit_into_a_znode_is_refused_before_anything_is_assi
 ) -> None:
     member = await Cluster(clients).add(1, num_partitions=10**6)
     await ask(member, "create_topics", creation(new("t")))
-    monkeypatch.setattr(topics, "assign", lambda *args: pytest.fail("replicas were assigned"))
+    monkeypatch.setattr(topic_admin, "assign", lambda *args: pytest.fail("replicas were assigned"))
     answer = await ask(member, "create_topics", creation(new("much", 10**6), new("default", -1)))
     assert [Error.INVALID_PARTITIONS] * 2 == [topic.error_code for topic in answer.topics]
     assert "at most 84" in answer.topics[0].error_message
@@ -103,7 +103,7 @@ async def test_what_does_not_fit_into_a_znode_is_refused_before_anything_is_assi
 async def test_automatic_topics_that_no_znode_holds_are_told_of_once(
     clients: Clients, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(topics, "_TOLD", set())
+    monkeypatch.setattr(topic_admin, "_TOLD", set())
     offsets = {"offsets_topic_num_partitions": 10**7, "offsets_topic_replication_factor": 1}
     member = await Cluster(clients).add(1, num_partitions=10**6, **offsets)
     member.groups = SimpleNamespace(partition_for=lambda group: 0)
@@ -166,13 +166,13 @@ async def test_metadata_do_not_wait_for_the_deletion_of_many_topics(
     names = [f"t{number}" for number in range(2 * SLICE)]
     await ask(member, "create_topics", creation(*map(new, names)))
     ordered: list[str] = []
-    delete = topics.delete
+    delete = topic_admin.delete
 
     async def counted(zk: Any, name: str) -> None:
         ordered.append(name)
         await delete(zk, name)
 
-    monkeypatch.setattr(topics, "delete", counted)
+    monkeypatch.setattr(topic_admin, "delete", counted)
     wanted = delete_topics.Request(
         topics=[delete_topics.DeleteTopicState(name=name) for name in names], timeout_ms=9999
     )

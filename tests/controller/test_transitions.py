@@ -9,8 +9,8 @@ import pytest
 from kafkalike.cluster.znodes import ControllerEpoch, PartitionNode
 from kafkalike.controller.context import PartitionState as P
 from kafkalike.controller.context import ReplicaState as R
+from kafkalike.controller.control_requests import Batch
 from kafkalike.controller.effects import Superseded
-from kafkalike.controller.requests import Batch
 from kafkalike.controller.transitions import (
     PARTITION_PREVIOUS,
     REPLICA_PREVIOUS,

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from kafkalike.cluster.znodes import BrokerNode, Endpoint, PartitionNode
-from kafkalike.controller import failover, leaders, reassignment, unclean
+from kafkalike.controller import failover, leader_election, reassignment, unclean
 from kafkalike.controller.context import Context
 from kafkalike.protocol.messages import list_offsets, offset_for_leader_epoch
 from tests.controller.world import World
@@ -257,7 +257,7 @@ def test_A4_an_answer_that_comes_after_the_comparison_says_nothing_in_the_next_o
 def test_A4_what_was_answered_in_a_comparison_that_another_leader_ended_says_nothing_in_the_next_one() -> None:
     world, context = compared(isr=(3, 2), former=(1,))
     ends(world, context, {1: (11, 40)})
-    world.perform(leaders.elect(context, [("t", 0)], leaders.UNCLEAN))
+    world.perform(leader_election.elect(context, [("t", 0)], leader_election.UNCLEAN))
     assert world.state("t", 0)["leader"] > 0
     assert not context.log_ends and not context.asked_for_end and not context.comparing
 
@@ -272,8 +272,8 @@ def test_A4_no_election_but_the_comparison_makes_a_suspect_lead() -> None:
     crashed(world, 1)
     context = world.controller(3, epoch=2, balance_ms=1000)
     has(world, leader=-1, isr=[1], suspect_isr=[1])
-    world.perform(leaders.balance(context))
-    world.perform(leaders.elect(context, [("t", 0)], leaders.PREFERRED))
+    world.perform(leader_election.balance(context))
+    world.perform(leader_election.elect(context, [("t", 0)], leader_election.PREFERRED))
     world.perform(failover.elect_where_needed(context))
     world.perform(reassignment.reassign(context, {("t", 0): (1,)}))
     world.perform(failover.shut_down(context, 2))

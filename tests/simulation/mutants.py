@@ -14,7 +14,7 @@ from typing import Any
 from twisted.internet import defer
 
 from kafkalike.cluster.membership import Membership
-from kafkalike.controller import elections, failover, isr, unclean
+from kafkalike.controller import election_strategies, failover, isr, unclean
 from kafkalike.controller.controller import Controller
 from kafkalike.coordinator import commits, offsets, shards
 from kafkalike.coordinator.calls import Synced
@@ -185,7 +185,7 @@ def a4_first_come_leads() -> list[Patch]:
     def mutated(context: Any, partition: Any, ends: Any) -> Any:
         leader = min(ends)
         recipients = tuple(r for r in context.replicas_of(partition) if context.is_online(r, partition))
-        return elections.Elected(leader, (leader,), recipients)
+        return election_strategies.Elected(leader, (leader,), recipients)
 
     return [(unclean, "_longest", mutated)]
 
@@ -326,12 +326,12 @@ def a12_high_watermark_before_the_cut() -> list[Patch]:
 @mutant
 def a13_anybody_leads() -> list[Patch]:
     """Leaders are elected outside of the ISR, though nobody has allowed it."""
-    offline = elections.offline
+    offline = election_strategies.offline
 
     def mutated(replicas: Any, isr: Any, alive: Any, unclean: bool = False) -> Any:
         return offline(replicas, isr, alive, True)
 
-    return [(elections, "offline", mutated)]
+    return [(election_strategies, "offline", mutated)]
 
 
 @mutant

@@ -12,7 +12,7 @@ from typing import Any
 
 from kafkalike.broker.slices import in_slices
 from kafkalike.cluster import sizes
-from kafkalike.controller import topics
+from kafkalike.controller import topic_admin
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import create_partitions as messages
 
@@ -29,7 +29,7 @@ async def create_partitions(broker: Any, call: Any) -> Any:
             result.error_code = Error.NOT_CONTROLLER
         return messages.Response(results=list(results.values()))
     try:
-        each = (topics.size_of_added(broker.metadata.image, topic) for topic in request.topics)
+        each = (topic_admin.size_of_added(broker.metadata.image, topic) for topic in request.topics)
         sizes.check_together(len(request.topics), each)
     except KafkaError as error:
         for result in results.values():
@@ -47,7 +47,7 @@ async def create_partitions(broker: Any, call: Any) -> Any:
             if context is not None and context.is_being_deleted(topic.name):
                 raise KafkaError(Error.INVALID_TOPIC_EXCEPTION, "The topic is queued for deletion.")
             manual = None if topic.assignments is None else [tuple(a.broker_ids) for a in topic.assignments]
-            wanted[topic.name] = await topics.extend(
+            wanted[topic.name] = await topic_admin.extend(
                 broker.zk, broker.metadata.image, topic.name, topic.count, manual, request.validate_only
             )
         except KafkaError as error:
@@ -58,11 +58,11 @@ async def create_partitions(broker: Any, call: Any) -> Any:
     if request.validate_only:
         return messages.Response(results=list(results.values()))
     await broker.metadata.wait(
-        lambda image: all(topics.led(image, name, partitions) for name, partitions in wanted.items()),
+        lambda image: all(topic_admin.led(image, name, partitions) for name, partitions in wanted.items()),
         request.timeout_ms,
     )
     image = broker.metadata.image
     for name, partitions in wanted.items():
-        if request.timeout_ms <= 0 or not topics.led(image, name, partitions):
+        if request.timeout_ms <= 0 or not topic_admin.led(image, name, partitions):
             results[name].error_code = Error.REQUEST_TIMED_OUT
     return messages.Response(results=list(results.values()))

@@ -15,8 +15,8 @@ from typing import Any
 
 from kafkalike.broker.slices import in_slices
 from kafkalike.cluster import sizes, topic_names
-from kafkalike.controller import topics
-from kafkalike.controller.topics import NewTopic
+from kafkalike.controller import topic_admin
+from kafkalike.controller.topic_admin import NewTopic
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import create_topics as messages
 
@@ -31,7 +31,7 @@ async def create_topics(broker: Any, call: Any) -> Any:
         return messages.Response(topics=results)
     try:
         image = broker.metadata.image
-        each = (topics.size_of_new(broker.config, image, topic) for topic in request.topics)
+        each = (topic_admin.size_of_new(broker.config, image, topic) for topic in request.topics)
         sizes.check_together(len(request.topics), each)
     except KafkaError as error:
         for result in results:
@@ -48,7 +48,7 @@ async def create_topics(broker: Any, call: Any) -> Any:
                 raise KafkaError(Error.INVALID_REQUEST, "Found multiple entries for this topic.")
             new = await _check(broker, topic)
             if not request.validate_only:
-                await topics.write_new(broker.zk, new)
+                await topic_admin.write_new(broker.zk, new)
         except KafkaError as error:
             result.error_code = error.error
             result.error_message = error.message
@@ -61,13 +61,13 @@ async def create_topics(broker: Any, call: Any) -> Any:
         return messages.Response(topics=results)
     wanted = {new.name: new.partitions for new in created if new is not None}
     await broker.metadata.wait(
-        lambda image: all(topics.led(image, name, partitions) for name, partitions in wanted.items()),
+        lambda image: all(topic_admin.led(image, name, partitions) for name, partitions in wanted.items()),
         request.timeout_ms,
     )
     image = broker.metadata.image
     for result in results:
         if result.name in wanted and not result.error_code:
-            in_time = request.timeout_ms > 0 and topics.led(image, result.name, wanted[result.name])
+            in_time = request.timeout_ms > 0 and topic_admin.led(image, result.name, wanted[result.name])
             if not in_time:
                 _reset(result, Error.REQUEST_TIMED_OUT)
     return messages.Response(topics=results)
@@ -76,7 +76,7 @@ async def create_topics(broker: Any, call: Any) -> Any:
 async def _check(broker: Any, topic: Any) -> NewTopic:
     # Of several for one partition the last counts, as in Kafka.
     manual = {assignment.partition_index: tuple(assignment.broker_ids) for assignment in topic.assignments}
-    return await topics.check_new(
+    return await topic_admin.check_new(
         broker.zk,
         broker.config,
         broker.metadata.image,
@@ -95,7 +95,7 @@ def _describe(config: Any, new: NewTopic, result: Any, validate_only: bool) -> N
     result.replication_factor = len(new.replicas[0])
     result.configs = [
         messages.CreatableTopicConfigs(name=name, value=value, config_source=source)
-        for name, value, source in topics.effective_configs(config, new.configs)
+        for name, value, source in topic_admin.effective_configs(config, new.configs)
     ]
 
 

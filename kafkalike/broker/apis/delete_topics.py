@@ -12,7 +12,7 @@ from typing import Any
 
 from kafkalike.broker.slices import in_slices
 from kafkalike.cluster.metadata import NO_TOPIC_ID
-from kafkalike.controller import topics
+from kafkalike.controller import topic_admin
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import delete_topics as messages
 
@@ -41,7 +41,7 @@ async def delete_topics(broker: Any, call: Any) -> Any:
 
     async def order(name: str) -> Error:
         try:
-            await topics.delete(broker.zk, name)
+            await topic_admin.delete(broker.zk, name)
         except KafkaError as error:
             return error.error
         return Error.NONE

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.controller import leaders
+from kafkalike.controller import leader_election
 from kafkalike.controller.context import Partition
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import elect_leaders as messages
@@ -20,7 +20,7 @@ from kafkalike.protocol.messages import elect_leaders as messages
 async def elect_leaders(broker: Any, call: Any) -> Any:
     """Hands it to the controller, then waits."""
     request = call.request
-    if request.election_type not in (leaders.PREFERRED, leaders.UNCLEAN):
+    if request.election_type not in (leader_election.PREFERRED, leader_election.UNCLEAN):
         return _refused(request, Error.UNKNOWN_SERVER_ERROR)  # as Kafka, to which the type is null
     everything = request.topic_partitions is None
     image = broker.metadata.image
@@ -31,7 +31,7 @@ async def elect_leaders(broker: Any, call: Any) -> Any:
         partitions = list(dict.fromkeys(asked))
     try:
         outcomes = await broker.controller.submit(
-            lambda context: leaders.elect(context, partitions, request.election_type)
+            lambda context: leader_election.elect(context, partitions, request.election_type)
         )
     except KafkaError as refusal:
         outcomes = dict.fromkeys(partitions, refusal)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from kafkalike.controller import topics
+from kafkalike.controller import topic_admin
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import find_coordinator as messages
 
@@ -57,7 +57,7 @@ def _find(broker: Any, call: Any, key_type: int, key: str) -> Any:
 
 async def _create(broker: Any) -> None:
     try:
-        await topics.create_automatically(broker, TOPIC, CREATION_WAIT_MS)
+        await topic_admin.create_automatically(broker, TOPIC, CREATION_WAIT_MS)
     except KafkaError as problem:
         # Too few brokers, or no leader yet: the client asks again.
         if problem.error is not Error.INVALID_PARTITIONS:  # which has been told

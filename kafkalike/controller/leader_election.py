@@ -10,11 +10,11 @@ import logging
 from collections.abc import Iterable
 
 from kafkalike.cluster.znodes import Garbage, PreferredElectionNode
+from kafkalike.controller.admin_znodes import delete_if_unchanged
 from kafkalike.controller.context import NO_LEADER, Context, Partition
+from kafkalike.controller.control_requests import Batch
 from kafkalike.controller.effects import Later, Pause, Read, Steps
-from kafkalike.controller.orders import end_orders
 from kafkalike.controller.reassignment import going_on
-from kafkalike.controller.requests import Batch
 from kafkalike.controller.transitions import SLICE, bring_online, offline_strategy, preferred_strategy, slices
 from kafkalike.errors import Error, KafkaError
 
@@ -86,7 +86,7 @@ def node_changed(context: Context) -> Steps[None]:
     for partition, outcome in results.items():
         if isinstance(outcome, KafkaError) and outcome.error is not Error.ELECTION_NOT_NEEDED:
             log.warning("partition %s-%d in %s: %s", *partition, PreferredElectionNode.PATH, outcome.error.name)
-    yield from end_orders({PreferredElectionNode.PATH: found})
+    yield from delete_if_unchanged({PreferredElectionNode.PATH: found})
 
 
 # Balance.

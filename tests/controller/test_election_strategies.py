@@ -2,7 +2,7 @@
 
 import pytest
 
-from kafkalike.controller.elections import Elected, controlled_shutdown, offline, preferred, reassign
+from kafkalike.controller.election_strategies import Elected, controlled_shutdown, offline, preferred, reassign
 
 
 @pytest.mark.parametrize(

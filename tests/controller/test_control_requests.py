@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from kafkalike.controller.control_requests import Batch
 from kafkalike.controller.effects import Send
-from kafkalike.controller.requests import Batch
 from kafkalike.protocol.messages import leader_and_isr, stop_replica, update_metadata
 from tests.controller.world import World
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import struct
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -22,12 +20,10 @@ from zope.interface import implementer
 
 from kafkalike.errors import ProtocolError
 from kafkalike.net.reactor import READ, READ_BULK
-from kafkalike.protocol.framing import Frames, read_response_header, request_header
+from kafkalike.protocol.framing import Frames
+from kafkalike.protocol.in_flight import MAX_RESPONSE_BYTES, InFlightRequests
 
 log = logging.getLogger("kafka.clients.NetworkClient")
-
-MAX_RESPONSE = 1 << 30
-_LENGTH = struct.Struct(">i")
 
 
 @implementer(IPullProducer)
@@ -39,7 +35,7 @@ class _Wire(protocol.Protocol):
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
-        self._frames = Frames(MAX_RESPONSE)
+        self._frames = Frames(MAX_RESPONSE_BYTES)
         self._stuck = False
         self._registering = False
 
@@ -100,17 +96,15 @@ class Peer:
         self.host = host
         self.port = port
         self._reactor = reactor
-        self._client_id = client_id
         self._timeout = timeout_ms / 1000
         self._connect_timeout = connect_timeout_ms / 1000
         self._on_lost = on_lost
         self._wire: Any = None
         self._connecting: Deferred[Any] | None = None
         self._unsent: list[bytes] = []
-        self._waiting: deque[tuple[int, Any, int, Deferred[Any]]] = deque()
-        self._correlation_id = 0
+        self._in_flight = InFlightRequests(client_id)  # with the Deferred of each
         self._since = 0.0  # from when on the oldest request that waits has its time
-        self._alarm: Any = None
+        self._timer: Any = None
         self._closed = False
 
     def __str__(self) -> str:
@@ -125,10 +119,9 @@ class Peer:
         """Sends a request of a message module; its response object, ConnectionError, or TimeoutError."""
         if self._closed:
             return fail(ConnectionError(f"the connection to {self} is closed"))
-        number = (self._correlation_id + 1) & 0x7FFFFFFF
-        body = request_header(message.API_KEY, version, number, self._client_id) + request.encode(version)
-        frame = _LENGTH.pack(len(body)) + body
-        answer = self._expect(number, message, version)
+        answer: Deferred[Any] = Deferred()
+        frame = self._in_flight.send(message, version, request, answer)
+        self._start_timer()
         if self._wire is not None:
             self._wire.send(frame)
         else:
@@ -136,15 +129,12 @@ class Peer:
             self._connect()
         return answer
 
-    def _expect(self, number: int, message: Any, version: int) -> Deferred[Any]:
-        self._correlation_id = number
-        answer: Deferred[Any] = Deferred()
-        self._waiting.append((number, message, version, answer))
-        if len(self._waiting) == 1:
+    def _start_timer(self) -> None:
+        """The only request that waits has its time from now on."""
+        if len(self._in_flight) == 1:
             self._since = self._reactor.seconds()
-            if self._alarm is None:
-                self._alarm = self._reactor.callLater(self._timeout, self._ring)
-        return answer
+            if self._timer is None:
+                self._timer = self._reactor.callLater(self._timeout, self._time_out)
 
     def open(self) -> None:
         """Connects, though there is nothing to send: so that the end of the connection is noticed."""
@@ -162,20 +152,9 @@ class Peer:
 
     def answered(self, frame: Any) -> None:
         """A response frame came."""
-        if not self._waiting:
-            raise ProtocolError("a response that nobody asked for")
-        correlation_id, message, version, answer = self._waiting.popleft()
-        found, position = read_response_header(frame, message.API_KEY, version)
-        if found != correlation_id:
-            self._waiting.appendleft((correlation_id, message, version, answer))
-            raise ProtocolError(f"correlation id {found} where {correlation_id} was expected")
-        try:
-            response = message.Response.decode(version, frame, position)
-        except ProtocolError as broken:
-            answer.errback(ConnectionError(str(broken)))
-            raise
+        asked, response = self._in_flight.complete(frame)
         self._since = self._reactor.seconds()
-        answer.callback(response)
+        asked.token.callback(response)
 
     def lost(self, wire: Any, reason: Any) -> None:
         """The connection ended."""
@@ -214,15 +193,15 @@ class Peer:
         if self._on_lost is not None and not self._closed:
             self._on_lost(was_connected, why)
 
-    def _ring(self) -> None:
-        """Answers come in order: the oldest request has its whole time from the answer before it. The alarm is not set
-        anew for each; when it rings it looks."""
-        self._alarm = None
-        if not self._waiting:
+    def _time_out(self) -> None:
+        """Answers come in order: the oldest request has its whole time from the answer before it. The timer is not set
+        anew for each: when it is due, it looks how much time is left."""
+        self._timer = None
+        if not self._in_flight:
             return
         left = self._since + self._timeout - self._reactor.seconds()
         if left > 0:
-            self._alarm = self._reactor.callLater(left, self._ring)
+            self._timer = self._reactor.callLater(left, self._time_out)
             return
         log.warning("No answer from %s in %.1f s", self, self._timeout)
         if self._wire is not None:
@@ -232,9 +211,9 @@ class Peer:
 
     def _fail(self, why: Exception) -> None:
         self._unsent.clear()
-        waiting, self._waiting = self._waiting, deque()
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        for _, _, _, answer in waiting:
-            answer.errback(why)
+        lost = self._in_flight.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for asked in lost:
+            asked.token.errback(why)

@@ -230,8 +230,10 @@ class SimPeer(Peer):
             return fail(ConnectionError(f"the connection to {self} is closed"))
         if self.codec and message is not None and _plain(message):
             request = message.Request.decode(version, request.encode(version))
-        answer = self._expect(self._correlation_id + 1, message, version)
-        frame = (self._correlation_id, message, version, self._client_id, request)
+        answer: Deferred[Any] = Deferred()
+        number = self._in_flight.add(message, version, answer)
+        frame = (number, message, version, self._in_flight.client_id, request)
+        self._start_timer()
         if self._wire is not None:
             self._wire.wire.send(CLIENT, frame)
         else:
@@ -242,9 +244,9 @@ class SimPeer(Peer):
     def received(self, payload: Any) -> None:
         """A response has come."""
         number, response = payload
-        if not self._waiting or self._wire is None:
+        if not self._in_flight or self._wire is None:
             return
-        correlation_id, message, version, answer = self._waiting.popleft()
+        correlation_id, message, version, answer = self._in_flight.complete_oldest()
         assert number == correlation_id, "answers come in order"
         if self.codec and message is not None and _plain(message):
             response = message.Response.decode(version, response.encode(version))

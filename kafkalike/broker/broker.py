@@ -18,13 +18,13 @@ from typing import Any
 from twisted.internet import defer, task
 from twisted.internet.defer import Deferred
 
-from kafkalike.broker.descriptors import share
 from kafkalike.broker.dispatch import Dispatch
-from kafkalike.broker.dynamic import UNCLEAN, DynamicConfig
+from kafkalike.broker.dynamic_config import UNCLEAN, DynamicConfig
+from kafkalike.broker.fetch_sessions import FetchSessions
+from kafkalike.broker.file_descriptors import share
 from kafkalike.broker.log_dir_events import LogDirEvents
-from kafkalike.broker.peers import Peers
-from kafkalike.broker.relay import Relay
-from kafkalike.broker.sessions import FetchSessions
+from kafkalike.broker.peer_connections import Peers
+from kafkalike.broker.produce_forwarding import ProduceForwarding
 from kafkalike.clock import Clock
 from kafkalike.cluster import topic_names, znodes
 from kafkalike.cluster.cache import MetadataCache
@@ -89,7 +89,7 @@ class Broker:
         self.groups: Any = None
         self.producer_ids: Any = None
         self.dynamic: Any = None
-        self.relay = Relay(self, reactor)
+        self.produce_forwarding = ProduceForwarding(self, reactor)
         self._log_dir_events: Any = None
         self.listeners: list[Listener] = []
         self._keeping: Any = None

@@ -15,8 +15,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from kafkalike.broker import apis
-from kafkalike.broker.call import Api, Call
-from kafkalike.broker.repeats import Repeats
+from kafkalike.broker.produce_fast_path import ProduceFastPath
+from kafkalike.broker.request import Api, Call
 from kafkalike.errors import ProtocolError
 from kafkalike.protocol import messages
 from kafkalike.protocol.framing import read_request_header
@@ -80,11 +80,11 @@ class Dispatch:
 
     def begin(self, connection: Any, frame: Any) -> Call | Unsupported:
         """The call in `frame`; ProtocolError if there is none, which closes the connection, as in Kafka."""
-        repeats = connection.repeats
-        if repeats is not None:
-            repeated = repeats.find(self._broker, connection, frame)
-            if repeated is not None:
-                return repeated
+        fast_path = connection.fast_path
+        if fast_path is not None:
+            fast = fast_path.find(self._broker, connection, frame)
+            if fast is not None:
+                return fast
         key, version, correlation_id, client_id, position = read_request_header(frame)
         api = self.apis.get(key)
         if api is None:
@@ -97,9 +97,9 @@ class Dispatch:
         request = api.request.decode(version, frame, position, False)
         call = Call(self._broker, connection, api, version, correlation_id, client_id or "", request)
         if key == produce.API_KEY:
-            if repeats is None:
-                repeats = connection.repeats = Repeats()
-            repeats.learn(call, frame, position)
+            if fast_path is None:
+                fast_path = connection.fast_path = ProduceFastPath()
+            fast_path.learn(call, frame, position)
         return call
 
     def call_locally(self, request: Any) -> Any:

@@ -66,7 +66,7 @@ class Connection(protocol.Protocol):
         self.peer = ""
         self.local = ""
         self.idle_ticks = 0
-        self.repeats: Any = None  # for the broker: what it learnt from the requests of this connection
+        self.fast_path: Any = None  # for the broker: what it learnt from the requests of this connection
         self.hurry: Callable[[], None] | None = None  # answers the call that is open
         self._frames = Frames(server.max_frame)
         self._waiting: deque[Any] = deque()  # frames that may not start yet

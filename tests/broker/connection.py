@@ -13,7 +13,7 @@ API_VERSIONS, DELETE_RECORDS = 18, 21
 class Connection:
     """Counts its answers; they are in the calls."""
 
-    peer, listener, repeats = "127.0.0.1", "PLAINTEXT", None
+    peer, listener, fast_path = "127.0.0.1", "PLAINTEXT", None
 
     def __init__(self):
         self.closed = False

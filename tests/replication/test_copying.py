@@ -7,7 +7,7 @@ import pytest
 from twisted.internet import defer, reactor, task
 
 from kafkalike.broker.dispatch import Dispatch
-from kafkalike.broker.sessions import FetchSessions
+from kafkalike.broker.fetch_sessions import FetchSessions
 from kafkalike.cluster.metadata import Image
 from kafkalike.config import broker_config
 from kafkalike.errors import Error
@@ -26,7 +26,7 @@ class Link:
 
     listener = "PLAINTEXT"
     peer = "127.0.0.1"
-    repeats = None
+    fast_path = None
 
     def __init__(self):
         self.call = None

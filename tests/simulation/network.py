@@ -15,7 +15,7 @@ from twisted.internet import error
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
-from kafkalike.broker.call import Call
+from kafkalike.broker.request import Call
 from kafkalike.errors import Error, ProtocolError
 from kafkalike.net.peer import Peer
 from tests.simulation.world import Machine, World

@@ -1,20 +1,20 @@
 """Replaces the whole configuration of topics and brokers; what is not named returns to its default.
 
 Answered by any broker for topics and for all brokers together, by a broker itself for its own. Each resource is checked
-by itself; see altering.py. v1 the same; v2 flexible.
+by itself; see config_admin.py. v1 the same; v2 flexible.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.broker import altering
+from kafkalike.broker import config_admin
 from kafkalike.protocol.messages import alter_configs as messages
 
 
 async def alter_configs(broker: Any, call: Any) -> Any:
     """Alters every resource that can be."""
-    return await altering.alter(broker, call, messages, lambda resource, present, keys: _named(resource))
+    return await config_admin.alter(broker, call, messages, lambda resource, present, keys: _named(resource))
 
 
 def _named(resource: Any) -> dict[str, str]:

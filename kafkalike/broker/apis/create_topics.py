@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from kafkalike.broker.slices import in_slices
+from kafkalike.broker.bulk_requests import in_slices
 from kafkalike.cluster import sizes, topic_names
 from kafkalike.controller import topic_admin
 from kafkalike.controller.topic_admin import NewTopic

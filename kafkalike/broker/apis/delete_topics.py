@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.broker.slices import in_slices
+from kafkalike.broker.bulk_requests import in_slices
 from kafkalike.cluster.metadata import NO_TOPIC_ID
 from kafkalike.controller import topic_admin
 from kafkalike.errors import Error, KafkaError

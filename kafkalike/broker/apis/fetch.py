@@ -16,8 +16,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from kafkalike.broker import hints, invented
-from kafkalike.broker.call import LATER
+from kafkalike.broker import current_leader, epoch_checks
+from kafkalike.broker.request import LATER
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import fetch as messages
 from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED, now_ms
@@ -67,7 +67,7 @@ def _refuse(call: Any, error: Error) -> Any:
 
 
 async def _of_a_new_life(broker: Any, call: Any, replica: int, epoch: int) -> Any:
-    error = await invented.check_follower(broker, replica, epoch)
+    error = await epoch_checks.check_follower(broker, replica, epoch)
     if error:
         return messages.Response(error_code=error, responses=[])
     return _begin(broker, call, replica, epoch)
@@ -232,7 +232,7 @@ class _Attempt:
         response = messages.Response(session_id=self._fetching.session_id, responses=topics)
         if call.version >= LEADER_HINTS:
             names = call.broker.metadata.image.names
-            hints.add(
+            current_leader.fill_where_moved(
                 call,
                 messages,
                 response,

@@ -1,7 +1,7 @@
 """Sets, deletes, extends and shortens single values of the configuration of topics and brokers (KIP-339).
 
 Answered by any broker for topics and for all brokers together, by a broker itself for its own. Each resource is checked
-by itself; see altering.py. Only lists are extended and shortened: what is not set is first taken from the default.
+by itself; see config_admin.py. Only lists are extended and shortened: what is not set is first taken from the default.
 v0 the request; v1 flexible.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kafkalike import config as tables
-from kafkalike.broker import altering
+from kafkalike.broker import config_admin
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import incremental_alter_configs as messages
 
@@ -20,7 +20,7 @@ SET, DELETE, APPEND, SUBTRACT = range(4)
 
 async def incremental_alter_configs(broker: Any, call: Any) -> Any:
     """Alters every resource that can be."""
-    return await altering.alter(broker, call, messages, altered)
+    return await config_admin.alter(broker, call, messages, altered)
 
 
 def altered(resource: Any, present: Mapping[str, str], keys: Mapping[str, Any]) -> dict[str, str]:
@@ -33,7 +33,7 @@ def altered(resource: Any, present: Mapping[str, str], keys: Mapping[str, Any]) 
             values.pop(entry.name, None)
         elif entry.config_operation in (APPEND, SUBTRACT):
             values[entry.name] = _list(entry, values, keys)
-        elif resource.resource_type == altering.BROKER:
+        elif resource.resource_type == config_admin.BROKER:
             raise KafkaError(Error.INVALID_REQUEST, f"Unknown operations type {entry.config_operation}")
         else:
             raise KafkaError(Error.UNKNOWN_SERVER_ERROR)

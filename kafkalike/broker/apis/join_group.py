@@ -12,7 +12,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from kafkalike.broker.call import LATER
+from kafkalike.broker.request import LATER
 from kafkalike.coordinator.calls import Joined, Joining
 from kafkalike.protocol.messages import join_group as messages
 

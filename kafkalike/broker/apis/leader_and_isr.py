@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.broker import invented
+from kafkalike.broker import epoch_checks
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leader_and_isr as messages
 from zk.client import SessionExpired
@@ -19,7 +19,7 @@ from zk.client import SessionExpired
 
 async def leader_and_isr(broker: Any, call: Any) -> Any:
     """Hands it to the replicas. When our session ends meanwhile it was for a life that is over."""
-    error = await invented.check(broker, call.request)
+    error = await epoch_checks.check_controller(broker, call.request)
     if error:
         return messages.Response(error_code=error)
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.broker.call import LATER
+from kafkalike.broker.request import LATER
 from kafkalike.coordinator.calls import Left
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leave_group as messages

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from kafkalike.broker.slices import SLICE
+from kafkalike.broker.bulk_requests import SLICE
 from kafkalike.cluster import topic_names
 from kafkalike.cluster.metadata import NO_LEADER, NO_TOPIC_ID, Broker, Image, Topic
 from kafkalike.controller import topic_admin

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.broker.call import LATER
-from kafkalike.broker.named import by_topic
+from kafkalike.broker.distinct_partitions import by_topic
+from kafkalike.broker.request import LATER
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import offset_commit as messages
 

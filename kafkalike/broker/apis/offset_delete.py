@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.broker.named import by_topic
+from kafkalike.broker.distinct_partitions import by_topic
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import offset_delete as messages
 

@@ -4,7 +4,7 @@ Answered by the leader of each partition. Checks in order: acks is -1, 0 or 1 (2
 partition is here and led here (3, 6); enough replicas in sync for acks=-1 (19); then the log's: magic (43), CRC (2),
 size (10), timestamps (32), producer state (45, 47). The append wakes fetches. acks=0 has no answer, and an error
 closes the connection; acks=1 is answered after the append; acks=-1 when the high watermark has passed the batch (7).
-A leader that has just been deposed hands on what comes for its partition: broker/relay.py.
+A leader that has just been deposed hands on what comes for its partition: broker/produce_forwarding.py.
 v0-v2 carry the old message formats; v3 transactional id and batches of magic 2; v5 log start offset; v7 zstd; v8 errors
 of single records and error message; v9 flexible; v10 where the leader is now (KIP-951); v11 transactions' errors.
 """
@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.broker import hints
-from kafkalike.broker.call import LATER
+from kafkalike.broker import current_leader
+from kafkalike.broker.request import LATER
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import produce as messages
 
@@ -95,7 +95,7 @@ def is_closed(topic: str, client_id: str) -> bool:
 
 def conclude(call: Any, response: Any) -> None:
     """Answers, with errors perhaps; unless the request is handed on to a new leader, who answers then."""
-    if not call.broker.relay.take(call, response):
+    if not call.broker.produce_forwarding.take(call, response):
         _point_to_leaders(call, response)
         call.respond(response)
 
@@ -120,7 +120,7 @@ def _success(index: int, appended: Any) -> Any:
 def _point_to_leaders(call: Any, response: Any) -> None:
     if call.version >= LEADER_HINTS:
         answers = ((topic.name, p.index, p) for topic in response.responses for p in topic.partition_responses)
-        hints.add(call, messages, response, answers)
+        current_leader.fill_where_moved(call, messages, response, answers)
 
 
 def _refusal(broker: Any, topic: str, index: int, problem: KafkaError) -> Any:

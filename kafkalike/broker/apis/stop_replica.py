@@ -13,13 +13,13 @@ from typing import Any
 
 from twisted.internet import defer
 
-from kafkalike.broker import invented
+from kafkalike.broker import epoch_checks
 from kafkalike.protocol.messages import stop_replica as messages
 
 
 async def stop_replica(broker: Any, call: Any) -> Any:
     """Hands it to the replicas."""
-    error = await invented.check(broker, call.request)
+    error = await epoch_checks.check_controller(broker, call.request)
     if error:
         return messages.Response(error_code=error)
     return await defer.maybeDeferred(broker.replicas.orders.stop_replica, call.request)

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.broker import invented
+from kafkalike.broker import epoch_checks
 from kafkalike.cluster.metadata import topic_states
 from kafkalike.protocol.messages import update_metadata as messages
 
 
 async def update_metadata(broker: Any, call: Any) -> Any:
     """Takes it over."""
-    error = await invented.check(broker, call.request) or broker.replicas.orders.check_controller(call.request)
+    error = await epoch_checks.check_controller(broker, call.request) or broker.replicas.orders.check_controller(
+        call.request
+    )
     if not error:
         broker.metadata.apply(call.request)
         for topic, _, states in topic_states(call.request):

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from kafkalike.broker.apis.fetch import fetch
-from kafkalike.broker.call import LATER
-from kafkalike.broker.sessions import FetchSessions
+from kafkalike.broker.fetch_sessions import FetchSessions
+from kafkalike.broker.request import LATER
 from kafkalike.cluster.metadata import Image
 from kafkalike.protocol.messages import fetch as messages
 from kafkalike.replication.hosted import Read

@@ -1,6 +1,6 @@
 """What a request names twice is kept once."""
 
-from kafkalike.broker.named import by_topic
+from kafkalike.broker.distinct_partitions import by_topic
 from kafkalike.protocol.messages import offset_commit as messages
 
 Partition, Topic = messages.OffsetCommitRequestPartition, messages.OffsetCommitRequestTopic

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import ensureDeferred
 
-from kafkalike.broker.slices import SLICE, in_slices
+from kafkalike.broker.bulk_requests import SLICE, in_slices
 from kafkalike.cluster import sizes
 from kafkalike.controller import topic_admin
 from kafkalike.errors import Error

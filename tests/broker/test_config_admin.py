@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from kafkalike.broker import altering
+from kafkalike.broker import config_admin
 from kafkalike.config import broker_config
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import alter_configs, incremental_alter_configs
@@ -308,5 +308,5 @@ async def test_a_lost_session_is_told() -> None:
         raise SessionExpired()
 
     with pytest.raises(KafkaError) as problem:
-        await altering.write(SimpleNamespace(exists=lost), "topics", "t", {})
+        await config_admin.write(SimpleNamespace(exists=lost), "topics", "t", {})
     assert Error.REQUEST_TIMED_OUT is problem.value.error

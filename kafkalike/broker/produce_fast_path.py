@@ -14,7 +14,7 @@ import struct
 from typing import Any
 
 from kafkalike.broker.apis import produce
-from kafkalike.broker.call import Call
+from kafkalike.broker.request import Call
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import produce as messages
 
@@ -42,7 +42,7 @@ def _answer(version: int, topic: str, index: int) -> tuple[bytes, bytes]:
     return tags + before, after
 
 
-class Shape:
+class Template:
     """One request that was decoded: what it said, and what is before and after the outcome in its answer."""
 
     __slots__ = (
@@ -72,25 +72,25 @@ class Shape:
         self.size = 4 + len(self.before) + _OUTCOME.size + len(self.after)
 
 
-class Repeats:
+class ProduceFastPath:
     """What was learnt from the Produce requests of one connection."""
 
-    __slots__ = ("_shapes", "_end", "_version", "_flexible", "_last")
+    __slots__ = ("_templates", "_end", "_version", "_flexible", "_last")
 
     def __init__(self) -> None:
-        self._shapes: dict[bytes, Shape] = {}  # by the bytes between correlation id and the records' length
+        self._templates: dict[bytes, Template] = {}  # by the bytes between correlation id and the records' length
         self._end = 0  # where these bytes end
         self._version = -1
         self._flexible = False
         self._last: tuple[Any, ...] = ()
 
-    def find(self, broker: Any, connection: Any, frame: bytes | memoryview) -> Repeated | None:
+    def find(self, broker: Any, connection: Any, frame: bytes | memoryview) -> FastProduce | None:
         """The call in `frame`, if one like it was learnt."""
         end = self._end
         if len(frame) < end + 8:
             return None
-        shape = self._shapes.get(bytes(frame[8:end]))
-        if shape is None:
+        template = self._templates.get(bytes(frame[8:end]))
+        if template is None:
             return None
         key, version, correlation_id = _START.unpack_from(frame)
         if key or version != self._version:
@@ -112,7 +112,7 @@ class Repeats:
             end += 4
         if length < 0 or end + length != stop:
             return None
-        return Repeated(broker, connection, shape, correlation_id, frame, memoryview(frame)[end:stop])
+        return FastProduce(broker, connection, template, correlation_id, frame, memoryview(frame)[end:stop])
 
     def learn(self, call: Call, frame: bytes | memoryview, body: int) -> None:
         """Remembers a request that was decoded, when the one before it was for the same topic."""
@@ -130,37 +130,37 @@ class Repeats:
         # Tags, or bytes after the last field, are not what is expected of a repeat.
         if last != self._last or flexible and frame[stop:] != _NO_TAGS or frame[stop - size : stop] != data.records:
             return
-        if end != self._end or version != self._version or len(self._shapes) >= MOST:
-            self._shapes.clear()
+        if end != self._end or version != self._version or len(self._templates) >= MOST:
+            self._templates.clear()
             self._end, self._version, self._flexible = end, version, flexible
-        self._shapes[bytes(frame[8:end])] = Shape(call, body)
+        self._templates[bytes(frame[8:end])] = Template(call, body)
 
 
-class Repeated(Call):
-    """A request of a known shape."""
+class FastProduce(Call):
+    """A request of a known template."""
 
-    __slots__ = ("_shape", "_frame", "_records", "_appended")
+    __slots__ = ("_template", "_frame", "_records", "_appended")
 
     def __init__(
-        self, broker: Any, connection: Any, shape: Shape, correlation_id: int, frame: Any, records: memoryview
+        self, broker: Any, connection: Any, template: Template, correlation_id: int, frame: Any, records: memoryview
     ) -> None:
         self.broker = broker
         self.connection = connection
-        self.api = shape.api
-        self.version = shape.version
+        self.api = template.api
+        self.version = template.version
         self.correlation_id = correlation_id
-        self.client_id = shape.client_id
+        self.client_id = template.client_id
         self.request = None
         self.answer = None
-        self._shape = shape
+        self._template = template
         self._frame = frame
         self._records = records
 
     def run(self) -> None:
         """Appends the records and answers as `acks` says."""
-        shape, replicas = self._shape, self.broker.replicas
+        template, replicas = self._template, self.broker.replicas
         try:
-            appended = replicas.append_as_leader(shape.topic, shape.index, self._records, shape.acks)
+            appended = replicas.append_as_leader(template.topic, template.index, self._records, template.acks)
         except Exception as problem:
             self._decode()
             if isinstance(problem, KafkaError):
@@ -168,15 +168,15 @@ class Repeated(Call):
             else:
                 self._fail(problem)
             return
-        if shape.acks == 0:
+        if template.acks == 0:
             self.answer = []
             self.connection.answered()
             return
         self._appended = appended
-        if shape.acks == -1:
-            outcome = replicas.replicated(shape.topic, shape.index, appended.last_offset)
+        if template.acks == -1:
+            outcome = replicas.replicated(template.topic, template.index, appended.last_offset)
             if outcome is None:
-                replicas.wait(self, (shape.key,), shape.timeout_ms)
+                replicas.wait(self, (template.key,), template.timeout_ms)
                 return
             if outcome:
                 self._finish(outcome)
@@ -185,8 +185,8 @@ class Repeated(Call):
 
     def try_finish(self) -> bool:
         """Answers if every in-sync replica has the records, or none will."""
-        shape = self._shape
-        outcome = self.broker.replicas.replicated(shape.topic, shape.index, self._appended.last_offset)
+        template = self._template
+        outcome = self.broker.replicas.replicated(template.topic, template.index, self._appended.last_offset)
         if outcome is None:
             return False
         if outcome:
@@ -200,15 +200,17 @@ class Repeated(Call):
         self._finish(Error.REQUEST_TIMED_OUT)
 
     def _succeed(self) -> None:
-        shape, done = self._shape, self._appended
+        template, done = self._template, self._appended
         outcome = _OUTCOME.pack(0, done.base_offset, done.log_append_time_ms, done.log_start_offset)
-        self.answer = [b"".join((_HEAD.pack(shape.size, self.correlation_id), shape.before, outcome, shape.after))]
+        self.answer = [
+            b"".join((_HEAD.pack(template.size, self.correlation_id), template.before, outcome, template.after))
+        ]
         self.connection.answered()
 
     def _finish(self, outcome: Error) -> None:
-        shape = self._shape
+        template = self._template
         self._decode()
-        produce.conclude(self, produce.answer(shape.topic, shape.index, self._appended, outcome))
+        produce.conclude(self, produce.answer(template.topic, template.index, self._appended, outcome))
 
     def _decode(self) -> None:
-        self.request = self.api.request.decode(self.version, self._frame, self._shape.body, False)
+        self.request = self.api.request.decode(self.version, self._frame, self._template.body, False)

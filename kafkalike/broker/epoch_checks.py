@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 0.5
 
 
-async def check(broker: Any, request: Any) -> Error:
+async def check_controller(broker: Any, request: Any) -> Error:
     """11 or 77 for a request whose controller epoch, or broker epoch, there is not; a line says so."""
     known = max(broker.replicas.orders.controller_epoch, broker.controller.epoch)
     if request.controller_epoch <= known and request.broker_epoch <= broker.membership.broker_epoch:

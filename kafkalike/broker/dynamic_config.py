@@ -18,7 +18,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from kafkalike.broker.altering import DEFAULT
+from kafkalike.broker.config_admin import DEFAULT
 from kafkalike.cluster import topic_names
 from kafkalike.cluster.znodes import ConfigChange, EntityConfig, Garbage
 from kafkalike.config import without_effect

@@ -3,7 +3,7 @@
 import pytest
 from twisted.internet import defer
 
-from kafkalike.broker.call import LATER
+from kafkalike.broker.request import LATER
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import api_versions, delete_records
 from tests.broker.connection import (

@@ -2,7 +2,7 @@
 
 A topic's configuration is altered by any broker, a broker's only by itself, and what holds for all brokers by any.
 The write is guarded by a check of /controller, as Kafka's is since 3.4, so that without a controller nothing changes;
-then a notification in /config/changes tells every broker, this one too (dynamic.py).
+then a notification in /config/changes tells every broker, this one too (dynamic_config.py).
 """
 
 from __future__ import annotations

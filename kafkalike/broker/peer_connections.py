@@ -17,13 +17,13 @@ from kafkalike.net import probe
 from kafkalike.net.peer import Peer
 from kafkalike.protocol import messages
 
-FETCH, CONTROL, RELAY = "fetch", "control", "relay"
+FETCH, CONTROL, FORWARD = "fetch", "control", "forward"
 TIMEOUTS = {
     FETCH: "replica.socket.timeout.ms",
     CONTROL: "controller.socket.timeout.ms",
-    RELAY: "request.timeout.ms",
+    FORWARD: "request.timeout.ms",
 }
-CLIENT_IDS = {FETCH: "broker-{}-fetcher-0", CONTROL: "{}", RELAY: "broker-{}-relay"}
+CLIENT_IDS = {FETCH: "broker-{}-fetcher-0", CONTROL: "{}", FORWARD: "broker-{}-relay"}
 
 
 class Peers:
@@ -51,9 +51,9 @@ class Peers:
         message = messages.of(request)
         return self._send(CONTROL, broker_id, message, message.VERSIONS[1], request, endpoint)
 
-    def relay(self, broker_id: int, message: Any, version: int, request: Any) -> Deferred[Any]:
+    def forward(self, broker_id: int, message: Any, version: int, request: Any) -> Deferred[Any]:
         """Hands a client's request on."""
-        return self._send(RELAY, broker_id, message, version, request, None)
+        return self._send(FORWARD, broker_id, message, version, request, None)
 
     def keep(self, broker_id: int) -> None:
         """Sees to it that there is a connection for control requests, so that `lost` tells when the broker dies."""

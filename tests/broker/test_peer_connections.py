@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from twisted.internet import reactor
 
-from kafkalike.broker.peers import Peers
+from kafkalike.broker.peer_connections import Peers
 from kafkalike.cluster.metadata import Broker, Image
 from kafkalike.config import broker_config
 from kafkalike.protocol.messages import heartbeat

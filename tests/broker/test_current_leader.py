@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kafkalike.broker import hints
+from kafkalike.broker import current_leader
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import fetch, produce
@@ -21,7 +21,7 @@ def call(hosted=None, leader=2, leader_epoch=5):
 
 def told(messages, answer, asking):
     response = messages.Response()
-    hints.add(asking, messages, response, [("t", 0, answer)])
+    current_leader.fill_where_moved(asking, messages, response, [("t", 0, answer)])
     leader = (answer.current_leader.leader_id, answer.current_leader.leader_epoch)
     return leader, [(n.node_id, n.host, n.port, n.rack) for n in response.node_endpoints]
 

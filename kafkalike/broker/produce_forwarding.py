@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from kafkalike.broker import hints
+from kafkalike.broker import current_leader
 from kafkalike.errors import Error
 from kafkalike.protocol.batch import read_header
 from kafkalike.protocol.messages import produce
@@ -38,7 +38,7 @@ NO_PRODUCER_ID = -1
 UNAWARE = frozenset((Error.NOT_LEADER_OR_FOLLOWER, Error.UNKNOWN_TOPIC_OR_PARTITION))
 
 
-class Relay:
+class ProduceForwarding:
     """What one broker hands on."""
 
     def __init__(self, broker: Any, reactor: Any) -> None:
@@ -78,7 +78,7 @@ class Relay:
 
     def send(self, leader: int, call: Any) -> Any:
         """A Deferred of the leader's answer."""
-        return self._broker.peers.relay(leader, produce, call.version, call.request)
+        return self._broker.peers.forward(leader, produce, call.version, call.request)
 
     def later(self, seconds: float, function: Callable[[], None]) -> Any:
         """Calls it then; what is returned can be cancelled."""
@@ -93,10 +93,10 @@ class Relay:
 class _Queue:
     """The requests for one partition, under one leader."""
 
-    def __init__(self, relay: Relay, partition: Any) -> None:
+    def __init__(self, forwarding: ProduceForwarding, partition: Any) -> None:
         self.key = (partition.topic, partition.index)
         self.leader_epoch: int = partition.leader_epoch
-        self._relay = relay
+        self._forwarding = forwarding
         self._leader: int = partition.leader
         self._waiting: deque[tuple[Any, Any]] = deque()  # (call, its refusal)
         self._under_way = 0
@@ -104,7 +104,7 @@ class _Queue:
         self._crowded: set[Any] = set()  # connections that had several at a time
         self._taken = False  # the new leader has taken one: it knows that it leads
         self._over = False
-        self._alarm = relay.later((partition.deposed_ms + WINDOW_MS - now_ms()) / 1000, self._end)
+        self._alarm = forwarding.later((partition.deposed_ms + WINDOW_MS - now_ms()) / 1000, self._end)
 
     def add(self, call: Any, refusal: Any) -> None:
         """Hands a request on, when those before it have been."""
@@ -121,7 +121,7 @@ class _Queue:
         self._unanswered[connection] -= 1
         if is_told:
             topic = response.responses[0]
-            hints.tell(call, produce, response, [(topic.name, self.key[1], topic.partition_responses[0])])
+            current_leader.fill(call, produce, response, [(topic.name, self.key[1], topic.partition_responses[0])])
         if not self._unanswered[connection]:
             del self._unanswered[connection]
             self._crowded.discard(connection)
@@ -136,18 +136,18 @@ class _Queue:
         while self._waiting and (self._taken or not self._under_way):
             call, refusal = self._waiting.popleft()
             self._under_way += 1
-            answer = self._relay.send(self._leader, call)
+            answer = self._forwarding.send(self._leader, call)
             answer.addCallback(self._answered, call, refusal)
             answer.addErrback(self._lost, call, refusal)
         if not self._under_way:
             if self._alarm.active():
                 self._alarm.cancel()
-            self._relay.done(self)
+            self._forwarding.done(self)
 
     def _answered(self, response: Any, call: Any, refusal: Any) -> None:
         (answer,) = response.responses[0].partition_responses
         if answer.error_code in UNAWARE and not self._taken and not self._over:
-            self._relay.later(RETRY_SECONDS, lambda: self._again(call, refusal))
+            self._forwarding.later(RETRY_SECONDS, lambda: self._again(call, refusal))
             return
         self._under_way -= 1
         if answer.error_code in UNAWARE:

@@ -13,15 +13,15 @@ from kafkalike.errors import Error
 MOVED = frozenset((Error.NOT_LEADER_OR_FOLLOWER, Error.FENCED_LEADER_EPOCH))
 
 
-def add(call: Any, messages: Any, response: Any, answers: Iterable[tuple[str | None, int, Any]]) -> None:
+def fill_where_moved(call: Any, messages: Any, response: Any, answers: Iterable[tuple[str | None, int, Any]]) -> None:
     """Fills current_leader of every (topic, partition, answer) whose leader has moved, and their addresses.
 
     `messages` is the message module: Produce from version 10 or Fetch from version 16.
     """
-    tell(call, messages, response, (item for item in answers if item[2].error_code in MOVED))
+    fill(call, messages, response, (item for item in answers if item[2].error_code in MOVED))
 
 
-def tell(call: Any, messages: Any, response: Any, answers: Iterable[tuple[str | None, int, Any]]) -> None:
+def fill(call: Any, messages: Any, response: Any, answers: Iterable[tuple[str | None, int, Any]]) -> None:
     """Does so whatever the answers are."""
     broker = call.broker
     image = broker.metadata.image

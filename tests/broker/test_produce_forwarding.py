@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from kafkalike.broker import relay
+from kafkalike.broker import produce_forwarding
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
 from kafkalike.errors import Error
 from kafkalike.protocol import batch
@@ -55,9 +55,9 @@ class Cluster:
         )
         self.broker_id = 1
         self.metadata = SimpleNamespace(image=image)
-        self.peers = SimpleNamespace(knows=lambda broker_id: broker_id == 2, relay=self.send)
+        self.peers = SimpleNamespace(knows=lambda broker_id: broker_id == 2, forward=self.send)
         self.sent = []
-        self.relay = relay.Relay(self, clock)
+        self.forwarding = produce_forwarding.ProduceForwarding(self, clock)
 
     def send(self, leader, message, version, request):
         answer = Deferred()
@@ -68,7 +68,7 @@ class Cluster:
         call.broker = self
         answer = produce.PartitionProduceResponse(index=0, error_code=error, base_offset=offset)
         topic = produce.TopicProduceResponse(name="t", partition_responses=[answer])
-        return self.relay.take(call, produce.Response(responses=[topic]))
+        return self.forwarding.take(call, produce.Response(responses=[topic]))
 
     def reply(self, number, error=0, offset=-1):
         answer = produce.PartitionProduceResponse(index=0, error_code=error, base_offset=offset)
@@ -79,7 +79,7 @@ class Cluster:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(relay, "now_ms", lambda: DEPOSED_MS + int(clock.seconds() * 1000))
+    monkeypatch.setattr(produce_forwarding, "now_ms", lambda: DEPOSED_MS + int(clock.seconds() * 1000))
     return clock
 
 
@@ -104,7 +104,7 @@ def test_the_first_goes_alone_until_the_new_leader_has_taken_it(cluster, clock):
     assert len(cluster.sent) == 1
     cluster.reply(0, error=NOT_LEADER)
     assert len(cluster.sent) == 1
-    clock.advance(relay.RETRY_SECONDS)
+    clock.advance(produce_forwarding.RETRY_SECONDS)
     assert cluster.sent[1][0] is calls[0].request
     cluster.reply(1, offset=1)
     assert [request for request, _ in cluster.sent[2:]] == [calls[1].request, calls[2].request]
@@ -127,9 +127,9 @@ def test_a_leader_that_never_hears_of_it_costs_no_more_than_the_window(cluster, 
     calls = [Call() for _ in range(2)]
     for call in calls:
         cluster.take(call)
-    while clock.seconds() * 1000 < relay.WINDOW_MS:
+    while clock.seconds() * 1000 < produce_forwarding.WINDOW_MS:
         cluster.reply(len(cluster.sent) - 1, error=NOT_LEADER)
-        clock.advance(relay.RETRY_SECONDS)
+        clock.advance(produce_forwarding.RETRY_SECONDS)
     assert [call.heard for call in calls] == [[(NOT_LEADER, -1, 2)]] * 2
     assert not cluster.take(Call())
     assert clock.getDelayedCalls() == []
@@ -139,7 +139,7 @@ def test_what_waits_behind_a_silent_leader_is_refused_when_the_time_is_over(clus
     first, second = Call(), Call()
     cluster.take(first)
     cluster.take(second)
-    clock.advance(relay.WINDOW_MS / 1000)
+    clock.advance(produce_forwarding.WINDOW_MS / 1000)
     assert (first.heard, second.heard) == ([], [(NOT_LEADER, -1, 2)])
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafkalike.broker.dispatch import Dispatch
-from kafkalike.broker.repeats import MOST, Repeated
+from kafkalike.broker.produce_fast_path import MOST, FastProduce
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import framing
@@ -49,8 +49,10 @@ def broker():
     state = PartitionState(2, 9, (2,), (1, 2))
     brokers = {2: Broker(2, "r2", {"PLAINTEXT": ("there", 9093, "PLAINTEXT")})}
     image = Image(brokers=brokers, topics={"events": Topic("events", bytes(16), {0: state})})
-    relay = SimpleNamespace(take=lambda call, response: False)
-    return SimpleNamespace(broker_id=1, replicas=Replicas(), metadata=SimpleNamespace(image=image), relay=relay)
+    forwarding = SimpleNamespace(take=lambda call, response: False)
+    return SimpleNamespace(
+        broker_id=1, replicas=Replicas(), metadata=SimpleNamespace(image=image), produce_forwarding=forwarding
+    )
 
 
 def frame(version, correlation_id=1, topic="events", index=0, records=b"batch", acks=1, client="me", timeout_ms=1500):
@@ -80,8 +82,8 @@ def test_the_third_request_is_known_and_answered_like_the_first(version, acks, v
     other.replicas.end = 6
     expected = call(Dispatch(other), Connection(), frame(version, 2, records=b"b" * 200, acks=acks))
     assert answers[2].answer == expected.answer
-    assert isinstance(answers[2], Repeated) == (version >= 5)
-    assert not isinstance(answers[1], Repeated)
+    assert isinstance(answers[2], FastProduce) == (version >= 5)
+    assert not isinstance(answers[1], FastProduce)
     assert fresh.replicas.appended == [("events", 0, b"b" * 200, acks)] * 3
 
 
@@ -92,7 +94,7 @@ def test_other_partitions_of_the_topic_are_told_apart(version):
     for _ in range(3):
         for index in range(4):
             last = call(dispatch, connection, frame(version, index=index, records=b"%d" % index * 70))
-    assert isinstance(last, Repeated)
+    assert isinstance(last, FastProduce)
     assert [(index, records) for _, index, records, _ in fresh.replicas.appended] == [
         (index, b"%d" % index * 70) for _ in range(3) for index in range(4)
     ]
@@ -108,7 +110,7 @@ def test_a_request_that_differs_is_decoded(version, changed):
     for _ in range(3):
         call(dispatch, connection, frame(version))
     other = call(dispatch, connection, frame(version, **changed))
-    assert not isinstance(other, Repeated)
+    assert not isinstance(other, FastProduce)
     appended = {"topic": "events", "index": 0, "acks": 1} | changed
     assert fresh.replicas.appended[-1] == (appended["topic"], appended["index"], b"batch", appended["acks"])
 
@@ -122,8 +124,8 @@ def test_an_error_is_told_as_for_all_others(version):
     fresh.replicas.refuses = KafkaError(Error.NOT_LEADER_OR_FOLLOWER)
     known = call(dispatch, connection, frame(version, 5))
     first = call(dispatch, Connection(), frame(version, 5))
-    assert isinstance(known, Repeated) and known.answer == first.answer
-    assert not isinstance(first, Repeated)
+    assert isinstance(known, FastProduce) and known.answer == first.answer
+    assert not isinstance(first, FastProduce)
     fresh.replicas.refuses = ValueError("a mistake of ours")
     assert (
         call(dispatch, connection, frame(version, 5)).answer == call(dispatch, Connection(), frame(version, 5)).answer
@@ -143,7 +145,7 @@ def test_acks_all_waits_and_says_what_became_of_it(version, outcome, late):
             call(dispatch, connection, frame(version, 5, acks=-1))
         fresh.replicas.outcome = None if late else outcome
         waiting = call(dispatch, connection, frame(version, 5, acks=-1))
-        assert isinstance(waiting, Repeated) == (before == 2)
+        assert isinstance(waiting, FastProduce) == (before == 2)
         if late:
             waiter, keys, timeout_ms = fresh.replicas.waiting.pop()
             assert (keys, timeout_ms) == ((("events", 0),), 1500)
@@ -175,7 +177,7 @@ def test_internal_topics_stay_closed(topic):
     connection, fresh = Connection(), broker()
     dispatch = Dispatch(fresh)
     for _ in range(4):
-        assert not isinstance(call(dispatch, connection, frame(7, topic=topic)), Repeated)
+        assert not isinstance(call(dispatch, connection, frame(7, topic=topic)), FastProduce)
     assert fresh.replicas.appended == []
 
 
@@ -184,7 +186,7 @@ def test_what_one_connection_keeps_is_bounded():
     dispatch = Dispatch(broker())
     for index in range(2 * MOST + 10):
         call(dispatch, connection, frame(7, index=index))
-    assert len(connection.repeats._shapes) <= MOST
+    assert len(connection.fast_path._templates) <= MOST
 
 
 @examples(400)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kafkalike.broker.sessions import EVICTION_MS, FetchSessions
+from kafkalike.broker.fetch_sessions import EVICTION_MS, FetchSessions
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import fetch
 

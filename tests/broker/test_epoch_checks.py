@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from kafkalike.broker.invented import check_follower
+from kafkalike.broker.epoch_checks import check_follower
 from kafkalike.cluster.znodes import BrokerNode, ControllerEpoch
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leader_and_isr, stop_replica, update_metadata
@@ -34,7 +34,7 @@ async def test_a_controller_epoch_that_nobody_had_is_refused_and_not_remembered(
         member.replicas.told,
         member.metadata.image.controller_id,
     )
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "kafkalike.broker.invented"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "kafkalike.broker.epoch_checks"]
     assert f"{api} of controller 7 with epoch {epoch + 1} is refused: the newest is {epoch}" == line
     # It is told once there is such a controller.
     await member.zk.set(ControllerEpoch.path, b"%d" % (epoch + 1))

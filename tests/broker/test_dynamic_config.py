@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kafkalike.broker import altering
-from kafkalike.broker.dynamic import KEEP_MS, DynamicConfig
+from kafkalike.broker import config_admin
+from kafkalike.broker.dynamic_config import KEEP_MS, DynamicConfig
 from kafkalike.config import broker_config
 from tests.reactor import on_reactor, until
 from tests.zoo import Clients
@@ -39,9 +39,9 @@ async def test_a_topics_values_are_told_with_each_notification(clients: Clients)
     await prepared(zk)
     heard = Heard(zk)
     await heard.dynamic.start()
-    await altering.write(zk, "topics", "t", {"retention.ms": "5"})
+    await config_admin.write(zk, "topics", "t", {"retention.ms": "5"})
     await until(lambda: heard.topics == [("t", {"retention.ms": "5"})])
-    await altering.write(zk, "topics", "t", {})
+    await config_admin.write(zk, "topics", "t", {})
     await until(lambda: heard.topics[1:] == [("t", {})])
     heard.dynamic.stop()
 
@@ -50,9 +50,9 @@ async def test_a_topics_values_are_told_with_each_notification(clients: Clients)
 async def test_this_brokers_values_win_over_those_of_all(clients: Clients) -> None:
     zk = await clients.open()
     await prepared(zk)
-    await altering.write(zk, "brokers", "<default>", {"message.max.bytes": "5000", "log.retention.ms": "7"})
-    await altering.write(zk, "brokers", "1", {"message.max.bytes": "6000"})
-    await altering.write(zk, "brokers", "2", {"message.max.bytes": "9"})
+    await config_admin.write(zk, "brokers", "<default>", {"message.max.bytes": "5000", "log.retention.ms": "7"})
+    await config_admin.write(zk, "brokers", "1", {"message.max.bytes": "6000"})
+    await config_admin.write(zk, "brokers", "2", {"message.max.bytes": "9"})
     heard = Heard(zk, **{"log.segment.bytes": "1000"})
     await heard.dynamic.load()
     assert (6000, 7, 1000) == tuple(
@@ -60,9 +60,9 @@ async def test_this_brokers_values_win_over_those_of_all(clients: Clients) -> No
     )
     assert [{"message.max.bytes", "log.retention.ms"}] == heard.names
     await heard.dynamic.start()
-    await altering.write(zk, "brokers", "1", {})
+    await config_admin.write(zk, "brokers", "1", {})
     await until(lambda: heard.config["message.max.bytes"] == 5000)
-    await altering.write(zk, "brokers", "<default>", {})
+    await config_admin.write(zk, "brokers", "<default>", {})
     await until(lambda: heard.config["message.max.bytes"] == 1048588)
     assert heard.config["log.retention.ms"] is None
     heard.dynamic.stop()
@@ -72,7 +72,7 @@ async def test_this_brokers_values_win_over_those_of_all(clients: Clients) -> No
 async def test_values_that_cannot_be_used_are_left_out(clients: Clients) -> None:
     zk = await clients.open()
     await prepared(zk)
-    await altering.write(zk, "brokers", "1", {"message.max.bytes": "many", "log.retention.ms": "7"})
+    await config_admin.write(zk, "brokers", "1", {"message.max.bytes": "many", "log.retention.ms": "7"})
     heard = Heard(zk)
     await heard.dynamic.load()
     assert (1048588, 7) == (heard.config["message.max.bytes"], heard.config["log.retention.ms"])
@@ -83,7 +83,7 @@ async def test_garbage_of_one_broker_does_not_hide_what_holds_for_all(clients: C
     zk = await clients.open()
     await prepared(zk)
     await zk.create("/config/brokers/1", b"garbage")
-    await altering.write(zk, "brokers", "<default>", {"message.max.bytes": "5000"})
+    await config_admin.write(zk, "brokers", "<default>", {"message.max.bytes": "5000"})
     heard = Heard(zk)
     await heard.dynamic.load()
     assert 5000 == heard.config["message.max.bytes"]
@@ -93,7 +93,7 @@ async def test_garbage_of_one_broker_does_not_hide_what_holds_for_all(clients: C
 async def test_what_is_set_without_effect_is_told(clients: Clients, caplog: pytest.LogCaptureFixture) -> None:
     zk = await clients.open()
     await prepared(zk)
-    await altering.write(zk, "brokers", "1", {"num.io.threads": "9", "message.max.bytes": "5000"})
+    await config_admin.write(zk, "brokers", "1", {"num.io.threads": "9", "message.max.bytes": "5000"})
     await Heard(zk).dynamic.load()
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert "No effect here: num.io.threads (one reactor does this work)" == warning
@@ -106,7 +106,7 @@ async def test_a_fault_is_told_once(clients: Clients, caplog: pytest.LogCaptureF
     heard = Heard(zk)
     await heard.dynamic.start()
     for size in ("5000", "6000"):
-        await altering.write(zk, "brokers", "1", {"log.roll.ms": "0", "message.max.bytes": size})
+        await config_admin.write(zk, "brokers", "1", {"log.roll.ms": "0", "message.max.bytes": size})
         await until(lambda size=size: heard.config["message.max.bytes"] == int(size))
     assert 1 == sum("log.roll.ms" in record.getMessage() for record in caplog.records if record.levelname == "ERROR")
     heard.dynamic.stop()
@@ -144,9 +144,9 @@ async def test_a_notification_that_cannot_be_followed_does_not_stop_those_behind
 
     heard.dynamic._topic_changed = follow
     await heard.dynamic.start()
-    await altering.write(zk, "topics", "bad", {"retention.ms": "5"})
+    await config_admin.write(zk, "topics", "bad", {"retention.ms": "5"})
     await until(lambda: "bad" in told)
-    await altering.write(zk, "topics", "good", {"retention.ms": "5"})
+    await config_admin.write(zk, "topics", "good", {"retention.ms": "5"})
     await until(lambda: "good" in told)
     assert ["bad", "good"] == told
     heard.dynamic.stop()
@@ -156,7 +156,7 @@ async def test_a_notification_that_cannot_be_followed_does_not_stop_those_behind
 async def test_old_notifications_are_removed_after_they_were_read(clients: Clients) -> None:
     zk = await clients.open()
     await prepared(zk)
-    await altering.write(zk, "topics", "t", {"retention.ms": "5"})
+    await config_admin.write(zk, "topics", "t", {"retention.ms": "5"})
     ((name,), path) = (await zk.children("/config/changes"), "/config/changes")
     _, stat = await zk.get(f"{path}/{name}")
     now = [(stat.ctime + KEEP_MS) / 1000]
@@ -182,6 +182,6 @@ async def test_B10_what_was_missed_during_a_lost_session_is_found_afterwards(cli
     heard = Heard(zk)
     await heard.dynamic.start()
     await clients.expire(zk)
-    await altering.write(other, "topics", "t", {"retention.ms": "5"})
+    await config_admin.write(other, "topics", "t", {"retention.ms": "5"})
     await until(lambda: ("t", {"retention.ms": "5"}) in heard.topics)
     heard.dynamic.stop()

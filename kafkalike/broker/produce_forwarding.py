@@ -28,7 +28,7 @@ from kafkalike.broker import current_leader
 from kafkalike.errors import Error
 from kafkalike.protocol.batch import read_header
 from kafkalike.protocol.messages import produce
-from kafkalike.replication.hosted import now_ms
+from kafkalike.replication.hosted_partitions import now_ms
 
 WINDOW_MS = 200  # after a leader was deposed
 RETRY_SECONDS = 0.005  # to a new leader that does not know yet that it leads

@@ -1,6 +1,6 @@
 """Fetching from leaders: one connection to each, one Fetch under way on it, incremental sessions.
 
-What is asked and which answers count is decided in `follower.py`; what an answer does to a log, in `Replicas`. An
+What is asked and which answers count is decided in `fetch_plan.py`; what an answer does to a log, in `Replicas`. An
 answer that is about an earlier leader epoch than the one followed now is dropped.
 """
 
@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from kafkalike.config import Config
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import api_versions, fetch
-from kafkalike.replication.follower import FetchPlan, Following, Position
+from kafkalike.replication.fetch_plan import FetchPlan, Following, Position
 
 log = logging.getLogger("kafka.server.ReplicaFetcherThread")
 

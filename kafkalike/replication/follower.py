@@ -1,223 +1,155 @@
-"""What a follower asks its leader next, and what it does with the answer.
+"""What a follower does with its leader's answers: appends, cuts off what diverged, begins anew.
 
-Pure. One `Following` per partition that this broker fetches from one leader; `FetchPlan` makes the next Fetch request
-of them, as an incremental fetch session (KIP-227), and says which partitions of an answer still matter.
+`Fetchers` asks and hands the answers over; the leader's log decides, by leader epochs (KIP-101, KIP-279).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+import logging
+from typing import TYPE_CHECKING, Any
 
-from kafkalike.errors import Error
-from kafkalike.protocol.messages import fetch
+from twisted.internet.defer import Deferred
 
-INITIAL_EPOCH = 0
-MAX_EPOCH = 2**31 - 1
-HELD_MS = 100  # between two looks whether a throttle still holds a partition back
-SESSION_ERRORS = frozenset(
-    (Error.FETCH_SESSION_ID_NOT_FOUND, Error.INVALID_FETCH_SESSION_EPOCH, Error.FETCH_SESSION_TOPIC_ID_ERROR)
-)
+from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.batch import read_header
+from kafkalike.protocol.messages import list_offsets
+from kafkalike.replication.fetch_plan import Following, Position, truncation
+from kafkalike.replication.fetchers import Ask
+from kafkalike.replication.hosted_partitions import HostedPartition, now_ms
 
-Key = tuple[bytes, int]
+if TYPE_CHECKING:
+    from kafkalike.replication.replicas import Replicas
 
+log = logging.getLogger("kafka.server.ReplicaFetcherThread")
 
-def truncation(
-    end_offset_for: Callable[[int], tuple[int, int]], log_end_offset: int, mark: int, epoch: int, end: int
-) -> int:
-    """Where to cut our log when the leader says that its largest epoch not above ours is `epoch`, ending at `end`.
-
-    `end_offset_for` is our own lookup, `mark` the high watermark. The next fetch tells whether one cut was enough: if
-    we did not know that epoch, the leader's answer to an older one may cut further (KIP-279).
-    """
-    if end < 0:
-        return min(mark, log_end_offset)
-    if epoch < 0:
-        return min(end, log_end_offset)
-    ours, our_end = end_offset_for(epoch)
-    if our_end < 0:
-        return min(end, log_end_offset)
-    if ours == epoch:
-        return min(end, our_end, log_end_offset)
-    return min(our_end, log_end_offset)
+EARLIEST, LATEST = -2, -1  # timestamps of ListOffsets
+LIST_OFFSETS_VERSION = 9  # what inter.broker.protocol.version 3.9 means
 
 
-class Position(NamedTuple):
-    """What a fetch says about a partition: the leader epoch believed in, where to go on, and after which epoch."""
+class FollowedPartitions:
+    """The partitions that this broker follows."""
 
-    leader_epoch: int
-    fetch_offset: int
-    last_fetched_epoch: int
-    log_start_offset: int
-
-
-class Following:
-    """One partition that is fetched."""
-
-    __slots__ = ("topic", "topic_id", "index", "leader_epoch", "failures", "in_sync")
-
-    def __init__(self, topic: str, topic_id: bytes, index: int, leader_epoch: int) -> None:
-        self.topic = topic
-        self.topic_id = topic_id
-        self.index = index
-        self.leader_epoch = leader_epoch
-        self.failures = 0  # in a row
-        self.in_sync = False  # whether the last answer left nothing to be fetched
+    def __init__(self, replicas: Replicas, broker_id: int, ask: Ask) -> None:
+        self._replicas = replicas
+        self._broker_id = broker_id
+        self._ask = ask
 
     @property
-    def key(self) -> Key:
-        """How the session names it."""
-        return self.topic_id, self.index
+    def broker_epoch(self) -> int:
+        """The czxid of this broker's registration."""
+        return self._replicas.broker_epoch
 
-
-class FetchPlan:
-    """The partitions fetched from one leader, and the session in which they are.
-
-    Only those that were stirred are looked at for the next request: the others have told the session where they are.
-    """
-
-    def __init__(self, partition_max_bytes: int) -> None:
-        self._partition_max_bytes = partition_max_bytes
-        self._followings: dict[Key, Following] = {}
-        self._keys: dict[tuple[str, int], Key] = {}
-        self._session_id = 0
-        self._epoch = INITIAL_EPOCH
-        # Each partition is stirred, or told, or both; or paused, or failed.
-        self._stirred: dict[Key, None] = {}
-        self._told: dict[Key, Position] = {}
-        self._paused: dict[Key, int] = {}
-        self._failed: set[Key] = set()
-        self._left: dict[Key, None] = {}  # the session has them still, and they are not to be fetched
-
-    def __len__(self) -> int:
-        return len(self._followings)
-
-    def add(self, following: Following) -> None:
-        """Fetches a partition from now on; replaces an earlier one of the same partition."""
-        self.remove(following.topic, following.index)
-        key = following.key
-        self._followings[key] = following
-        self._keys[following.topic, following.index] = key
-        self._stirred[key] = None
-
-    def remove(self, topic: str, index: int) -> None:
-        """Fetches it no more."""
-        key = self._keys.pop((topic, index), None)
-        if key is not None:
-            del self._followings[key]
-            self._paused.pop(key, None)
-            self._failed.discard(key)
-            self._drop(key)
-
-    def _drop(self, key: Key) -> None:
-        self._stirred.pop(key, None)
-        if self._told.pop(key, None) is not None:
-            self._left[key] = None
-
-    def find(self, key: Key) -> Following | None:
-        """The partition, if it is still fetched."""
-        return self._followings.get(key)
-
-    @property
-    def told(self) -> Mapping[Key, Position]:
-        """Where the last request was for each partition. What comes after another `reset` is in another mapping."""
-        return self._told
-
-    def stir(self, topic: str, index: int) -> None:
-        """The partition may go on from another position now."""
-        key = self._keys.get((topic, index))
-        if key in self._told:
-            self._stirred[key] = None
-
-    def pause(self, key: Key, until_ms: int) -> None:
-        """Asks for a partition again at that time and not before."""
-        self._drop(key)
-        self._paused[key] = until_ms
-
-    def fail(self, key: Key) -> None:
-        """Our leader epoch is out of date: only the next LeaderAndIsr helps."""
-        self._drop(key)
-        self._failed.add(key)
-
-    def reset(self, until_ms: int = 0) -> None:
-        """The session is gone: the next request is a full one, and not before that time."""
-        self._session_id = 0
-        self._epoch = INITIAL_EPOCH
-        self._told = {}
-        self._left = {}
-        for key in self._followings.keys() - self._failed:
-            if self._paused.get(key, 0) < until_ms:
-                self._paused[key] = until_ms
-        self._stirred = dict.fromkeys(k for k in self._followings if k not in self._paused and k not in self._failed)
-
-    def next_time_ms(self) -> int | None:
-        """When the first partition that pauses wants to be asked for; None when none does."""
-        return min(self._paused.values(), default=None)
-
-    def request(
-        self,
-        position_of: Callable[[Following], Position | None],
-        now_ms: int,
-        held: Callable[[Following], bool] = lambda following: False,
-    ) -> Any | None:
-        """The topics of the next Fetch request (a Request without its limits); None when there is nothing to ask.
-        Whatever has no position any more is left, and what is `held` back by a throttle pauses."""
-        for key in [key for key, until_ms in self._paused.items() if until_ms <= now_ms]:
-            del self._paused[key]
-            self._stirred[key] = None
-        by_topic: dict[bytes, Any] = {}
-        stirred, self._stirred = self._stirred, {}
-        for key in stirred:
-            following = self._followings[key]
-            position = position_of(following)
-            if position is None:
-                self.remove(following.topic, following.index)
-                continue
-            if held(following):
-                self.pause(key, now_ms + HELD_MS)
-                continue
-            if self._told.get(key) == position:
-                continue
-            self._told[key] = position
-            self._left.pop(key, None)
-            topic = by_topic.get(following.topic_id)
-            if topic is None:
-                topic = by_topic[following.topic_id] = fetch.FetchTopic(topic_id=following.topic_id, partitions=[])
-            topic.partitions.append(
-                fetch.FetchPartition(
-                    partition=following.index,
-                    current_leader_epoch=position.leader_epoch,
-                    fetch_offset=position.fetch_offset,
-                    last_fetched_epoch=position.last_fetched_epoch,
-                    log_start_offset=position.log_start_offset,
-                    partition_max_bytes=self._partition_max_bytes,
-                )
-            )
-        if not self._told:
+    def position_of(self, following: Following) -> Position | None:
+        """Where a followed partition goes on; None when it is not followed any more."""
+        hosted = self._replicas.hosted.get((following.topic, following.index))
+        if hosted is None or hosted.partition.leader_epoch != following.leader_epoch:
             return None
-        forgotten: dict[bytes, Any] = {}
-        for topic_id, index in self._left:
-            topic = forgotten.get(topic_id)
-            if topic is None:
-                topic = forgotten[topic_id] = fetch.ForgottenTopic(topic_id=topic_id, partitions=[])
-            topic.partitions.append(index)
-        self._left = {}
-        return fetch.Request(
-            session_id=self._session_id,
-            session_epoch=self._epoch,
-            topics=list(by_topic.values()),
-            forgotten_topics_data=list(forgotten.values()) if self._session_id else [],
+        source = hosted.log
+        return Position(following.leader_epoch, source.log_end_offset, source.latest_epoch(), source.log_start_offset)
+
+    def held(self, following: Following) -> bool:
+        """Whether a throttle holds a partition back at this moment."""
+        hosted = self._replicas.hosted[following.topic, following.index]
+        throttle = self._replicas.follower_throttle
+        return hosted.follower_throttled and not following.in_sync and throttle.exceeded(now_ms())
+
+    def take(self, following: Following, position: Position, data: Any) -> Error:
+        """What the leader answered for a partition, after `position`. The error decides when it is asked again."""
+        hosted = self._replicas.hosted.get((following.topic, following.index))
+        if hosted is None or self.position_of(following) != position:
+            return Error.NONE  # The answer is about what was: the next one is not.
+        error = Error(data.error_code)
+        try:
+            if error is Error.NONE:
+                self._take(hosted, data)
+                following.in_sync = data.diverging_epoch.epoch < 0 and hosted.log.log_end_offset >= data.high_watermark
+            elif error is Error.OFFSET_OUT_OF_RANGE:
+                self._find_range(hosted, following)
+        except KafkaError as problem:
+            if not following.failures:
+                log.error("Following %s-%d: %s", *hosted.key, problem)
+            return problem.error
+        return error
+
+    def _take(self, hosted: HostedPartition, data: Any) -> None:
+        partition, source = hosted.partition, hosted.log
+        if data.diverging_epoch is not None and data.diverging_epoch.epoch >= 0:
+            end = source.log_end_offset
+            found = data.diverging_epoch
+            mark = partition.high_watermark
+            end = truncation(source.end_offset_for_epoch, end, mark, found.epoch, found.end_offset)
+            if end <= data.log_start_offset:
+                # What is left is not in the leader's log, and cannot be compared with it. Kafka keeps it below the
+                # start, but if this broker is killed before that is checkpointed, and leads, it is read again.
+                self._begin_anew(hosted, data.log_start_offset)
+            else:
+                self._replicas.cut(hosted, end)
+            return
+        if data.records is not None and len(data.records):
+            if source.log_start_offset == source.log_end_offset:
+                # The leader's log may begin inside a batch, which comes whole: our empty log begins with that batch.
+                first = read_header(data.records, 0).base_offset
+                if first < source.log_end_offset:
+                    source.truncate_fully(first)
+            source.append_as_follower(data.records, now_ms())
+            if hosted.follower_throttled:
+                self._replicas.follower_throttle.record(len(data.records), now_ms())
+            self._replicas.purgatory.wake(hosted.appended_key)
+        if data.log_start_offset > source.log_start_offset:
+            source.advance_log_start(min(data.log_start_offset, source.log_end_offset))
+        if partition.follow(data.high_watermark, source.log_end_offset):
+            self._replicas.purgatory.wake(hosted.key)
+
+    def _find_range(self, hosted: HostedPartition, following: Following) -> None:
+        """Our end is not in the leader's log: asks where that begins and ends."""
+        leader, end = hosted.partition.leader, hosted.log.log_end_offset
+
+        def found(offsets: tuple[int, int]) -> None:
+            earliest, latest = offsets
+            if (
+                self._replicas.hosted.get(hosted.key) is not hosted
+                or hosted.partition.leader_epoch != following.leader_epoch
+                or hosted.log.log_end_offset != end
+            ):
+                return
+            if latest < end:
+                self._replicas.cut(hosted, latest)
+            elif earliest > end:
+                self._begin_anew(hosted, earliest)
+            self._replicas.log_moved(hosted)
+
+        deferred = self._leader_range(leader, following)
+        deferred.addCallbacks(found, lambda failure: log.warning("%s", failure.getErrorMessage()))
+        deferred.addErrback(
+            lambda failed: log.error("%s", failed.value if failed.check(KafkaError) else failed.getTraceback())
         )
 
-    def answered(self, response: Any) -> bool:
-        """Takes note of the session in an answer; False when the session is lost and nothing in it counts."""
-        error = Error(response.error_code)
-        if error is not Error.NONE:
-            self.reset()
-            return False
-        self._session_id = response.session_id
-        if response.session_id == 0:
-            self.reset()
-        else:
-            self._epoch = 1 if self._epoch == MAX_EPOCH else self._epoch + 1
-        return True
+    def _begin_anew(self, hosted: HostedPartition, start_offset: int) -> None:
+        log.warning("%s-%d begins anew at %d: the leader has nothing before", *hosted.key, start_offset)
+        self._replicas.before_cut(hosted.log)
+        hosted.log.truncate_fully(start_offset)
+        hosted.partition.high_watermark = start_offset
+
+    def _leader_range(self, leader: int, following: Following) -> Deferred[tuple[int, int]]:
+        """(earliest, latest) offset of the leader's log."""
+
+        async def ask() -> tuple[int, int]:
+            offsets = []
+            for timestamp in (EARLIEST, LATEST):
+                asked = list_offsets.ListOffsetsPartition(
+                    partition_index=following.index,
+                    current_leader_epoch=following.leader_epoch,
+                    timestamp=timestamp,
+                )
+                request = list_offsets.Request(
+                    replica_id=self._broker_id,
+                    topics=[list_offsets.ListOffsetsTopic(name=following.topic, partitions=[asked])],
+                )
+                response = await self._ask(leader, list_offsets, LIST_OFFSETS_VERSION, request)
+                answer = response.topics[0].partitions[0]
+                if answer.error_code:
+                    raise KafkaError(Error(answer.error_code))
+                offsets.append(answer.offset)
+            return offsets[0], offsets[1]
+
+        return Deferred.fromCoroutine(ask())

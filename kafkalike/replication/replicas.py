@@ -1,8 +1,8 @@
 """Every partition on this broker: its log, its part in replication, the requests that wait for it.
 
-Appends and reads are plain calls on the reactor thread. `orders` brings what the controller says, `copying` what
-leaders answer, `upkeep` does the periodic work; these and this file are the only callers of `storage/`, and the only
-ones that start threads for files. Nothing but an order changes which partitions are here.
+Appends and reads are plain calls on the reactor thread. `control_requests` brings what the controller says, `follower`
+what leaders answer, `log_maintenance` does the periodic work; these and this file are the only callers of `storage/`,
+and the only ones that start threads for files. Nothing but a control request changes which partitions are here.
 
 Two keys wake waiting requests of a partition: `key` when its high watermark, log start or leadership changed
 (consumers, producers with acks=all), `appended_key` when its log grew (followers).
@@ -22,18 +22,18 @@ from twisted.internet.defer import Deferred
 
 from kafkalike.config import Config, topic_config, usable
 from kafkalike.errors import Error, KafkaError
-from kafkalike.replication.copying import Copying
+from kafkalike.replication.alter_partition import IsrProposals
+from kafkalike.replication.control_requests import ControlRequests
+from kafkalike.replication.fetch_plan import Following
 from kafkalike.replication.fetchers import Ask, Fetchers
-from kafkalike.replication.follower import Following
-from kafkalike.replication.hosted import Hosted, Read, now_ms
-from kafkalike.replication.mending import Mending
-from kafkalike.replication.orders import Orders
+from kafkalike.replication.follower import FollowedPartitions
+from kafkalike.replication.hosted_partitions import HostedPartition, Read, now_ms
+from kafkalike.replication.log_maintenance import LogMaintenance
 from kafkalike.replication.partition import NO_LEADER, Partition
-from kafkalike.replication.proposals import Proposals
 from kafkalike.replication.purgatory import Purgatory, Waiter
-from kafkalike.replication.refusals import Refusals
-from kafkalike.replication.throttle import Throttle
-from kafkalike.replication.upkeep import Upkeep
+from kafkalike.replication.refused_batches import RefusedBatches
+from kafkalike.replication.repair import Repair
+from kafkalike.replication.replication_quota import ReplicationQuota
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import DirectoryLost, LogDirectory
 from kafkalike.storage.files import DirectoryOffline
@@ -78,9 +78,9 @@ class Replicas:
         self._topic_configs: dict[str, _TopicConfig] = {}
         self._faults: dict[str, list[str]] = {}  # of topics' configurations: the log has a line for them
         self.directories: list[LogDirectory] = []
-        self.hosted: dict[tuple[str, int], Hosted] = {}
+        self.hosted: dict[tuple[str, int], HostedPartition] = {}
         self.purgatory = Purgatory()
-        self._refusals = Refusals()
+        self._refusals = RefusedBatches()
         self._broker_epoch = -1
         self.known: Callable[[str, int], bool] = lambda topic, index: False  # whether the cluster has this partition
         self.topic_id: Callable[[str], bytes | None] = lambda topic: None  # the id that it has in the cluster
@@ -93,15 +93,15 @@ class Replicas:
         # A veto on who gets in sync.
         self.may_join: Callable[[Partition, int], bool] = lambda partition, broker_id: True
         self._lag_ms: int = config["replica.lag.time.max.ms"]
-        self.orders = Orders(self, fetch_overrides, reactor)
-        self.upkeep = Upkeep(self, config, reactor)
+        self.orders = ControlRequests(self, fetch_overrides, reactor)
+        self.upkeep = LogMaintenance(self, config, reactor)
         windows = 1000 * config["replication.quota.window.size.seconds"], config["replication.quota.window.num"]
-        self.leader_throttle = Throttle(lambda: config["leader.replication.throttled.rate"], *windows)
-        self.follower_throttle = Throttle(lambda: config["follower.replication.throttled.rate"], *windows)
+        self.leader_throttle = ReplicationQuota(lambda: config["leader.replication.throttled.rate"], *windows)
+        self.follower_throttle = ReplicationQuota(lambda: config["follower.replication.throttled.rate"], *windows)
         ask = ask or _nobody
-        self._fetchers = Fetchers(broker_id, config, reactor, Copying(self, broker_id, ask), ask)
-        self.mending = Mending(self, broker_id, ask, reactor)
-        self._proposals = Proposals(broker_id, ask_controller or _nobody, self._isr_changed, reactor)
+        self._fetchers = Fetchers(broker_id, config, reactor, FollowedPartitions(self, broker_id, ask), ask)
+        self.mending = Repair(self, broker_id, ask, reactor)
+        self._proposals = IsrProposals(broker_id, ask_controller or _nobody, self._isr_changed, reactor)
         self._leadership: dict[str, list[Callable[[int, int, bool], None]]] = {}
         self._alarm: Any = None
         self._alarm_ms = 0
@@ -208,7 +208,7 @@ class Replicas:
 
     # Finding partitions
 
-    def _find(self, topic: str, index: int) -> Hosted:
+    def _find(self, topic: str, index: int) -> HostedPartition:
         hosted = self.hosted.get((topic, index))
         if hosted is None:
             raise KafkaError(self._absence(topic, index))
@@ -220,7 +220,7 @@ class Replicas:
             return Error.KAFKA_STORAGE_ERROR
         return Error.NOT_LEADER_OR_FOLLOWER if self.known(topic, index) else Error.UNKNOWN_TOPIC_OR_PARTITION
 
-    def leader(self, topic: str, index: int, current_leader_epoch: int = -1) -> Hosted:
+    def leader(self, topic: str, index: int, current_leader_epoch: int = -1) -> HostedPartition:
         """The partition, led by this broker; else KafkaError 3, 6, 74 or 75."""
         hosted = self._find(topic, index)
         hosted.partition.check_epoch(current_leader_epoch)
@@ -407,7 +407,7 @@ class Replicas:
 
     # In-sync replicas
 
-    def propose(self, hosted: Hosted, isr: tuple[int, ...]) -> None:
+    def propose(self, hosted: HostedPartition, isr: tuple[int, ...]) -> None:
         """Asks the controller for another ISR."""
         proposal = hosted.partition.propose(isr)
         self._proposals.submit(hosted.log.topic_id or bytes(16), hosted.partition, proposal)
@@ -442,7 +442,7 @@ class Replicas:
         """Calls back with (partition, leader epoch, leading) for each change in this topic."""
         self._leadership.setdefault(topic, []).append(callback)
 
-    def become(self, topic: str, topic_id: bytes, state: Any, changed: list[Hosted]) -> Error:
+    def become(self, topic: str, topic_id: bytes, state: Any, changed: list[HostedPartition]) -> Error:
         """Leads or follows a partition, as LeaderAndIsr says; a change is added to `changed`, to be announced."""
         if self._broker_id not in state.replicas:
             return Error.UNKNOWN_TOPIC_OR_PARTITION
@@ -491,12 +491,12 @@ class Replicas:
         offline = any(directory.offline is not None for directory in self.directories)
         return offline and not any((topic, index) in directory.logs for directory in self.directories)
 
-    def _lead(self, hosted: Hosted) -> None:
+    def _lead(self, hosted: HostedPartition) -> None:
         partition = hosted.partition
         hosted.log.assign_epoch(partition.leader_epoch, hosted.log.log_end_offset)
         partition.advance(hosted.log.log_end_offset, now_ms(), self._lag_ms)
 
-    def _follow(self, hosted: Hosted) -> None:
+    def _follow(self, hosted: HostedPartition) -> None:
         partition, source = hosted.partition, hosted.log
         if partition.leader == NO_LEADER:
             return
@@ -513,12 +513,12 @@ class Replicas:
         else:
             log.warning("%s-%d waits for the address of its leader %d", *hosted.key, partition.leader)
 
-    def log_moved(self, hosted: Hosted) -> None:
+    def log_moved(self, hosted: HostedPartition) -> None:
         """A log begins or ends elsewhere now, and it was neither records nor a new leader that did it."""
         self.purgatory.wake(hosted.key)
         self._fetchers.stir(*hosted.key)
 
-    def cut(self, hosted: Hosted, offset: int) -> None:
+    def cut(self, hosted: HostedPartition, offset: int) -> None:
         """Drops what the leader does not have."""
         if offset < hosted.log.log_end_offset:
             log.info("Truncating %s-%d from %d to %d", *hosted.key, hosted.log.log_end_offset, offset)
@@ -526,7 +526,7 @@ class Replicas:
         hosted.log.truncate(offset)
         hosted.partition.truncated(hosted.log.log_end_offset)
 
-    def _host(self, topic: str, topic_id: bytes, index: int) -> Hosted:
+    def _host(self, topic: str, topic_id: bytes, index: int) -> HostedPartition:
         """The replica of a partition that was not known yet: its log, loaded at the start or new."""
         key = (topic, index)
         log_config = self._log_config(topic)
@@ -547,16 +547,16 @@ class Replicas:
         self.mending.add(topic, index)
         mark = min(max(home.high_watermarks.get(key, 0), opened.log_start_offset), opened.log_end_offset)
         partition = Partition(self._broker_id, topic, index, mark, config["min.insync.replicas"])
-        hosted = self.hosted[key] = Hosted(partition, opened, config)
+        hosted = self.hosted[key] = HostedPartition(partition, opened, config)
         return hosted
 
-    def carried_out(self, changed: list[Hosted]) -> None:
+    def carried_out(self, changed: list[HostedPartition]) -> None:
         """An order is done, or a part of it: what changed is announced, leaders are asked for what is followed anew."""
         for hosted in changed:
             self.announce(hosted)
         self._fetchers.begin()
 
-    def announce(self, hosted: Hosted) -> None:
+    def announce(self, hosted: HostedPartition) -> None:
         """Wakes and tells everybody whom a change of leadership concerns."""
         partition = hosted.partition
         self.purgatory.wake(hosted.key)

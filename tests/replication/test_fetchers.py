@@ -6,8 +6,8 @@ from twisted.internet import defer, task
 from kafkalike.config import broker_config
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import fetch
+from kafkalike.replication.fetch_plan import HELD_MS, Following, Position
 from kafkalike.replication.fetchers import Fetchers
-from kafkalike.replication.follower import HELD_MS, Following, Position
 
 ID = bytes(range(16))
 DATA = fetch.PartitionData(partition_index=0, records=b"")

@@ -22,14 +22,14 @@ from kafkalike.coordinator.commits import Commits
 from kafkalike.coordinator.group import Group, State
 from kafkalike.coordinator.shards import Groups
 from kafkalike.errors import Error
-from kafkalike.replication import copying, replicas
-from kafkalike.replication.copying import Copying
-from kafkalike.replication.hosted import Read, now_ms
-from kafkalike.replication.orders import Orders
+from kafkalike.replication import follower, replicas
+from kafkalike.replication.alter_partition import IsrProposals
+from kafkalike.replication.control_requests import ControlRequests
+from kafkalike.replication.follower import FollowedPartitions
+from kafkalike.replication.hosted_partitions import Read, now_ms
+from kafkalike.replication.log_maintenance import LogMaintenance
 from kafkalike.replication.partition import NO_LEADER, Partition
-from kafkalike.replication.proposals import Proposals
 from kafkalike.replication.replicas import Replicas
-from kafkalike.replication.upkeep import Upkeep
 from kafkalike.storage.epochs import UNDEFINED, Epochs
 from kafkalike.storage.producers import Producers
 from tests.simulation.zookeeper import SimZkClient
@@ -100,7 +100,7 @@ def a2_one_cut_is_enough() -> list[Patch]:
     def mutated(lookup: Any, log_end_offset: int, mark: int, epoch: int, end: int) -> int:
         return min(end, log_end_offset) if end >= 0 else min(mark, log_end_offset)
 
-    return [(copying, "truncation", mutated)]
+    return [(follower, "truncation", mutated)]
 
 
 @mutant
@@ -265,7 +265,7 @@ def a8_diverging_fetch_is_progress() -> list[Patch]:
 @mutant
 def a9_same_leader_same_log() -> list[Patch]:
     """An answer counts whatever the leader epoch it was given under, if the leader is the same broker (KAFKA-7164)."""
-    position_of = Copying.position_of
+    position_of = FollowedPartitions.position_of
 
     def mutated(self: Any, following: Any) -> Any:
         hosted = self._replicas.hosted.get((following.topic, following.index))
@@ -280,7 +280,7 @@ def a9_same_leader_same_log() -> list[Patch]:
             self._take(hosted, data)
         return error
 
-    return [(Copying, "position_of", mutated), (Copying, "take", take)]
+    return [(FollowedPartitions, "position_of", mutated), (FollowedPartitions, "take", take)]
 
 
 @mutant
@@ -298,19 +298,19 @@ def a11_high_watermark_stays() -> list[Patch]:
 @mutant
 def a11_the_leaders_start_is_not_taken_over() -> list[Patch]:
     """A follower goes on showing, once it leads, what its leader had deleted; also what only it had (KAFKA-9491)."""
-    take = Copying._take
+    take = FollowedPartitions._take
 
     def mutated(self: Any, hosted: Any, data: Any) -> None:
         data.log_start_offset = -1
         take(self, hosted, data)
 
-    return [(Copying, "_take", mutated)]
+    return [(FollowedPartitions, "_take", mutated)]
 
 
 @mutant
 def a12_high_watermark_before_the_cut() -> list[Patch]:
     """A follower takes over the leader's high watermark before it cuts what the leader does not have (KAFKA-14704)."""
-    take = Copying._take
+    take = FollowedPartitions._take
 
     def mutated(self: Any, hosted: Any, data: Any) -> None:
         if data.diverging_epoch is not None and data.diverging_epoch.epoch >= 0:
@@ -320,7 +320,7 @@ def a12_high_watermark_before_the_cut() -> list[Patch]:
             hosted.log.watcher.after(hosted.log.machine)
         take(self, hosted, data)
 
-    return [(Copying, "_take", mutated)]
+    return [(FollowedPartitions, "_take", mutated)]
 
 
 @mutant
@@ -347,7 +347,7 @@ def a18_refused_change_is_given_up() -> list[Patch]:
     def failed(self: Any, failure: Any) -> None:
         self._busy = False
 
-    return [(Proposals, "_failed", failed), (Proposals, "_again", lambda self, seconds: None)]
+    return [(IsrProposals, "_failed", failed), (IsrProposals, "_again", lambda self, seconds: None)]
 
 
 # B: controller and ZooKeeper.
@@ -374,7 +374,7 @@ def b2_any_controller_is_obeyed() -> list[Patch]:
             self.leader_epoch = -1
         return assign(self, state, *args)
 
-    return [(Orders, "check_controller", check), (Partition, "assign", mutated)]
+    return [(ControlRequests, "check_controller", check), (Partition, "assign", mutated)]
 
 
 @mutant
@@ -387,20 +387,20 @@ def b3_orders_for_an_earlier_life() -> list[Patch]:
         self.controller_epoch = request.controller_epoch
         return Error.NONE
 
-    return [(Orders, "check_controller", check)]
+    return [(ControlRequests, "check_controller", check)]
 
 
 @mutant
 def b3_newer_broker_epoch_is_refused() -> list[Patch]:
     """Brokers refuse a broker epoch that they have not heard of yet: the controller may know it first (KAFKA-9839)."""
-    original = Orders.check_controller
+    original = ControlRequests.check_controller
 
     def check(self: Any, request: Any) -> Error:
         if request.broker_epoch not in (-1, self._replicas.broker_epoch):
             return Error.STALE_BROKER_EPOCH
         return original(self, request)
 
-    return [(Orders, "check_controller", check)]
+    return [(ControlRequests, "check_controller", check)]
 
 
 @mutant
@@ -513,7 +513,7 @@ def a16_retention_beyond_the_high_watermark() -> list[Patch]:
             hosted.log.retain(now_ms(), hosted.log.log_end_offset)
         return defer.succeed(None)
 
-    return [(Upkeep, "_retain", mutated)]
+    return [(LogMaintenance, "_retain", mutated)]
 
 
 @mutant

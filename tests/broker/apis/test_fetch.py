@@ -9,7 +9,7 @@ from kafkalike.broker.fetch_sessions import FetchSessions
 from kafkalike.broker.request import LATER
 from kafkalike.cluster.metadata import Image
 from kafkalike.protocol.messages import fetch as messages
-from kafkalike.replication.hosted import Read
+from kafkalike.replication.hosted_partitions import Read
 from kafkalike.replication.purgatory import Purgatory
 
 VERSION = 12  # the last one that names topics

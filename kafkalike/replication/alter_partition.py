@@ -26,7 +26,7 @@ Key = tuple[bytes, int]
 Ask = Callable[[Any], Deferred[Any]]  # request -> the controller's response
 
 
-class Proposals:
+class IsrProposals:
     """Every change that waits for the controller. `settled(partition)` is called after each that was committed."""
 
     def __init__(self, broker_id: int, ask: Ask, settled: Callable[[Partition], None], reactor: Any) -> None:

@@ -9,7 +9,7 @@ from twisted.internet import defer, reactor, task
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import alter_partition
-from kafkalike.replication.upkeep import Upkeep
+from kafkalike.replication.log_maintenance import LogMaintenance
 from kafkalike.storage.files import Files
 from kafkalike.storage.log import Log
 from kafkalike.storage.open_files import OPEN_FILES
@@ -275,7 +275,7 @@ def test_who_left_the_isr_for_being_behind_does_not_join_again_before_it_has_fet
 
 def test_the_loops_end_with_the_broker(opened):  # noqa: F811
     replicas = led(opened)
-    upkeep = Upkeep(replicas, replicas._config, task.Clock())
+    upkeep = LogMaintenance(replicas, replicas._config, task.Clock())
     upkeep.start()
     assert upkeep._loops
     upkeep.stop()

@@ -5,7 +5,7 @@ from twisted.internet import defer, task
 
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import alter_partition
-from kafkalike.replication.proposals import ASK_AGAIN_SECONDS, RETRY_SECONDS, Proposals
+from kafkalike.replication.alter_partition import ASK_AGAIN_SECONDS, RETRY_SECONDS, IsrProposals
 from tests.replication.test_partition import led
 
 ID = bytes(range(16))
@@ -46,7 +46,7 @@ def settled():
 
 @pytest.fixture
 def proposals(clock, controller, settled):
-    proposals = Proposals(1, controller.ask, settled.append, clock)
+    proposals = IsrProposals(1, controller.ask, settled.append, clock)
     proposals.broker_epoch = 40
     return proposals
 

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 
 from kafkalike.config import Config
 from kafkalike.errors import KafkaError
-from kafkalike.replication.hosted import Hosted, now_ms
+from kafkalike.replication.hosted_partitions import HostedPartition, now_ms
 from kafkalike.storage.directory import LogDirectory
 from kafkalike.storage.flush import Flush
 from kafkalike.storage.open_files import OPEN_FILES
@@ -28,7 +28,7 @@ log = logging.getLogger("kafka.log.LogManager")
 FLUSHES = 100  # of new partitions, that go through one thread: their directory is synced once for all
 
 
-class Upkeep:
+class LogMaintenance:
     """The loops of one broker."""
 
     def __init__(self, replicas: Replicas, config: Config, reactor: Any) -> None:
@@ -89,7 +89,9 @@ class Upkeep:
         deferred = threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), on_all)
         return deferred.addErrback(failed)
 
-    def _each(self, work: Callable[[Hosted], Any], partitions: Iterable[Hosted] | None = None) -> Iterator[None]:
+    def _each(
+        self, work: Callable[[HostedPartition], Any], partitions: Iterable[HostedPartition] | None = None
+    ) -> Iterator[None]:
         """Work on each partition, or on these, one a step; where it fails the others have theirs all the same."""
         for hosted in list(self._replicas.hosted.values() if partitions is None else partitions):
             if self._replicas.hosted.get(hosted.key) is not hosted:
@@ -124,7 +126,7 @@ class Upkeep:
 
         flushes: dict[str, list[Flush]] = {}
 
-        def begin(hosted: Hosted) -> None:
+        def begin(hosted: HostedPartition) -> None:
             flush = hosted.log.begin_flush(now)
             if flush is not None:
                 flushes.setdefault(os.path.dirname(hosted.log.path), []).append(flush)
@@ -168,7 +170,7 @@ class Upkeep:
         deferred.addCallback(finish).addErrback(lambda failure: log.error("Flush failed: %s", failure.value))
 
     def _retain(self) -> Deferred[Any]:
-        def retain(hosted: Hosted) -> None:
+        def retain(hosted: HostedPartition) -> None:
             start = hosted.log.log_start_offset
             hosted.log.retain(now_ms(), hosted.partition.high_watermark)
             if hosted.log.log_start_offset != start:

@@ -2,7 +2,7 @@
 
 import time
 
-from kafkalike.replication.hosted import now_ms
+from kafkalike.replication.hosted_partitions import now_ms
 from tests import reactor as shared
 from tests.replication.test_purgatory import Waiter
 from tests.replication.test_replicas import lead, opened, records  # noqa: F401  (opened is a fixture)

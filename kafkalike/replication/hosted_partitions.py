@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kafkalike.config import Config
-from kafkalike.replication import throttle
+from kafkalike.replication import replication_quota
 from kafkalike.replication.partition import Partition
 from kafkalike.storage.log import Log
 
@@ -17,7 +17,7 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-class Hosted:
+class HostedPartition:
     """A partition of which this broker has a replica: its state and its log."""
 
     __slots__ = ("partition", "log", "key", "appended_key", "config", "leader_throttled", "follower_throttled")
@@ -35,8 +35,8 @@ class Hosted:
         partition = self.partition
         partition.min_insync_replicas = config["min.insync.replicas"]
         here = partition.index, partition.broker_id
-        self.leader_throttled = throttle.names(config["leader.replication.throttled.replicas"], *here)
-        self.follower_throttled = throttle.names(config["follower.replication.throttled.replicas"], *here)
+        self.leader_throttled = replication_quota.names(config["leader.replication.throttled.replicas"], *here)
+        self.follower_throttled = replication_quota.names(config["follower.replication.throttled.replicas"], *here)
 
 
 class Read(NamedTuple):

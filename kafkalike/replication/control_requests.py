@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leader_and_isr, stop_replica
-from kafkalike.replication.hosted import Hosted
+from kafkalike.replication.hosted_partitions import HostedPartition
 
 if TYPE_CHECKING:
     from kafkalike.replication.replicas import Replicas
@@ -24,7 +24,7 @@ SLICE_SECONDS = 0.02  # how long an order with many partitions may hold the reac
 PORTION_SECONDS = 2.0  # after which what is done already takes effect: leaders do not wait for followers for ever
 
 
-class Orders:
+class ControlRequests:
     """Carries out one order at a time. `controller_epoch` is the newest controller's that was heard of."""
 
     def __init__(self, replicas: Replicas, fetch_overrides: Callable[[str], Any], reactor: Any) -> None:
@@ -61,7 +61,7 @@ class Orders:
         here = self._replicas.topics_here()
         for topic in dict.fromkeys(topic for topic, _, _ in states if topic not in here):
             self._replicas.overrides[topic] = await self._fetch_overrides(topic)
-        changed: list[Hosted] = []
+        changed: list[HostedPartition] = []
         codes: list[tuple[str, bytes, int, Error]] = []
         began = told = time.monotonic()
         for topic, topic_id, state in states:

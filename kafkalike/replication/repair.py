@@ -18,7 +18,7 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.batch import split
 from kafkalike.protocol.messages import fetch
 from kafkalike.replication.fetchers import FETCH_VERSION, Ask
-from kafkalike.replication.hosted import Hosted, now_ms
+from kafkalike.replication.hosted_partitions import HostedPartition, now_ms
 from kafkalike.replication.partition import NO_LEADER
 from kafkalike.storage.log import Log
 
@@ -35,7 +35,7 @@ NO_SESSION = -1
 FETCH_BYTES = 1 << 20
 
 
-class Mending:
+class Repair:
     """One segment at a time is looked at; each damaged partition has one question under way."""
 
     def __init__(self, replicas: Replicas, broker_id: int, ask: Ask, reactor: Any) -> None:
@@ -112,7 +112,7 @@ class Mending:
 
     # Mending
 
-    def _mend(self, key: tuple[str, int], hosted: Hosted) -> None:
+    def _mend(self, key: tuple[str, int], hosted: HostedPartition) -> None:
         partition = hosted.partition
         others = [b for b in partition.replicas if b != self._broker_id]
         if partition.leader in others:
@@ -134,7 +134,7 @@ class Mending:
 
         Deferred.fromCoroutine(self._ask_for(hosted, others[tries % len(others)])).addBoth(asked)
 
-    async def _ask_for(self, hosted: Hosted, broker_id: int) -> None:
+    async def _ask_for(self, hosted: HostedPartition, broker_id: int) -> None:
         found = hosted.log.damage.first()
         if found is None:
             return
@@ -154,7 +154,7 @@ class Mending:
         if self._replicas.hosted.get(hosted.key) is hosted:
             hosted.log.damage.mend(base_offset, hole, memoryview(records))
 
-    async def _fetch(self, hosted: Hosted, broker_id: int, offset: int) -> list[Any]:
+    async def _fetch(self, hosted: HostedPartition, broker_id: int, offset: int) -> list[Any]:
         """The batches from an offset on that consumers may read."""
         asked = fetch.FetchPartition(
             partition=hosted.partition.index,

@@ -42,7 +42,7 @@ class Refused(NamedTuple):
     until_ms: int
 
 
-class Refusals:
+class RefusedBatches:
     """Of all partitions; `entries` is empty but for a while after a refusal."""
 
     __slots__ = ("entries",)

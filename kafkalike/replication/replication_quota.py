@@ -41,7 +41,7 @@ class Rate:
             self._total -= self._samples.popleft()[1]
 
 
-class Throttle:
+class ReplicationQuota:
     """One direction: what this broker's leaders send, or what its followers fetch."""
 
     def __init__(self, limit: Callable[[], int], window_ms: int, samples: int) -> None:

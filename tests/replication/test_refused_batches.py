@@ -6,7 +6,7 @@ import pytest
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
-from kafkalike.replication.refusals import KEPT_MS, Refusals
+from kafkalike.replication.refused_batches import KEPT_MS, RefusedBatches
 from kafkalike.storage.producers import MAX_SEQUENCE, Producers
 
 
@@ -16,7 +16,7 @@ def sent(sequence: int, producer_id: int = 7, epoch: int = 0) -> memoryview:
     )
 
 
-def outcome(refusals: Refusals, records: memoryview, producers: Producers, now_ms: int = 1) -> Error:
+def outcome(refusals: RefusedBatches, records: memoryview, producers: Producers, now_ms: int = 1) -> Error:
     try:
         refusals.check("t", 0, records, producers, now_ms)
     except KafkaError as problem:
@@ -24,8 +24,8 @@ def outcome(refusals: Refusals, records: memoryview, producers: Producers, now_m
     return Error.NONE
 
 
-def refused(error: Error = Error.KAFKA_STORAGE_ERROR, sequence: int = 3, **more: int) -> Refusals:
-    refusals = Refusals()
+def refused(error: Error = Error.KAFKA_STORAGE_ERROR, sequence: int = 3, **more: int) -> RefusedBatches:
+    refusals = RefusedBatches()
     refusals.note("t", 0, sent(sequence, **more), error, 0)
     return refusals
 
@@ -77,7 +77,7 @@ def test_only_refusals_that_pass_and_only_of_producers_with_an_id_are_noted() ->
     for error in (Error.OUT_OF_ORDER_SEQUENCE_NUMBER, Error.CORRUPT_MESSAGE, Error.MESSAGE_TOO_LARGE):
         assert {} == refused(error).entries
     assert {} == refused(producer_id=-1).entries
-    refusals = Refusals()
+    refusals = RefusedBatches()
     refusals.note("t", 0, memoryview(b"garbage"), Error.KAFKA_STORAGE_ERROR, 0)
     assert {} == refusals.entries
     refusals = refused()

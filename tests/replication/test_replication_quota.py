@@ -1,6 +1,6 @@
 """Rates over a sliding time, and whom they hold back."""
 
-from kafkalike.replication.throttle import Rate, Throttle, names
+from kafkalike.replication.replication_quota import Rate, ReplicationQuota, names
 
 
 def test_a_rate_is_that_of_the_last_windows():
@@ -18,7 +18,7 @@ def test_a_rate_is_that_of_the_last_windows():
 
 def test_a_throttle_is_exceeded_above_its_limit_whatever_that_is_at_the_time():
     limit = [1000]
-    throttle = Throttle(lambda: limit[0], 1000, 11)
+    throttle = ReplicationQuota(lambda: limit[0], 1000, 11)
     throttle.record(1000, 0)
     assert not throttle.exceeded(0)
     throttle.record(1, 0)

@@ -78,10 +78,10 @@ PURE = [
     "kafkalike.controller.admin_znodes",
     "kafkalike.controller.reassignment",
     "kafkalike.controller.unclean",
-    "kafkalike.coordinator.calls",
-    "kafkalike.coordinator.members",
+    "kafkalike.coordinator.group_effects",
+    "kafkalike.coordinator.group_members",
     "kafkalike.coordinator.group",
-    "kafkalike.coordinator.records",
+    "kafkalike.coordinator.group_records",
     "kafkalike.client.accumulator",
     "kafkalike.client.positions",
     "kafkalike.client.membership",
@@ -201,7 +201,7 @@ TESTED_TOGETHER = {
     "kafkalike/broker/apis/*.py": "tests/clients",
     "kafkalike/cli/*.py": "tests/cli",
     "kafkalike/config/*.py": "tests/config",
-    "kafkalike/coordinator/calls.py": "tests/coordinator/test_group.py",
+    "kafkalike/coordinator/group_effects.py": "tests/coordinator/test_group.py",
 }
 
 

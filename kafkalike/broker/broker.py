@@ -32,8 +32,8 @@ from kafkalike.cluster.membership import Membership, MembershipError
 from kafkalike.cluster.metadata import Image
 from kafkalike.config import Config, ConfigException, Endpoint, connections_by_host, unbindable
 from kafkalike.controller.controller import Controller
+from kafkalike.coordinator.group_coordinator import GroupCoordinator
 from kafkalike.coordinator.producer_ids import ProducerIds
-from kafkalike.coordinator.shards import Groups
 from kafkalike.errors import Error, KafkaError
 from kafkalike.net.descriptors import Descriptors
 from kafkalike.net.server import Limits, Listener, Server
@@ -86,7 +86,7 @@ class Broker:
         self.peers: Any = None
         self.replicas: Any = None
         self.controller: Any = None
-        self.groups: Any = None
+        self.group_coordinator: Any = None
         self.producer_ids: Any = None
         self.dynamic: Any = None
         self.produce_forwarding = ProduceForwarding(self, reactor)
@@ -160,14 +160,14 @@ class Broker:
         self._keeping = task.LoopingCall(self._keep_connections)
         self._keeping.clock = self.reactor
         self.producer_ids = ProducerIds(self.ask_controller, self.broker_id, lambda: self.membership.broker_epoch)
-        self.groups = Groups(self)
+        self.group_coordinator = GroupCoordinator(self)
         await self.membership.register(self.broker_id)
         self.replicas.upkeep.start()
         self.replicas.mending.start()
         await self.controller.start()
         await self.dynamic.start()
         self._keeping.start(1.0)
-        await defer.maybeDeferred(self.groups.start)
+        await defer.maybeDeferred(self.group_coordinator.start)
         for listener in self.listeners:
             listener.accept()
             log.info("Awaiting socket connections on %s:%d.", listener.host or "0.0.0.0", listener.port)
@@ -320,8 +320,8 @@ class Broker:
         for listener in self.listeners:
             await defer.maybeDeferred(listener.close)
             listener.server.abort_all()
-        if self.groups is not None:
-            await defer.maybeDeferred(self.groups.stop)
+        if self.group_coordinator is not None:
+            await defer.maybeDeferred(self.group_coordinator.stop)
         if self.replicas is not None:
             # What an earlier unclean stop may have cost is no controller's knowledge yet: the next start says it again.
             told = self._loaded and not self.membership.extra.get(znodes.BrokerNode.UNCLEAN)

@@ -1,4 +1,4 @@
-"""One consumer group: join, sync, heartbeat, leave, expire. Pure; shards.py owns it and performs its effects.
+"""One consumer group: join, sync, heartbeat, leave, expire. Pure; group_coordinator.py owns it, performs its effects.
 
 The machine decides who is a member, which generation the group is in, who leads it and what every waiting call is
 answered. It keeps no offsets: ZooKeeper is the only truth for those, the group only says who may commit.
@@ -20,9 +20,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from kafkalike.coordinator.calls import UNKNOWN_MEMBER, Effect, Joined, Joining, Left, Persist, Synced, Token
-from kafkalike.coordinator.members import Member, Members
-from kafkalike.coordinator.records import NO_TIMESTAMP, GroupValue
+from kafkalike.coordinator.group_effects import UNKNOWN_MEMBER, Effect, Joined, Joining, Left, Persist, Synced, Token
+from kafkalike.coordinator.group_members import Member, Members
+from kafkalike.coordinator.group_records import NO_TIMESTAMP, GroupValue
 from kafkalike.errors import Error
 
 log = logging.getLogger(__name__)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.coordinator import records
-from kafkalike.coordinator.commits import TOPIC
-from kafkalike.coordinator.offsets import Committed
-from kafkalike.coordinator.records import OffsetKey, OffsetValue
+from kafkalike.coordinator import group_records
+from kafkalike.coordinator.group_records import OffsetKey, OffsetValue
+from kafkalike.coordinator.offsets.znode_commits import TOPIC
+from kafkalike.coordinator.offsets.znode_offsets import Committed
 from kafkalike.protocol import batch
 from tests.coordinator.fakes import FakeBroker, group_in
 
@@ -21,11 +21,11 @@ def logged(broker: FakeBroker, index: int = 0) -> dict[OffsetKey, tuple[int, str
     found: dict[OffsetKey, tuple[int, str]] = {}
     for data in broker.replicas.log(TOPIC, index).batches:
         for record in batch.records(memoryview(data)):
-            key = records.read_key(record.key or b"")
+            key = group_records.read_key(record.key or b"")
             if isinstance(key, OffsetKey) and record.value is None:
                 found.pop(key)
             elif isinstance(key, OffsetKey):
-                value = records.read_offset_value(record.value or b"")
+                value = group_records.read_offset_value(record.value or b"")
                 found[key] = (value.offset, value.metadata)
     return found
 
@@ -41,9 +41,9 @@ def beside_apaches() -> FakeBroker:
 def write(broker: FakeBroker, offset: int, ago_ms: int = 0, partition: int = 0, **fields: Any) -> None:
     """A coordinator of Apache's writes an offset into the log."""
     value = OffsetValue(offset, commit_timestamp_ms=broker.zk.now_ms - ago_ms)
-    pair = (records.offset_key(G, "t", partition), records.offset_value(value))
+    pair = (group_records.offset_key(G, "t", partition), group_records.offset_value(value))
     broker.replicas.log(TOPIC, 0).batches.append(batch.build([(*pair, broker.zk.now_ms, ())], **fields))
 
 
 def fetched(broker: FakeBroker, *keys: tuple[str, int], **options: Any) -> list[Committed]:
-    return [committed for _, committed in broker.wait(broker.groups.fetch(G, keys, **options))]
+    return [committed for _, committed in broker.wait(broker.group_coordinator.fetch(G, keys, **options))]

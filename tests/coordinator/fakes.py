@@ -20,9 +20,9 @@ from kafkalike.cluster.znodes import (
     PartitionNode,
     TopicNode,
 )
-from kafkalike.coordinator.commits import TOPIC
-from kafkalike.coordinator.shard import partition_of
-from kafkalike.coordinator.shards import Groups
+from kafkalike.coordinator.group_coordinator import GroupCoordinator
+from kafkalike.coordinator.group_partition import partition_of
+from kafkalike.coordinator.offsets.znode_commits import TOPIC
 from kafkalike.errors import Error, KafkaError
 from zk.client import (
     BadVersion,
@@ -395,8 +395,8 @@ class FakeBroker:
         self.metadata = FakeMetadata(self.zk)
         self.metadata.topics(**{"t": 2, "u": 2, TOPIC: 2})
         self.controller = SimpleNamespace(active=True)
-        self.groups = Groups(self)
-        self.groups.start()
+        self.group_coordinator = GroupCoordinator(self)
+        self.group_coordinator.start()
         for index in (0, 1):
             self.state(index, 1, 0)
         for index in lead:
@@ -439,7 +439,7 @@ class FakeBroker:
         """Starts a commit of (topic, partition, offset[, epoch, metadata]); the list gets its answer."""
         answers: list[list[Error]] = []
         full = [(*each, -1, "")[:5] if len(each) == 3 else each for each in offsets]
-        self.groups.commit(group, generation, member, None, full, answers.append)
+        self.group_coordinator.commit(group, generation, member, None, full, answers.append)
         return answers
 
     def committed(self, group: str, *offsets: Any) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kafkalike.coordinator.calls import Joined, Joining, Left, Persist, Synced
 from kafkalike.coordinator.group import Group, Limits, State
-from kafkalike.coordinator.records import group_value, read_group_value
+from kafkalike.coordinator.group_effects import Joined, Joining, Left, Persist, Synced
+from kafkalike.coordinator.group_records import group_value, read_group_value
 from kafkalike.errors import Error
 
 TRANSCRIPTS = sorted((Path(__file__).parent.parent / "transcripts").glob("group_*.txt"))

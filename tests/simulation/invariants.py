@@ -14,7 +14,7 @@ from bisect import bisect_left
 from typing import Any
 
 from kafkalike.cluster.znodes import DELETE_TOPICS, TopicNode
-from kafkalike.coordinator.shard import partition_of
+from kafkalike.coordinator.group_partition import partition_of
 from kafkalike.errors import Error
 from tests.simulation.disk import Batch, Key, ModelLog, fold
 from tests.simulation.machine import Host

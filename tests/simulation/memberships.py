@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from kafkalike.coordinator.group import State
-from kafkalike.coordinator.shard import partition_of
+from kafkalike.coordinator.group_partition import partition_of
 from tests.simulation.disk import Key
 from tests.simulation.invariants import GROUPS_PARTITIONS, GROUPS_TOPIC, Watcher
 
@@ -186,7 +186,7 @@ class Membership:
                 return f"{self.group}: {member.name} has not read what it commits"
         index = partition_of(self.group, GROUPS_PARTITIONS)
         node = self._watcher.truth((GROUPS_TOPIC, index)).node
-        shard = hosts[node.leader].broker.groups.shards.get(index) if node is not None else None
+        shard = hosts[node.leader].broker.group_coordinator.shards.get(index) if node is not None else None
         served = shard.groups.get(self.group) if shard is not None else None
         if served is None:
             return f"{self.group}: its coordinator does not know it: {node!r}"

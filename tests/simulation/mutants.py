@@ -16,11 +16,12 @@ from twisted.internet import defer
 from kafkalike.cluster.membership import Membership
 from kafkalike.controller import election_strategies, failover, isr, unclean
 from kafkalike.controller.controller import Controller
-from kafkalike.coordinator import commits, offsets, shards
-from kafkalike.coordinator.calls import Synced
-from kafkalike.coordinator.commits import Commits
+from kafkalike.coordinator import group_coordinator
 from kafkalike.coordinator.group import Group, State
-from kafkalike.coordinator.shards import Groups
+from kafkalike.coordinator.group_coordinator import GroupCoordinator
+from kafkalike.coordinator.group_effects import Synced
+from kafkalike.coordinator.offsets import znode_commits, znode_offsets
+from kafkalike.coordinator.offsets.znode_commits import ZnodeCommits
 from kafkalike.errors import Error
 from kafkalike.replication import follower, replicas
 from kafkalike.replication.alter_partition import IsrProposals
@@ -559,25 +560,25 @@ def c4_followers_keep_no_producers() -> list[Patch]:
 @mutant
 def c12_commits_without_a_fence() -> list[Patch]:
     """A coordinator that was replaced still writes offsets."""
-    return [(commits, "Check", lambda path, version: Check(path, -1))]
+    return [(znode_commits, "Check", lambda path, version: Check(path, -1))]
 
 
 @mutant
 def c12_answered_before_zookeeper_has_it() -> list[Patch]:
     """A commit is answered at once."""
-    commit = Commits.commit
+    commit = ZnodeCommits.commit
 
     def mutated(self: Any, fence: Any, group: str, offsets: Any, done: Any) -> None:
         commit(self, fence, group, offsets, lambda errors: None)
         self._reactor.callLater(0, done, [Error.NONE] * len(offsets))
 
-    return [(Commits, "commit", mutated)]
+    return [(ZnodeCommits, "commit", mutated)]
 
 
 @mutant
 def c12_offsets_outlive_their_topic() -> list[Patch]:
     """An offset is believed, and stays, though its topic is another than it was committed for."""
-    return [(offsets, "is_older", lambda node, birth: False)]
+    return [(znode_offsets, "is_older", lambda node, birth: False)]
 
 
 # D: members of groups.
@@ -590,13 +591,13 @@ def d5_a_new_coordinator_reads_nothing() -> list[Patch]:
     async def mutated(*_: Any) -> dict[str, Any]:
         return {}
 
-    return [(shards, "read_log", mutated)]
+    return [(group_coordinator, "read_log", mutated)]
 
 
 @mutant
 def d5_an_old_coordinator_goes_on() -> list[Patch]:
     """A coordinator whose partition has another leader serves its members as before (KAFKA-15468)."""
-    return [(Groups, "_unload", lambda self, shard: None)]
+    return [(GroupCoordinator, "_unload", lambda self, shard: None)]
 
 
 @mutant
@@ -607,7 +608,7 @@ def d6_told_before_it_is_on_disk() -> list[Patch]:
         self._append(shard, served.group.group_id, effect.value, lambda _: None)
         self._perform(shard, served, served.group.persisted(effect.ticket, Error.NONE, self.now_ms()))
 
-    return [(Groups, "_persist", mutated)]
+    return [(GroupCoordinator, "_persist", mutated)]
 
 
 @mutant
@@ -664,12 +665,12 @@ def d8_the_dead_stay_members() -> list[Patch]:
 @mutant
 def d10_nobody_is_a_member_without_zookeeper() -> list[Patch]:
     """A coordinator that ZooKeeper does not answer knows its members no more."""
-    heartbeat = Groups.heartbeat
+    heartbeat = GroupCoordinator.heartbeat
 
     def mutated(self: Any, *args: Any) -> Error:
         return Error.UNKNOWN_MEMBER_ID if self._broker.zk.state != CONNECTED else heartbeat(self, *args)
 
-    return [(Groups, "heartbeat", mutated)]
+    return [(GroupCoordinator, "heartbeat", mutated)]
 
 
 __all__ = ["MUTANTS", "broken", "rule"]

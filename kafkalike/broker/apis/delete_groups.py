@@ -15,7 +15,7 @@ from kafkalike.protocol.messages import delete_groups as messages
 async def delete_groups(broker: Any, call: Any) -> Any:
     """One after the other; a group named twice is removed once."""
     results = [
-        messages.DeletableGroupResult(group_id=group_id, error_code=await broker.groups.delete(group_id))
+        messages.DeletableGroupResult(group_id=group_id, error_code=await broker.group_coordinator.delete(group_id))
         for group_id in dict.fromkeys(call.request.groups_names)
     ]
     return messages.Response(results=results)

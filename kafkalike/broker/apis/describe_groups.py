@@ -43,6 +43,6 @@ async def describe_groups(broker: Any, call: Any) -> Any:
                 ],
                 authorized_operations=operations if each.error is Error.NONE else NOT_ASKED,
             )
-            for each in await broker.groups.describe(request.groups)
+            for each in await broker.group_coordinator.describe(request.groups)
         ]
     )

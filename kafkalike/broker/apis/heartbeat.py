@@ -15,7 +15,7 @@ from kafkalike.protocol.messages import heartbeat as messages
 def heartbeat(broker: Any, call: Any) -> Any:
     """Asks the coordinator."""
     request = call.request
-    error = broker.groups.heartbeat(
+    error = broker.group_coordinator.heartbeat(
         request.group_id, request.generation_id, request.member_id, request.group_instance_id
     )
     return messages.Response(error_code=error)

@@ -13,7 +13,7 @@ import uuid
 from typing import Any
 
 from kafkalike.broker.request import LATER
-from kafkalike.coordinator.calls import Joined, Joining
+from kafkalike.coordinator.group_effects import Joined, Joining
 from kafkalike.protocol.messages import join_group as messages
 
 
@@ -54,5 +54,5 @@ def join_group(broker: Any, call: Any) -> Any:
             )
         )
 
-    broker.groups.join(request.group_id, joining, done)
+    broker.group_coordinator.join(request.group_id, joining, done)
     return LATER

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.broker.request import LATER
-from kafkalike.coordinator.calls import Left
+from kafkalike.coordinator.group_effects import Left
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leave_group as messages
 
@@ -33,5 +33,5 @@ def leave_group(broker: Any, call: Any) -> Any:
         ]
         call.respond(messages.Response(error_code=left.error, members=members if left.error is Error.NONE else []))
 
-    broker.groups.leave(request.group_id, leaving, done)
+    broker.group_coordinator.leave(request.group_id, leaving, done)
     return LATER

@@ -53,9 +53,9 @@ def offset_commit(broker: Any, call: Any) -> Any:
     if call.version == 0:
         # Neither metadata nor leader epoch have a place in the classic znode.
         plain = [(name, index, offset, -1, "") for name, index, offset, _, _ in offsets]
-        broker.groups.commit_unbound(request.group_id, plain, done)
+        broker.group_coordinator.commit_unbound(request.group_id, plain, done)
     else:
-        broker.groups.commit(
+        broker.group_coordinator.commit(
             request.group_id,
             request.generation_id_or_member_epoch,
             request.member_id,

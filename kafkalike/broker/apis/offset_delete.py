@@ -21,7 +21,7 @@ async def offset_delete(broker: Any, call: Any) -> Any:
     named = by_topic(request.topics)
     asked = [(topic, index) for topic, partitions in named.items() for index in partitions]
     known = [key for key in asked if image.partition(*key) is not None]
-    errors = await broker.groups.delete_offsets(request.group_id, known)
+    errors = await broker.group_coordinator.delete_offsets(request.group_id, known)
     return messages.Response(
         topics=[
             messages.OffsetDeleteResponseTopic(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.coordinator.offsets import Committed
+from kafkalike.coordinator.offsets.znode_offsets import Committed
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import offset_fetch as messages
 
@@ -30,7 +30,7 @@ async def offset_fetch(broker: Any, call: Any) -> Any:
         return messages.Response(topics=_topics(await _read_unbound(broker, request.group_id, keys or [])))
     error = Error.NONE
     try:
-        found = await broker.groups.fetch(request.group_id, keys, request.require_stable)
+        found = await broker.group_coordinator.fetch(request.group_id, keys, request.require_stable)
     except KafkaError as problem:
         error = problem.error
         # Version 1 has no other place for it.
@@ -41,7 +41,7 @@ async def offset_fetch(broker: Any, call: Any) -> Any:
 async def _group(broker: Any, group: Any, require_stable: bool) -> Any:
     answer = messages.OffsetFetchResponseGroup(group_id=group.group_id)
     try:
-        found = await broker.groups.fetch(group.group_id, _keys(group.topics), require_stable)
+        found = await broker.group_coordinator.fetch(group.group_id, _keys(group.topics), require_stable)
     except KafkaError as problem:
         answer.error_code = problem.error
         return answer
@@ -61,7 +61,7 @@ async def _read_unbound(broker: Any, group_id: str, keys: list[Key]) -> list[tup
     image = broker.metadata.image
     answers = dict.fromkeys(keys, unknown)
     known = [key for key in answers if image.partition(*key) is not None]
-    for key, committed in zip(known, await broker.groups.offsets.read(group_id, known), strict=True):
+    for key, committed in zip(known, await broker.group_coordinator.offsets.read(group_id, known), strict=True):
         if committed.offset != -1 or committed.error is not Error.NONE:
             answers[key] = committed._replace(metadata="", leader_epoch=-1)
     return list(answers.items())

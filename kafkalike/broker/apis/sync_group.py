@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.broker.request import LATER
-from kafkalike.coordinator.calls import Synced
+from kafkalike.coordinator.group_effects import Synced
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import sync_group as messages
 
@@ -31,7 +31,7 @@ def sync_group(broker: Any, call: Any) -> Any:
             )
         )
 
-    broker.groups.sync(
+    broker.group_coordinator.sync(
         request.group_id,
         request.generation_id,
         request.member_id,

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from kafkalike.broker.apis import find_coordinator
 from kafkalike.controller import topic_admin
-from kafkalike.coordinator.commits import TOPIC
+from kafkalike.coordinator.offsets.znode_commits import TOPIC
 from kafkalike.errors import Error, KafkaError
 from tests.coordinator.fakes import FakeBroker
 

@@ -7,7 +7,7 @@ whoever comes after that is told so at once, for as long as the silence lasts. A
 for more than a third of it: since the last heartbeat that was answered, another third may have gone by.
 
 ZooKeeper is silent since its connection was lost, or since the beginning of a wait that was in vain, until it answers.
-Made by shards.py; commits.py and offsets.py ask it.
+Made by group_coordinator.py; znode_commits.py and znode_offsets.py ask it.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ from zk.client import CONNECTED
 SHARE = 3  # of a member's session: the part that it may be kept waiting
 
 
-class Silence:
+class CommitTimeout:
     """`seconds` is how long anybody waits; `since` is None while ZooKeeper answers."""
 
     def __init__(self, zk: Any, timeout_ms: int, reactor: Any) -> None:
@@ -76,7 +76,7 @@ W = TypeVar("W", bound=Waiting)
 class Deadlines(Generic[W]):
     """Who waits for ZooKeeper. Those that wait for equally long are due in the order in which they came."""
 
-    def __init__(self, silence: Silence, reactor: Any) -> None:
+    def __init__(self, silence: CommitTimeout, reactor: Any) -> None:
         self._silence = silence
         self._reactor = reactor
         self._queues: dict[float, deque[W]] = {}

@@ -1,4 +1,5 @@
-"""Committed offsets in ZooKeeper: read them, list the groups that have some, remove them. Writing is commits.py.
+"""Committed offsets in ZooKeeper: read them, list the groups that have some, remove them. Writing is
+znode_commits.py.
 
 ZooKeeper is the only truth: nothing is cached, so what any program has put there is seen at once. The first read
 after this broker has become a coordinator, or has lost its connection, is preceded by a sync. Whatever is removed is
@@ -20,8 +21,8 @@ from twisted.internet.defer import Deferred, succeed
 from kafkalike.cluster import consumers, topic_names
 from kafkalike.cluster.consumers import Extra
 from kafkalike.cluster.znodes import TopicNode, numbers
-from kafkalike.coordinator.commits import Commits, Fence
-from kafkalike.coordinator.silence import Silence
+from kafkalike.coordinator.offsets.commit_timeout import CommitTimeout
+from kafkalike.coordinator.offsets.znode_commits import Fence, ZnodeCommits
 from kafkalike.errors import Error, KafkaError
 from zk.client import (
     CONNECTED,
@@ -59,10 +60,10 @@ class Committed(NamedTuple):
     error: Error = Error.NONE
 
 
-class Offsets:
+class ZnodeOffsets:
     """The tree under /consumers, for one broker."""
 
-    def __init__(self, zk: Any, commits: Commits, silence: Silence, reactor: Any) -> None:
+    def __init__(self, zk: Any, commits: ZnodeCommits, silence: CommitTimeout, reactor: Any) -> None:
         self._zk = zk
         self._commits = commits
         self._silence = silence

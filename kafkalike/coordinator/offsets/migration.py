@@ -5,7 +5,7 @@ the znode where the log's commit is newer. What has come into ZooKeeper is taken
 there, as ever, ZooKeeper is the only truth: an offset that somebody deletes by hand does not come back. The znodes
 stay, for classic consumers, whatever the log says. Doing any of it twice changes nothing.
 
-Called by shards.py, which lets nobody commit or fetch meanwhile.
+Called by group_coordinator.py, which lets nobody commit or fetch meanwhile.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
 
-from kafkalike.coordinator.commits import Commits, Fence
-from kafkalike.coordinator.logged import Logged
-from kafkalike.coordinator.offsets import Offsets
-from kafkalike.coordinator.records import OffsetKey, OffsetValue
+from kafkalike.coordinator.group_records import OffsetKey, OffsetValue
+from kafkalike.coordinator.offsets.log_offsets import LogOffsets
+from kafkalike.coordinator.offsets.znode_commits import Fence, ZnodeCommits
+from kafkalike.coordinator.offsets.znode_offsets import ZnodeOffsets
 from kafkalike.errors import Error, KafkaError
 from zk.client import gather
 
 SOME_GROUPS = 50
 
 
-async def to_log(offsets: Offsets, logged: Logged, groups: Sequence[str]) -> int:
+async def to_log(offsets: ZnodeOffsets, logged: LogOffsets, groups: Sequence[str]) -> int:
     """Writes the offsets of these groups, as their znodes say, into the log; how many."""
     count = 0
     for start in range(0, len(groups), SOME_GROUPS):
@@ -35,7 +35,7 @@ async def to_log(offsets: Offsets, logged: Logged, groups: Sequence[str]) -> int
     return count
 
 
-async def _newer_znodes(offsets: Offsets, logged: Logged, group: str) -> list[tuple[OffsetKey, OffsetValue]]:
+async def _newer_znodes(offsets: ZnodeOffsets, logged: LogOffsets, group: str) -> list[tuple[OffsetKey, OffsetValue]]:
     # Times first: a node that changes between the two looks seems older than it is, and is carried again next time.
     times, known = await offsets.committed_ms(group), logged.of(group)
     newer = [key for key, ms in times.items() if key not in known or known[key].commit_timestamp_ms < ms]
@@ -47,7 +47,7 @@ async def _newer_znodes(offsets: Offsets, logged: Logged, group: str) -> list[tu
     ]
 
 
-async def to_zookeeper(offsets: Offsets, commits: Commits, fence: Fence, logged: Logged) -> int:
+async def to_zookeeper(offsets: ZnodeOffsets, commits: ZnodeCommits, fence: Fence, logged: LogOffsets) -> int:
     """Writes the log's offsets into znodes, then tombstones into the log; how many znodes."""
     waiting = list(logged.all())
     count = 0
@@ -59,7 +59,9 @@ async def to_zookeeper(offsets: Offsets, commits: Commits, fence: Fence, logged:
     return count
 
 
-async def _newer_records(offsets: Offsets, commits: Commits, fence: Fence, logged: Logged, group: str) -> int:
+async def _newer_records(
+    offsets: ZnodeOffsets, commits: ZnodeCommits, fence: Fence, logged: LogOffsets, group: str
+) -> int:
     times = await offsets.committed_ms(group)
     # Without those whose topics were deleted meanwhile: written now, they would seem to be of the next one.
     known = logged.of(group)

@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from kafkalike.coordinator.records import GroupValue
+from kafkalike.coordinator.group_records import GroupValue
 from kafkalike.errors import Error
 
 NO_GENERATION = -1

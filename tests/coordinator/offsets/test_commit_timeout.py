@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from twisted.internet.task import Clock
 
-from kafkalike.coordinator.silence import Deadlines, Silence
+from kafkalike.coordinator.offsets.commit_timeout import CommitTimeout, Deadlines
 from tests.coordinator.fakes import FakeZk
 
 
@@ -26,7 +26,7 @@ class World:
     def __init__(self) -> None:
         self.clock = Clock()
         self.zk = FakeZk(self.clock)
-        self.silence = Silence(self.zk, 5000, self.clock)
+        self.silence = CommitTimeout(self.zk, 5000, self.clock)
         self.deadlines: Deadlines[Waiter] = Deadlines(self.silence, self.clock)
         self.told: list[str] = []
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from twisted.internet import task
 
-from kafkalike.coordinator.commits import TOPIC
-from kafkalike.coordinator.offsets import Committed
-from kafkalike.coordinator.records import OffsetKey
+from kafkalike.coordinator.group_records import OffsetKey
+from kafkalike.coordinator.offsets.znode_commits import TOPIC
+from kafkalike.coordinator.offsets.znode_offsets import Committed
 from kafkalike.errors import Error, KafkaError
 from tests.coordinator.apache import T0, T1, beside_apaches, fetched, logged, write
 from tests.coordinator.fakes import FakeBroker, group_in
-from tests.coordinator.test_shards import stable, state_of
+from tests.coordinator.test_group_coordinator import stable, state_of
 from zk.client import SessionExpired
 
 A, B = group_in(0), group_in(1)
@@ -29,7 +29,7 @@ def test_a_deleted_topic_takes_its_offsets_along() -> None:
     # The topic is made again at once, and somebody commits: that is kept.
     broker.metadata.topics(**{"t": 2, "u": 2, TOPIC: 2})
     answers = broker.commit(A, ("t", 0, 9))
-    assert [each.offset for _, each in broker.wait(broker.groups.fetch(A, [("t", 0)]))] == [-1]
+    assert [each.offset for _, each in broker.wait(broker.group_coordinator.fetch(A, [("t", 0)]))] == [-1]
     broker.settle()
     assert answers == [[Error.NONE]]
     assert broker.zk.below("/consumers") == {
@@ -44,7 +44,7 @@ def test_a_deleted_topic_is_cleaned_up_when_zookeeper_is_back() -> None:
     broker.zk.suspend()
     broker.metadata.topics(**{"u": 2, TOPIC: 2})
     with pytest.raises(KafkaError, match="COORDINATOR_LOAD_IN_PROGRESS"):
-        broker.wait(broker.groups.fetch(A, [("t", 0)]))
+        broker.wait(broker.group_coordinator.fetch(A, [("t", 0)]))
     broker.settle(20)
     broker.zk.connect()
     broker.settle(2)
@@ -107,7 +107,7 @@ def test_a_new_coordinator_removes_what_is_older_than_its_topic() -> None:
 def test_a_new_coordinator_goes_on_with_the_next_session(monkeypatch: pytest.MonkeyPatch) -> None:
     broker = FakeBroker(lead=())
     broker.zk.put(f"/consumers/{A}/offsets/never/0", b"50")
-    topics = broker.groups.offsets.topics
+    topics = broker.group_coordinator.offsets.topics
     sessions = [1]
 
     async def topics_later(*args: Any, **options: Any) -> list[str]:
@@ -115,7 +115,7 @@ def test_a_new_coordinator_goes_on_with_the_next_session(monkeypatch: pytest.Mon
             raise SessionExpired
         return await topics(*args, **options)
 
-    monkeypatch.setattr(broker.groups.offsets, "topics", topics_later)
+    monkeypatch.setattr(broker.group_coordinator.offsets, "topics", topics_later)
     sessions.insert(0, 0)
     broker.lead(0)
     assert broker.zk.data(f"/consumers/{A}/offsets/never/0") == b"50"
@@ -144,7 +144,7 @@ def test_offsets_are_read_synced_once_a_topic_is_new() -> None:
     broker.metadata.topics(**ALL)
     for expected in (["sync", "get", "get", "exists"], ["get", "get", "exists"]):
         broker.zk.log.clear()
-        broker.wait(broker.groups.fetch(A, [("t", 0)]))
+        broker.wait(broker.group_coordinator.fetch(A, [("t", 0)]))
         assert expected == [request[0] for request in broker.zk.log]
 
 
@@ -152,7 +152,7 @@ def test_offsets_of_a_deleted_topic_are_removed_only_after_a_sync() -> None:
     """A server that lags may not have the order to delete the topic yet, and its offsets would seem to be newer."""
     broker = FakeBroker()
     broker.committed(A, ("t", 0, 1))
-    broker.wait(broker.groups.fetch(A, [("t", 0)]))
+    broker.wait(broker.group_coordinator.fetch(A, [("t", 0)]))
     broker.zk.log.clear()
     broker.metadata.topics(**WITHOUT_T)
     broker.settle()
@@ -186,7 +186,7 @@ def test_a_group_that_expires_keeps_a_commit_that_has_just_come(
 ) -> None:
     broker = FakeBroker()
     broker.committed(A, ("t", 0, 1))
-    remove_group = broker.groups.offsets.remove_group
+    remove_group = broker.group_coordinator.offsets.remove_group
     answers: list[list[list[Error]]] = []
 
     async def remove_later(*args: Any, **options: Any) -> None:
@@ -194,7 +194,7 @@ def test_a_group_that_expires_keeps_a_commit_that_has_just_come(
         await task.deferLater(broker.clock, 0.1, lambda: None)
         await remove_group(*args, **options)
 
-    monkeypatch.setattr(broker.groups.offsets, "remove_group", remove_later)
+    monkeypatch.setattr(broker.group_coordinator.offsets, "remove_group", remove_later)
     while not answers:
         broker.settle(60)
     broker.settle()
@@ -207,8 +207,8 @@ def test_a_group_with_a_history_that_expires_keeps_a_commit_that_has_just_come(
 ) -> None:
     broker = FakeBroker()
     member = stable(broker)
-    broker.groups.leave(A, [(member, None, None)], lambda _: None)
-    remove_group = broker.groups.offsets.remove_group
+    broker.group_coordinator.leave(A, [(member, None, None)], lambda _: None)
+    remove_group = broker.group_coordinator.offsets.remove_group
     tries: list[Any] = []
 
     async def remove_later(*args: Any, **options: Any) -> None:
@@ -216,7 +216,7 @@ def test_a_group_with_a_history_that_expires_keeps_a_commit_that_has_just_come(
         tries.append(broker.zk.put(f"/consumers/{A}/offsets/t/0", b"2"))
         await remove_group(*args, **options)
 
-    monkeypatch.setattr(broker.groups.offsets, "remove_group", remove_later)
+    monkeypatch.setattr(broker.group_coordinator.offsets, "remove_group", remove_later)
     broker.settle(70)
     assert len(tries) == 1
     assert state_of(broker) == "Empty"
@@ -241,16 +241,16 @@ def test_a_logged_group_that_expires_keeps_a_commit_that_has_just_come(monkeypat
     broker = beside_apaches()
     broker.lead(0)
     member = stable(broker)
-    broker.groups.leave(A, [(member, None, None)], lambda _: None)
+    broker.group_coordinator.leave(A, [(member, None, None)], lambda _: None)
     broker.committed(A, ("t", 0, 5))
-    remove = broker.groups.remove
+    remove = broker.group_coordinator.remove
 
     async def remove_slowly(*args: Any) -> int:
         removed = await remove(*args)
         broker.committed(A, ("t", 1, 6))
         return removed
 
-    monkeypatch.setattr(broker.groups, "remove", remove_slowly)
+    monkeypatch.setattr(broker.group_coordinator, "remove", remove_slowly)
     broker.settle(720)
     assert state_of(broker) == "Empty"
     assert logged(broker) == {OffsetKey(A, "t", 1): (6, "")}
@@ -356,7 +356,7 @@ def test_nothing_expires_while_classic_consumers_live() -> None:
 def test_an_empty_group_without_offsets_goes_away() -> None:
     broker = FakeBroker()
     member = stable(broker)
-    broker.groups.leave(A, [(member, None, None)], lambda _: None)
+    broker.group_coordinator.leave(A, [(member, None, None)], lambda _: None)
     broker.settle(70)
     assert state_of(broker) == "Dead"
     assert f"/consumers/{A}" not in broker.zk.tree.nodes

@@ -3,7 +3,8 @@
 A shard reads its partition's log when the broker becomes its leader, owns the groups that hash to it, performs what
 the group machine asks for (answers, records with acks=all, one timer per group), and sends commits and reads of
 offsets to ZooKeeper under its fence; or to its own log, while the cluster has brokers that know no other place
-(mode.py). Losing the leadership ends all of it at once. What goes away by itself is in cleanup.py.
+(offsets_storage.py). Losing the leadership ends all of it at once. What goes away by itself is in
+offset_cleanup.py.
 
 Groups that have offsets but no members have no record of their own in the log, and are shown as Empty. Called by
 broker/apis/.
@@ -19,26 +20,27 @@ from twisted.internet import task
 from twisted.internet.defer import Deferred
 
 from kafkalike.cluster.znodes import Garbage, TopicNode
-from kafkalike.coordinator import records, transfer
-from kafkalike.coordinator.calls import Effect, Joined, Joining, Left, Persist, Synced
-from kafkalike.coordinator.cleanup import Cleanup
-from kafkalike.coordinator.commits import AMBIGUOUS, TOPIC, Commits, Done
+from kafkalike.coordinator import group_records
 from kafkalike.coordinator.group import Group, Limits, State
-from kafkalike.coordinator.mode import KAFKA, ZOOKEEPER, OffsetsMode
-from kafkalike.coordinator.offsets import Committed, Key, Offsets
-from kafkalike.coordinator.shard import (
+from kafkalike.coordinator.group_effects import Effect, Joined, Joining, Left, Persist, Synced
+from kafkalike.coordinator.group_partition import (
     LONGEST_RETRY_SECONDS,
     RETRY_SECONDS,
     Described,
+    GroupPartition,
     Listed,
-    Served,
+    ServedGroup,
     Serving,
-    Shard,
     describe,
     partition_of,
     read_log,
 )
-from kafkalike.coordinator.silence import Silence
+from kafkalike.coordinator.offset_cleanup import Cleanup
+from kafkalike.coordinator.offsets import migration
+from kafkalike.coordinator.offsets.commit_timeout import CommitTimeout
+from kafkalike.coordinator.offsets.offsets_storage import KAFKA, ZOOKEEPER, OffsetsStorage
+from kafkalike.coordinator.offsets.znode_commits import AMBIGUOUS, TOPIC, Done, ZnodeCommits
+from kafkalike.coordinator.offsets.znode_offsets import Committed, Key, ZnodeOffsets
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
 from zk.client import ZooKeeperError
@@ -59,7 +61,7 @@ _APPEND_ERRORS = {
 }
 
 
-class Groups:
+class GroupCoordinator:
     """Every group that this broker coordinates."""
 
     def __init__(self, broker: Any) -> None:
@@ -75,12 +77,12 @@ class Groups:
             config["group.max.size"],
             config["group.initial.rebalance.delay.ms"],
         )
-        self.shards: dict[int, Shard] = {}
+        self.shards: dict[int, GroupPartition] = {}
         self._partitions = 0  # of __consumer_offsets, as ZooKeeper had it
-        self.silence = Silence(broker.zk, self._timeout_ms, broker.reactor)
-        self.commits = Commits(broker.zk, broker.broker_id, self.silence, broker.reactor)
-        self.offsets = Offsets(broker.zk, self.commits, self.silence, broker.reactor)
-        self.mode = OffsetsMode(broker.zk, self._mode_changed)
+        self.silence = CommitTimeout(broker.zk, self._timeout_ms, broker.reactor)
+        self.commits = ZnodeCommits(broker.zk, broker.broker_id, self.silence, broker.reactor)
+        self.offsets = ZnodeOffsets(broker.zk, self.commits, self.silence, broker.reactor)
+        self.mode = OffsetsStorage(broker.zk, self._mode_changed)
         self._cleanup = Cleanup(broker, self)
         self._stopped = False
         # The controller may give us partitions before start() is called.
@@ -113,7 +115,7 @@ class Groups:
             return partition_of(group_id, self._broker.config["offsets.topic.num.partitions"])
         return partition_of(group_id, max(len(topic.partitions), self._partitions))
 
-    async def _count_partitions(self, shard: Shard) -> None:
+    async def _count_partitions(self, shard: GroupPartition) -> None:
         """Partitions that have never had a leader are in no metadata: if there may be such, ZooKeeper is asked, as
         often as it takes: with a wrong number groups are looked for where they do not belong."""
         topic = self._metadata.image.topics.get(TOPIC)
@@ -132,7 +134,7 @@ class Groups:
                 log.warning("The number of partitions of %s is not known: %s", TOPIC, problem)
                 return
 
-    def leads(self, shard: Shard) -> bool:
+    def leads(self, shard: GroupPartition) -> bool:
         """Whether this is still what is served of that partition."""
         return self.shards.get(shard.index) is shard
 
@@ -141,7 +143,7 @@ class Groups:
         shard = self.shards.get(self.partition_for(group_id))
         return Error.NOT_COORDINATOR if shard is None else shard.serving.value
 
-    def _shard(self, group_id: str) -> Shard:
+    def _shard(self, group_id: str) -> GroupPartition:
         shard = self.shards.get(self.partition_for(group_id))
         if shard is None:
             raise KafkaError(Error.NOT_COORDINATOR)
@@ -165,7 +167,7 @@ class Groups:
             done(Joined(done, Error.UNKNOWN_MEMBER_ID, joining.member_id))
         else:
             if served is None:
-                served = shard.groups[group_id] = Served(Group(group_id, self.limits, self.now_ms()))
+                served = shard.groups[group_id] = ServedGroup(Group(group_id, self.limits, self.now_ms()))
             self._perform(shard, served, served.group.join(done, joining, self.now_ms()))
             if served.group.is_blank:
                 shard.groups.pop(group_id, None)
@@ -285,7 +287,7 @@ class Groups:
             if keys is not None or committed.offset != -1
         ]
 
-    def _patience(self, shard: Shard, group_id: str) -> float:
+    def _patience(self, shard: GroupPartition, group_id: str) -> float:
         """How many seconds any member of the group may be kept waiting: a read does not say whose it is."""
         served = shard.groups.get(group_id)
         sessions = [member.session_timeout_ms for member in served.group.members.values()] if served else []
@@ -370,7 +372,7 @@ class Groups:
         except KafkaError as problem:
             return problem.error
 
-    async def end(self, shard: Shard, served: Served, only_empty: bool = False) -> Error:
+    async def end(self, shard: GroupPartition, served: ServedGroup, only_empty: bool = False) -> Error:
         """Deletes a group that has a record; NON_EMPTY_GROUP if it has members, or, if it is to go `only_empty`,
         offsets."""
         # Dead at once, so that nobody joins or commits meanwhile.
@@ -394,7 +396,7 @@ class Groups:
         return Error.NONE
 
     async def remove(
-        self, shard: Shard, group_id: str, keys: Sequence[Key], not_after_ms: Mapping[Key, int] | None = None
+        self, shard: GroupPartition, group_id: str, keys: Sequence[Key], not_after_ms: Mapping[Key, int] | None = None
     ) -> int:
         """Removes offsets wherever they are, so that none comes back with a change of mode; how many there were."""
         newest = shard.logged.newest(group_id)
@@ -407,7 +409,7 @@ class Groups:
         with _reached():
             return max(logged, await self.offsets.remove(shard.fence, group_id, keys, not_after_ms))
 
-    async def _remove_group(self, shard: Shard, group_id: str, only_empty: bool = False) -> None:
+    async def _remove_group(self, shard: GroupPartition, group_id: str, only_empty: bool = False) -> None:
         """Removes everything but the group's record; KafkaError if there is nothing, or if it may not be."""
         seen = shard.logged.newest(group_id)
         if seen and only_empty:
@@ -424,7 +426,7 @@ class Groups:
 
     # Effects and time.
 
-    def _perform(self, shard: Shard, served: Served, effects: Iterable[Effect]) -> None:
+    def _perform(self, shard: GroupPartition, served: ServedGroup, effects: Iterable[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Persist):
                 self._persist(shard, served, effect)
@@ -433,7 +435,7 @@ class Groups:
         if served.group.deadline_ms != served.due_ms:
             self._arm(shard, served)
 
-    def _persist(self, shard: Shard, served: Served, persist: Persist) -> None:
+    def _persist(self, shard: GroupPartition, served: ServedGroup, persist: Persist) -> None:
         group = served.group
 
         def done(error: Error) -> None:
@@ -444,7 +446,11 @@ class Groups:
         self._append(shard, group.group_id, persist.value, done)
 
     def _append(
-        self, shard: Shard, group_id: str, value: records.GroupValue | None, done: Callable[[Error], None]
+        self,
+        shard: GroupPartition,
+        group_id: str,
+        value: group_records.GroupValue | None,
+        done: Callable[[Error], None],
     ) -> None:
         def appended(result: Any) -> None:
             if not isinstance(result, KafkaError):
@@ -453,11 +459,11 @@ class Groups:
             log.warning("The record of group %s was not written: %s", group_id, result)
             done(_APPEND_ERRORS.get(result.error, result.error))
 
-        encoded = None if value is None else records.group_value(value)
-        self._append_records(shard, [(records.group_key(group_id), encoded)], appended)
+        encoded = None if value is None else group_records.group_value(value)
+        self._append_records(shard, [(group_records.group_key(group_id), encoded)], appended)
 
     def _append_records(
-        self, shard: Shard, pairs: Sequence[tuple[bytes, bytes | None]], done: Callable[[Any], None]
+        self, shard: GroupPartition, pairs: Sequence[tuple[bytes, bytes | None]], done: Callable[[Any], None]
     ) -> None:
         try:
             self._check_term(shard)
@@ -468,7 +474,7 @@ class Groups:
         record = batch.build([(key, value, now_ms, ()) for key, value in pairs])
         self._replicas.append(TOPIC, shard.index, memoryview(record), -1, self._timeout_ms, done, internal=True)
 
-    def _check_term(self, shard: Shard) -> None:
+    def _check_term(self, shard: GroupPartition) -> None:
         """KafkaError unless the shard is still what is served of its partition. A shard that was given up writes no
         more: its successor, which may be on this same broker, has read the log already.
 
@@ -479,20 +485,20 @@ class Groups:
         if not self.leads(shard) or ahead not in (0, 1):
             raise KafkaError(Error.NOT_LEADER_OR_FOLLOWER, f"{TOPIC}-{shard.index} has moved")
 
-    def _keep_parents(self, served: Served) -> None:
+    def _keep_parents(self, served: ServedGroup) -> None:
         group = served.group
         if group.state is State.STABLE and group.is_consumer_group and group.subscribed != served.owned:
             served.owned = group.subscribed
             self.background(self._make_parents(served, group.subscribed or ()))
 
-    async def _make_parents(self, served: Served, topics: Iterable[str]) -> None:
+    async def _make_parents(self, served: ServedGroup, topics: Iterable[str]) -> None:
         try:
             await self.offsets.keep_parents(served.group.group_id, topics)
         except ZooKeeperError as problem:
             log.warning("Parents of the offsets of group %s: %s", served.group.group_id, problem)
             served.owned = None  # once more when the group has changed
 
-    def _arm(self, shard: Shard, served: Served) -> None:
+    def _arm(self, shard: GroupPartition, served: ServedGroup) -> None:
         due = served.group.deadline_ms
         if served.timer is not None and (due is None or served.due_ms is None or due < served.due_ms):
             served.timer.cancel()
@@ -502,7 +508,7 @@ class Groups:
             delay = max(due / 1000 - self._reactor.seconds(), 0)
             served.timer = self._reactor.callLater(delay, self._ring, shard, served)
 
-    def _ring(self, shard: Shard, served: Served) -> None:
+    def _ring(self, shard: GroupPartition, served: ServedGroup) -> None:
         served.timer = served.due_ms = None
         self._perform(shard, served, served.group.expire(self.now_ms()))
         if served.group.is_blank and shard.groups.get(served.group.group_id) is served:
@@ -527,10 +533,10 @@ class Groups:
             if shard is not None:
                 self._unload(shard)
             fence = self.commits.fence(index, leader_epoch)
-            shard = self.shards[index] = Shard(index, leader_epoch, fence, self._append_records)
+            shard = self.shards[index] = GroupPartition(index, leader_epoch, fence, self._append_records)
             self.background(self._load(shard))
 
-    async def _load(self, shard: Shard) -> None:
+    async def _load(self, shard: GroupPartition) -> None:
         began = self._reactor.seconds()
         self.offsets.doubt()
         if not await self.commits.ask(shard.fence):
@@ -544,7 +550,7 @@ class Groups:
             return
         now_ms = self.now_ms()
         for group_id, value in values.items():
-            shard.groups[group_id] = Served(Group.restore(group_id, value, self.limits, now_ms))
+            shard.groups[group_id] = ServedGroup(Group.restore(group_id, value, self.limits, now_ms))
         shard.serving = Serving.ACTIVE
         for served in list(shard.groups.values()):
             self._perform(shard, served, served.group.resume(now_ms))
@@ -554,7 +560,7 @@ class Groups:
         await self._move(shard)
         self._cleanup.loaded(shard)
 
-    async def _read(self, shard: Shard) -> dict[str, records.GroupValue]:
+    async def _read(self, shard: GroupPartition) -> dict[str, group_records.GroupValue]:
         """What the log says of each group: once it can be read, which a replica's copy or another disk may bring."""
         delay = RETRY_SECONDS
         while self.leads(shard):
@@ -578,7 +584,7 @@ class Groups:
             if shard.serving is Serving.ACTIVE:
                 self.background(self._move(shard))
 
-    async def _move(self, shard: Shard) -> None:
+    async def _move(self, shard: GroupPartition) -> None:
         """Brings the shard's offsets to where the cluster keeps them, as often as it takes."""
         if shard.moving:
             return
@@ -595,9 +601,9 @@ class Groups:
                 self.offsets.doubt()
                 if mode == KAFKA:
                     names = [each for each in await self.offsets.groups() if self.partition_for(each) == shard.index]
-                    count = await transfer.to_log(self.offsets, shard.logged, names)
+                    count = await migration.to_log(self.offsets, shard.logged, names)
                 else:
-                    count = await transfer.to_zookeeper(self.offsets, self.commits, shard.fence, shard.logged)
+                    count = await migration.to_zookeeper(self.offsets, self.commits, shard.fence, shard.logged)
             except (KafkaError, ZooKeeperError) as problem:
                 log.warning("Offsets of %s-%d are not served yet: %s; trying again", TOPIC, shard.index, problem)
                 await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
@@ -610,7 +616,7 @@ class Groups:
                 log.info("Copied %d offsets of %s-%d to %s", count, TOPIC, shard.index, where)
         shard.moving = False
 
-    def _possible_mode(self, shard: Shard) -> str:
+    def _possible_mode(self, shard: GroupPartition) -> str:
         """As long as the next leader may be a broker that knows the log only, offsets are in the log."""
         isr = self._replicas.partition(TOPIC, shard.index).isr
         return ZOOKEEPER if all(self._announces(each) for each in isr) and self.mode.mode == ZOOKEEPER else KAFKA
@@ -629,14 +635,14 @@ class Groups:
         shard = self.shards.get(self.partition_for(group_id))
         return shard is not None and shard.mode == KAFKA
 
-    def _settled_shard(self, group_id: str) -> Shard:
+    def _settled_shard(self, group_id: str) -> GroupPartition:
         """The group's shard, if its offsets may be asked for."""
         shard = self._shard(group_id)
         if shard.mode is None:
             raise KafkaError(Error.COORDINATOR_LOAD_IN_PROGRESS)
         return shard
 
-    def _unload(self, shard: Shard) -> None:
+    def _unload(self, shard: GroupPartition) -> None:
         if self.leads(shard):
             del self.shards[shard.index]
         self.commits.drop(shard.fence)
@@ -647,7 +653,7 @@ class Groups:
 
     # Parts.
 
-    def _named(self, group_id: str) -> Shard:
+    def _named(self, group_id: str) -> GroupPartition:
         if not group_id:
             raise KafkaError(Error.INVALID_GROUP_ID)
         return self._shard(group_id)

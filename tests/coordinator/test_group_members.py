@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafkalike.coordinator.members import Member, Members, topics_of
+from kafkalike.coordinator.group_members import Member, Members, topics_of
 from kafkalike.errors import Error
 from tests.coordinator.test_group import subscription
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kafkalike.cluster.znodes import PartitionNode
-from kafkalike.coordinator import commits
-from kafkalike.coordinator.commits import TOPIC
+from kafkalike.coordinator.offsets import znode_commits
+from kafkalike.coordinator.offsets.znode_commits import TOPIC
 from kafkalike.errors import Error
 from tests.coordinator.fakes import FakeBroker, group_in
 from zk.client import Check, Create, Delete, Set
@@ -73,7 +73,7 @@ def test_waiting_values_of_a_partition_are_replaced_by_the_newest_and_all_answer
 
 
 def test_partitions_of_many_groups_share_multis_and_several_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commits, "SLOTS", 12)
+    monkeypatch.setattr(znode_commits, "SLOTS", 12)
     broker = FakeBroker()
     keys = [(f"group-{number}", "t", number % 2) for number in range(96)]
     for group, topic, partition in keys:
@@ -137,7 +137,7 @@ def test_what_was_read_before_the_epoch_grew_ends_nothing() -> None:
     broker = FakeBroker()
     broker.committed(A, ("t", 0, 1))
     answers: list[bool] = []
-    broker.groups.commits.ask(broker.groups.shards[0].fence).addCallback(answers.append)
+    broker.group_coordinator.commits.ask(broker.group_coordinator.shards[0].fence).addCallback(answers.append)
     broker.state(0, leader=1, epoch=1)
     broker.replicas.callback(0, 1, True)
     broker.settle()
@@ -342,7 +342,7 @@ def test_a_write_that_was_lost_is_not_done_again_once_its_topic_is_deleted() -> 
 def test_version_0_is_bound_to_no_coordinator() -> None:
     broker = FakeBroker(lead=())
     answers: list[list[Error]] = []
-    broker.groups.commit_unbound("g", [("t", 0, 5, -1, "")], answers.append)
+    broker.group_coordinator.commit_unbound("g", [("t", 0, 5, -1, "")], answers.append)
     broker.settle()
     assert answers == [OK]
     assert broker.zk.data("/consumers/g/offsets/t/0") == b"5"
@@ -354,7 +354,7 @@ def test_stopping_answers_whoever_waits() -> None:
     broker.committed("g", ("t", 0, 1))
     broker.zk.suspend()
     answers = broker.commit("g", ("t", 0, 2))
-    broker.groups.stop()
+    broker.group_coordinator.stop()
     assert answers == [[Error.COORDINATOR_NOT_AVAILABLE]]
     broker.zk.connect()
     assert [call for call in broker.clock.getDelayedCalls() if call.getTime() > broker.clock.seconds() + 1] == []

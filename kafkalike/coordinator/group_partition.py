@@ -1,7 +1,7 @@
 """One partition of __consumer_offsets as its leader serves it: which groups belong to it, what its log says of
 them, and what tools are shown of a group.
 
-Made, loaded and ended by shards.py.
+Made, loaded and ended by group_coordinator.py.
 """
 
 import logging
@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from twisted.internet import task
 from twisted.internet.defer import Deferred
 
-from kafkalike.coordinator import records
-from kafkalike.coordinator.commits import Done, Fence
+from kafkalike.coordinator import group_records
 from kafkalike.coordinator.group import Group, State
-from kafkalike.coordinator.logged import Logged
+from kafkalike.coordinator.offsets.log_offsets import LogOffsets
+from kafkalike.coordinator.offsets.znode_commits import Done, Fence
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
 
@@ -38,7 +38,7 @@ class Serving(Enum):
     ACTIVE = Error.NONE
 
 
-class Served:
+class ServedGroup:
     """A group and its timer."""
 
     __slots__ = ("group", "timer", "due_ms", "owned")
@@ -50,7 +50,7 @@ class Served:
         self.owned: frozenset[str] | None = None
 
 
-class Shard:
+class GroupPartition:
     """One partition of __consumer_offsets, led here since `leader_epoch`.
 
     `mode` says where its groups' offsets are; None while they are being brought there, and nobody may ask for them.
@@ -61,7 +61,7 @@ class Shard:
         index: int,
         leader_epoch: int,
         fence: Fence,
-        append: Callable[["Shard", Pairs, Callable[[Any], None]], None],
+        append: Callable[["GroupPartition", Pairs, Callable[[Any], None]], None],
     ) -> None:
         """`append(shard, records, done)` writes into the shard's log as long as it is this shard's."""
         self.index = index
@@ -70,7 +70,7 @@ class Shard:
         self._append = append
         self.forget_logged()
         self.serving = Serving.LOADING
-        self.groups: dict[str, Served] = {}
+        self.groups: dict[str, ServedGroup] = {}
         self.mode: str | None = None
         self.moving = False
         self.deleted: set[str] = set()  # topics that were deleted since `mode` is None
@@ -79,7 +79,7 @@ class Shard:
 
     def forget_logged(self) -> None:
         """The log is about to be read, from its beginning."""
-        self.logged = Logged(partial(self._append, self))
+        self.logged = LogOffsets(partial(self._append, self))
 
     def counted(self, done: Done) -> Done:
         """The same `done`, for a commit to ZooKeeper that settled() waits for."""
@@ -159,11 +159,11 @@ def describe(group: Group) -> Described:
 
 
 async def read_log(
-    source: Any, logged: Logged, reactor: Any, goes_on: Callable[[], bool]
-) -> dict[str, records.GroupValue]:
+    source: Any, logged: LogOffsets, reactor: Any, goes_on: Callable[[], bool]
+) -> dict[str, group_records.GroupValue]:
     """The newest record of each group, from all of the partition's log `source`, as long as it `goes_on`; offsets go to
     `logged`. KafkaError if a batch is damaged."""
-    values: dict[str, records.GroupValue] = {}
+    values: dict[str, group_records.GroupValue] = {}
     offset = source.log_start_offset
     while offset < source.log_end_offset:
         found = source.read(offset, SLICE_BYTES, source.log_end_offset, True)
@@ -191,14 +191,14 @@ def _marker_of(marker: batch.Record) -> int:
 
 
 def _apply(
-    found: Iterable[batch.Record], values: dict[str, records.GroupValue], logged: Logged, producer_id: int
+    found: Iterable[batch.Record], values: dict[str, group_records.GroupValue], logged: LogOffsets, producer_id: int
 ) -> None:
     for record in found:
-        key = records.read_key(record.key or b"")
-        if isinstance(key, records.OffsetKey):
+        key = group_records.read_key(record.key or b"")
+        if isinstance(key, group_records.OffsetKey):
             logged.load(key, record.value, producer_id)
-        elif isinstance(key, records.GroupKey):
+        elif isinstance(key, group_records.GroupKey):
             if record.value is None:
                 values.pop(key.group, None)
             else:
-                values[key.group] = records.read_group_value(record.value)
+                values[key.group] = group_records.read_group_value(record.value)

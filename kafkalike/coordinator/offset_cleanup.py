@@ -3,8 +3,8 @@
 Offsets expire by the rules of the group machine (offsets.retention.minutes), and an empty group ends with the last of
 them. Offsets of a deleted topic are removed in every group: when the controller says that it is deleted, as often as
 it says so, and when this broker becomes the coordinator of the group, since its predecessor may not have lived to do
-it. Until then they are not answered (offsets.py). Started and asked by shards.py, whose shards say which groups are
-this broker's.
+it. Until then they are not answered (znode_offsets.py). Started and asked by group_coordinator.py, whose partitions say
+which groups are this broker's.
 
 In the log of a mixed cluster an offset bears the time of its coordinator's clock, a topic that of ZooKeeper's. One of
 a topic that is not there any more is gone; one that is older than its topic is so only if it is older by more than the
@@ -21,17 +21,17 @@ from twisted.internet import task
 
 from kafkalike.cluster import topic_names
 from kafkalike.cluster.znodes import TOPICS, DeleteTopicNode, TopicNode
-from kafkalike.coordinator.commits import AMBIGUOUS, TOPIC
 from kafkalike.coordinator.group import Group
-from kafkalike.coordinator.mode import KAFKA, ZOOKEEPER
-from kafkalike.coordinator.offsets import Birth
-from kafkalike.coordinator.records import OffsetKey, OffsetValue
-from kafkalike.coordinator.shard import RETRY_SECONDS, Serving, Shard
+from kafkalike.coordinator.group_partition import RETRY_SECONDS, GroupPartition, Serving
+from kafkalike.coordinator.group_records import OffsetKey, OffsetValue
+from kafkalike.coordinator.offsets.offsets_storage import KAFKA, ZOOKEEPER
+from kafkalike.coordinator.offsets.znode_commits import AMBIGUOUS, TOPIC
+from kafkalike.coordinator.offsets.znode_offsets import Birth
 from kafkalike.errors import Error, KafkaError
 from zk.client import ZooKeeperError, gather
 
 if TYPE_CHECKING:
-    from kafkalike.coordinator.shards import Groups
+    from kafkalike.coordinator.group_coordinator import GroupCoordinator
 
 log = logging.getLogger("kafka.coordinator.group")
 
@@ -42,7 +42,7 @@ CLOCKS_MS = 60_000  # the most by which the clocks of brokers and ZooKeeper are 
 class Cleanup:
     """What removes offsets from the groups that this broker coordinates."""
 
-    def __init__(self, broker: Any, groups: Groups) -> None:
+    def __init__(self, broker: Any, groups: GroupCoordinator) -> None:
         self._broker = broker
         self._groups = groups
         self._zk = broker.zk
@@ -57,7 +57,7 @@ class Cleanup:
         # What is still to be done: topics that were deleted, and shards in whose groups offsets that are older than
         # their topics are looked for.
         self._deleted: frozenset[str] = frozenset()
-        self._loaded: frozenset[Shard] = frozenset()
+        self._loaded: frozenset[GroupPartition] = frozenset()
         self._purging = False
         self._metadata.on_topics(self._topics_changed)
 
@@ -82,7 +82,7 @@ class Cleanup:
                 except (KafkaError, ZooKeeperError) as problem:
                     log.warning("Expired offsets of %s-%d stay for now: %s", TOPIC, shard.index, problem)
 
-    async def _expire_shard(self, shard: Shard) -> None:
+    async def _expire_shard(self, shard: GroupPartition) -> None:
         names = set(shard.logged.all())
         if shard.mode == ZOOKEEPER:
             names = {each for each in await self._offsets.groups() if self._groups.partition_for(each) == shard.index}
@@ -92,7 +92,7 @@ class Cleanup:
             if shard.mode == KAFKA or not await self._offsets.has_classic_consumers(group_id):
                 await self._expire_group(shard, group_id)
 
-    async def _expire_group(self, shard: Shard, group_id: str) -> None:
+    async def _expire_group(self, shard: GroupPartition, group_id: str) -> None:
         if shard.mode == KAFKA:
             committed_ms = {key: value.commit_timestamp_ms for key, value in shard.logged.newest(group_id).items()}
         else:
@@ -132,7 +132,7 @@ class Cleanup:
         self._deleted |= names
         self._begin()
 
-    async def loading(self, shard: Shard) -> None:
+    async def loading(self, shard: GroupPartition) -> None:
         """The shard's log has been read: offsets in it that are older than their topics are forgotten."""
         topics = sorted(shard.logged.topics())
         births: dict[str, Birth] = {}
@@ -153,23 +153,23 @@ class Cleanup:
             self._forget_logged(shard, shard.logged.forget(is_gone))
         shard.deleted.clear()
 
-    def copied(self, shard: Shard) -> None:
+    def copied(self, shard: GroupPartition) -> None:
         """The shard's offsets have been brought to where the cluster keeps them, or some of them: those of a topic that
         was deleted meanwhile may have come into the log after it was told, and are forgotten."""
         if shard.deleted:
             self._forget_logged(shard, shard.logged.forget(lambda key, _: key.topic in shard.deleted))
             shard.deleted.clear()
 
-    def loaded(self, shard: Shard) -> None:
+    def loaded(self, shard: GroupPartition) -> None:
         """The shard is served: offsets in ZooKeeper that are older than their topics are removed."""
         self._loaded |= {shard}
         self._begin()
 
-    def _forget_logged(self, shard: Shard, keys: Sequence[OffsetKey]) -> None:
+    def _forget_logged(self, shard: GroupPartition, keys: Sequence[OffsetKey]) -> None:
         if keys:
             self._groups.background(self._bury(shard, keys))
 
-    async def _bury(self, shard: Shard, keys: Sequence[OffsetKey]) -> None:
+    async def _bury(self, shard: GroupPartition, keys: Sequence[OffsetKey]) -> None:
         # The first tombstones are written before anybody can commit for a new topic of that name, later ones only where
         # nobody has.
         while self._groups.leads(shard):

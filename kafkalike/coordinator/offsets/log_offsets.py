@@ -1,8 +1,8 @@
 """Committed offsets in one partition of __consumer_offsets, in Apache Kafka's records: the way of a mixed cluster.
 
 What is remembered here is what the partition's log says: filled while the log is read, changed when a record is on
-every replica. In a cluster that keeps offsets in ZooKeeper there is nothing here. Called by shards.py, which also
-brings offsets from one place to the other when the mode of the cluster changes.
+every replica. In a cluster that keeps offsets in ZooKeeper there is nothing here. Called by group_coordinator.py, which
+also brings offsets from one place to the other when the mode of the cluster changes.
 
 Commits of a transaction count when its marker is COMMIT, and are forgotten when it is ABORT.
 """
@@ -15,9 +15,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from kafkalike.coordinator import records
-from kafkalike.coordinator.offsets import Committed, Key
-from kafkalike.coordinator.records import OffsetKey, OffsetValue
+from kafkalike.coordinator import group_records
+from kafkalike.coordinator.group_records import OffsetKey, OffsetValue
+from kafkalike.coordinator.offsets.znode_offsets import Committed, Key
 from kafkalike.errors import Error, KafkaError
 
 # Records in one batch of a bulk change.
@@ -39,7 +39,7 @@ Append = Callable[[list[tuple[bytes, bytes | None]], Callable[[Any], None]], Non
 Change = tuple[OffsetKey, OffsetValue | None]
 
 
-class Logged:
+class LogOffsets:
     """The offsets of one shard's groups."""
 
     def __init__(self, append: Append) -> None:
@@ -57,7 +57,7 @@ class Logged:
 
     def load(self, key: OffsetKey, data: bytes | None, producer_id: int = -1) -> None:
         """A record of the log; with a producer id one that waits for that producer's marker."""
-        value = None if data is None else records.read_offset_value(data)
+        value = None if data is None else group_records.read_offset_value(data)
         if producer_id < 0:
             if value is None:
                 self._drop_pending(lambda pending, _: pending == key)
@@ -211,7 +211,7 @@ class Logged:
                 for answer in waiting:
                     answer.callback(None)
 
-        self._append([(records.offset_key(*key), _encoded(value)) for key, value in changes], appended)
+        self._append([(group_records.offset_key(*key), _encoded(value)) for key, value in changes], appended)
 
     def _newest(self, key: OffsetKey) -> OffsetValue | None:
         if key in self._in_flight:
@@ -235,7 +235,7 @@ class Logged:
 
 
 def _encoded(value: OffsetValue | None) -> bytes | None:
-    return None if value is None else records.offset_value(value)
+    return None if value is None else group_records.offset_value(value)
 
 
 def _committed(value: OffsetValue | None) -> Committed:

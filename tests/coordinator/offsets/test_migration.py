@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kafkalike.coordinator.commits import TOPIC
-from kafkalike.coordinator.offsets import Committed
-from kafkalike.coordinator.records import OffsetKey
+from kafkalike.coordinator.group_records import OffsetKey
+from kafkalike.coordinator.offsets.znode_commits import TOPIC
+from kafkalike.coordinator.offsets.znode_offsets import Committed
 from kafkalike.errors import Error, KafkaError
 from tests.coordinator.apache import NODE, T0, T1, G, beside_apaches, fetched, logged, write
 from tests.coordinator.fakes import FakeBroker
@@ -72,10 +72,10 @@ def test_nobody_asks_for_offsets_that_are_on_their_way() -> None:
     assert [[Error.NONE]] == answers
     assert [[Error.COORDINATOR_LOAD_IN_PROGRESS]] == broker.commit(G, ("t", 0, 7))
     with pytest.raises(KafkaError) as raised:
-        broker.wait(broker.groups.fetch(G, [T0]))
+        broker.wait(broker.group_coordinator.fetch(G, [T0]))
     assert Error.COORDINATOR_LOAD_IN_PROGRESS is raised.value.error
-    assert Error.COORDINATOR_LOAD_IN_PROGRESS is broker.wait(broker.groups.delete(G))
-    assert Error.UNKNOWN_MEMBER_ID is broker.groups.heartbeat(G, 1, "m", None)
+    assert Error.COORDINATOR_LOAD_IN_PROGRESS is broker.wait(broker.group_coordinator.delete(G))
+    assert Error.UNKNOWN_MEMBER_ID is broker.group_coordinator.heartbeat(G, 1, "m", None)
     for answer in broker.replicas.later:
         answer()
     broker.settle()
@@ -97,16 +97,16 @@ def test_what_is_removed_is_removed_in_both_places() -> None:
     broker.committed(G, ("t", 0, 5), ("t", 1, 6), ("u", 0, 7))
     broker.register(2, None)
     broker.settle()
-    assert {T0: Error.NONE} == broker.wait(broker.groups.delete_offsets(G, [T0]))
+    assert {T0: Error.NONE} == broker.wait(broker.group_coordinator.delete_offsets(G, [T0]))
     assert {OffsetKey(G, *T1), OffsetKey(G, "u", 0)} == logged(broker).keys()
     assert broker.zk.data(NODE) is None
     broker.metadata.topics(u=2, **{TOPIC: 2})
     broker.settle()
     assert {OffsetKey(G, "u", 0)} == logged(broker).keys()
-    assert Error.NONE is broker.wait(broker.groups.delete(G))
+    assert Error.NONE is broker.wait(broker.group_coordinator.delete(G))
     assert {} == logged(broker)
     assert {} == broker.zk.below(f"/consumers/{G}")
-    assert Error.GROUP_ID_NOT_FOUND is broker.wait(broker.groups.delete(G))
+    assert Error.GROUP_ID_NOT_FOUND is broker.wait(broker.group_coordinator.delete(G))
 
 
 def test_groups_in_the_log_are_shown_and_those_in_znodes_are_not() -> None:
@@ -114,8 +114,8 @@ def test_groups_in_the_log_are_shown_and_those_in_znodes_are_not() -> None:
     write(broker, 5)
     broker.lead(0), broker.lead(1)
     broker.zk.put("/consumers/classic/offsets/t/0", b"1")
-    assert [G] == [each.group_id for each in broker.wait(broker.groups.overview())[1]]
-    assert ["Empty", "Dead"] == [each.state for each in broker.wait(broker.groups.describe([G, "classic"]))]
+    assert [G] == [each.group_id for each in broker.wait(broker.group_coordinator.overview())[1]]
+    assert ["Empty", "Dead"] == [each.state for each in broker.wait(broker.group_coordinator.describe([G, "classic"]))]
 
 
 def test_offsets_in_the_log_expire() -> None:
@@ -131,7 +131,7 @@ def test_offsets_in_the_log_expire() -> None:
 
 def test_what_is_on_its_way_to_the_log_when_its_topic_is_deleted_does_not_get_there() -> None:
     broker = FakeBroker()
-    other = next(name for name in map("h{}".format, range(100)) if broker.groups.partition_for(name) == 0)
+    other = next(name for name in map("h{}".format, range(100)) if broker.group_coordinator.partition_for(name) == 0)
     for group in (G, other):
         broker.committed(group, ("t", 0, 5), ("u", 0, 5))
     broker.replicas.later = []
@@ -145,6 +145,6 @@ def test_what_is_on_its_way_to_the_log_when_its_topic_is_deleted_does_not_get_th
         answer()
         broker.settle()
     for group in (G, other):
-        found = broker.wait(broker.groups.fetch(group, [("t", 0), ("u", 0)]))
+        found = broker.wait(broker.group_coordinator.fetch(group, [("t", 0), ("u", 0)]))
         assert [-1, 5] == [each.offset for _, each in found]
     assert {OffsetKey(G, "u", 0), OffsetKey(other, "u", 0)} == logged(broker).keys()

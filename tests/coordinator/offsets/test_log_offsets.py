@@ -6,11 +6,11 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from kafkalike.coordinator import records
-from kafkalike.coordinator.commits import TOPIC
-from kafkalike.coordinator.logged import COMMIT, Logged
-from kafkalike.coordinator.offsets import Committed
-from kafkalike.coordinator.records import OffsetKey, OffsetValue
+from kafkalike.coordinator import group_records
+from kafkalike.coordinator.group_records import OffsetKey, OffsetValue
+from kafkalike.coordinator.offsets.log_offsets import COMMIT, LogOffsets
+from kafkalike.coordinator.offsets.znode_commits import TOPIC
+from kafkalike.coordinator.offsets.znode_offsets import Committed
 from kafkalike.errors import Error
 from kafkalike.protocol import batch
 from tests.coordinator.apache import T0, T1, G, beside_apaches, fetched, write
@@ -54,7 +54,7 @@ def test_a_commit_is_later_than_what_it_replaces_whatever_the_clock_says() -> No
         broker.replicas.later = []
         broker.commit(G, ("t", 0, offset))
     before, after, next_one = (
-        records.read_offset_value(next(batch.records(memoryview(data))).value or b"")
+        group_records.read_offset_value(next(batch.records(memoryview(data))).value or b"")
         for data in broker.replicas.log(TOPIC, 0).batches
     )
     assert before.commit_timestamp_ms < after.commit_timestamp_ms < next_one.commit_timestamp_ms
@@ -62,7 +62,7 @@ def test_a_commit_is_later_than_what_it_replaces_whatever_the_clock_says() -> No
 
 def test_answers_out_of_order_leave_the_newest() -> None:
     waiting: list[Any] = []
-    offsets = Logged(lambda pairs, done: waiting.append(done))
+    offsets = LogOffsets(lambda pairs, done: waiting.append(done))
     answers: list[list[Error]] = []
     for offset in (1, 2, 3):
         offsets.commit("g", [("t", 0, offset, -1, "")], 0, answers.append)
@@ -77,9 +77,9 @@ def test_answers_out_of_order_leave_the_newest() -> None:
 
 
 def test_a_tombstone_takes_the_group_with_its_last_offset() -> None:
-    offsets = Logged(lambda pairs, done: done(None))
+    offsets = LogOffsets(lambda pairs, done: done(None))
     for partition in (0, 1):
-        offsets.load(OffsetKey("g", "t", partition), records.offset_value(OffsetValue(5)))
+        offsets.load(OffsetKey("g", "t", partition), group_records.offset_value(OffsetValue(5)))
     offsets.load(OffsetKey("g", "t", 0), None)
     assert {T1} == offsets.of("g").keys()
     offsets.load(OffsetKey("g", "t", 1), None)
@@ -88,9 +88,9 @@ def test_a_tombstone_takes_the_group_with_its_last_offset() -> None:
 
 
 def test_a_tombstone_takes_what_an_open_transaction_has_committed() -> None:
-    offsets = Logged(lambda pairs, done: done(None))
+    offsets = LogOffsets(lambda pairs, done: done(None))
     for partition in (0, 1):
-        offsets.load(OffsetKey("g", "t", partition), records.offset_value(OffsetValue(5)), producer_id=7)
+        offsets.load(OffsetKey("g", "t", partition), group_records.offset_value(OffsetValue(5)), producer_id=7)
     offsets.load(OffsetKey("g", "t", 0), None)
     offsets.end_transaction(7, COMMIT)
     assert {T1} == offsets.of("g").keys()
@@ -98,15 +98,15 @@ def test_a_tombstone_takes_what_an_open_transaction_has_committed() -> None:
 
 def test_what_has_changed_since_it_was_seen_is_not_removed() -> None:
     waiting: list[Any] = []
-    offsets = Logged(lambda pairs, done: waiting.append((pairs, done)))
+    offsets = LogOffsets(lambda pairs, done: waiting.append((pairs, done)))
     for partition in (0, 1):
-        offsets.load(OffsetKey("g", "t", partition), records.offset_value(OffsetValue(5, commit_timestamp_ms=1)))
+        offsets.load(OffsetKey("g", "t", partition), group_records.offset_value(OffsetValue(5, commit_timestamp_ms=1)))
     seen = offsets.newest("g")
     offsets.commit("g", [("t", 0, 6, -1, "")], 2, lambda _: None)
     assert {T0: 6, T1: 5} == {key: value.offset for key, value in offsets.newest("g").items()}
     assert {T0: 5, T1: 5} == {key: value.offset for key, value in offsets.of("g").items()}
     Deferred.fromCoroutine(offsets.remove("g", seen))
-    assert [[records.offset_key("g", *T0)], [records.offset_key("g", *T1)]] == [
+    assert [[group_records.offset_key("g", *T0)], [group_records.offset_key("g", *T1)]] == [
         [key for key, _ in pairs] for pairs, _ in waiting
     ]
     assert {T0: 6} == {key: value.offset for key, value in offsets.newest("g").items()}

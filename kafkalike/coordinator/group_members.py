@@ -4,8 +4,8 @@ import struct
 from collections import Counter
 from dataclasses import dataclass
 
-from kafkalike.coordinator.calls import Token
-from kafkalike.coordinator.records import MemberValue
+from kafkalike.coordinator.group_effects import Token
+from kafkalike.coordinator.group_records import MemberValue
 from kafkalike.errors import Error
 from kafkalike.protocol.primitives import LENIENT
 

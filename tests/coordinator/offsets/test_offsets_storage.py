@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from kafkalike.cluster.znodes import BrokerNode
-from kafkalike.coordinator.commits import TOPIC
-from kafkalike.coordinator.mode import KAFKA, ZOOKEEPER, announcement, mode_of
-from kafkalike.coordinator.offsets import Committed
-from kafkalike.coordinator.records import OffsetKey
+from kafkalike.coordinator.group_records import OffsetKey
+from kafkalike.coordinator.offsets.offsets_storage import KAFKA, ZOOKEEPER, announcement, mode_of
+from kafkalike.coordinator.offsets.znode_commits import TOPIC
+from kafkalike.coordinator.offsets.znode_offsets import Committed
 from tests.coordinator.apache import NODE, T0, G, beside_apaches, fetched, logged
 from tests.coordinator.fakes import FakeBroker
 

@@ -2,7 +2,7 @@
 
 Each of our brokers announces its `offsets.storage`. In ZooKeeper only while every registered broker announces that;
 with a broker of Apache Kafka among them, which announces nothing, or one that says so, offsets are in
-`__consumer_offsets`, where any coordinator finds them. Called by shards.py.
+`__consumer_offsets`, where any coordinator finds them. Called by group_coordinator.py.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def announcement(broker_id: int, data: bytes | None) -> str | None:
     return said if isinstance(said, str) else None
 
 
-class OffsetsMode:
+class OffsetsStorage:
     """The mode, and who is told when it changes."""
 
     def __init__(self, zk: Any, changed: Callable[[], Any]) -> None:

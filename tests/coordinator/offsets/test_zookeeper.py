@@ -9,9 +9,9 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from kafkalike.cluster.znodes import PartitionNode, TopicNode
-from kafkalike.coordinator.commits import TOPIC, Commits, Fence
-from kafkalike.coordinator.offsets import Committed, Offsets
-from kafkalike.coordinator.silence import Silence
+from kafkalike.coordinator.offsets.commit_timeout import CommitTimeout
+from kafkalike.coordinator.offsets.znode_commits import TOPIC, Fence, ZnodeCommits
+from kafkalike.coordinator.offsets.znode_offsets import Committed, ZnodeOffsets
 from kafkalike.errors import Error, KafkaError
 from tests.reactor import on_reactor
 from tests.zoo import Clients
@@ -25,9 +25,9 @@ class Coordinator:
 
     def __init__(self, zk: ZkClient) -> None:
         self.zk = zk
-        silence = Silence(zk, 20_000, reactor)
-        self.commits = Commits(zk, 1, silence, reactor)
-        self.offsets = Offsets(zk, self.commits, silence, reactor)
+        silence = CommitTimeout(zk, 20_000, reactor)
+        self.commits = ZnodeCommits(zk, 1, silence, reactor)
+        self.offsets = ZnodeOffsets(zk, self.commits, silence, reactor)
         self.commits.start()
         self.fence: Fence = self.commits.fence(0, 0)
 

@@ -11,7 +11,8 @@ fence. A commit that was answered COORDINATOR_LOAD_IN_PROGRESS, because ZooKeepe
 written, but is never written afterwards unless it was under way already. That is the one error after which every client
 commits again and keeps its partitions: librdkafka gives them up after COORDINATOR_NOT_AVAILABLE.
 
-Called by shards.py. Plain callbacks: a commit to a known node costs two small objects and a share of one multi.
+Called by group_coordinator.py. Plain callbacks: a commit to a known node costs two small objects and a share of one
+multi.
 """
 
 import logging
@@ -24,7 +25,7 @@ from twisted.internet.defer import Deferred
 from kafkalike.cluster import consumers
 from kafkalike.cluster.consumers import Extra
 from kafkalike.cluster.znodes import Garbage, PartitionNode
-from kafkalike.coordinator.silence import Deadlines, Silence
+from kafkalike.coordinator.offsets.commit_timeout import CommitTimeout, Deadlines
 from kafkalike.errors import Error
 from zk.client import (
     CONNECTED,
@@ -132,10 +133,10 @@ class _Commit:
             self.done([late if error is None else error for error in self.errors])
 
 
-class Commits:
+class ZnodeCommits:
     """All commits that this broker coordinates."""
 
-    def __init__(self, zk: Any, broker_id: int, silence: Silence, reactor: Any) -> None:
+    def __init__(self, zk: Any, broker_id: int, silence: CommitTimeout, reactor: Any) -> None:
         self._zk = zk
         self._broker_id = broker_id
         self._silence = silence

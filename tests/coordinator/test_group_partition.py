@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kafkalike.coordinator.shard import java_hash, partition_of
+from kafkalike.coordinator.group_partition import java_hash, partition_of
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafkalike.coordinator.records import (
+from kafkalike.coordinator.group_records import (
     GroupKey,
     GroupValue,
     MemberValue,

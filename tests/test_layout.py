@@ -54,11 +54,10 @@ PURE = [
     "kafkalike.storage.epochs",
     "kafkalike.storage.config",
     "kafkalike.storage.open_files",
-    "kafkalike.cluster.znodes",
+    "kafkalike.cluster.znodes.*",
     "kafkalike.cluster.metadata",
     "kafkalike.cluster.topic_names",
-    "kafkalike.cluster.sizes",
-    "kafkalike.cluster.consumers",
+    "kafkalike.cluster.znode_sizes",
     "kafkalike.replication.partition",
     "kafkalike.replication.purgatory",
     "kafkalike.replication.refused_batches",
@@ -201,6 +200,7 @@ TESTED_TOGETHER = {
     "kafkalike/broker/apis/*.py": "tests/clients",
     "kafkalike/cli/*.py": "tests/cli",
     "kafkalike/config/*.py": "tests/config",
+    "kafkalike/cluster/znodes/*.py": "tests/cluster/test_znodes.py",
     "kafkalike/coordinator/group_effects.py": "tests/coordinator/test_group.py",
 }
 

@@ -26,10 +26,13 @@ from kafkalike.broker.log_dir_events import LogDirEvents
 from kafkalike.broker.peer_connections import Peers
 from kafkalike.broker.produce_forwarding import ProduceForwarding
 from kafkalike.clock import Clock
-from kafkalike.cluster import topic_names, znodes
-from kafkalike.cluster.cache import MetadataCache
+from kafkalike.cluster import topic_names
 from kafkalike.cluster.membership import Membership, MembershipError
 from kafkalike.cluster.metadata import Image
+from kafkalike.cluster.metadata_cache import MetadataCache
+from kafkalike.cluster.znodes.brokers import BrokerNode
+from kafkalike.cluster.znodes.configs import EntityConfig
+from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.config import Config, ConfigException, Endpoint, connections_by_host, unbindable
 from kafkalike.controller.controller import Controller
 from kafkalike.coordinator.group_coordinator import GroupCoordinator
@@ -121,7 +124,7 @@ class Broker:
         await self.zk.start(config["zookeeper.connection.timeout.ms"])
         usable = [directory.path for directory in self._directories if directory.offline is None]
         session_file = os.path.join(usable[0], SESSION_FILE)
-        announced = {znodes.BrokerNode.OFFSETS_STORAGE: config["offsets.storage"]}
+        announced = {BrokerNode.OFFSETS_STORAGE: config["offsets.storage"]}
         self.membership = Membership(self.zk, config, session_file=session_file, extra=announced, reactor=self.reactor)
         self.cluster_id = await self.membership.prepare()
         log.info("Cluster ID = %s", self.cluster_id)
@@ -151,7 +154,7 @@ class Broker:
         # Each directory has a marker of a clean stop; one that is new has lost everything, for all that is known. What
         # lies in one that has failed is not served, and says nothing.
         if not all(directory.clean for directory in self.replicas.directories if directory.offline is None):
-            self.membership.extra[znodes.BrokerNode.UNCLEAN] = True
+            self.membership.extra[BrokerNode.UNCLEAN] = True
         self.membership.on_registered(self._registered)
         self.controller = Controller(
             self.zk, self.broker_id, config, self.send, self.reactor, self.membership, self.peers
@@ -190,11 +193,11 @@ class Broker:
 
         async def read() -> dict[str, str]:
             try:
-                data, _ = await self.zk.get(znodes.EntityConfig.path("topics", topic))
-                return znodes.EntityConfig.decode("topics", topic, data)
+                data, _ = await self.zk.get(EntityConfig.path("topics", topic))
+                return EntityConfig.decode("topics", topic, data)
             except NoNode:
                 return {}
-            except znodes.Garbage as problem:
+            except Garbage as problem:
                 log.error("%s", problem)
                 return {}
 
@@ -203,7 +206,7 @@ class Broker:
     def _newest_overrides(self, topic: str) -> Deferred[dict[str, str]]:
         """Of a topic that this broker is to have from now on. A server that lags would say that there are none, and
         nobody would tell us later."""
-        self.zk.sync(znodes.EntityConfig.path("topics", topic)).addErrback(lambda _: None)
+        self.zk.sync(EntityConfig.path("topics", topic)).addErrback(lambda _: None)
         return self.topic_overrides(topic)
 
     def _topic_altered(self, topic: str, values: dict[str, str]) -> None:
@@ -324,7 +327,7 @@ class Broker:
             await defer.maybeDeferred(self.group_coordinator.stop)
         if self.replicas is not None:
             # What an earlier unclean stop may have cost is no controller's knowledge yet: the next start says it again.
-            told = self._loaded and not self.membership.extra.get(znodes.BrokerNode.UNCLEAN)
+            told = self._loaded and not self.membership.extra.get(BrokerNode.UNCLEAN)
             await self.replicas.stop(clean=told or None)
         for directory in self._directories:
             directory.abandon()

@@ -13,8 +13,9 @@ from typing import Any
 
 from kafkalike import config as tables
 from kafkalike.broker import loggers
-from kafkalike.cluster import sizes
-from kafkalike.cluster.znodes import ConfigChange, ControllerNode, EntityConfig
+from kafkalike.cluster import znode_sizes
+from kafkalike.cluster.znodes.configs import ConfigChange, EntityConfig
+from kafkalike.cluster.znodes.controller import ControllerNode
 from kafkalike.config import ConfigException
 from kafkalike.errors import Error, KafkaError
 from zk import recipes
@@ -89,7 +90,7 @@ async def _alter_topic(broker: Any, resource: Any, values: Values, validate_only
         raise KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{topic}' does not exist.")
     present = await _present(broker, "topics", topic)
     wanted = values(resource, present, tables.TOPIC)
-    sizes.check_configs(f"topic '{topic}'", wanted)
+    znode_sizes.check_configs(f"topic '{topic}'", wanted)
     changed = _without_faults_of_before(resource, wanted, tables.usable(present)[0])
     unknown = next((name for name in changed if name not in tables.TOPIC), None)
     if unknown is not None:
@@ -112,7 +113,7 @@ async def _alter_broker(broker: Any, resource: Any, values: Values, validate_onl
     entity = str(broker.broker_id) if name else DEFAULT
     present = await _present(broker, "brokers", entity)
     wanted = values(resource, present, tables.BROKER)
-    sizes.check_configs(f"broker {entity}", wanted, Error.INVALID_REQUEST)
+    znode_sizes.check_configs(f"broker {entity}", wanted, Error.INVALID_REQUEST)
     usable = broker.config.usable(present, per_broker=bool(name))
     try:
         tables.check_dynamic(broker.config, _without_faults_of_before(resource, wanted, usable), bool(name))
@@ -156,18 +157,18 @@ async def write(zk: Any, kind: str, name: str, values: Mapping[str, str]) -> Non
 
 async def _set(zk: Any, path: str, data: bytes) -> bool:
     """False when it has to be tried again: the controller changed meanwhile, or the answer was lost."""
-    controller = await zk.exists(ControllerNode.PATH)
+    controller = await zk.exists(ControllerNode.path())
     if controller is None:
         raise KafkaError(
             Error.STALE_CONTROLLER_EPOCH, f"Cannot set entity configs for {path} when there is no controller."
         )
     try:
-        await zk.multi([Check(ControllerNode.PATH, controller.version), Set(path, data)])
+        await zk.multi([Check(ControllerNode.path(), controller.version), Set(path, data)])
     except NoNode as problem:
         if problem.index == 0:
             return False
         try:
-            await zk.multi([Check(ControllerNode.PATH, controller.version), Create(path, data)])
+            await zk.multi([Check(ControllerNode.path(), controller.version), Create(path, data)])
         except (NodeExists, NoNode, BadVersion):
             return False
     except (BadVersion, ConnectionLoss):

@@ -20,7 +20,8 @@ from twisted.internet.defer import Deferred
 
 from kafkalike.broker.config_admin import DEFAULT
 from kafkalike.cluster import topic_names
-from kafkalike.cluster.znodes import ConfigChange, EntityConfig, Garbage
+from kafkalike.cluster.znodes.configs import ConfigChange, EntityConfig
+from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.config import without_effect
 from zk import recipes
 from zk.client import ConnectionLoss, NoNode, SessionExpired, ZkClient

@@ -15,7 +15,9 @@ from typing import Any
 
 from twisted.internet import defer
 
-from kafkalike.cluster.znodes import BrokerNode, ControllerEpoch, Garbage
+from kafkalike.cluster.znodes.brokers import BrokerNode
+from kafkalike.cluster.znodes.controller import ControllerEpoch
+from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.errors import Error
 from zk.client import ZooKeeperError, gather
 from zk.recipes import get_or_none
@@ -78,7 +80,7 @@ async def _newest(broker: Any) -> tuple[int, int]:
     """Both epochs as ZooKeeper has them now."""
     zk = broker.zk
     # ZooKeeper keeps the order of one session's requests.
-    answers = [zk.sync(), get_or_none(zk, ControllerEpoch.path), zk.exists(BrokerNode.path(broker.broker_id))]
+    answers = [zk.sync(), get_or_none(zk, ControllerEpoch.path()), zk.exists(BrokerNode.path(broker.broker_id))]
     _, found, registration = await gather(answers)
     controller_epoch = ControllerEpoch.decode(found[0]) if found is not None else 0
     return controller_epoch, registration.czxid if registration is not None else -1

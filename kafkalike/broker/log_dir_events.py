@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from kafkalike.cluster.znodes import LogDirEvent
+from kafkalike.cluster.znodes.brokers import LogDirEvent
 from zk import recipes
 from zk.client import SessionExpired
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 
-from kafkalike.cluster.cache import MetadataCache
+from kafkalike.cluster.metadata_cache import MetadataCache
 from kafkalike.config import Config
 from kafkalike.net import probe
 from kafkalike.net.peer import Peer

@@ -123,7 +123,7 @@ def _by_znode(servers: str, partitions: list[Partition] | None) -> None:
 
 def _indexes(client: Any, topic: str) -> list[int]:
     """A topic's partitions; none of a topic that is not there."""
-    from kafkalike.cluster.znodes import TopicNode
+    from kafkalike.cluster.znodes.topics import TopicNode
     from zk.blocking import ClientError
 
     try:

@@ -25,8 +25,9 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from kafkalike.cluster import znodes
-from kafkalike.cluster.znodes import BrokerNode, ClusterId, Endpoint, Garbage
+from kafkalike.cluster.znodes.brokers import BROKER_IDS, BROKER_SEQUENCE, BrokerNode, Endpoint
+from kafkalike.cluster.znodes.cluster import TOP_LEVEL, ClusterId
+from kafkalike.cluster.znodes.encoding import Garbage, encode_uuid, numbers
 from zk import ensemble, recipes
 from zk.client import CONNECTED, LOST, ConnectionLoss, SessionExpired, ZkClient, gather
 
@@ -79,24 +80,24 @@ class Membership:
 
     async def _prepare(self) -> str:
         # ZooKeeper keeps the order of one session's requests, so a child need not wait for its parent.
-        paths = dict.fromkeys(path for leaf in znodes.TOP_LEVEL for path in ensemble.parents(leaf))
+        paths = dict.fromkeys(path for leaf in TOP_LEVEL for path in ensemble.parents(leaf))
         await gather(recipes.ensure(self._zk, path) for path in paths)
         while True:
-            found = await recipes.get_or_none(self._zk, ClusterId.path)
+            found = await recipes.get_or_none(self._zk, ClusterId.path())
             if found is not None:
                 try:
                     self.cluster_id = ClusterId.decode(found[0])
                 except Garbage as error:
                     raise MembershipError(f"{error}; the cluster has no id") from None
                 return self.cluster_id
-            await recipes.ensure(self._zk, ClusterId.path, ClusterId.encode(znodes.encode_uuid(random_uuid())))
+            await recipes.ensure(self._zk, ClusterId.path(), ClusterId.encode(encode_uuid(random_uuid())))
 
     def generate_broker_id(self) -> Deferred[int]:
         """A number nobody has had: above reserved.broker.max.id, counted in /brokers/seqid."""
 
         async def generate() -> int:
             # A number that was counted but never heard of is lost, which harms nobody.
-            stat = await recipes.insist(lambda: self._zk.set(znodes.BROKER_SEQUENCE, b""))
+            stat = await recipes.insist(lambda: self._zk.set(BROKER_SEQUENCE, b""))
             return stat.version + self._config["reserved.broker.max.id"]
 
         return ensureDeferred(generate())
@@ -328,7 +329,7 @@ class Membership:
 
 async def live_brokers(zk: ZkClient) -> dict[int, BrokerNode]:
     """Every registered broker; one whose registration is garbage is left out, with a line in the log."""
-    ids = znodes.numbers(await zk.children(znodes.BROKER_IDS))
+    ids = numbers(await zk.children(BROKER_IDS))
     found = await gather(recipes.get_or_none(zk, BrokerNode.path(i)) for i in ids)
     brokers = {}
     for broker_id, node in zip(ids, found, strict=True):
@@ -347,7 +348,7 @@ def random_uuid() -> bytes:
         uuid = bytearray(os.urandom(16))
         uuid[6] = uuid[6] & 0x0F | 0x40
         uuid[8] = uuid[8] & 0x3F | 0x80
-        if not znodes.encode_uuid(bytes(uuid)).startswith("-"):
+        if not encode_uuid(bytes(uuid)).startswith("-"):
             return bytes(uuid)
 
 

@@ -1,7 +1,7 @@
 """The image of the cluster that this broker answers Metadata from: what the controller last told it, and nothing else.
 
 Immutable: each UpdateMetadata makes a new image, which shares with the old one all that the request did not touch.
-cache.py holds the current one. Dictionaries inside are never changed after they were put there.
+metadata_cache.py holds the current one. Dictionaries inside are never changed after they were put there.
 """
 
 from __future__ import annotations

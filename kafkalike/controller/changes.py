@@ -7,16 +7,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
-from kafkalike.cluster.znodes import (
-    DELETE_TOPICS,
-    NO_TOPIC_ID,
-    TOPICS,
-    DeleteTopicNode,
-    EntityConfig,
-    Garbage,
-    PartitionNode,
-    TopicNode,
-)
+from kafkalike.cluster.znodes.admin import DELETE_TOPICS, DeleteTopicNode
+from kafkalike.cluster.znodes.configs import EntityConfig
+from kafkalike.cluster.znodes.consumers import Garbage
+from kafkalike.cluster.znodes.topics import NO_TOPIC_ID, TOPICS, PartitionNode, TopicNode
 from kafkalike.controller.admin_znodes import delete_names
 from kafkalike.controller.context import Context, Partition, PartitionState, Replica, ReplicaState
 from kafkalike.controller.control_requests import Batch

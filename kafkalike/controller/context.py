@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from kafkalike.cluster.znodes import NO_TOPIC_ID, Assignment, BrokerNode, PartitionNode
+from kafkalike.cluster.znodes.brokers import BrokerNode
+from kafkalike.cluster.znodes.topics import NO_TOPIC_ID, Assignment, PartitionNode
 
 Partition = tuple[str, int]
 Replica = tuple[str, int, int]

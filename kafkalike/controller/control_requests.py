@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from kafkalike.cluster.metadata import LEADER_DURING_DELETE, SECURITY_PROTOCOL_IDS
-from kafkalike.cluster.znodes import BrokerNode
+from kafkalike.cluster.znodes.brokers import BrokerNode
 from kafkalike.controller.context import Context, Partition
 from kafkalike.controller.effects import Send
 from kafkalike.protocol.messages import leader_and_isr, stop_replica, update_metadata

@@ -18,9 +18,13 @@ from typing import Any, Protocol
 from twisted.internet import defer, task
 from twisted.internet.defer import Deferred, ensureDeferred
 
-from kafkalike.cluster import znodes
 from kafkalike.cluster.membership import Membership, random_uuid
-from kafkalike.cluster.znodes import BrokerNode, ControllerEpoch, ControllerNode, Garbage
+from kafkalike.cluster.znodes.admin import DELETE_TOPICS, PreferredElectionNode, ReassignNode
+from kafkalike.cluster.znodes.brokers import BROKER_IDS, LOG_DIR_EVENTS, BrokerNode
+from kafkalike.cluster.znodes.cluster import FeatureNode
+from kafkalike.cluster.znodes.consumers import Garbage
+from kafkalike.cluster.znodes.controller import ControllerEpoch, ControllerNode
+from kafkalike.cluster.znodes.topics import ISR_CHANGES, TOPICS
 from kafkalike.controller import changes, effects, failover, leader_election, reassignment, unclean
 from kafkalike.controller.context import Context, LiveBroker, Partition, Replica
 from kafkalike.controller.effects import CreateNode, DeleteNode, Node, SetNode, Steps, Superseded, Written
@@ -116,7 +120,7 @@ class Controller:
         self._queued: set[Any] = set()
         self._busy = False
         self._stopped = False
-        self._watch = recipes.DataWatch(zk, ControllerNode.PATH, self._controller_changed)
+        self._watch = recipes.DataWatch(zk, ControllerNode.path(), self._controller_changed)
         self.controller_id = -1
 
     @property
@@ -151,7 +155,7 @@ class Controller:
         term = self._term
         self.stop()
         if term is not None and self._zk.state == CONNECTED:
-            resigned = ensureDeferred(recipes.resign(self._zk, ControllerNode.PATH, term))
+            resigned = ensureDeferred(recipes.resign(self._zk, ControllerNode.path(), term))
             with contextlib.suppress(SessionExpired, defer.TimeoutError):
                 await resigned.addTimeout(LEAVE_SECONDS, self._reactor)
 
@@ -273,13 +277,13 @@ class Controller:
     async def _depose(self, broker_id: int, elected_at: int) -> None:
         """Deletes the /controller of a dead controller, so that another one is elected before its session ends."""
         try:
-            found = await recipes.get_or_none(self._zk, ControllerNode.PATH)
-            counter = await recipes.get_or_none(self._zk, ControllerEpoch.path)
+            found = await recipes.get_or_none(self._zk, ControllerNode.path())
+            counter = await recipes.get_or_none(self._zk, ControllerEpoch.path())
             # Both were written by one multi. Whoever was elected since has another zxid, and counted on.
             if found is None or counter is None or not (found[1].czxid == counter[1].mzxid == elected_at):
                 return
             log.warning("the controller, broker %d, is dead: nobody listens at its address", broker_id)
-            await self._zk.multi([Check(ControllerEpoch.path, counter[1].version), Delete(ControllerNode.PATH)])
+            await self._zk.multi([Check(ControllerEpoch.path(), counter[1].version), Delete(ControllerNode.path())])
         except (NoNode, BadVersion, ConnectionLoss, SessionExpired):
             return
 
@@ -317,7 +321,7 @@ class Controller:
         if self._membership is not None:
             await self._membership.registered()
         while not self._stopped and self._term is None and self._zk.state == CONNECTED:
-            found = await recipes.get_or_none(self._zk, ControllerNode.PATH)
+            found = await recipes.get_or_none(self._zk, ControllerNode.path())
             if found is not None and found[1].ephemeralOwner != self._zk.session_id:
                 if found[1].ephemeralOwner == 0:
                     log.error("/controller is not an ephemeral: a migration to KRaft owns this cluster")
@@ -325,7 +329,7 @@ class Controller:
             data = ControllerNode(self._broker_id, int(time.time() * 1000)).encode()
             try:
                 term = await recipes.elect(
-                    self._zk, ControllerNode.PATH, data, ControllerEpoch.path, ControllerEpoch.decode
+                    self._zk, ControllerNode.path(), data, ControllerEpoch.path(), ControllerEpoch.decode
                 )
             except Garbage as error:
                 log.error("%s; nobody can be elected", error)
@@ -363,7 +367,7 @@ class Controller:
             # Not at once again, though its own znode is seen to go.
             self._rests = True
             self._reactor.callLater(RETRY_SECONDS, self._rested)
-            await recipes.resign(self._zk, ControllerNode.PATH, term)
+            await recipes.resign(self._zk, ControllerNode.path(), term)
 
     def _rested(self) -> None:
         self._rests = False
@@ -411,7 +415,7 @@ class Controller:
             case effects.Pause():
                 await task.deferLater(self._reactor, 0, lambda: None)
             case effects.PutFeatures(data):
-                await recipes.put(zk, znodes.FeatureNode.path, data)
+                await recipes.put(zk, FeatureNode.path(), data)
             case effects.Listen(directories, nodes):
                 for path in (*directories, *nodes):
                     self._listen(path)
@@ -477,7 +481,7 @@ class Controller:
             steps = DIRECTORIES[path]
         elif path in NODES:
             steps = NODES[path]
-        elif directory == znodes.TOPICS:
+        elif directory == TOPICS:
             steps = lambda context: changes.topic_changed(context, name)  # noqa: E731
         else:
             assert path == BrokerNode.path(int(name)), f"nobody attends to {path}"
@@ -562,11 +566,11 @@ def _deletions_changed(context: Context) -> Steps[None]:
 
 
 DIRECTORIES: dict[str, Callable[[Context], Steps[Any]]] = {
-    znodes.BROKER_IDS: failover.brokers_changed,
-    znodes.TOPICS: _topics_changed,
-    znodes.DELETE_TOPICS: _deletions_changed,
-    znodes.LOG_DIR_EVENTS: failover.log_dirs_failed,
-    znodes.ISR_CHANGES: failover.isr_changed,
+    BROKER_IDS: failover.brokers_changed,
+    TOPICS: _topics_changed,
+    DELETE_TOPICS: _deletions_changed,
+    LOG_DIR_EVENTS: failover.log_dirs_failed,
+    ISR_CHANGES: failover.isr_changed,
 }
 
 
@@ -577,8 +581,8 @@ REMINDERS: dict[str, Callable[[Context, int], Steps[Any]]] = {
 }
 
 NODES: dict[str, Callable[[Context], Steps[Any]]] = {
-    znodes.ReassignNode.PATH: reassignment.node_changed,
-    znodes.PreferredElectionNode.PATH: leader_election.node_changed,
+    ReassignNode.path(): reassignment.node_changed,
+    PreferredElectionNode.path(): leader_election.node_changed,
 }
 
 

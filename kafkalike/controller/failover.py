@@ -11,21 +11,12 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from kafkalike.cluster.znodes import (
-    BROKER_IDS,
-    DELETE_TOPICS,
-    ISR_CHANGES,
-    LOG_DIR_EVENTS,
-    TOPICS,
-    BrokerNode,
-    DeleteTopicNode,
-    FeatureNode,
-    Garbage,
-    PartitionNode,
-    PreferredElectionNode,
-    ReassignNode,
-    numbers,
-)
+from kafkalike.cluster.znodes.admin import DELETE_TOPICS, DeleteTopicNode, PreferredElectionNode, ReassignNode
+from kafkalike.cluster.znodes.brokers import BROKER_IDS, LOG_DIR_EVENTS, BrokerNode
+from kafkalike.cluster.znodes.cluster import FeatureNode
+from kafkalike.cluster.znodes.consumers import Garbage
+from kafkalike.cluster.znodes.encoding import numbers
+from kafkalike.cluster.znodes.topics import ISR_CHANGES, TOPICS, PartitionNode
 from kafkalike.controller import leader_election, reassignment
 from kafkalike.controller.admin_znodes import delete_names
 from kafkalike.controller.changes import NewId, load_topics, moved, resume_deletions
@@ -67,10 +58,10 @@ DIRECTORIES = (BROKER_IDS, TOPICS, DELETE_TOPICS, LOG_DIR_EVENTS, ISR_CHANGES)
 
 def take_over(context: Context, new_id: NewId) -> Steps[None]:
     """Everything a new controller does before it attends to events."""
-    (features,) = yield Read([FeatureNode.path])
+    (features,) = yield Read([FeatureNode.path()])
     if features is None or not FeatureNode.is_current(features.data):
         yield PutFeatures(FeatureNode.encode())
-    yield Listen(DIRECTORIES, (ReassignNode.PATH, PreferredElectionNode.PATH))
+    yield Listen(DIRECTORIES, (ReassignNode.path(), PreferredElectionNode.path()))
     yield from _forget_notifications(LOG_DIR_EVENTS)
     yield from _forget_notifications(ISR_CHANGES)
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from kafkalike.cluster.znodes import PartitionNode
+from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.controller.context import Context, Leadership, Partition
 from kafkalike.controller.control_requests import Batch
 from kafkalike.controller.effects import BAD_VERSION, SetNode, Steps, Write, Written

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from kafkalike.cluster.znodes import Garbage, PreferredElectionNode
+from kafkalike.cluster.znodes.admin import PreferredElectionNode
+from kafkalike.cluster.znodes.consumers import Garbage
 from kafkalike.controller.admin_znodes import delete_if_unchanged
 from kafkalike.controller.context import NO_LEADER, Context, Partition
 from kafkalike.controller.control_requests import Batch
@@ -74,7 +75,7 @@ def _failed(partition: Partition, kind: int) -> KafkaError:
 
 def node_changed(context: Context) -> Steps[None]:
     """An old tool has written which partitions are to go back; the node is deleted whatever became of them."""
-    (found,) = yield Read([PreferredElectionNode.PATH])
+    (found,) = yield Read([PreferredElectionNode.path()])
     if found is None:
         return
     try:
@@ -85,8 +86,8 @@ def node_changed(context: Context) -> Steps[None]:
     results = yield from elect(context, partitions, PREFERRED)
     for partition, outcome in results.items():
         if isinstance(outcome, KafkaError) and outcome.error is not Error.ELECTION_NOT_NEEDED:
-            log.warning("partition %s-%d in %s: %s", *partition, PreferredElectionNode.PATH, outcome.error.name)
-    yield from delete_if_unchanged({PreferredElectionNode.PATH: found})
+            log.warning("partition %s-%d in %s: %s", *partition, PreferredElectionNode.path(), outcome.error.name)
+    yield from delete_if_unchanged({PreferredElectionNode.path(): found})
 
 
 # Balance.

@@ -22,8 +22,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from kafkalike.cluster import sizes
-from kafkalike.cluster.znodes import Assignment, Garbage, ReassignNode, TopicNode
+from kafkalike.cluster import znode_sizes
+from kafkalike.cluster.znodes.admin import ReassignNode
+from kafkalike.cluster.znodes.consumers import Garbage
+from kafkalike.cluster.znodes.topics import Assignment, TopicNode
 from kafkalike.controller import changes, election_strategies
 from kafkalike.controller.admin_znodes import delete_if_unchanged
 from kafkalike.controller.changes import moved
@@ -97,7 +99,7 @@ def _too_large(context: Context, assignments: Assignments) -> Failed:
         changed.setdefault(topic, {})[number] = assignment
     for topic, wanted in changed.items():
         try:
-            sizes.check_assigned(topic, context.assignments[topic] | wanted)
+            znode_sizes.check_assigned(topic, context.assignments[topic] | wanted)
         except KafkaError as error:
             failed |= {(topic, number): error for number in wanted}
     return failed
@@ -299,14 +301,14 @@ def _go_on(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
 
 def node_changed(context: Context) -> Steps[None]:
     """An old tool has written what is to be moved; the node is gone when all of it is done."""
-    (found,) = yield Read([ReassignNode.PATH])
+    (found,) = yield Read([ReassignNode.path()])
     if found is None:
         return
     try:
         wanted = ReassignNode.decode(found.data)
     except Garbage as error:
         log.warning("%s", error)
-        yield from delete_if_unchanged({ReassignNode.PATH: found})
+        yield from delete_if_unchanged({ReassignNode.path(): found})
         return
     refused: Failed = {}
     going, new = [], {}
@@ -325,16 +327,16 @@ def node_changed(context: Context) -> Steps[None]:
     yield from _go_on(context, going)
     refused |= yield from _advance(context, new)
     for partition, problem in refused.items():
-        log.warning("partition %s-%d in %s: %s", *partition, ReassignNode.PATH, problem.message)
+        log.warning("partition %s-%d in %s: %s", *partition, ReassignNode.path(), problem.message)
     if refused:
         yield from _strike_from_node(context, dict.fromkeys(refused))
     elif not wanted:
-        yield from delete_if_unchanged({ReassignNode.PATH: found})
+        yield from delete_if_unchanged({ReassignNode.path(): found})
 
 
 def _strike_from_node(context: Context, done: Wanted) -> Steps[None]:
     """Takes partitions out of the node, if they are there with this target (None: whatever the target)."""
-    (found,) = yield Read([ReassignNode.PATH])
+    (found,) = yield Read([ReassignNode.path()])
     if found is None:
         return
     try:
@@ -346,6 +348,6 @@ def _strike_from_node(context: Context, done: Wanted) -> Steps[None]:
     if len(kept) == len(wanted):
         return
     if kept:
-        yield Write([SetNode(ReassignNode.PATH, ReassignNode.encode(kept), found.version)])
+        yield Write([SetNode(ReassignNode.path(), ReassignNode.encode(kept), found.version)])
     else:
-        yield from delete_if_unchanged({ReassignNode.PATH: found})
+        yield from delete_if_unchanged({ReassignNode.path(): found})

@@ -17,10 +17,13 @@ from typing import Any, ParamSpec, TypeVar
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from kafkalike import config as configuration
-from kafkalike.cluster import sizes, topic_names, znodes
+from kafkalike.cluster import topic_names, znode_sizes
 from kafkalike.cluster.membership import random_uuid
 from kafkalike.cluster.metadata import NO_LEADER, Image
-from kafkalike.cluster.znodes import Assignment, DeleteTopicNode, EntityConfig, Garbage, TopicNode
+from kafkalike.cluster.znodes.admin import DeleteTopicNode
+from kafkalike.cluster.znodes.configs import EntityConfig
+from kafkalike.cluster.znodes.encoding import Garbage
+from kafkalike.cluster.znodes.topics import NO_TOPIC_ID, TOPICS, Assignment, TopicNode
 from kafkalike.controller.assignment import assign
 from kafkalike.errors import Error, KafkaError
 from zk import recipes
@@ -57,7 +60,7 @@ class NewTopic:
     name: str
     replicas: Replicas
     configs: Mapping[str, str] = field(default_factory=dict)
-    topic_id: bytes = znodes.NO_TOPIC_ID
+    topic_id: bytes = NO_TOPIC_ID
 
     @property
     def partitions(self) -> frozenset[int]:
@@ -93,16 +96,16 @@ async def check_new(
             "Both cannot be used at the same time.",
         )
     texts = {key: value for key, value in configs.items() if value is not None}
-    sizes.check_configs(f"topic '{name}'", texts)
-    taken = sizes.configs(texts)  # which travels in the same request
+    znode_sizes.check_configs(f"topic '{name}'", texts)
+    taken = znode_sizes.configs(texts)  # which travels in the same request
     if manual:
-        sizes.check_assigned(name, {p: Assignment(tuple(ids)) for p, ids in manual.items()}, taken)
+        znode_sizes.check_assigned(name, {p: Assignment(tuple(ids)) for p, ids in manual.items()}, taken)
         replicas: Replicas = manual
     else:
         count, factor = _numbers(config, partitions, replication_factor)
         racks = {broker.id: broker.rack for broker in image.brokers.values()}
         if 0 < factor <= len(racks):
-            sizes.check_new(name, count, factor, racks, taken=taken)
+            znode_sizes.check_new(name, count, factor, racks, taken=taken)
         replicas = assign(racks, count, factor, random.randrange(1 << 16), random.randrange(1 << 16))
     reason = topic_names.illegal(name)
     if reason:
@@ -125,9 +128,9 @@ def size_of_new(config: Any, image: Image, topic: Any) -> int:
     count, factor = _numbers(config, topic.num_partitions, topic.replication_factor)
     brokers = image.brokers
     factor = max(min(factor, len(brokers)), 0)  # any other is refused later
-    size = sizes.assigned(manual) if manual else sizes.partitions(0, max(count, 0), factor, brokers)
-    size += sizes.TOPIC + 2 * len(topic.name) + sum(len(c.name) + len(c.value or "") + 6 for c in topic.configs)
-    return size if size <= sizes.LIMIT else 0
+    size = znode_sizes.assigned(manual) if manual else znode_sizes.partitions(0, max(count, 0), factor, brokers)
+    size += znode_sizes.TOPIC + 2 * len(topic.name) + sum(len(c.name) + len(c.value or "") + 6 for c in topic.configs)
+    return size if size <= znode_sizes.LIMIT else 0
 
 
 def size_of_added(image: Image, topic: Any) -> int:
@@ -135,8 +138,8 @@ def size_of_added(image: Image, topic: Any) -> int:
     known = image.topics.get(topic.name)
     old = known.partitions if known is not None else {}
     factor = len(old[0].replicas) if 0 in old else 1
-    size = sizes.TOPIC + sizes.partitions(len(old), max(topic.count - len(old), 0), factor, image.brokers)
-    return size if size <= sizes.LIMIT else 0
+    size = znode_sizes.TOPIC + znode_sizes.partitions(len(old), max(topic.count - len(old), 0), factor, image.brokers)
+    return size if size <= znode_sizes.LIMIT else 0
 
 
 def _numbers(config: Any, partitions: int, replication_factor: int) -> tuple[int, int]:
@@ -152,7 +155,7 @@ async def _check_name_is_free(zk: ZkClient, name: str) -> None:
     if there is not None:
         raise _exists(name)
     if topic_names.may_collide(name):
-        others = topic_names.colliding(name, await zk.children(znodes.TOPICS))
+        others = topic_names.colliding(name, await zk.children(TOPICS))
         if others:
             raise KafkaError(
                 Error.INVALID_TOPIC_EXCEPTION, f"Topic '{name}' collides with existing topics: {', '.join(others)}"
@@ -367,7 +370,7 @@ def _check_extension(
         order = sorted(image.brokers)
         racks = {broker.id: broker.rack for broker in image.brokers.values()}
         start = next((at for at, broker_id in enumerate(order) if broker_id >= first[0]), 0)
-        sizes.check_new(name, count - old, len(first), order, old, sizes.assigned(node.partitions))
+        znode_sizes.check_new(name, count - old, len(first), order, old, znode_sizes.assigned(node.partitions))
         return assign(racks, count - old, len(first), start, start, old)
     unknown = sorted({r for replicas in manual for r in replicas} - set(image.brokers))
     if unknown:
@@ -375,7 +378,9 @@ def _check_extension(
     if len(manual) != count - old:
         raise refuse(f"Increasing the number of partitions by {count - old} but {len(manual)} assignments provided.")
     replicas = {old + at: tuple(added) for at, added in enumerate(manual)}
-    sizes.check_assigned(name, {p: Assignment(added) for p, added in replicas.items()}, sizes.assigned(node.partitions))
+    znode_sizes.check_assigned(
+        name, {p: Assignment(added) for p, added in replicas.items()}, znode_sizes.assigned(node.partitions)
+    )
     for partition, ids in replicas.items():
         if not ids:
             raise refuse(f"Cannot have replication factor of 0 for partition id {partition}.")

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from kafkalike.cluster.znodes import ControllerEpoch, EntityConfig, Garbage, PartitionNode, TopicNode
+from kafkalike.cluster.znodes.configs import EntityConfig
+from kafkalike.cluster.znodes.controller import ControllerEpoch
+from kafkalike.cluster.znodes.encoding import Garbage
+from kafkalike.cluster.znodes.topics import PartitionNode, TopicNode
 from kafkalike.config import parse_topic_overrides, usable
 from kafkalike.controller import election_strategies
 from kafkalike.controller.context import (
@@ -435,7 +438,7 @@ def ignore_or_end(partition: Partition, state: PartitionNode) -> Steps[None]:
     """A state of a newer controller ends the term, one of a controller that there never was is garbage like any other:
     whoever was elected next would give up again."""
     path = PartitionNode.path(*partition)
-    (found,) = yield Read([ControllerEpoch.path])
+    (found,) = yield Read([ControllerEpoch.path()])
     with contextlib.suppress(Garbage):
         if found is not None and ControllerEpoch.decode(found.data) >= state.controller_epoch:
             raise Superseded(f"{path} was written in controller epoch {state.controller_epoch}")

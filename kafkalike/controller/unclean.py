@@ -22,7 +22,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from kafkalike.cluster.znodes import BrokerNode, Garbage, PartitionNode
+from kafkalike.cluster.znodes.brokers import BrokerNode
+from kafkalike.cluster.znodes.encoding import Garbage
+from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.controller.context import (
     NO_LEADER,
     Context,

@@ -19,7 +19,8 @@ from typing import Any
 from twisted.internet import task
 from twisted.internet.defer import Deferred
 
-from kafkalike.cluster.znodes import Garbage, TopicNode
+from kafkalike.cluster.znodes.consumers import Garbage
+from kafkalike.cluster.znodes.topics import TopicNode
 from kafkalike.coordinator import group_records
 from kafkalike.coordinator.group import Group, Limits, State
 from kafkalike.coordinator.group_effects import Effect, Joined, Joining, Left, Persist, Synced

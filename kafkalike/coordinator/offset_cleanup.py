@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import task
 
 from kafkalike.cluster import topic_names
-from kafkalike.cluster.znodes import TOPICS, DeleteTopicNode, TopicNode
+from kafkalike.cluster.znodes.admin import DeleteTopicNode
+from kafkalike.cluster.znodes.topics import TOPICS, TopicNode
 from kafkalike.coordinator.group import Group
 from kafkalike.coordinator.group_partition import RETRY_SECONDS, GroupPartition, Serving
 from kafkalike.coordinator.group_records import OffsetKey, OffsetValue

@@ -15,7 +15,8 @@ from typing import Any
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
-from kafkalike.cluster.znodes import Garbage, ProducerIdBlock
+from kafkalike.cluster.znodes.encoding import Garbage
+from kafkalike.cluster.znodes.producer_ids import ProducerIdBlock
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import allocate_producer_ids
 from zk import recipes
@@ -35,10 +36,10 @@ async def allocate(zk: ZkClient, broker_id: int) -> ProducerIdBlock:
 
     while True:
         try:
-            written, _ = await recipes.update(zk, ProducerIdBlock.PATH, next_block)
+            written, _ = await recipes.update(zk, ProducerIdBlock.path(), next_block)
             return ProducerIdBlock.decode(written) or ProducerIdBlock.after(None, broker_id)
         except NoNode:
-            await recipes.ensure(zk, ProducerIdBlock.PATH)
+            await recipes.ensure(zk, ProducerIdBlock.path())
         except (Garbage, ZooKeeperError) as error:
             log.error("no block of producer ids: %s", error)
             raise KafkaError(Error.COORDINATOR_LOAD_IN_PROGRESS) from None

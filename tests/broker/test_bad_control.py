@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from kafkalike.cluster.znodes import BrokerNode, ControllerEpoch, PartitionNode
+from kafkalike.cluster.znodes.brokers import BrokerNode
+from kafkalike.cluster.znodes.controller import ControllerEpoch
+from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import (
     alter_partition,
@@ -43,7 +45,7 @@ class Scene:
         self.topic = cluster.create_topic(topic, [LEADER, FOLLOWER], min_insync_replicas=1)
         self.controller = cluster.controller()
         with cluster.znodes() as client:
-            self.epoch = ControllerEpoch.decode(client.get(ControllerEpoch.path)[0])
+            self.epoch = ControllerEpoch.decode(client.get(ControllerEpoch.path())[0])
             self.brokers = {i: client.get(BrokerNode.path(i))[1].czxid for i in (1, 2, 3)}
         asked = [metadata.MetadataRequestTopic(name=topic)]
         answer = ask(cluster.brokers[LEADER], metadata, 12, metadata.Request(topics=asked))
@@ -68,7 +70,7 @@ class Scene:
         """What must stay as it is."""
         with self.cluster.znodes() as client:
             data, stat = client.get(PartitionNode.path(self.topic, 0))
-            state = data, stat.version, client.get(ControllerEpoch.path)[0], self.cluster.controller()
+            state = data, stat.version, client.get(ControllerEpoch.path())[0], self.cluster.controller()
         told = [
             ask(broker, metadata, 9, metadata.Request(topics=[metadata.MetadataRequestTopic(name=self.topic)]))
             for broker in self.cluster.brokers.values()

@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import ensureDeferred
 
 from kafkalike.broker.bulk_requests import SLICE, in_slices
-from kafkalike.cluster import sizes
+from kafkalike.cluster import znode_sizes
 from kafkalike.controller import topic_admin
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import (
@@ -122,7 +122,8 @@ async def test_automatic_topics_that_no_znode_holds_are_told_of_once(
 async def test_an_assignment_by_hand_that_does_not_fit_is_refused(clients: Clients) -> None:
     member = await Cluster(clients).add(1)
     by_hand = [
-        create_topics.CreatableReplicaAssignment(partition_index=p, broker_ids=[1]) for p in range(sizes.LIMIT // 11)
+        create_topics.CreatableReplicaAssignment(partition_index=p, broker_ids=[1])
+        for p in range(znode_sizes.LIMIT // 11)
     ]
     topic = create_topics.CreatableTopic(name="t", num_partitions=-1, replication_factor=-1, assignments=by_hand)
     answer = await ask(member, "create_topics", creation(topic))

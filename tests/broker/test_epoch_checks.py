@@ -8,7 +8,8 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from kafkalike.broker.epoch_checks import check_follower
-from kafkalike.cluster.znodes import BrokerNode, ControllerEpoch
+from kafkalike.cluster.znodes.brokers import BrokerNode
+from kafkalike.cluster.znodes.controller import ControllerEpoch
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leader_and_isr, stop_replica, update_metadata
 from tests.broker.apis.calls import ask
@@ -26,7 +27,7 @@ async def test_a_controller_epoch_that_nobody_had_is_refused_and_not_remembered(
 ) -> None:
     member = await Cluster(clients).add(1)
     epoch, told = member.replicas.controller_epoch, list(member.replicas.told)
-    assert b"%d" % epoch == (await member.zk.get(ControllerEpoch.path))[0]
+    assert b"%d" % epoch == (await member.zk.get(ControllerEpoch.path()))[0]
     request = MODULES[api].Request(controller_id=7, controller_epoch=epoch + 1)
     assert Error.STALE_CONTROLLER_EPOCH == (await ask(member, api, request)).error_code
     assert (epoch, told, 1) == (
@@ -37,7 +38,7 @@ async def test_a_controller_epoch_that_nobody_had_is_refused_and_not_remembered(
     (line,) = [record.getMessage() for record in caplog.records if record.name == "kafkalike.broker.epoch_checks"]
     assert f"{api} of controller 7 with epoch {epoch + 1} is refused: the newest is {epoch}" == line
     # It is told once there is such a controller.
-    await member.zk.set(ControllerEpoch.path, b"%d" % (epoch + 1))
+    await member.zk.set(ControllerEpoch.path(), b"%d" % (epoch + 1))
     assert Error.NONE == (await ask(member, api, request)).error_code
     assert epoch + 1 == member.replicas.controller_epoch
 
@@ -65,9 +66,9 @@ async def test_a_broker_epoch_that_we_never_had_is_refused(clients: Clients, api
 async def test_while_zookeeper_says_nothing_a_controller_is_believed(clients: Clients) -> None:
     member = await Cluster(clients).add(1)
     request = update_metadata.Request(controller_id=7, controller_epoch=9)
-    await member.zk.set(ControllerEpoch.path, b"garbage")
+    await member.zk.set(ControllerEpoch.path(), b"garbage")
     assert Error.NONE == (await ask(member, "update_metadata", request)).error_code
-    await member.zk.set(ControllerEpoch.path, b"9")
+    await member.zk.set(ControllerEpoch.path(), b"9")
     await member.zk.delete(BrokerNode.path(1))
     request.controller_epoch = 10
     assert Error.STALE_CONTROLLER_EPOCH == (await ask(member, "update_metadata", request)).error_code

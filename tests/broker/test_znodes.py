@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
-from kafkalike.cluster.znodes import PartitionNode
+from kafkalike.cluster.znodes.topics import PartitionNode
 from tests.mixed.cluster import QUIET, Mixed, of_one_kind
 from tests.oracle import znodes_golden as golden
 from tests.servers import wait_until

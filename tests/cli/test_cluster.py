@@ -20,7 +20,7 @@ import pytest
 from confluent_kafka import Producer
 from kazoo.exceptions import NoNodeError
 
-from kafkalike.cluster.znodes import PartitionNode, TopicNode
+from kafkalike.cluster.znodes.topics import PartitionNode, TopicNode
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import alter_partition_reassignments
 from tests.cli.commands import Done, run, start

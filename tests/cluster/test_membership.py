@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kafkalike.cluster import znodes
 from kafkalike.cluster.membership import Membership, MembershipError, live_brokers, random_uuid
-from kafkalike.cluster.znodes import BrokerNode
+from kafkalike.cluster.znodes.brokers import BROKER_SEQUENCE, BrokerNode
+from kafkalike.cluster.znodes.encoding import encode_uuid
 from kafkalike.config import Config, Endpoint, broker_config
 from tests.oracle import znodes_golden as golden
 from tests.reactor import on_reactor, until
@@ -105,7 +105,7 @@ async def test_generated_ids_are_above_the_reserved_ones(clients: Clients) -> No
     member = Membership(zk, config(reserved_broker_max_id=2000), at(1))
     await member.prepare()
     assert [2001, 2002] == [await member.generate_broker_id(), await member.generate_broker_id()]
-    assert b"" == (await zk.get(znodes.BROKER_SEQUENCE))[0]
+    assert b"" == (await zk.get(BROKER_SEQUENCE))[0]
 
 
 @on_reactor
@@ -253,4 +253,4 @@ def test_random_uuids_are_printed_without_a_leading_dash() -> None:
     for _ in range(500):
         uuid = random_uuid()
         assert (4, 2) == (uuid[6] >> 4, uuid[8] >> 6)
-        assert not znodes.encode_uuid(uuid).startswith("-")
+        assert not encode_uuid(uuid).startswith("-")

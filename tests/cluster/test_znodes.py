@@ -10,23 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafkalike.cluster.znodes import (
-    Assignment,
-    BrokerNode,
-    ClusterId,
-    ControllerEpoch,
-    ControllerNode,
-    Endpoint,
-    EntityConfig,
-    FeatureNode,
-    Garbage,
-    PartitionNode,
-    ProducerIdBlock,
-    TopicNode,
-    decode_uuid,
-    encode_uuid,
-    numbers,
-)
+from kafkalike.cluster.znodes.brokers import BrokerNode, Endpoint
+from kafkalike.cluster.znodes.cluster import ClusterId, FeatureNode
+from kafkalike.cluster.znodes.configs import EntityConfig
+from kafkalike.cluster.znodes.controller import ControllerEpoch, ControllerNode
+from kafkalike.cluster.znodes.encoding import Garbage, decode_uuid, encode_uuid, numbers
+from kafkalike.cluster.znodes.producer_ids import ProducerIdBlock
+from kafkalike.cluster.znodes.topics import Assignment, PartitionNode, TopicNode
 from tests.oracle.znodes_golden import HERE
 
 DECODERS: dict[str, Callable[[str, bytes | None], Any]] = {

@@ -6,8 +6,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred, fail, succeed
 
-from kafkalike.cluster.cache import MetadataCache
 from kafkalike.cluster.membership import Membership
+from kafkalike.cluster.metadata_cache import MetadataCache
 from kafkalike.config import Config, Endpoint, broker_config
 from kafkalike.controller.controller import Controller
 from kafkalike.coordinator.producer_ids import ProducerIds

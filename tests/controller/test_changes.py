@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from kafkalike.cluster.znodes import EntityConfig, PartitionNode, TopicNode
+from kafkalike.cluster.znodes.configs import EntityConfig
+from kafkalike.cluster.znodes.topics import PartitionNode, TopicNode
 from kafkalike.controller import changes, failover
 from kafkalike.controller.context import Context, PartitionState, ReplicaState
 from kafkalike.controller.effects import Children, CreateNode, DeleteNode, Steps, Write

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kafkalike.cluster.znodes import Assignment, BrokerNode
+from kafkalike.cluster.znodes.brokers import BrokerNode
+from kafkalike.cluster.znodes.topics import Assignment
 from kafkalike.controller.context import Context, Leadership, LiveBroker, PartitionState, ReplicaState
 
 

@@ -11,7 +11,10 @@ import pytest
 from twisted.internet.defer import ensureDeferred
 
 from kafkalike.cluster.metadata import Image
-from kafkalike.cluster.znodes import Assignment, ControllerNode, DeleteTopicNode, EntityConfig, PartitionNode, TopicNode
+from kafkalike.cluster.znodes.admin import DeleteTopicNode
+from kafkalike.cluster.znodes.configs import EntityConfig
+from kafkalike.cluster.znodes.controller import ControllerNode
+from kafkalike.cluster.znodes.topics import Assignment, PartitionNode, TopicNode
 from kafkalike.controller import changes, failover
 from kafkalike.controller.context import Context
 from kafkalike.controller.effects import FAILED, CreateNode, Read, Steps, Write

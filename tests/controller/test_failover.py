@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from kafkalike.cluster.znodes import BrokerNode, ControllerEpoch, Endpoint, PartitionNode, TopicNode
+from kafkalike.cluster.znodes.brokers import BrokerNode, Endpoint
+from kafkalike.cluster.znodes.controller import ControllerEpoch
+from kafkalike.cluster.znodes.topics import PartitionNode, TopicNode
 from kafkalike.controller import changes, failover
 from kafkalike.controller.context import PartitionState, ReplicaState
 from kafkalike.controller.effects import Children, Connect, Listen, Probe, PutFeatures, Read, Send, Superseded, Write
@@ -99,7 +101,7 @@ def test_a_state_of_a_newer_controller_ends_the_term() -> None:
     world = world_of(1)
     world.topic("t", {0: (1,)})
     world.put(PartitionNode.path("t", 0), PartitionNode(1, 0, (1,), 7).encode())
-    world.put(ControllerEpoch.path, b"7")
+    world.put(ControllerEpoch.path(), b"7")
     with pytest.raises(Superseded):
         world.controller(epoch=6)
 
@@ -109,7 +111,7 @@ def test_a_state_of_a_controller_that_there_never_was_is_garbage(caplog: pytest.
     world = world_of(1)
     world.topic("t", {0: (1,), 1: (1,)})
     world.put(PartitionNode.path("t", 0), PartitionNode(1, 0, (1,), 7).encode())
-    world.put(ControllerEpoch.path, b"6")
+    world.put(ControllerEpoch.path(), b"6")
     before = world.nodes[PartitionNode.path("t", 0)]
     world.controller(epoch=6)
     assert before == world.nodes[PartitionNode.path("t", 0)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafkalike.cluster.znodes import PartitionNode
+from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.controller import failover, isr
 from kafkalike.controller.context import Context
 from kafkalike.errors import Error, KafkaError

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from kafkalike.cluster.znodes import PartitionNode, PreferredElectionNode
+from kafkalike.cluster.znodes.admin import PreferredElectionNode
+from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.controller import failover, leader_election
 from kafkalike.controller.context import Context, Partition
 from kafkalike.controller.effects import Pause, Write
@@ -66,21 +67,21 @@ def test_an_unclean_election_on_demand_is_made_only_where_nobody_leads() -> None
 def test_old_tools_write_a_znode() -> None:
     """Golden 19: it is gone when the election is over."""
     world, context = world_of(1, 2)
-    world.put(PreferredElectionNode.PATH, PreferredElectionNode.encode([("t", 0), ("t", 2), ("gone", 1)]))
+    world.put(PreferredElectionNode.path(), PreferredElectionNode.encode([("t", 0), ("t", 2), ("gone", 1)]))
     world.perform(leader_election.node_changed(context))
-    assert PreferredElectionNode.PATH not in world.nodes
+    assert PreferredElectionNode.path() not in world.nodes
     assert [1, 2, 2] == [world.state("t", p)["leader"] for p in range(3)]
     # One that was written while there was no controller is found by the next.
-    world.put(PreferredElectionNode.PATH, PreferredElectionNode.encode([("t", 1)]))
+    world.put(PreferredElectionNode.path(), PreferredElectionNode.encode([("t", 1)]))
     world.controller(epoch=3)
-    assert PreferredElectionNode.PATH not in world.nodes and 1 == world.state("t", 1)["leader"]
+    assert PreferredElectionNode.path() not in world.nodes and 1 == world.state("t", 1)["leader"]
 
 
 @pytest.mark.parametrize("garbage", [b"", b"{", b'{"partitions":{}}', b'{"partitions":[{"topic":1,"partition":0}]}'])
 def test_garbage_in_the_znode_is_dropped(garbage: bytes) -> None:
     world, context = world_of(1, 2)
     before = dict(world.nodes)
-    world.put(PreferredElectionNode.PATH, garbage)
+    world.put(PreferredElectionNode.path(), garbage)
     world.perform(leader_election.node_changed(context))
     assert before == dict(world.nodes) and [] == world.letters()
 

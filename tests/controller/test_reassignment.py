@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from kafkalike.cluster.znodes import Assignment, PartitionNode, ReassignNode, TopicNode
+from kafkalike.cluster.znodes.admin import ReassignNode
+from kafkalike.cluster.znodes.topics import Assignment, PartitionNode, TopicNode
 from kafkalike.controller import failover, isr, reassignment
 from kafkalike.controller.context import Context, ReplicaState
 from kafkalike.controller.effects import Pause, Write
@@ -111,13 +112,13 @@ def test_a_move_writes_what_kafka_writes() -> None:
     assert golden_topics("21") == world.topics[1:]
     assert 6 == 1 + len(world.states) and context.assignment(T) == Assignment((2, 3))
 
-    world.put(ReassignNode.PATH, ReassignNode.encode({T: (3, 1)}))
+    world.put(ReassignNode.path(), ReassignNode.encode({T: (3, 1)}))
     world.perform(reassignment.node_changed(context))
-    assert ReassignNode.PATH in world.nodes
+    assert ReassignNode.path() in world.nodes
     in_sync(world, context, 2, 3, 1)
     assert [s for s in world.states if s in golden_states("22")] == golden_states("22")
     assert golden_topics("22") == world.topics[2:]
-    assert ReassignNode.PATH not in world.nodes
+    assert ReassignNode.path() not in world.nodes
 
 
 def test_who_is_told_what() -> None:
@@ -178,7 +179,7 @@ def test_an_assignment_that_cannot_be_is_refused_and_nothing_changes(target: tup
     unknown = world.perform(reassignment.reassign(context, {("gold-r", 7): (1,), ("x", 0): (1,)}))
     assert {Error.UNKNOWN_TOPIC_OR_PARTITION} == {e.error for e in unknown.values()}
     # The same by the znode: refused entries are taken out.
-    world.put(ReassignNode.PATH, ReassignNode.encode({T: target, ("x", 0): (1,)}))
+    world.put(ReassignNode.path(), ReassignNode.encode({T: target, ("x", 0): (1,)}))
     world.perform(reassignment.node_changed(context))
     assert before == dict(world.nodes) and [] == world.letters()
 
@@ -191,7 +192,7 @@ def test_an_assignment_that_cannot_be_is_refused_and_nothing_changes(target: tup
 def test_garbage_in_the_znode_is_dropped_with_a_line(garbage: bytes) -> None:
     world, context = world_of(1, 2)
     before = dict(world.nodes)
-    world.put(ReassignNode.PATH, garbage)
+    world.put(ReassignNode.path(), garbage)
     world.perform(reassignment.node_changed(context))
     assert before == dict(world.nodes) and [] == world.letters()
 
@@ -215,7 +216,7 @@ def test_a_move_waits_for_a_dead_target_and_goes_on_when_it_is_back() -> None:
 def test_a_topic_is_deleted_in_the_middle_of_a_move(successor: bool) -> None:
     """Kafka waits for the move, and so for its target (simulation, seed 470: for ever, without a leader)."""
     world, context = world_of(1, 2, 3, replicas=(1, 2))
-    world.put(ReassignNode.PATH, ReassignNode.encode({T: (1, 3)}))
+    world.put(ReassignNode.path(), ReassignNode.encode({T: (1, 3)}))
     world.perform(reassignment.node_changed(context))
     assert topic(world)["adding_replicas"] == {"0": [3]}
     world.put("/admin/delete_topics/gold-r")
@@ -223,7 +224,7 @@ def test_a_topic_is_deleted_in_the_middle_of_a_move(successor: bool) -> None:
         context = world.controller(2, epoch=2)
     else:
         world.perform(reassignment.deletions_changed(context, world.new_id))
-    assert ReassignNode.PATH not in world.nodes
+    assert ReassignNode.path() not in world.nodes
     world.attend(context)
     assert [] == world.children("/brokers/topics") == world.children("/admin/delete_topics")
     assert {} == context.assignments
@@ -241,7 +242,7 @@ def test_the_other_partitions_of_the_topic_are_left_as_they_are() -> None:
 @pytest.mark.parametrize("step", range(60))
 def test_B13_a_move_that_is_cut_off_anywhere_is_ended_by_the_next_controller(step: int) -> None:
     world, context = world_of(1, 2, 3)
-    world.put(ReassignNode.PATH, ReassignNode.encode({T: (2, 3)}))
+    world.put(ReassignNode.path(), ReassignNode.encode({T: (2, 3)}))
     world.crash_after = step
     epoch = 1
     try:
@@ -259,7 +260,7 @@ def test_B13_a_move_that_is_cut_off_anywhere_is_ended_by_the_next_controller(ste
     assert {"partitions": {"0": [2, 3]}, "adding_replicas": {}, "removing_replicas": {}} == topic(world), epoch
     state = world.state("gold-r", 0)
     assert [2, 3] == sorted(state["isr"]) and state["leader"] in (2, 3)
-    assert ReassignNode.PATH not in world.nodes and [] == reassignment.going_on(context)
+    assert ReassignNode.path() not in world.nodes and [] == reassignment.going_on(context)
 
 
 def test_partitions_that_are_moved_together_go_side_by_side() -> None:
@@ -330,9 +331,9 @@ def test_moves_that_a_topics_znode_cannot_hold_are_refused_before_anything_is_wr
 def test_moves_in_the_old_znode_that_do_not_fit_are_taken_out_of_it() -> None:
     world, context = crowded(9000)
     target = tuple(range(100_000_005, 100_000_009))
-    world.put(ReassignNode.PATH, ReassignNode.encode({("big", p): target for p in range(9000)}))
+    world.put(ReassignNode.path(), ReassignNode.encode({("big", p): target for p in range(9000)}))
     world.perform(reassignment.node_changed(context))
-    assert ReassignNode.PATH not in world.nodes
+    assert ReassignNode.path() not in world.nodes
     node = TopicNode.decode("big", world.nodes[TopicNode.path("big")].data)
     assert not any(assignment.being_reassigned for assignment in node.partitions.values())
 

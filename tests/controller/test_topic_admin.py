@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from kafkalike.cluster.metadata import Broker, Image
-from kafkalike.cluster.znodes import Assignment, EntityConfig, TopicNode
+from kafkalike.cluster.znodes.configs import EntityConfig
+from kafkalike.cluster.znodes.topics import Assignment, TopicNode
 from kafkalike.config import Config, broker_config
 from kafkalike.controller import topic_admin
 from kafkalike.controller.topic_admin import NewTopic, check_new, delete, effective_configs, extend, write_new

@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from kafkalike.cluster.znodes import ControllerEpoch, PartitionNode
+from kafkalike.cluster.znodes.controller import ControllerEpoch
+from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.controller.context import PartitionState as P
 from kafkalike.controller.context import ReplicaState as R
 from kafkalike.controller.control_requests import Batch
@@ -68,7 +69,7 @@ def test_a_newer_controllers_mark_ends_the_term() -> None:
     w = world()
     context = w.controller()
     w.put(PartitionNode.path("t", 0), PartitionNode(1, 0, (1, 2), 9).encode())
-    w.put(ControllerEpoch.path, b"9")
+    w.put(ControllerEpoch.path(), b"9")
     with pytest.raises(Superseded):
         w.perform(move_replicas(context, Batch(context), [("t", 0, 2)], R.OFFLINE))
     assert 9 == w.state("t", 0)["controller_epoch"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kafkalike.cluster.znodes import BrokerNode, Endpoint, PartitionNode
+from kafkalike.cluster.znodes.brokers import BrokerNode, Endpoint
+from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.controller import failover, leader_election, reassignment, unclean
 from kafkalike.controller.context import Context
 from kafkalike.protocol.messages import list_offsets, offset_for_leader_epoch

@@ -5,15 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kafkalike.cluster.znodes import (
-    TOP_LEVEL,
-    Assignment,
-    BrokerNode,
-    Endpoint,
-    EntityConfig,
-    PartitionNode,
-    TopicNode,
-)
+from kafkalike.cluster.znodes.brokers import BrokerNode, Endpoint
+from kafkalike.cluster.znodes.cluster import TOP_LEVEL
+from kafkalike.cluster.znodes.configs import EntityConfig
+from kafkalike.cluster.znodes.topics import Assignment, PartitionNode, TopicNode
 from kafkalike.controller import changes, failover
 from kafkalike.controller.context import Context, Partition
 from kafkalike.controller.effects import (

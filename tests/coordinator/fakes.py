@@ -12,14 +12,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
-from kafkalike.cluster.znodes import (
-    BROKER_IDS,
-    Assignment,
-    BrokerNode,
-    DeleteTopicNode,
-    PartitionNode,
-    TopicNode,
-)
+from kafkalike.cluster.znodes.admin import DeleteTopicNode
+from kafkalike.cluster.znodes.brokers import BROKER_IDS, BrokerNode
+from kafkalike.cluster.znodes.topics import Assignment, PartitionNode, TopicNode
 from kafkalike.coordinator.group_coordinator import GroupCoordinator
 from kafkalike.coordinator.group_partition import partition_of
 from kafkalike.coordinator.offsets.znode_commits import TOPIC

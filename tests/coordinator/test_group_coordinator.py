@@ -9,7 +9,7 @@ import pytest
 from twisted.internet import defer
 
 from kafkalike.cluster.metadata import Image, PartitionState, Topic
-from kafkalike.cluster.znodes import Assignment, PartitionNode, TopicNode
+from kafkalike.cluster.znodes.topics import Assignment, PartitionNode, TopicNode
 from kafkalike.coordinator.group import State
 from kafkalike.coordinator.group_effects import Joining
 from kafkalike.coordinator.group_partition import Listed, Serving, partition_of

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred, ensureDeferred
 
-from kafkalike.cluster.znodes import ProducerIdBlock
+from kafkalike.cluster.znodes.producer_ids import ProducerIdBlock
 from kafkalike.coordinator.producer_ids import ProducerIds, allocate
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import allocate_producer_ids as messages
@@ -32,9 +32,9 @@ def asked(zk: ZkClient, broker_id: int) -> ProducerIds:
 @on_reactor
 async def test_the_first_block_is_what_kafka_writes(clients: Clients) -> None:
     zk = await clients.open()
-    await zk.create(ProducerIdBlock.PATH, None)
+    await zk.create(ProducerIdBlock.path(), None)
     assert 0 == await asked(zk, 12).next()
-    data, stat = await zk.get(ProducerIdBlock.PATH)
+    data, stat = await zk.get(ProducerIdBlock.path())
     (node,) = golden.dump("33b")["changed"]
     assert (golden.parsed(node["data"]), node["dataVersion"]) == (golden.parsed(data.decode()), stat.version)
 
@@ -45,7 +45,7 @@ async def test_no_id_is_given_out_twice(clients: Clients) -> None:
     brokers = [asked(await clients.open(), broker_id) for broker_id in range(3)]
     ids = await gather(broker.next() for _ in range(1200) for broker in brokers)
     assert 3600 == len(set(ids))
-    assert 6 == (await zk.exists(ProducerIdBlock.PATH)).version
+    assert 6 == (await zk.exists(ProducerIdBlock.path())).version
 
 
 def test_the_next_block_is_asked_for_before_the_present_one_is_used_up() -> None:
@@ -89,7 +89,7 @@ def test_without_a_controller_clients_try_again(answer: Any) -> None:
 @on_reactor
 async def test_a_lost_answer_loses_no_block(clients: Clients) -> None:
     zk = await clients.open()
-    await zk.create(ProducerIdBlock.PATH, None)
+    await zk.create(ProducerIdBlock.path(), None)
     block = await allocate(Lossy(zk, set=1), 1)  # type: ignore[arg-type]
     assert ProducerIdBlock(1, 0, 999) == block
     assert ProducerIdBlock(1, 1000, 1999) == await allocate(zk, 1)
@@ -101,10 +101,10 @@ async def test_garbage_gives_a_retriable_error_and_stays(
     clients: Clients, garbage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     zk = await clients.open()
-    await zk.create(ProducerIdBlock.PATH, garbage)
+    await zk.create(ProducerIdBlock.path(), garbage)
     with pytest.raises(KafkaError) as caught:
         await allocate(zk, 1)
     assert Error.COORDINATOR_LOAD_IN_PROGRESS == caught.value.error
-    assert garbage == (await zk.get(ProducerIdBlock.PATH))[0]
-    await zk.set(ProducerIdBlock.PATH, None)
+    assert garbage == (await zk.get(ProducerIdBlock.path()))[0]
+    await zk.set(ProducerIdBlock.path(), None)
     assert ProducerIdBlock(1, 0, 999) == await allocate(zk, 1)

@@ -19,7 +19,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
-from kafkalike.cluster.znodes import BrokerNode, ControllerNode, PartitionNode
+from kafkalike.cluster.znodes.brokers import BrokerNode
+from kafkalike.cluster.znodes.controller import ControllerNode
+from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.protocol.framing import read_response_header, request_header
 from kafkalike.protocol.messages import alter_partition_reassignments, elect_leaders
 from tests.servers import (

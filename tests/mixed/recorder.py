@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 from kazoo.client import KazooClient
 
-from kafkalike.cluster.znodes import BrokerNode, Endpoint, PartitionNode, TopicNode
+from kafkalike.cluster.znodes.brokers import BrokerNode, Endpoint
+from kafkalike.cluster.znodes.topics import PartitionNode, TopicNode
 from kafkalike.protocol.framing import read_request_header, response_header
 from kafkalike.protocol.messages import (
     alter_partition,

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kafkalike.cluster.znodes import DeleteTopicNode, PreferredElectionNode, ReassignNode, TopicNode
+from kafkalike.cluster.znodes.admin import DeleteTopicNode, PreferredElectionNode, ReassignNode
+from kafkalike.cluster.znodes.topics import TopicNode
 from kafkalike.protocol.messages import delete_records
 from tests.simulation.disk import Key
 from tests.simulation.invariants import NO_LEADER
@@ -245,7 +246,7 @@ class Nemesis:
         for turn in range(self.random.randint(3, 6)):
             self.world.at(time, self._prefer, key, pair[1 - turn % 2])
             time += 0.02 + self.random.random() * self.random.choice((0.1, 0.5))
-            self.world.at(time, self._ask, PreferredElectionNode.PATH, PreferredElectionNode.encode([key]))
+            self.world.at(time, self._ask, PreferredElectionNode.path(), PreferredElectionNode.encode([key]))
             time += self.random.random() * self.random.choice((0.1, 0.6))
         if key in self.run.keys:
             self.world.at(time, self.run.hush, self.run.burst(key))
@@ -260,13 +261,13 @@ class Nemesis:
         truth = self.run.watcher.truth(key)
         if not truth.moving and first in truth.replicas:
             wanted = (first, *(broker_id for broker_id in truth.replicas if broker_id != first))
-            self._ask(ReassignNode.PATH, ReassignNode.encode({key: wanted}))
+            self._ask(ReassignNode.path(), ReassignNode.encode({key: wanted}))
 
     def _reassign(self) -> None:
         key = self.random.choice(self.run.all_keys)
         wanted = tuple(self.random.sample(list(self.run.hosts), self.run.options.replication))
         self._note("reassign", "%s-%d to %s", *key, wanted)
-        self._ask(ReassignNode.PATH, ReassignNode.encode({key: wanted}))
+        self._ask(ReassignNode.path(), ReassignNode.encode({key: wanted}))
 
     def _delete_records(self) -> None:
         """Somebody deletes what lies before an offset, often all that is committed."""
@@ -294,7 +295,7 @@ class Nemesis:
             if up and up != replicas:
                 moved[key] = up
         if moved:
-            self._ask(ReassignNode.PATH, ReassignNode.encode(moved))
+            self._ask(ReassignNode.path(), ReassignNode.encode(moved))
         self.world.at(self.random.choice((0.0, 0.2, 1.0)) if moved else 0.0, self._delete)
 
     def _delete(self) -> None:

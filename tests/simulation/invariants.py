@@ -13,7 +13,8 @@ import json
 from bisect import bisect_left
 from typing import Any
 
-from kafkalike.cluster.znodes import DELETE_TOPICS, TopicNode
+from kafkalike.cluster.znodes.admin import DELETE_TOPICS
+from kafkalike.cluster.znodes.topics import TopicNode
 from kafkalike.coordinator.group_partition import partition_of
 from kafkalike.errors import Error
 from tests.simulation.disk import Batch, Key, ModelLog, fold

@@ -8,7 +8,10 @@ import gc
 from collections.abc import Callable
 from typing import Any
 
-from kafkalike.cluster.znodes import TOP_LEVEL, Assignment, ClusterId, EntityConfig, TopicNode, encode_uuid
+from kafkalike.cluster.znodes.cluster import TOP_LEVEL, ClusterId
+from kafkalike.cluster.znodes.configs import EntityConfig
+from kafkalike.cluster.znodes.encoding import encode_uuid
+from kafkalike.cluster.znodes.topics import Assignment, TopicNode
 from tests.simulation import groups
 from tests.simulation.clients import Consumer, Noise, Producer
 from tests.simulation.disk import Key
@@ -127,7 +130,9 @@ class Run:
         zookeeper = self.zookeeper
         paths = dict.fromkeys(path for leaf in TOP_LEVEL for path in ensemble.parents(leaf))
         zookeeper.write(*(Create(path) for path in paths if path not in zookeeper.head.nodes))
-        zookeeper.write(Create("/cluster"), Create(ClusterId.path, ClusterId.encode(encode_uuid(bytes(range(1, 17))))))
+        zookeeper.write(
+            Create("/cluster"), Create(ClusterId.path(), ClusterId.encode(encode_uuid(bytes(range(1, 17)))))
+        )
 
     def _start(self) -> None:
         world, options = self.world, self.options

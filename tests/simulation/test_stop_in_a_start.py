@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kafkalike.cluster.znodes import BrokerNode
+from kafkalike.cluster.znodes.brokers import BrokerNode
 from tests.simulation.machine import Host
 from tests.simulation.network import SimPeer
 from tests.simulation.options import Options

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any
 
 from kafkalike.broker.bulk_requests import in_slices
-from kafkalike.cluster import sizes
+from kafkalike.cluster import znode_sizes
 from kafkalike.controller import topic_admin
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import create_partitions as messages
@@ -30,7 +30,7 @@ async def create_partitions(broker: Any, call: Any) -> Any:
         return messages.Response(results=list(results.values()))
     try:
         each = (topic_admin.size_of_added(broker.metadata.image, topic) for topic in request.topics)
-        sizes.check_together(len(request.topics), each)
+        znode_sizes.check_together(len(request.topics), each)
     except KafkaError as error:
         for result in results.values():
             result.error_code, result.error_message = error.error, error.message

@@ -14,7 +14,7 @@ from collections import Counter
 from typing import Any
 
 from kafkalike.broker.bulk_requests import in_slices
-from kafkalike.cluster import sizes, topic_names
+from kafkalike.cluster import topic_names, znode_sizes
 from kafkalike.controller import topic_admin
 from kafkalike.controller.topic_admin import NewTopic
 from kafkalike.errors import Error, KafkaError
@@ -32,7 +32,7 @@ async def create_topics(broker: Any, call: Any) -> Any:
     try:
         image = broker.metadata.image
         each = (topic_admin.size_of_new(broker.config, image, topic) for topic in request.topics)
-        sizes.check_together(len(request.topics), each)
+        znode_sizes.check_together(len(request.topics), each)
     except KafkaError as error:
         for result in results:
             result.error_code, result.error_message = error.error, error.message

@@ -4,7 +4,7 @@ Answered by any broker. A topic that is asked for by name and does not exist is 
 (auto.create.topics.enable) and the request allow it; the answer waits a moment for its leaders, else it is
 LEADER_NOT_AVAILABLE, which clients ask again about. A topic that is there and can get no leader is that at once, as the
 client's other questions wait behind this one. Only brokers that have the listener of this connection are shown, and for
-some seconds who led something when it was lost (cluster/cache.py says why).
+some seconds who led something when it was lost (cluster/metadata_cache.py says why).
 v0 an empty list means all topics, and missing replicas are errors; v1 null means all; v4 creation may be forbidden;
 v6 a leader without the listener is LISTENER_NOT_FOUND; v8 authorized operations; v10 topic ids; v12 asking by id.
 """

@@ -6,7 +6,7 @@ Else a step would not hold some minutes later, and the broker would be blamed.
 from __future__ import annotations
 
 from kafkalike.client.blocking.admin import Admin
-from kafkalike.cluster.znodes import ClusterId
+from kafkalike.cluster.znodes.cluster import ClusterId
 from zk.blocking import Client, ClientError
 from zk.ensemble import EnsembleError, parse
 from zk.server.wire import Code
@@ -37,12 +37,12 @@ def cluster_id_in(zookeeper: str) -> str:
     client = Client(ensemble, TIMEOUT_MS)
     try:
         client.connect()
-        data, _ = client.get(ClusterId.path)
+        data, _ = client.get(ClusterId.path())
         return ClusterId.decode(data)
     except ClientError as problem:
         if problem.code != Code.NO_NODE:
             raise WrongAddress(f"ZooKeeper at {zookeeper} does not answer: code {problem.code}") from None
-        path = f"{ensemble.chroot}{ClusterId.path}"
+        path = f"{ensemble.chroot}{ClusterId.path()}"
         raise WrongAddress(f"ZooKeeper at {zookeeper} has no Kafka cluster there: {path} does not exist") from None
     except OSError as problem:
         raise WrongAddress(f"--zookeeper {zookeeper}: {problem}") from None

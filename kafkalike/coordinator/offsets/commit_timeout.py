@@ -13,7 +13,7 @@ Made by group_coordinator.py; znode_commits.py and znode_offsets.py ask it.
 from collections import deque
 from typing import Any, Generic, Protocol, TypeVar
 
-from kafkalike.cluster.consumers import ROOT
+from kafkalike.cluster.znodes.consumers import ROOT
 from zk.client import CONNECTED
 
 SHARE = 3  # of a member's session: the part that it may be kept waiting

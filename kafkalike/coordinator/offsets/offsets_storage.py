@@ -13,7 +13,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred
 
-from kafkalike.cluster.znodes import BROKER_IDS, BrokerNode, Garbage, numbers
+from kafkalike.cluster.znodes.brokers import BROKER_IDS, BrokerNode
+from kafkalike.cluster.znodes.encoding import Garbage, numbers
 from zk import recipes
 from zk.client import ConnectionClosed, ConnectionLoss, SessionExpired, gather
 

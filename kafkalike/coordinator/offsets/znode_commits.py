@@ -22,9 +22,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from kafkalike.cluster import consumers
-from kafkalike.cluster.consumers import Extra
-from kafkalike.cluster.znodes import Garbage, PartitionNode
+from kafkalike.cluster.znodes import consumers
+from kafkalike.cluster.znodes.consumers import Extra, Garbage
+from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.coordinator.offsets.commit_timeout import CommitTimeout, Deadlines
 from kafkalike.errors import Error
 from zk.client import (

@@ -18,9 +18,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
 
-from kafkalike.cluster import consumers, topic_names
-from kafkalike.cluster.consumers import Extra
-from kafkalike.cluster.znodes import TopicNode, numbers
+from kafkalike.cluster import topic_names
+from kafkalike.cluster.znodes import consumers
+from kafkalike.cluster.znodes.consumers import Extra
+from kafkalike.cluster.znodes.encoding import numbers
+from kafkalike.cluster.znodes.topics import TopicNode
 from kafkalike.coordinator.offsets.commit_timeout import CommitTimeout
 from kafkalike.coordinator.offsets.znode_commits import Fence, ZnodeCommits
 from kafkalike.errors import Error, KafkaError

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from twisted.internet import defer
 
-from kafkalike.cluster.znodes import ControllerEpoch
+from kafkalike.cluster.znodes.controller import ControllerEpoch
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import (
     allocate_producer_ids,
@@ -29,7 +29,7 @@ from zk.client import SessionExpired
 @on_reactor
 async def test_a_stale_controllers_metadata_is_refused(clients: Clients) -> None:
     member = await Cluster(clients).add(1)
-    await member.zk.set(ControllerEpoch.path, b"5")
+    await member.zk.set(ControllerEpoch.path(), b"5")
     endpoint = update_metadata.UpdateMetadataEndpoint(port=1, host="h", listener="PLAINTEXT")
     newer = update_metadata.Request(
         controller_id=7,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafkalike.cluster.znodes import TopicNode
+from kafkalike.cluster.znodes.topics import TopicNode
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import create_topics as messages
 from tests.broker.apis.calls import ask

@@ -11,8 +11,8 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
 from kafkalike.broker.apis import metadata
-from kafkalike.cluster.cache import MetadataCache
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
+from kafkalike.cluster.metadata_cache import MetadataCache
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import metadata as messages
 from kafkalike.protocol.messages import update_metadata

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafkalike.cluster.znodes import PartitionNode
+from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import (
     alter_partition,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from kafkalike.cluster.znodes import BrokerNode
+from kafkalike.cluster.znodes.brokers import BrokerNode
 from kafkalike.coordinator.group_records import OffsetKey
 from kafkalike.coordinator.offsets.offsets_storage import KAFKA, ZOOKEEPER, announcement, mode_of
 from kafkalike.coordinator.offsets.znode_commits import TOPIC

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafkalike.cluster.znodes import PartitionNode
+from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.coordinator.offsets import znode_commits
 from kafkalike.coordinator.offsets.znode_commits import TOPIC
 from kafkalike.errors import Error

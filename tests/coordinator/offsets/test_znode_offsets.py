@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from kafkalike.cluster.znodes import TopicNode
+from kafkalike.cluster.znodes.topics import TopicNode
 from kafkalike.coordinator.offsets.znode_offsets import Committed
 from kafkalike.errors import Error, KafkaError
 from tests.coordinator.fakes import FakeBroker, group_in

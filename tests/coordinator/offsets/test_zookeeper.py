@@ -8,7 +8,7 @@ import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from kafkalike.cluster.znodes import PartitionNode, TopicNode
+from kafkalike.cluster.znodes.topics import PartitionNode, TopicNode
 from kafkalike.coordinator.offsets.commit_timeout import CommitTimeout
 from kafkalike.coordinator.offsets.znode_commits import TOPIC, Fence, ZnodeCommits
 from kafkalike.coordinator.offsets.znode_offsets import Committed, ZnodeOffsets

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafkalike.cluster import consumers
-from kafkalike.cluster.consumers import Extra, Garbage, decode_name, decode_offset, encode_name
+from kafkalike.cluster.znodes import consumers
+from kafkalike.cluster.znodes.consumers import Extra, Garbage, decode_name, decode_offset, encode_name
 
 
 @pytest.mark.parametrize(

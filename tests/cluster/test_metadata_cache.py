@@ -6,8 +6,8 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from kafkalike.cluster.cache import MetadataCache
 from kafkalike.cluster.metadata import LEADER_DURING_DELETE
+from kafkalike.cluster.metadata_cache import MetadataCache
 from kafkalike.protocol.messages import update_metadata as um
 
 

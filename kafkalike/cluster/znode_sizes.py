@@ -11,7 +11,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping
 
-from kafkalike.cluster.znodes import Assignment, EntityConfig
+from kafkalike.cluster.znodes.configs import EntityConfig
+from kafkalike.cluster.znodes.topics import Assignment
 from kafkalike.errors import Error, KafkaError
 
 # What remains of 1 MiB is for the paths, headers and ACLs of the request that writes it.

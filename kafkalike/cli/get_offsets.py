@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kafkalike.cli.options import Command, Fail, failure_text, load_properties, text_of, version
-from kafkalike.cli.topics import INTERNAL
 from kafkalike.client.partition_lists import Partition, name
+from kafkalike.cluster.topic_names import INTERNAL_TOPICS
 
 if TYPE_CHECKING:
     from kafkalike.client.blocking.admin import Admin
@@ -68,7 +68,7 @@ def _show(options: Mapping[str, Any]) -> None:
         partitions = [
             (topic, p.partition)
             for topic, info in admin.topics().items()
-            if not (options["exclude-internal-topics"] and topic in INTERNAL)
+            if not (options["exclude-internal-topics"] and topic in INTERNAL_TOPICS)
             for p in info.partitions
             if wanted((topic, p.partition))
         ]

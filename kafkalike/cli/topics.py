@@ -20,6 +20,7 @@ from kafkalike.cli.options import (
     text_of,
     version,
 )
+from kafkalike.cluster.topic_names import INTERNAL_TOPICS
 
 if TYPE_CHECKING:
     from kafkalike.client.blocking.admin import Admin, ConfigEntry
@@ -32,7 +33,6 @@ REPORTS = (
     "at-min-isr-partitions",
     "unavailable-partitions",
 )
-INTERNAL = frozenset({"__consumer_offsets", "__transaction_state"})
 NO_ID = bytes(16)
 
 
@@ -275,7 +275,8 @@ def _matching(topics: Mapping[str, TopicInfo], options: Mapping[str, Any]) -> li
     return sorted(
         name
         for name in topics
-        if (pattern is None or pattern.fullmatch(name)) and not (options["exclude-internal"] and name in INTERNAL)
+        if (pattern is None or pattern.fullmatch(name))
+        and not (options["exclude-internal"] and name in INTERNAL_TOPICS)
     )
 
 

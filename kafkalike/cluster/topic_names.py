@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 GROUP_METADATA = "__consumer_offsets"
 TRANSACTION_STATE = "__transaction_state"
+SHARE_GROUP_STATE = "__share_group_state"
 CLUSTER_METADATA = "__cluster_metadata"
-INTERNAL = frozenset((GROUP_METADATA, TRANSACTION_STATE, "__share_group_state"))
+INTERNAL_TOPICS = frozenset((GROUP_METADATA, TRANSACTION_STATE, SHARE_GROUP_STATE))
 MAX_LENGTH = 249
 _LEGAL = re.compile(r"[a-zA-Z0-9._-]+", re.ASCII)
 

@@ -19,6 +19,7 @@ from typing import Any
 from twisted.internet import task
 from twisted.internet.defer import Deferred
 
+from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.cluster.znodes.consumers import Garbage
 from kafkalike.cluster.znodes.topics import TopicNode
 from kafkalike.coordinator import group_records
@@ -40,7 +41,7 @@ from kafkalike.coordinator.offset_cleanup import Cleanup
 from kafkalike.coordinator.offsets import migration
 from kafkalike.coordinator.offsets.commit_timeout import CommitTimeout
 from kafkalike.coordinator.offsets.offsets_storage import KAFKA, ZOOKEEPER, OffsetsStorage
-from kafkalike.coordinator.offsets.znode_commits import AMBIGUOUS, TOPIC, Done, ZnodeCommits
+from kafkalike.coordinator.offsets.znode_commits import AMBIGUOUS, Done, ZnodeCommits
 from kafkalike.coordinator.offsets.znode_offsets import Committed, Key, ZnodeOffsets
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
@@ -87,7 +88,7 @@ class GroupCoordinator:
         self._cleanup = Cleanup(broker, self)
         self._stopped = False
         # The controller may give us partitions before start() is called.
-        self._replicas.on_leadership(TOPIC, self._leadership)
+        self._replicas.on_leadership(GROUP_METADATA, self._leadership)
         self._replicas.may_join = self._may_join
         self.commits.start()
         self.mode.start()
@@ -111,7 +112,7 @@ class GroupCoordinator:
 
     def partition_for(self, group_id: str) -> int:
         """The partition of __consumer_offsets whose leader coordinates the group."""
-        topic = self._metadata.image.topics.get(TOPIC)
+        topic = self._metadata.image.topics.get(GROUP_METADATA)
         if topic is None:
             return partition_of(group_id, self._broker.config["offsets.topic.num.partitions"])
         return partition_of(group_id, max(len(topic.partitions), self._partitions))
@@ -119,20 +120,22 @@ class GroupCoordinator:
     async def _count_partitions(self, shard: GroupPartition) -> None:
         """Partitions that have never had a leader are in no metadata: if there may be such, ZooKeeper is asked, as
         often as it takes: with a wrong number groups are looked for where they do not belong."""
-        topic = self._metadata.image.topics.get(TOPIC)
+        topic = self._metadata.image.topics.get(GROUP_METADATA)
         if topic is not None and len(topic.partitions) >= self._broker.config["offsets.topic.num.partitions"]:
             return
         while self.leads(shard):
             try:
-                found = await get_or_none(self._broker.zk, TopicNode.path(TOPIC))
+                found = await get_or_none(self._broker.zk, TopicNode.path(GROUP_METADATA))
                 if found is not None:
-                    self._partitions = len(TopicNode.decode(TOPIC, found[0]).partitions)
+                    self._partitions = len(TopicNode.decode(GROUP_METADATA, found[0]).partitions)
                 return
             except AMBIGUOUS as problem:
-                log.warning("The number of partitions of %s is not known yet: %s", TOPIC, type(problem).__name__)
+                log.warning(
+                    "The number of partitions of %s is not known yet: %s", GROUP_METADATA, type(problem).__name__
+                )
                 await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
             except (ZooKeeperError, Garbage) as problem:
-                log.warning("The number of partitions of %s is not known: %s", TOPIC, problem)
+                log.warning("The number of partitions of %s is not known: %s", GROUP_METADATA, problem)
                 return
 
     def leads(self, shard: GroupPartition) -> bool:
@@ -473,7 +476,9 @@ class GroupCoordinator:
             return
         now_ms = self.now_ms()
         record = batch.build([(key, value, now_ms, ()) for key, value in pairs])
-        self._replicas.append(TOPIC, shard.index, memoryview(record), -1, self._timeout_ms, done, internal=True)
+        self._replicas.append(
+            GROUP_METADATA, shard.index, memoryview(record), -1, self._timeout_ms, done, internal=True
+        )
 
     def _check_term(self, shard: GroupPartition) -> None:
         """KafkaError unless the shard is still what is served of its partition. A shard that was given up writes no
@@ -482,9 +487,9 @@ class GroupCoordinator:
         While an order of the controller is carried out, the partition has its new leader epoch before the shard has. If
         that is the next epoch, the shard goes on in it: see _leadership.
         """
-        ahead = self._replicas.partition(TOPIC, shard.index).leader_epoch - shard.leader_epoch
+        ahead = self._replicas.partition(GROUP_METADATA, shard.index).leader_epoch - shard.leader_epoch
         if not self.leads(shard) or ahead not in (0, 1):
-            raise KafkaError(Error.NOT_LEADER_OR_FOLLOWER, f"{TOPIC}-{shard.index} has moved")
+            raise KafkaError(Error.NOT_LEADER_OR_FOLLOWER, f"{GROUP_METADATA}-{shard.index} has moved")
 
     def _keep_parents(self, served: ServedGroup) -> None:
         group = served.group
@@ -557,7 +562,7 @@ class GroupCoordinator:
             self._perform(shard, served, served.group.resume(now_ms))
         took_ms = (self._reactor.seconds() - began) * 1000
         level = logging.INFO if values else logging.DEBUG
-        log.log(level, "Loaded %d groups of %s-%d in %d ms", len(values), TOPIC, shard.index, took_ms)
+        log.log(level, "Loaded %d groups of %s-%d in %d ms", len(values), GROUP_METADATA, shard.index, took_ms)
         await self._move(shard)
         self._cleanup.loaded(shard)
 
@@ -567,12 +572,14 @@ class GroupCoordinator:
         while self.leads(shard):
             try:
                 shard.forget_logged()
-                source = self._replicas.log(TOPIC, shard.index)
+                source = self._replicas.log(GROUP_METADATA, shard.index)
                 return await read_log(source, shard.logged, self._reactor, partial(self.leads, shard))
             except Exception:
                 if self.leads(shard) and shard.serving is not Serving.BROKEN:
                     # Serving what could be read would make members and history disappear.
-                    log.exception("%s-%d cannot be read: its groups are not served until it can", TOPIC, shard.index)
+                    log.exception(
+                        "%s-%d cannot be read: its groups are not served until it can", GROUP_METADATA, shard.index
+                    )
                     shard.serving = Serving.BROKEN
             await task.deferLater(self._reactor, delay, lambda: None)
             delay = min(2 * delay, LONGEST_RETRY_SECONDS)
@@ -606,7 +613,9 @@ class GroupCoordinator:
                 else:
                     count = await migration.to_zookeeper(self.offsets, self.commits, shard.fence, shard.logged)
             except (KafkaError, ZooKeeperError) as problem:
-                log.warning("Offsets of %s-%d are not served yet: %s; trying again", TOPIC, shard.index, problem)
+                log.warning(
+                    "Offsets of %s-%d are not served yet: %s; trying again", GROUP_METADATA, shard.index, problem
+                )
                 await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
                 continue
             finally:
@@ -614,17 +623,17 @@ class GroupCoordinator:
             shard.mode = mode
             if count:
                 where = "the log" if mode == KAFKA else "ZooKeeper"
-                log.info("Copied %d offsets of %s-%d to %s", count, TOPIC, shard.index, where)
+                log.info("Copied %d offsets of %s-%d to %s", count, GROUP_METADATA, shard.index, where)
         shard.moving = False
 
     def _possible_mode(self, shard: GroupPartition) -> str:
         """As long as the next leader may be a broker that knows the log only, offsets are in the log."""
-        isr = self._replicas.partition(TOPIC, shard.index).isr
+        isr = self._replicas.partition(GROUP_METADATA, shard.index).isr
         return ZOOKEEPER if all(self._announces(each) for each in isr) and self.mode.mode == ZOOKEEPER else KAFKA
 
     def _may_join(self, partition: Any, broker_id: int) -> bool:
         """And who knows the log only is not to be the next leader before offsets are there."""
-        if partition.topic != TOPIC or self._announces(broker_id):
+        if partition.topic != GROUP_METADATA or self._announces(broker_id):
             return True
         shard = self.shards.get(partition.index)
         return shard is not None and shard.mode == KAFKA
@@ -650,7 +659,7 @@ class GroupCoordinator:
         for served in shard.groups.values():
             self._perform(shard, served, served.group.unload())
         if shard.groups:
-            log.info("%d groups of %s-%d are coordinated elsewhere", len(shard.groups), TOPIC, shard.index)
+            log.info("%d groups of %s-%d are coordinated elsewhere", len(shard.groups), GROUP_METADATA, shard.index)
 
     # Parts.
 

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import task
 
 from kafkalike.cluster import topic_names
+from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.cluster.znodes.admin import DeleteTopicNode
 from kafkalike.cluster.znodes.topics import TOPICS, TopicNode
 from kafkalike.coordinator.group import Group
 from kafkalike.coordinator.group_partition import RETRY_SECONDS, GroupPartition, Serving
 from kafkalike.coordinator.group_records import OffsetKey, OffsetValue
 from kafkalike.coordinator.offsets.offsets_storage import KAFKA, ZOOKEEPER
-from kafkalike.coordinator.offsets.znode_commits import AMBIGUOUS, TOPIC
+from kafkalike.coordinator.offsets.znode_commits import AMBIGUOUS
 from kafkalike.coordinator.offsets.znode_offsets import Birth
 from kafkalike.errors import Error, KafkaError
 from zk.client import ZooKeeperError, gather
@@ -81,7 +82,7 @@ class Cleanup:
                 try:
                     await self._expire_shard(shard)
                 except (KafkaError, ZooKeeperError) as problem:
-                    log.warning("Expired offsets of %s-%d stay for now: %s", TOPIC, shard.index, problem)
+                    log.warning("Expired offsets of %s-%d stay for now: %s", GROUP_METADATA, shard.index, problem)
 
     async def _expire_shard(self, shard: GroupPartition) -> None:
         names = set(shard.logged.all())
@@ -122,7 +123,7 @@ class Cleanup:
         # A server that lags may still show an earlier topic of a new one's name, with its offsets; or a deleted topic
         # without the order to delete it, whose offsets would stay.
         self._offsets.doubt()
-        names = deleted - {TOPIC}
+        names = deleted - {GROUP_METADATA}
         if not names or self._stopped:
             return
         self._commits.abandon(names)
@@ -143,7 +144,7 @@ class Cleanup:
                 births = dict(zip(topics, await gather([self._birth(topic) for topic in topics]), strict=True))
                 break
             except AMBIGUOUS as problem:
-                log.warning("Topics of the offsets in %s-%d: %s; trying again", TOPIC, shard.index, problem)
+                log.warning("Topics of the offsets in %s-%d: %s; trying again", GROUP_METADATA, shard.index, problem)
                 await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
 
         def is_gone(key: OffsetKey, value: OffsetValue) -> bool:
@@ -176,10 +177,10 @@ class Cleanup:
         while self._groups.leads(shard):
             try:
                 await shard.logged.bury(keys)
-                log.info("Removed %d offsets in %s-%d with their topics", len(keys), TOPIC, shard.index)
+                log.info("Removed %d offsets in %s-%d with their topics", len(keys), GROUP_METADATA, shard.index)
                 return
             except KafkaError as problem:
-                log.warning("Tombstones for %d offsets in %s-%d: %s", len(keys), TOPIC, shard.index, problem)
+                log.warning("Tombstones for %d offsets in %s-%d: %s", len(keys), GROUP_METADATA, shard.index, problem)
                 await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
 
     def _begin(self) -> None:
@@ -237,7 +238,7 @@ class Cleanup:
         return born
 
     def _is_ours(self, group_id: str) -> bool:
-        if TOPIC in self._metadata.image.topics:
+        if GROUP_METADATA in self._metadata.image.topics:
             return self._groups.partition_for(group_id) in self._groups.shards
         # Nobody coordinates groups yet; classic consumers may have offsets all the same.
         return bool(self._broker.controller.active)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kafkalike.broker.dispatch import Dispatch
 from kafkalike.broker.produce_fast_path import MOST, FastProduce
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
+from kafkalike.cluster.topic_names import INTERNAL_TOPICS
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import framing
 from kafkalike.protocol.messages import produce
@@ -172,7 +173,7 @@ def test_a_request_that_waited_too_long(version):
     assert answers[0] == answers[1] is not None
 
 
-@pytest.mark.parametrize("topic", ["__consumer_offsets", "__transaction_state"])
+@pytest.mark.parametrize("topic", sorted(INTERNAL_TOPICS))
 def test_internal_topics_stay_closed(topic):
     connection, fresh = Connection(), broker()
     dispatch = Dispatch(fresh)

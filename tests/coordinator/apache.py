@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.coordinator import group_records
 from kafkalike.coordinator.group_records import OffsetKey, OffsetValue
-from kafkalike.coordinator.offsets.znode_commits import TOPIC
 from kafkalike.coordinator.offsets.znode_offsets import Committed
 from kafkalike.protocol import batch
 from tests.coordinator.fakes import FakeBroker, group_in
@@ -19,7 +19,7 @@ NODE = f"/consumers/{G}/offsets/t/0"
 def logged(broker: FakeBroker, index: int = 0) -> dict[OffsetKey, tuple[int, str]]:
     """What a broker of Apache's would read from the log: offset and metadata."""
     found: dict[OffsetKey, tuple[int, str]] = {}
-    for data in broker.replicas.log(TOPIC, index).batches:
+    for data in broker.replicas.log(GROUP_METADATA, index).batches:
         for record in batch.records(memoryview(data)):
             key = group_records.read_key(record.key or b"")
             if isinstance(key, OffsetKey) and record.value is None:
@@ -42,7 +42,7 @@ def write(broker: FakeBroker, offset: int, ago_ms: int = 0, partition: int = 0, 
     """A coordinator of Apache's writes an offset into the log."""
     value = OffsetValue(offset, commit_timestamp_ms=broker.zk.now_ms - ago_ms)
     pair = (group_records.offset_key(G, "t", partition), group_records.offset_value(value))
-    broker.replicas.log(TOPIC, 0).batches.append(batch.build([(*pair, broker.zk.now_ms, ())], **fields))
+    broker.replicas.log(GROUP_METADATA, 0).batches.append(batch.build([(*pair, broker.zk.now_ms, ())], **fields))
 
 
 def fetched(broker: FakeBroker, *keys: tuple[str, int], **options: Any) -> list[Committed]:

@@ -12,12 +12,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
+from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.cluster.znodes.admin import DeleteTopicNode
 from kafkalike.cluster.znodes.brokers import BROKER_IDS, BrokerNode
 from kafkalike.cluster.znodes.topics import Assignment, PartitionNode, TopicNode
 from kafkalike.coordinator.group_coordinator import GroupCoordinator
 from kafkalike.coordinator.group_partition import partition_of
-from kafkalike.coordinator.offsets.znode_commits import TOPIC
 from kafkalike.errors import Error, KafkaError
 from zk.client import (
     BadVersion,
@@ -277,7 +277,7 @@ class FakeReplicas:
         self.callback(index, 1, False)
 
     def on_leadership(self, topic: str, callback: Any) -> None:
-        assert topic == TOPIC
+        assert topic == GROUP_METADATA
 
         def announce(index: int, leader_epoch: int, leading: bool) -> None:
             self.epochs[index] = leader_epoch
@@ -298,7 +298,7 @@ class FakeReplicas:
     def append(
         self, topic: str, index: int, records: memoryview, acks: int, timeout_ms: int, done: Any, internal: bool = False
     ) -> None:
-        assert (topic, acks, internal) == (TOPIC, -1, True)
+        assert (topic, acks, internal) == (GROUP_METADATA, -1, True)
         error = self.answers.pop(0) if self.answers else Error.NONE
         if error is Error.NONE:
             self.log(topic, index).batches.append(bytes(records))
@@ -388,7 +388,7 @@ class FakeBroker:
         self.register(1, "zookeeper")
         self.replicas = FakeReplicas()
         self.metadata = FakeMetadata(self.zk)
-        self.metadata.topics(**{"t": 2, "u": 2, TOPIC: 2})
+        self.metadata.topics(**{"t": 2, "u": 2, GROUP_METADATA: 2})
         self.controller = SimpleNamespace(active=True)
         self.group_coordinator = GroupCoordinator(self)
         self.group_coordinator.start()
@@ -404,7 +404,7 @@ class FakeBroker:
 
     def state(self, index: int, leader: int, epoch: int, isr: tuple[int, ...] = (1,)) -> None:
         """What the controller writes."""
-        self.zk.put(PartitionNode.path(TOPIC, index), PartitionNode(leader, epoch, isr, 1).encode())
+        self.zk.put(PartitionNode.path(GROUP_METADATA, index), PartitionNode(leader, epoch, isr, 1).encode())
 
     def lead(self, index: int, epoch: int = 0) -> None:
         self.state(index, 1, epoch)

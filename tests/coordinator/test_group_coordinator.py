@@ -9,11 +9,11 @@ import pytest
 from twisted.internet import defer
 
 from kafkalike.cluster.metadata import Image, PartitionState, Topic
+from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.cluster.znodes.topics import Assignment, PartitionNode, TopicNode
 from kafkalike.coordinator.group import State
 from kafkalike.coordinator.group_effects import Joining
 from kafkalike.coordinator.group_partition import Listed, Serving, partition_of
-from kafkalike.coordinator.offsets.znode_commits import TOPIC
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
 from tests.coordinator.fakes import FakeBroker, group_in
@@ -60,9 +60,9 @@ def test_a_partition_that_never_had_a_leader_counts_where_groups_belong() -> Non
     """Simulation, seed 730092: of two partitions one was in the metadata, so all groups seemed to belong to it."""
     broker = FakeBroker(lead=())
     state = PartitionState(1, 0, (1,), (1,))
-    broker.metadata.image = Image(topics={TOPIC: Topic(TOPIC, bytes(16), {0: state})})
+    broker.metadata.image = Image(topics={GROUP_METADATA: Topic(GROUP_METADATA, bytes(16), {0: state})})
     node = TopicNode({0: Assignment((1,)), 1: Assignment((2,))})
-    broker.zk.put(TopicNode.path(TOPIC), node.encode())
+    broker.zk.put(TopicNode.path(GROUP_METADATA), node.encode())
     broker.lead(0)
     assert broker.group_coordinator.status(A) is Error.NONE
     assert broker.group_coordinator.status(B) is Error.NOT_COORDINATOR
@@ -181,9 +181,9 @@ def test_a_partition_that_goes_while_it_loads_is_no_damage(after_ms: int, caplog
     """Simulation, seed 1795458730897: it had moved to another broker before its log was read."""
     broker = FakeBroker(lead=())
     stored = batch.build([(b"\0\3\0\1g", b"", 0, ())])
-    broker.replicas.log(TOPIC, 0).batches += [stored] * 3
+    broker.replicas.log(GROUP_METADATA, 0).batches += [stored] * 3
     broker.metadata.image = Image()
-    broker.zk.put(TopicNode.path(TOPIC), TopicNode({0: Assignment((1,)), 1: Assignment((1,))}).encode())
+    broker.zk.put(TopicNode.path(GROUP_METADATA), TopicNode({0: Assignment((1,)), 1: Assignment((1,))}).encode())
     broker.replicas.callback(0, 0, True)
     for _ in range(after_ms):
         broker.clock.advance(0.001)
@@ -226,7 +226,7 @@ def test_a_log_that_could_not_be_read_is_served_when_it_can(caplog: pytest.LogCa
 
 def test_a_partition_whose_state_cannot_be_read_is_loaded_when_it_can() -> None:
     broker = FakeBroker(lead=())
-    broker.zk.put(PartitionNode.path(TOPIC, 0), b"{")
+    broker.zk.put(PartitionNode.path(GROUP_METADATA, 0), b"{")
     broker.replicas.callback(0, 0, True)
     broker.settle(3)
     assert broker.group_coordinator.status(A) is Error.COORDINATOR_LOAD_IN_PROGRESS
@@ -238,13 +238,13 @@ def test_a_partition_whose_state_cannot_be_read_is_loaded_when_it_can() -> None:
 def test_the_partitions_are_counted_though_the_session_ends_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     broker = FakeBroker(lead=())
     state = PartitionState(1, 0, (1,), (1,))
-    broker.metadata.image = Image(topics={TOPIC: Topic(TOPIC, bytes(16), {0: state})})
-    broker.zk.put(TopicNode.path(TOPIC), TopicNode({0: Assignment((1,)), 1: Assignment((2,))}).encode())
+    broker.metadata.image = Image(topics={GROUP_METADATA: Topic(GROUP_METADATA, bytes(16), {0: state})})
+    broker.zk.put(TopicNode.path(GROUP_METADATA), TopicNode({0: Assignment((1,)), 1: Assignment((2,))}).encode())
     get = broker.zk.get
     ends = [SessionExpired, ConnectionLoss]
 
     def get_later(path: str, watch: Any = None) -> Any:
-        if path == TopicNode.path(TOPIC) and ends:
+        if path == TopicNode.path(GROUP_METADATA) and ends:
             return defer.fail(ends.pop()())
         return get(path, watch)
 
@@ -266,7 +266,7 @@ def test_what_is_given_up_writes_nothing_behind_its_successor() -> None:
     with pytest.raises(KafkaError, match="NOT_COORDINATOR"):
         broker.wait(given_up.logged.remove(A, given_up.logged.of(A)))
     assert [1] == [each.offset for _, each in broker.wait(broker.group_coordinator.fetch(A, [("t", 0)]))]
-    assert 1 == len(broker.replicas.log(TOPIC, 0).batches)
+    assert 1 == len(broker.replicas.log(GROUP_METADATA, 0).batches)
 
 
 def test_nothing_is_written_between_a_new_order_and_its_announcement() -> None:
@@ -281,7 +281,7 @@ def test_nothing_is_written_between_a_new_order_and_its_announcement() -> None:
 
 def test_records_of_other_kinds_are_passed_over() -> None:
     broker = FakeBroker(lead=())
-    broker.replicas.log(TOPIC, 0).batches.append(batch.build([(b"\0\3\0\1g", b"", 0, ())]))
+    broker.replicas.log(GROUP_METADATA, 0).batches.append(batch.build([(b"\0\3\0\1g", b"", 0, ())]))
     broker.lead(0)
     assert broker.group_coordinator.status(A) is Error.NONE
 

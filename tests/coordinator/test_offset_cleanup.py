@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from twisted.internet import task
 
+from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.coordinator.group_records import OffsetKey
-from kafkalike.coordinator.offsets.znode_commits import TOPIC
 from kafkalike.coordinator.offsets.znode_offsets import Committed
 from kafkalike.errors import Error, KafkaError
 from tests.coordinator.apache import T0, T1, beside_apaches, fetched, logged, write
@@ -25,9 +25,9 @@ def test_a_deleted_topic_takes_its_offsets_along() -> None:
     broker.committed(A, ("t", 0, 1, 1, "x"), ("u", 0, 1))
     broker.committed(B, ("t", 1, 1))
     broker.zk.put("/consumers/classic/offsets/t/0", b"3")
-    broker.metadata.topics(**{"u": 2, TOPIC: 2})
+    broker.metadata.topics(**{"u": 2, GROUP_METADATA: 2})
     # The topic is made again at once, and somebody commits: that is kept.
-    broker.metadata.topics(**{"t": 2, "u": 2, TOPIC: 2})
+    broker.metadata.topics(**{"t": 2, "u": 2, GROUP_METADATA: 2})
     answers = broker.commit(A, ("t", 0, 9))
     assert [each.offset for _, each in broker.wait(broker.group_coordinator.fetch(A, [("t", 0)]))] == [-1]
     broker.settle()
@@ -42,7 +42,7 @@ def test_a_deleted_topic_is_cleaned_up_when_zookeeper_is_back() -> None:
     broker = FakeBroker()
     broker.committed(A, ("t", 0, 1), ("u", 0, 1))
     broker.zk.suspend()
-    broker.metadata.topics(**{"u": 2, TOPIC: 2})
+    broker.metadata.topics(**{"u": 2, GROUP_METADATA: 2})
     with pytest.raises(KafkaError, match="COORDINATOR_LOAD_IN_PROGRESS"):
         broker.wait(broker.group_coordinator.fetch(A, [("t", 0)]))
     broker.settle(20)
@@ -51,8 +51,8 @@ def test_a_deleted_topic_is_cleaned_up_when_zookeeper_is_back() -> None:
     assert broker.zk.below(f"/consumers/{A}/offsets") == {f"/consumers/{A}/offsets/u/0": b"1"}
 
 
-ALL = {"t": 2, "u": 2, TOPIC: 2}
-WITHOUT_T = {"u": 2, TOPIC: 2}
+ALL = {"t": 2, "u": 2, GROUP_METADATA: 2}
+WITHOUT_T = {"u": 2, GROUP_METADATA: 2}
 
 
 def test_a_coordinator_that_was_killed_at_the_deletion_removes_the_offsets_when_it_is_told_again() -> None:

@@ -10,10 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.broker.distinct_partitions import by_topic
+from kafkalike.cluster.topic_names import INTERNAL_TOPICS
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import delete_records as messages
-
-INTERNAL_TOPICS = frozenset(("__consumer_offsets", "__transaction_state"))
 
 
 def delete_records(broker: Any, call: Any) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.controller import topic_admin
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import find_coordinator as messages
@@ -18,7 +19,6 @@ from kafkalike.protocol.messages import find_coordinator as messages
 log = logging.getLogger("kafka.server.KafkaApis")
 
 GROUP, TRANSACTION, SHARE = 0, 1, 2
-TOPIC = "__consumer_offsets"
 # How long the first question may wait for the topic that it creates.
 CREATION_WAIT_MS = 3000
 
@@ -27,7 +27,7 @@ async def find_coordinator(broker: Any, call: Any) -> Any:
     """Finds the leader for each key."""
     request, version = call.request, call.version
     keys = request.coordinator_keys if version >= 4 else [request.key]
-    if request.key_type == GROUP and TOPIC not in broker.metadata.image.topics:
+    if request.key_type == GROUP and GROUP_METADATA not in broker.metadata.image.topics:
         await _create(broker)
     found = [_find(broker, call, request.key_type, key) for key in keys]
     if version >= 4:
@@ -46,7 +46,7 @@ async def find_coordinator(broker: Any, call: Any) -> Any:
 def _find(broker: Any, call: Any, key_type: int, key: str) -> Any:
     error = Error.COORDINATOR_NOT_AVAILABLE
     if key_type == GROUP:
-        state = broker.metadata.image.partition(TOPIC, broker.group_coordinator.partition_for(key))
+        state = broker.metadata.image.partition(GROUP_METADATA, broker.group_coordinator.partition_for(key))
         endpoint = state and broker.metadata.image.endpoint(state.leader, call.listener)
         if endpoint:
             return messages.Coordinator(key=key, node_id=state.leader, host=endpoint[0], port=endpoint[1])
@@ -57,8 +57,8 @@ def _find(broker: Any, call: Any, key_type: int, key: str) -> Any:
 
 async def _create(broker: Any) -> None:
     try:
-        await topic_admin.create_automatically(broker, TOPIC, CREATION_WAIT_MS)
+        await topic_admin.create_automatically(broker, GROUP_METADATA, CREATION_WAIT_MS)
     except KafkaError as problem:
         # Too few brokers, or no leader yet: the client asks again.
         if problem.error is not Error.INVALID_PARTITIONS:  # which has been told
-            log.info("Topic %s cannot be used yet: %s", TOPIC, problem)
+            log.info("Topic %s cannot be used yet: %s", GROUP_METADATA, problem)

@@ -69,7 +69,7 @@ async def metadata(broker: Any, call: Any) -> Any:
         if topic is not None:
             answers.append(_topic(image, topic, call))
         else:
-            internal = name in topic_names.INTERNAL
+            internal = name in topic_names.INTERNAL_TOPICS
             error = errors.get(name, Error.UNKNOWN_TOPIC_OR_PARTITION)
             answers.append(messages.MetadataResponseTopic(error_code=error, name=name, is_internal=internal))
     if request.include_topic_authorized_operations:
@@ -149,7 +149,7 @@ def _topic(image: Image, topic: Topic, call: Any) -> Any:
     return messages.MetadataResponseTopic(
         name=topic.name,
         topic_id=topic.id,
-        is_internal=topic.name in topic_names.INTERNAL,
+        is_internal=topic.name in topic_names.INTERNAL_TOPICS,
         partitions=_partitions(image, topic, call.listener, call.version),
     )
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from kafkalike.broker import current_leader
 from kafkalike.broker.request import LATER
+from kafkalike.cluster.topic_names import INTERNAL_TOPICS
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import produce as messages
 
-INTERNAL_TOPICS = frozenset(("__consumer_offsets", "__transaction_state"))
 ADMIN_CLIENT_ID = "__admin_client"  # the one client id that may write to internal topics, as in Kafka
 LEADER_HINTS = 10  # the first version that says where the leader is
 MESSAGES_V2 = 3  # the first version whose batches have magic 2

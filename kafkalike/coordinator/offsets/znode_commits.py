@@ -22,6 +22,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.cluster.znodes import consumers
 from kafkalike.cluster.znodes.consumers import Extra, Garbage
 from kafkalike.cluster.znodes.topics import PartitionNode
@@ -44,7 +45,6 @@ from zk.client import (
 
 log = logging.getLogger("kafka.coordinator.offsets")
 
-TOPIC = "__consumer_offsets"
 # Multis under way, and the most that one of them carries. ZooKeeper refuses requests above 1 MiB.
 FLIGHTS, SLOTS, BYTES = 4, 128, 256 * 1024
 # What is known about a slot's nodes.
@@ -61,7 +61,7 @@ class Fence:
     def __init__(self, partition: int, leader_epoch: int) -> None:
         self.partition = partition
         self.leader_epoch = leader_epoch
-        self.path = PartitionNode.path(TOPIC, partition)
+        self.path = PartitionNode.path(GROUP_METADATA, partition)
         self.version = -1
         self.lost = False
         self.asking = False
@@ -200,7 +200,7 @@ class ZnodeCommits:
         self._zk.sync(fence.path).addErrback(lambda _: None)
         try:
             data, stat = await self._zk.get(fence.path)
-            node = PartitionNode.decode(TOPIC, fence.partition, data)
+            node = PartitionNode.decode(GROUP_METADATA, fence.partition, data)
         except (NoNode, Garbage) as problem:
             # It does not say that another broker leads: the controller does, when it has written a state.
             self._ask_later(fence, problem)
@@ -213,7 +213,7 @@ class ZnodeCommits:
             self._ask_again(fence)
             return
         if (node.leader, node.leader_epoch) != (self._broker_id, fence.leader_epoch):
-            log.info("%s-%d: epoch %d of this broker is over", TOPIC, fence.partition, fence.leader_epoch)
+            log.info("%s-%d: epoch %d of this broker is over", GROUP_METADATA, fence.partition, fence.leader_epoch)
             self.drop(fence)
             return
         fence.version = stat.version
@@ -224,7 +224,7 @@ class ZnodeCommits:
     def _ask_later(self, fence: Fence, problem: Exception) -> None:
         if not fence.unreadable and not fence.lost:
             fence.unreadable = True
-            log.warning("The state of %s-%d cannot be read, trying again: %s", TOPIC, fence.partition, problem)
+            log.warning("The state of %s-%d cannot be read, trying again: %s", GROUP_METADATA, fence.partition, problem)
         fence.version = -1
         self._reactor.callLater(ASK_AGAIN_SECONDS, self._ask_now, fence)
 

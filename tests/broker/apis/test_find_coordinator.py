@@ -9,8 +9,8 @@ import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 
 from kafkalike.broker.apis import find_coordinator
+from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.controller import topic_admin
-from kafkalike.coordinator.offsets.znode_commits import TOPIC
 from kafkalike.errors import Error, KafkaError
 from tests.coordinator.fakes import FakeBroker
 
@@ -54,13 +54,13 @@ def test_the_first_question_creates_the_topic_and_is_answered(monkeypatch: pytes
 
     def create(broker: Any, name: str, timeout_ms: int) -> Deferred[None]:
         asked.append(name)
-        broker.metadata.topics(**{"t": 2, TOPIC: 2})
+        broker.metadata.topics(**{"t": 2, GROUP_METADATA: 2})
         return succeed(None)
 
     monkeypatch.setattr(topic_admin, "create_automatically", create)
     answer = broker.call(find_coordinator, 3, Request(key="g"))
     assert (answer.error_code, answer.node_id) == (0, 1)
-    assert asked == [TOPIC]
+    assert asked == [GROUP_METADATA]
 
 
 def test_a_topic_that_cannot_be_created_is_asked_for_again_by_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,8 +75,8 @@ def test_a_topic_without_any_leader_is_not_waited_for(monkeypatch: pytest.Monkey
     """A client's other questions wait behind this one."""
     broker: Any = FakeBroker()
     image = broker.metadata.image
-    partitions = {p: replace(state, leader=-1) for p, state in image.topics[TOPIC].partitions.items()}
-    dead = replace(image.topics[TOPIC], partitions=partitions)
-    broker.metadata.image = replace(image, topics={**image.topics, TOPIC: dead})
+    partitions = {p: replace(state, leader=-1) for p, state in image.topics[GROUP_METADATA].partitions.items()}
+    dead = replace(image.topics[GROUP_METADATA], partitions=partitions)
+    broker.metadata.image = replace(image, topics={**image.topics, GROUP_METADATA: dead})
     monkeypatch.setattr(topic_admin, "create_automatically", lambda *_: Deferred())
     assert broker.call(find_coordinator, 3, Request(key="g")).error_code == Error.COORDINATOR_NOT_AVAILABLE

@@ -6,10 +6,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.coordinator import group_records
 from kafkalike.coordinator.group_records import OffsetKey, OffsetValue
 from kafkalike.coordinator.offsets.log_offsets import COMMIT, LogOffsets
-from kafkalike.coordinator.offsets.znode_commits import TOPIC
 from kafkalike.coordinator.offsets.znode_offsets import Committed
 from kafkalike.errors import Error
 from kafkalike.protocol import batch
@@ -25,7 +25,7 @@ def test_commits_of_a_transaction_count_with_its_marker() -> None:
     write(broker, 9, partition=1, **other)
     for fields, outcome in ((ours, b"\1"), (other, b"\0")):
         marker = [(b"\0\0\0" + outcome, b"\0\0\0\0\0\0", broker.zk.now_ms, ())]
-        broker.replicas.log(TOPIC, 0).batches.append(batch.build(marker, control=True, **fields))
+        broker.replicas.log(GROUP_METADATA, 0).batches.append(batch.build(marker, control=True, **fields))
     write(broker, 7, **ours)
     broker.lead(0)
     assert [Committed(6), Committed()] == fetched(broker, T0, T1)
@@ -55,7 +55,7 @@ def test_a_commit_is_later_than_what_it_replaces_whatever_the_clock_says() -> No
         broker.commit(G, ("t", 0, offset))
     before, after, next_one = (
         group_records.read_offset_value(next(batch.records(memoryview(data))).value or b"")
-        for data in broker.replicas.log(TOPIC, 0).batches
+        for data in broker.replicas.log(GROUP_METADATA, 0).batches
     )
     assert before.commit_timestamp_ms < after.commit_timestamp_ms < next_one.commit_timestamp_ms
 

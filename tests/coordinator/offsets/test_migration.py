@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.coordinator.group_records import OffsetKey
-from kafkalike.coordinator.offsets.znode_commits import TOPIC
 from kafkalike.coordinator.offsets.znode_offsets import Committed
 from kafkalike.errors import Error, KafkaError
 from tests.coordinator.apache import NODE, T0, T1, G, beside_apaches, fetched, logged, write
@@ -100,7 +100,7 @@ def test_what_is_removed_is_removed_in_both_places() -> None:
     assert {T0: Error.NONE} == broker.wait(broker.group_coordinator.delete_offsets(G, [T0]))
     assert {OffsetKey(G, *T1), OffsetKey(G, "u", 0)} == logged(broker).keys()
     assert broker.zk.data(NODE) is None
-    broker.metadata.topics(u=2, **{TOPIC: 2})
+    broker.metadata.topics(u=2, **{GROUP_METADATA: 2})
     broker.settle()
     assert {OffsetKey(G, "u", 0)} == logged(broker).keys()
     assert Error.NONE is broker.wait(broker.group_coordinator.delete(G))
@@ -139,8 +139,8 @@ def test_what_is_on_its_way_to_the_log_when_its_topic_is_deleted_does_not_get_th
     broker.settle()
     # The offsets of the second group have been read, and wait for those of the first.
     assert 1 == len(broker.replicas.later)
-    broker.metadata.topics(**{"u": 2, TOPIC: 2})
-    broker.metadata.topics(**{"t": 2, "u": 2, TOPIC: 2})
+    broker.metadata.topics(**{"u": 2, GROUP_METADATA: 2})
+    broker.metadata.topics(**{"t": 2, "u": 2, GROUP_METADATA: 2})
     for answer in broker.replicas.later:
         answer()
         broker.settle()

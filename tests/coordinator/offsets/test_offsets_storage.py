@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.cluster.znodes.brokers import BrokerNode
 from kafkalike.coordinator.group_records import OffsetKey
 from kafkalike.coordinator.offsets.offsets_storage import KAFKA, ZOOKEEPER, announcement, mode_of
-from kafkalike.coordinator.offsets.znode_commits import TOPIC
 from kafkalike.coordinator.offsets.znode_offsets import Committed
 from tests.coordinator.apache import NODE, T0, G, beside_apaches, fetched, logged
 from tests.coordinator.fakes import FakeBroker
@@ -56,7 +56,7 @@ def test_who_knows_the_log_only_gets_in_sync_when_offsets_are_there() -> None:
     broker.committed(G, ("t", 0, 5))
     broker.register(3, "zookeeper")
     broker.settle()
-    partition = broker.replicas.partition(TOPIC, 0)
+    partition = broker.replicas.partition(GROUP_METADATA, 0)
     assert broker.replicas.may_join(partition, 3)
     assert not broker.replicas.may_join(partition, 2)
     broker.replicas.later = []

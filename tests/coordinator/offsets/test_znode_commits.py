@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.coordinator.offsets import znode_commits
-from kafkalike.coordinator.offsets.znode_commits import TOPIC
 from kafkalike.errors import Error
 from tests.coordinator.fakes import FakeBroker, group_in
 from zk.client import Check, Create, Delete, Set
@@ -152,7 +152,7 @@ def test_a_state_that_cannot_be_read_makes_nobody_else_the_coordinator(
     """Somebody has written into the node by hand, and mends it."""
     broker = FakeBroker()
     broker.committed(A, ("t", 0, 1))
-    path = PartitionNode.path(TOPIC, 0)
+    path = PartitionNode.path(GROUP_METADATA, 0)
     good = broker.zk.data(path)
     with monkeypatch.context() as patched:
         if state == "NoAuth":
@@ -313,8 +313,8 @@ def test_what_waits_is_not_written_once_its_topic_is_deleted() -> None:
     broker.zk.suspend()
     waiting = broker.commit("g", ("t", 0, 2), ("t", 1, 2), ("u", 0, 2))
     broker.settle()
-    broker.metadata.topics(**{"u": 2, TOPIC: 2})
-    broker.metadata.topics(**{"t": 2, "u": 2, TOPIC: 2})
+    broker.metadata.topics(**{"u": 2, GROUP_METADATA: 2})
+    broker.metadata.topics(**{"t": 2, "u": 2, GROUP_METADATA: 2})
     broker.zk.connect()
     broker.settle(2)
     gone = Error.UNKNOWN_TOPIC_OR_PARTITION
@@ -331,8 +331,8 @@ def test_a_write_that_was_lost_is_not_done_again_once_its_topic_is_deleted() -> 
     broker.clock.advance(0)
     broker.zk.suspend()
     broker.zk.put("/consumers/g/offsets/t/0", b"1")
-    broker.metadata.topics(**{"u": 2, TOPIC: 2})
-    broker.metadata.topics(**{"t": 2, "u": 2, TOPIC: 2})
+    broker.metadata.topics(**{"u": 2, GROUP_METADATA: 2})
+    broker.metadata.topics(**{"t": 2, "u": 2, GROUP_METADATA: 2})
     broker.zk.connect()
     broker.settle(2)
     assert [[Error.UNKNOWN_TOPIC_OR_PARTITION]] == answers

@@ -8,16 +8,17 @@ import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
+from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.cluster.znodes.topics import PartitionNode, TopicNode
 from kafkalike.coordinator.offsets.commit_timeout import CommitTimeout
-from kafkalike.coordinator.offsets.znode_commits import TOPIC, Fence, ZnodeCommits
+from kafkalike.coordinator.offsets.znode_commits import Fence, ZnodeCommits
 from kafkalike.coordinator.offsets.znode_offsets import Committed, ZnodeOffsets
 from kafkalike.errors import Error, KafkaError
 from tests.reactor import on_reactor
 from tests.zoo import Clients
 from zk.client import ZkClient
 
-STATE = PartitionNode.path(TOPIC, 0)
+STATE = PartitionNode.path(GROUP_METADATA, 0)
 
 
 class Coordinator:

@@ -1,8 +1,7 @@
-"""What the controller believes: brokers, topics, replicas, leaders, and the states of the two machines.
+"""What the controller believes: brokers, topics, replicas, leaders, and the states of the two state machines.
 
-Filled by failover.py from the znodes, changed only by the steps in transitions.py, changes.py and failover.py, and
-thrown away when another controller is elected. Invariant: a partition has a state exactly when its topic has an
-assignment for it.
+failover.py fills the context from the znodes, the steps alone change it, and the controller throws it away when
+another controller is elected. Invariant: a partition has a state exactly when its topic has an assignment for it.
 """
 
 from __future__ import annotations
@@ -80,8 +79,8 @@ class Leadership:
 
 @dataclass(frozen=True, slots=True)
 class LogEnd:
-    """How far a replica's log reaches, all of it or up to the end of some epoch, as its broker said in the life that
-    `broker_epoch` stands for: the epoch of the last record, and the offset after it."""
+    """Where a replica's whole log ends, or its records of one leader epoch: the last record's epoch, and the offset
+    after it. The broker said so while it was registered under `broker_epoch`."""
 
     broker_epoch: int
     leader_epoch: int
@@ -90,38 +89,42 @@ class LogEnd:
 
 @dataclass
 class Context:
-    """One controller's term."""
+    """All that one controller believes during its term."""
 
     controller_id: int
     epoch: int
     # Two keys of the configuration: unclean.leader.election.enable and delete.topic.enable.
     unclean_by_default: bool = False
     deletion_enabled: bool = True
-    # And one of ours: unclean.recovery.timeout.ms.
+    # A key that Kafka does not have: unclean.recovery.timeout.ms.
     unclean_recovery_ms: int = 60_000
-    # leader.imbalance.check.interval.seconds, 0 without automatic rebalancing, and the percentage that is borne.
+    # leader.imbalance.check.interval.seconds (0 without automatic rebalancing), and
+    # leader.imbalance.per.broker.percentage.
     balance_ms: int = 0
     imbalance_percentage: int = 10
     brokers: dict[int, LiveBroker] = field(default_factory=dict)
-    # Registered, and presumed dead: nobody listens at their addresses. They are not among `brokers`.
+    # Brokers that are registered although nobody listens at their addresses. They are not among `brokers`.
     presumed_dead: dict[int, LiveBroker] = field(default_factory=dict)
     shutting_down: set[int] = field(default_factory=set)
     # Replicas on a log directory that has failed, by broker.
     offline_replicas: dict[int, set[Partition]] = field(default_factory=dict)
     topic_ids: dict[str, bytes] = field(default_factory=dict)
     assignments: dict[str, dict[int, Assignment]] = field(default_factory=dict)
-    unreadable_topics: set[str] = field(default_factory=set)  # their znodes hold garbage; they are in nothing else here
+    unreadable_topics: set[str] = field(
+        default_factory=set
+    )  # topics whose znodes hold garbage; no other field has them
     leaderships: dict[Partition, Leadership] = field(default_factory=dict)
     partition_states: dict[Partition, PartitionState] = field(default_factory=dict)
     replica_states: dict[Replica, ReplicaState] = field(default_factory=dict)
     topics_to_delete: set[str] = field(default_factory=set)
     deletion_started: set[str] = field(default_factory=set)
     deletion_ineligible: set[str] = field(default_factory=set)
-    # Comparing the logs of suspects, see unclean.py: what is known, what was asked, who waits, who has waited enough.
-    # What was asked for is a replica's end (of an epoch, or of the whole log), in one life of its broker.
+    # The comparison of suspects' logs (unclean_recovery.py): the ends that are known, which replicas were asked for
+    # which end (of an epoch, or of the whole log) in which life of their broker, the partitions that still wait for
+    # answers, and those that have waited long enough.
     log_ends: dict[Partition, dict[tuple[int, int], LogEnd]] = field(default_factory=dict)
     asked_for_end: dict[Partition, set[tuple[int, int, int]]] = field(default_factory=dict)
-    comparing: dict[Partition, int] = field(default_factory=dict)  # with the serial number of the comparison
+    comparing: dict[Partition, int] = field(default_factory=dict)  # the serial number of each one's comparison
     comparisons: int = 0
     given_up_waiting: set[Partition] = field(default_factory=set)
 
@@ -129,12 +132,12 @@ class Context:
 
     @property
     def live(self) -> set[int]:
-        """Registered and not shutting down."""
+        """The brokers that are registered and are not shutting down."""
         return self.brokers.keys() - self.shutting_down
 
     @property
     def live_or_shutting_down(self) -> set[int]:
-        """Everyone who is sent anything."""
+        """The brokers that control requests go to."""
         return set(self.brokers)
 
     def is_online(self, broker_id: int, partition: Partition, even_shutting_down: bool = False) -> bool:
@@ -211,7 +214,7 @@ class Context:
         return sorted(partition for partition, state in self.partition_states.items() if state in states)
 
     def end_comparison(self, partition: Partition) -> None:
-        """What was answered so far says nothing in a comparison that may come: the logs will reach elsewhere."""
+        """Forgets what replicas answered about their logs: by the next comparison the logs will reach elsewhere."""
         self.comparing.pop(partition, None)
         self.given_up_waiting.discard(partition)
         self.log_ends.pop(partition, None)
@@ -248,3 +251,9 @@ class Context:
     def replicas_in(self, topic: str, state: ReplicaState) -> list[Replica]:
         """The topic's replicas in one state."""
         return [replica for replica in self.replicas_of_topic(topic) if self.replica_state(replica) is state]
+
+
+def shown(partitions: list[Partition]) -> str:
+    """The partitions' names for a log line; of many, those of the first ten."""
+    names = ", ".join(f"{topic}-{p}" for topic, p in partitions[:10])
+    return names if len(partitions) <= 10 else f"{names} and {len(partitions) - 10} more"

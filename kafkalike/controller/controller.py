@@ -22,10 +22,20 @@ from kafkalike.cluster.membership import Membership, random_uuid
 from kafkalike.cluster.znodes.admin import DELETE_TOPICS, PreferredElectionNode, ReassignNode
 from kafkalike.cluster.znodes.brokers import BROKER_IDS, LOG_DIR_EVENTS, BrokerNode
 from kafkalike.cluster.znodes.cluster import FeatureNode
-from kafkalike.cluster.znodes.consumers import Garbage
 from kafkalike.cluster.znodes.controller import ControllerEpoch, ControllerNode
+from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.cluster.znodes.topics import ISR_CHANGES, TOPICS
-from kafkalike.controller import changes, effects, failover, leader_election, reassignment, unclean
+from kafkalike.controller import (
+    broker_changes,
+    effects,
+    failover,
+    leader_election,
+    notifications,
+    reassignment,
+    topic_creation,
+    topic_deletion,
+    unclean_recovery,
+)
 from kafkalike.controller.context import Context, LiveBroker, Partition, Replica
 from kafkalike.controller.effects import CreateNode, DeleteNode, Node, SetNode, Steps, Superseded, Written
 from kafkalike.controller.outbox import Outbox
@@ -257,7 +267,7 @@ class Controller:
         if context is not None and broker_id in context.brokers:
             epoch = context.brokers[broker_id].epoch
             dead: Callable[[], Any] = lambda: self._ring(  # noqa: E731
-                ("presumed", broker_id, epoch), lambda context: failover.presume_dead(context, broker_id, epoch)
+                ("presumed", broker_id, epoch), lambda context: broker_changes.presume_dead(context, broker_id, epoch)
             )
             endpoint = self._endpoint(context.brokers[broker_id])
         elif context is None and was_connected and broker_id == self.controller_id and self._elected_at >= 0:
@@ -307,7 +317,9 @@ class Controller:
 
         def heard(answers: Any) -> None:
             if answers is True and self._term is term:
-                self._ring(("answers", broker_id), lambda context: failover.broker_answers(context, broker_id, epoch))
+                self._ring(
+                    ("answers", broker_id), lambda context: broker_changes.broker_answers(context, broker_id, epoch)
+                )
             else:
                 self._reactor.callLater(ASK_SECONDS, self._await_answer, term, broker_id, epoch)
 
@@ -482,10 +494,10 @@ class Controller:
         elif path in NODES:
             steps = NODES[path]
         elif directory == TOPICS:
-            steps = lambda context: changes.topic_changed(context, name)  # noqa: E731
+            steps = lambda context: topic_creation.topic_changed(context, name)  # noqa: E731
         else:
             assert path == BrokerNode.path(int(name)), f"nobody attends to {path}"
-            steps = lambda context: failover.broker_modified(context, int(name))  # noqa: E731
+            steps = lambda context: broker_changes.broker_modified(context, int(name))  # noqa: E731
         self._bells[path] = recipes.Bell(
             self._zk, path, lambda: self._ring(("changed", path), steps), children=path in DIRECTORIES
         )
@@ -508,11 +520,16 @@ class Controller:
         elif isinstance(request, leader_and_isr.Request):
             self._leader_and_isr_answered(broker_id, request.broker_epoch, response)
         elif isinstance(request, list_offsets.Request):
-            ends = unclean.answered_ends(response)
-            self._ring(("ends", object()), lambda context: unclean.ends_answered(context, broker_id, epoch, ends))
+            ends = unclean_recovery.answered_ends(response)
+            self._ring(
+                ("ends", object()), lambda context: unclean_recovery.ends_answered(context, broker_id, epoch, ends)
+            )
         elif isinstance(request, offset_for_leader_epoch.Request):
-            of_epochs = unclean.answered_epochs(request, response)
-            self._ring(("ends", object()), lambda context: unclean.ends_answered(context, broker_id, epoch, *of_epochs))
+            of_epochs = unclean_recovery.answered_epochs(request, response)
+            self._ring(
+                ("ends", object()),
+                lambda context: unclean_recovery.ends_answered(context, broker_id, epoch, *of_epochs),
+            )
 
     def _replicas_stopped(self, broker_id: int, request: Any, response: Any) -> None:
         errors = {(e.topic_name, e.partition_index): e.error_code for e in response.partition_errors}
@@ -528,7 +545,7 @@ class Controller:
             epoch = request.broker_epoch
             self._ring(
                 ("deleted", object()),
-                lambda context: changes.replicas_deleted(context, broker_id, epoch, deleted, failed),
+                lambda context: topic_deletion.replicas_deleted(context, broker_id, epoch, deleted, failed),
             )
 
     def _leader_and_isr_answered(self, broker_id: int, epoch: int, response: Any) -> None:
@@ -548,17 +565,17 @@ class Controller:
         if failed or context.offline_replicas.get(broker_id):
             self._ring(
                 ("log dirs", object()),
-                lambda context: failover.log_dir_answered(context, broker_id, epoch, failed, fine),
+                lambda context: notifications.log_dir_answered(context, broker_id, epoch, failed, fine),
             )
 
 
 def _allow_unclean(context: Context, by_default: bool) -> Steps[None]:
     context.unclean_by_default = by_default
-    return failover.elect_where_needed(context)
+    return leader_election.elect_where_needed(context)
 
 
 def _topics_changed(context: Context) -> Steps[None]:
-    return changes.topics_changed(context, random_uuid)
+    return topic_creation.topics_changed(context, random_uuid)
 
 
 def _deletions_changed(context: Context) -> Steps[None]:
@@ -566,17 +583,17 @@ def _deletions_changed(context: Context) -> Steps[None]:
 
 
 DIRECTORIES: dict[str, Callable[[Context], Steps[Any]]] = {
-    BROKER_IDS: failover.brokers_changed,
+    BROKER_IDS: broker_changes.brokers_changed,
     TOPICS: _topics_changed,
     DELETE_TOPICS: _deletions_changed,
-    LOG_DIR_EVENTS: failover.log_dirs_failed,
-    ISR_CHANGES: failover.isr_changed,
+    LOG_DIR_EVENTS: notifications.log_dirs_failed,
+    ISR_CHANGES: notifications.isr_changed,
 }
 
 
 # What the subjects of Later stand for.
 REMINDERS: dict[str, Callable[[Context, int], Steps[Any]]] = {
-    "logs to compare": unclean.time_is_up,
+    "logs to compare": unclean_recovery.time_is_up,
     leader_election.BALANCE: lambda context, _: leader_election.balance(context),
 }
 

@@ -1,8 +1,8 @@
-"""What the controller's pure steps ask for, and what they get.
+"""What the controller's steps ask for (effects), and what they get.
 
-The steps (transitions.py, changes.py, failover.py) are generators: each `yield` hands one of these to the shell, and
-the yield's value is the outcome. So a step reads like the sequence it is, and yet it does no I/O: a test feeds it
-outcomes, and controller.py feeds it ZooKeeper's. Nothing else of the controller runs until a step has ended.
+A step is a generator: each `yield` hands an effect to the shell (controller.py), and the yield's value is the outcome.
+So a step reads like the sequence it is, and yet it does no I/O: a test feeds it outcomes, and controller.py feeds it
+ZooKeeper's. Nothing else of the controller runs until a step has ended.
 
 The operations of one `Write` are independent of each other and each is fenced: it happens only while this controller's
 epoch is the newest. The shell ends the step (it raises inside the generator) when it is not.
@@ -10,7 +10,7 @@ epoch is the newest. The shell ends the step (it raises inside the generator) wh
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -176,3 +176,13 @@ Effect = (
 
 T = TypeVar("T")
 Steps = Generator[Effect, Any, T]
+
+
+# Partitions that a step takes at a time. Each slice waits for ZooKeeper, and this broker serves others meanwhile.
+SLICE = 500
+
+
+def slices(partitions: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The partitions of a long list, a slice at a time."""
+    for at in range(0, len(partitions), SLICE):
+        yield partitions[at : at + SLICE]

@@ -1,7 +1,7 @@
 """Who leads next. Each strategy is a function of the assignment, the ISR and who is live, and gives the new leader, the
 new ISR, and who has to be told; or None when nobody may lead, and then nothing is written.
 
-Every election adds one to the leader epoch (transitions.py does). An unclean one is marked as recovering.
+Every election adds one to the leader epoch (partition_state_machine.py does). An unclean one is marked as recovering.
 """
 
 from __future__ import annotations

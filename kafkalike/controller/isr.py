@@ -16,8 +16,8 @@ from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.controller.context import Context, Leadership, Partition
 from kafkalike.controller.control_requests import Batch
 from kafkalike.controller.effects import BAD_VERSION, SetNode, Steps, Write, Written
+from kafkalike.controller.partition_znodes import leadership_of, read_states
 from kafkalike.controller.reassignment import isr_grew
-from kafkalike.controller.transitions import leadership_of, read_states
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import alter_partition as messages
 

@@ -10,13 +10,14 @@ import logging
 from collections.abc import Iterable
 
 from kafkalike.cluster.znodes.admin import PreferredElectionNode
-from kafkalike.cluster.znodes.consumers import Garbage
+from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.controller.admin_znodes import delete_if_unchanged
-from kafkalike.controller.context import NO_LEADER, Context, Partition
+from kafkalike.controller.context import NO_LEADER, Context, Partition, PartitionState
 from kafkalike.controller.control_requests import Batch
-from kafkalike.controller.effects import Later, Pause, Read, Steps
+from kafkalike.controller.effects import SLICE, Later, Pause, Read, Steps, slices
+from kafkalike.controller.partition_state_machine import bring_online, offline_strategy, preferred_strategy
 from kafkalike.controller.reassignment import going_on
-from kafkalike.controller.transitions import SLICE, bring_online, offline_strategy, preferred_strategy, slices
+from kafkalike.controller.unclean_recovery import compare
 from kafkalike.errors import Error, KafkaError
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,27 @@ def _failed(partition: Partition, kind: int) -> KafkaError:
     error, strategy = FAILURES[kind]
     named = f"{partition[0]}-{partition[1]}"
     return KafkaError(error, f"Failed to elect leader for partition {named} under strategy {strategy}")
+
+
+def elect_where_needed(context: Context) -> Steps[None]:
+    """Tries to find a leader for every new or offline partition of a topic that stays."""
+    wanting = leaderless(context)
+    if wanting:
+        yield from elect_and_compare(context, Batch(context), wanting)
+
+
+def leaderless(context: Context) -> list[Partition]:
+    return [
+        p
+        for p in context.partitions_in(PartitionState.NEW, PartitionState.OFFLINE)
+        if not context.is_being_deleted(p[0])
+    ]
+
+
+def elect_and_compare(context: Context, batch: Batch, partitions: list[Partition]) -> Steps[None]:
+    yield from bring_online(context, batch, partitions)
+    yield batch.send()
+    yield from compare(context, partitions)
 
 
 # /admin/preferred_replica_election

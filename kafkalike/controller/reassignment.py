@@ -24,15 +24,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from kafkalike.cluster import znode_sizes
 from kafkalike.cluster.znodes.admin import ReassignNode
-from kafkalike.cluster.znodes.consumers import Garbage
+from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.cluster.znodes.topics import Assignment, TopicNode
-from kafkalike.controller import changes, election_strategies
+from kafkalike.controller import election_strategies, topic_deletion
 from kafkalike.controller.admin_znodes import delete_if_unchanged
-from kafkalike.controller.changes import moved
 from kafkalike.controller.context import Context, Partition, Replica, ReplicaState
 from kafkalike.controller.control_requests import Batch
-from kafkalike.controller.effects import BAD_VERSION, Pause, Read, SetNode, Steps, Write, Written
-from kafkalike.controller.transitions import bring_online, raise_leader_epochs, slices
+from kafkalike.controller.effects import BAD_VERSION, Pause, Read, SetNode, Steps, Write, Written, slices
+from kafkalike.controller.partition_state_machine import bring_online
+from kafkalike.controller.partition_znodes import raise_leader_epochs
+from kafkalike.controller.replica_state_machine import move_and_send
+from kafkalike.controller.topic_creation import NewId
 from kafkalike.errors import Error, KafkaError
 
 log = logging.getLogger(__name__)
@@ -138,7 +140,7 @@ def _advance_together(context: Context, assignments: Assignments) -> Steps[Faile
     under_way = {partition: new for partition, new in going.items() if partition not in complete}
     yield from _tell(context, under_way)
     added = [(*partition, r) for partition, new in under_way.items() for r in new.adding]
-    yield from moved(context, [r for r in added if context.replica_state(r) is R.NONEXISTENT], R.NEW)
+    yield from move_and_send(context, [r for r in added if context.replica_state(r) is R.NONEXISTENT], R.NEW)
     failed |= yield from _complete(context, complete)
     return failed
 
@@ -153,7 +155,9 @@ def _is_complete(context: Context, partition: Partition, assignment: Assignment)
 def _complete(context: Context, assignments: Assignments) -> Steps[Failed]:
     if not assignments:
         return {}
-    yield from moved(context, [(*p, r) for p, assignment in assignments.items() for r in assignment.adding], R.ONLINE)
+    yield from move_and_send(
+        context, [(*p, r) for p, assignment in assignments.items() for r in assignment.adding], R.ONLINE
+    )
     final = {partition: Assignment(assignment.target) for partition, assignment in assignments.items()}
     led: Assignments = {}
     leaderless: list[Partition] = []
@@ -203,7 +207,7 @@ def _tell(context: Context, assignments: Assignments) -> Steps[None]:
 def _remove(context: Context, replicas: list[Replica]) -> Steps[None]:
     """Nobody waits for the answers: a replica that cannot be deleted now is a stray that nobody counts on."""
     for state in (R.OFFLINE, R.DELETION_STARTED, R.DELETION_SUCCESSFUL, R.NONEXISTENT):
-        yield from moved(context, [r for r in replicas if context.replica_state(r) is not R.NONEXISTENT], state)
+        yield from move_and_send(context, [r for r in replicas if context.replica_state(r) is not R.NONEXISTENT], state)
 
 
 def _write_assignments(context: Context, assignments: Assignments) -> Steps[Failed]:
@@ -265,11 +269,11 @@ def resume(context: Context, broker_ids: Collection[int] | None = None) -> Steps
     )
 
 
-def deletions_changed(context: Context, new_id: changes.NewId) -> Steps[None]:
+def deletions_changed(context: Context, new_id: NewId) -> Steps[None]:
     """Other topics are to be deleted. They do not wait for their partitions to be moved, as Kafka's do, and what was
     to be moved of them is not any more."""
     before = set(context.topics_to_delete)
-    yield from changes.deletions_changed(context, new_id)
+    yield from topic_deletion.deletions_changed(context, new_id)
     doomed = [topic for topic in context.topics_to_delete - before if context.being_reassigned(topic)]
     if doomed:
         yield from _strike_from_node(context, dict.fromkeys(context.partitions_of(doomed)))

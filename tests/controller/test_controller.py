@@ -15,7 +15,7 @@ from kafkalike.cluster.znodes.admin import DeleteTopicNode
 from kafkalike.cluster.znodes.configs import EntityConfig
 from kafkalike.cluster.znodes.controller import ControllerNode
 from kafkalike.cluster.znodes.topics import Assignment, PartitionNode, TopicNode
-from kafkalike.controller import changes, failover
+from kafkalike.controller import failover, topic_deletion
 from kafkalike.controller.context import Context
 from kafkalike.controller.effects import FAILED, CreateNode, Read, Steps, Write
 from kafkalike.errors import Error, KafkaError
@@ -225,7 +225,7 @@ async def test_steps_can_be_submitted_to_the_controller_only(clients: Clients) -
     one, two = await cluster.add(1), await cluster.add(2)
 
     def steps(context: Any) -> Any:
-        yield from changes.resume_deletions(context)
+        yield from topic_deletion.resume_deletions(context)
         return sorted(context.brokers)
 
     assert [1, 2] == await one.controller.submit(steps)
@@ -234,7 +234,7 @@ async def test_steps_can_be_submitted_to_the_controller_only(clients: Clients) -
     assert Error.NOT_CONTROLLER == caught.value.error
 
     def broken(context: Any) -> Any:
-        yield from changes.resume_deletions(context)
+        yield from topic_deletion.resume_deletions(context)
         raise ValueError("a mistake")
 
     with pytest.raises(ValueError, match="a mistake"):

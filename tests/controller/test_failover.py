@@ -1,4 +1,4 @@
-"""How a term begins, and brokers that come and go."""
+"""How a controller begins its term."""
 
 from __future__ import annotations
 
@@ -9,23 +9,16 @@ import pytest
 from kafkalike.cluster.znodes.brokers import BrokerNode, Endpoint
 from kafkalike.cluster.znodes.controller import ControllerEpoch
 from kafkalike.cluster.znodes.topics import PartitionNode, TopicNode
-from kafkalike.controller import changes, failover
-from kafkalike.controller.context import PartitionState, ReplicaState
+from kafkalike.controller import broker_changes, failover, topic_creation
+from kafkalike.controller.context import PartitionState
 from kafkalike.controller.effects import Children, Connect, Listen, Probe, PutFeatures, Read, Send, Superseded, Write
 from kafkalike.protocol.messages import update_metadata
-from tests.controller.world import Crash, World
+from tests.controller.world import Crash, World, world_with
 from tests.oracle import znodes_golden as golden
 
 
-def world_of(*broker_ids: int) -> World:
-    world = World()
-    for broker_id in broker_ids:
-        world.broker(broker_id, 9092 + broker_id)
-    return world
-
-
 def test_the_order_of_a_take_over() -> None:
-    world = world_of(1)
+    world = world_with(1)
     world.topic("t", {0: (1,)})
     world.put("/log_dir_event_notification/log_dir_event_0000000000", b"{}")
     world.put("/isr_change_notification/isr_change_0000000000", b"{}")
@@ -47,14 +40,14 @@ def test_the_order_of_a_take_over() -> None:
 
 
 def test_every_broker_hears_of_the_live_brokers_before_anybody_leads() -> None:
-    world = world_of(1, 2)
+    world = world_with(1, 2)
     world.topic("t", {0: (1, 2)})
     world.controller()
     assert ["UM>1", "UM>2", "LAI>1 t-0:1[1,2]@0 new", "LAI>2 t-0:1[1,2]@0 new"] == world.letters()[:4]
 
 
 def test_a_current_feature_node_is_left_alone() -> None:
-    world = world_of(1)
+    world = world_with(1)
     world.put("/feature", b'{"features":{},"version":2,"status":1}')
     world.controller()
     assert 0 == world.nodes["/feature"].version
@@ -65,7 +58,7 @@ def test_a_current_feature_node_is_left_alone() -> None:
 
 def test_a_partition_of_the_dead_controller_takes_two_steps() -> None:
     """Golden 47: the ISR shrinks and the leader goes to -1, then another one is elected."""
-    world = world_of(11, 12)
+    world = world_with(11, 12)
     world.topic("gold-e", {0: (11, 12), 1: (12, 11)})
     world.topic("gold-cc", {0: (11,)})
     world.controller(11)
@@ -91,14 +84,14 @@ def test_a_partition_of_the_dead_controller_takes_two_steps() -> None:
     assert {"leader": -1, "leader_epoch": 1, "isr": [11]}.items() <= world.state("gold-cc", 0).items()
     assert PartitionState.OFFLINE is context.partition_states["gold-cc", 0]
     world.broker(11)
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     (node,) = [n for n in golden.dump("47")["changed"] if n["path"] == PartitionNode.path("gold-cc", 0)]
     assert json.loads(node["data"]).items() <= world.state("gold-cc", 0).items()
     assert node["dataVersion"] == world.state("gold-cc", 0)["zk"]
 
 
 def test_a_state_of_a_newer_controller_ends_the_term() -> None:
-    world = world_of(1)
+    world = world_with(1)
     world.topic("t", {0: (1,)})
     world.put(PartitionNode.path("t", 0), PartitionNode(1, 0, (1,), 7).encode())
     world.put(ControllerEpoch.path(), b"7")
@@ -108,7 +101,7 @@ def test_a_state_of_a_newer_controller_ends_the_term() -> None:
 
 def test_a_state_of_a_controller_that_there_never_was_is_garbage(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody could be the controller otherwise, and each would try again at once."""
-    world = world_of(1)
+    world = world_with(1)
     world.topic("t", {0: (1,), 1: (1,)})
     world.put(PartitionNode.path("t", 0), PartitionNode(1, 0, (1,), 7).encode())
     world.put(ControllerEpoch.path(), b"6")
@@ -121,7 +114,7 @@ def test_a_state_of_a_controller_that_there_never_was_is_garbage(caplog: pytest.
 
 
 def test_garbage_anywhere_is_one_line_and_the_rest_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    world = world_of(1)
+    world = world_with(1)
     world.topic("t", {0: (1,), 1: (1,)})
     world.put(PartitionNode.path("t", 0), b"\x00\xff")
     world.put("/brokers/ids/5", b"nonsense")
@@ -141,7 +134,7 @@ def test_garbage_anywhere_is_one_line_and_the_rest_goes_on(caplog: pytest.LogCap
 
 
 def test_deletions_that_were_ordered_before_are_carried_out() -> None:
-    world = world_of(1)
+    world = world_with(1)
     world.topic("t", {0: (1,)})
     world.put("/admin/delete_topics/t")
     world.put("/admin/delete_topics/unknown")
@@ -151,7 +144,7 @@ def test_deletions_that_were_ordered_before_are_carried_out() -> None:
 
 
 def test_deletions_are_dropped_where_they_are_not_allowed() -> None:
-    world = world_of(1)
+    world = world_with(1)
     world.topic("t", {0: (1,)})
     world.put("/admin/delete_topics/t")
     world.controller(deletion_enabled=False)
@@ -159,189 +152,9 @@ def test_deletions_are_dropped_where_they_are_not_allowed() -> None:
     assert 1 == world.state("t", 0)["leader"]
 
 
-# Brokers.
-
-
-def test_a_new_broker_hears_everything_and_the_others_hear_of_it() -> None:
-    world = world_of(1)
-    world.topic("t", {0: (1, 2), 1: (2,)})
-    context = world.controller()
-    world.letters()
-    world.broker(2)
-    world.perform(failover.brokers_changed(context))
-    assert [
-        "UM>1",
-        "UM>2 t-0:1[1]@0",
-        "LAI>2 t-0:1[1]@0",
-        "UM>1 t-0:1[1]@0",
-        "UM>2 t-0:1[1]@0",
-        "LAI>2 t-1:2[2]@0 new",
-        "UM>1 t-1:2[2]@0",
-        "UM>2 t-1:2[2]@0",
-    ] == world.letters()
-    assert {1, 2} == world.connected and "/brokers/ids/2" in world.listening
-
-
-def test_a_dead_brokers_partitions_get_other_leaders_then_it_leaves_the_isrs() -> None:
-    world = world_of(1, 2, 3)
-    world.topic("t", {0: (2, 1, 3), 1: (1, 2, 3), 2: (2,)})
-    context = world.controller()
-    world.letters()
-    world.remove("/brokers/ids/2")
-    world.perform(failover.brokers_changed(context))
-    assert {"leader": 1, "leader_epoch": 1, "isr": [1, 3], "zk": 1}.items() <= world.state("t", 0).items()
-    assert {"leader": 1, "leader_epoch": 1, "isr": [1, 3], "zk": 1}.items() <= world.state("t", 1).items()
-    assert {"leader": -1, "leader_epoch": 1, "isr": [2], "zk": 1}.items() <= world.state("t", 2).items()
-    letters = world.letters()
-    assert ["LAI>1 t-0:1[1,3]@1", "LAI>3 t-0:1[1,3]@1"] == letters[:2]
-    assert not any(">2" in letter for letter in letters)
-    assert {1, 3} == world.connected and "/brokers/ids/2" not in world.listening
-    assert ReplicaState.OFFLINE is context.replica_state(("t", 2, 2))
-
-
-def test_a_dead_broker_without_replicas_is_told_to_the_others() -> None:
-    world = world_of(1, 2)
-    context = world.controller()
-    world.letters()
-    world.remove("/brokers/ids/2")
-    world.perform(failover.brokers_changed(context))
-    assert ["UM>1"] == world.letters()
-
-
-def test_a_broker_that_was_away_between_two_looks_is_treated_as_dead_then_new() -> None:
-    world = world_of(1, 2)
-    world.topic("t", {0: (2, 1), 1: (2,)})
-    context = world.controller()
-    old = context.brokers[2].epoch
-    world.broker(2)
-    world.perform(failover.brokers_changed(context))
-    assert old < context.brokers[2].epoch
-    assert {"leader": 1, "leader_epoch": 1, "isr": [1]}.items() <= world.state("t", 0).items()
-    assert {"leader": 2, "leader_epoch": 2, "isr": [2]}.items() <= world.state("t", 1).items()
-    epochs = {request.broker_epoch for broker_id, request in world.sent if broker_id == 2}
-    assert context.brokers[2].epoch == max(epochs)
-    assert {1, 2} == world.connected
-    world.letters()
-    world.perform(failover.brokers_changed(context))
-    assert [] == world.letters()
-
-
-def test_an_unclean_election_happens_only_where_it_is_allowed() -> None:
-    world = world_of(1, 2)
-    world.topic("safe", {0: (2, 1)})
-    world.topic("loose", {0: (2, 1)}, {"unclean.leader.election.enable": "true"})
-    context = world.controller()
-    for topic in ("safe", "loose"):
-        world.put(PartitionNode.path(topic, 0), PartitionNode(2, 3, (2,), 1).encode())
-    context = world.controller(epoch=2)
-    world.remove("/brokers/ids/2")
-    world.perform(failover.brokers_changed(context))
-    assert {"leader": -1, "isr": [2]}.items() <= world.state("safe", 0).items()
-    assert {"leader": 1, "isr": [1], "leader_recovery_state": 1}.items() <= world.state("loose", 0).items()
-
-
-def test_new_endpoints_are_told_to_everybody() -> None:
-    world = world_of(1, 2)
-    context = world.controller()
-    world.letters()
-    world.perform(failover.broker_modified(context, 2))
-    assert [] == world.letters()
-    world.put(BrokerNode.path(2), BrokerNode((Endpoint("PLAINTEXT", "PLAINTEXT", "new", 1),)).encode())
-    world.perform(failover.broker_modified(context, 2))
-    assert "new" == context.brokers[2].node.endpoints[0].host
-    assert ["UM>1", "UM>2"] == world.letters()
-
-
-def test_a_leaving_broker_hands_over_and_leaves_the_isrs() -> None:
-    world = world_of(1, 2)
-    world.topic("t", {0: (1, 2), 1: (2, 1), 2: (1,)})
-    context = world.controller()
-    world.letters()
-    assert [] == world.perform(failover.shut_down(context, 1))
-    assert {"leader": 2, "isr": [2], "leader_epoch": 1}.items() <= world.state("t", 0).items()
-    assert {"leader": 2, "isr": [2], "leader_epoch": 1}.items() <= world.state("t", 1).items()
-    assert {"leader": 1, "isr": [1], "zk": 0}.items() <= world.state("t", 2).items()
-    assert "SR>1 t-1 @0" in world.letters()
-    assert [("t", 0), ("t", 1)] == world.perform(failover.shut_down(context, 2))
-
-
-def test_a_failed_directory_is_a_failed_replica() -> None:
-    world = world_of(1, 2)
-    world.topic("t", {0: (1, 2), 1: (1, 2)})
-    context = world.controller()
-    world.put("/log_dir_event_notification/log_dir_event_0000000000", b'{"version":1,"broker":1,"event":1}')
-    world.letters()
-    world.perform(failover.log_dirs_failed(context))
-    assert ["LAI>1 t-0:1[1,2]@0 t-1:1[1,2]@0"] == world.letters()[:1]
-    assert [] == world.children("/log_dir_event_notification")
-    world.perform(failover.log_dir_answered(context, 1, context.brokers[1].epoch, [("t", 0)], [("t", 1)]))
-    assert {"leader": 2, "isr": [2]}.items() <= world.state("t", 0).items()
-    assert {"leader": 1, "isr": [1, 2]}.items() <= world.state("t", 1).items()
-    world.perform(failover.log_dir_answered(context, 1, context.brokers[1].epoch, [], [("t", 0)]))
-    assert context.is_online(1, ("t", 0))
-
-
-def test_replicas_that_were_refused_for_a_while_are_asked_for_and_lead_again() -> None:
-    world = world_of(1, 2)
-    world.topic("t", {0: (1,), 1: (1, 2), 2: (2,)})
-    context = world.controller()
-    epoch = context.brokers[1].epoch
-    world.perform(failover.log_dir_answered(context, 1, epoch, [("t", 0), ("t", 1)], []))
-    assert {"leader": -1, "isr": [1]}.items() <= world.state("t", 0).items()
-    assert {"leader": 2, "isr": [2]}.items() <= world.state("t", 1).items()
-    world.letters()
-    world.put("/log_dir_event_notification/log_dir_event_0000000000", b'{"version":1,"broker":1,"event":1}')
-    world.perform(failover.log_dirs_failed(context))
-    assert ["LAI>1 t-0:-1[1]@1 t-1:2[2]@1"] == world.letters()[:1]
-    # Still refused, then there again.
-    world.perform(failover.log_dir_answered(context, 1, epoch, [("t", 0), ("t", 1)], []))
-    assert -1 == world.state("t", 0)["leader"]
-    world.perform(failover.log_dir_answered(context, 1, epoch, [], [("t", 0), ("t", 1)]))
-    assert {"leader": 1, "isr": [1], "leader_epoch": 2}.items() <= world.state("t", 0).items()
-    assert 2 == world.state("t", 1)["leader"]
-    assert ReplicaState.ONLINE is context.replica_state(("t", 1, 1)) and not context.offline_replicas[1]
-    assert any(letter.startswith("LAI>1 t-0:1[1]@2") for letter in world.letters())
-
-
-def test_a_deletion_goes_on_when_replicas_that_were_refused_for_a_while_are_there_again() -> None:
-    world = world_of(1, 2)
-    world.topic("t", {0: (1, 2), 1: (2,)})
-    context = world.controller()
-    epoch = context.brokers[2].epoch
-    world.perform(failover.log_dir_answered(context, 2, epoch, [("t", 0), ("t", 1)], []))
-    world.put("/admin/delete_topics/t")
-    world.perform(changes.deletions_changed(context, world.new_id))
-    world.attend(context)
-    assert ["t"] == world.children("/brokers/topics")
-    world.put("/log_dir_event_notification/log_dir_event_0000000000", b'{"version":1,"broker":2,"event":1}')
-    world.perform(failover.log_dirs_failed(context))
-    # One comes first, then the other.
-    world.perform(failover.log_dir_answered(context, 2, epoch, [("t", 1)], [("t", 0)]))
-    world.attend(context)
-    assert ["t"] == world.children("/brokers/topics")
-    world.perform(failover.log_dir_answered(context, 2, epoch, [], [("t", 0), ("t", 1)]))
-    world.attend(context)
-    assert [] == world.children("/brokers/topics") == world.children("/admin/delete_topics")
-
-
-def test_isr_changes_of_old_leaders_are_told_to_everybody() -> None:
-    world = world_of(1, 2)
-    world.topic("t", {0: (1, 2)})
-    context = world.controller()
-    world.put(PartitionNode.path("t", 0), PartitionNode(1, 0, (1,), 1).encode())
-    entry = b'{"version":1,"partitions":[{"topic":"t","partition":0},{"topic":"gone","partition":0},7]}'
-    world.put("/isr_change_notification/isr_change_0000000000", entry)
-    world.put("/isr_change_notification/isr_change_0000000001", b"garbage")
-    world.letters()
-    world.perform(failover.isr_changed(context))
-    assert ["UM>1 t-0:1[1]@0", "UM>2 t-0:1[1]@0"] == world.letters()
-    assert (1,) == context.leaderships["t", 0].isr
-    assert [] == world.children("/isr_change_notification")
-
-
 @pytest.mark.parametrize("step", range(45))
 def test_B11_a_fail_over_that_is_cut_off_anywhere_is_ended_by_the_next_controller(step: int) -> None:
-    world = world_of(1, 2, 3)
+    world = world_with(1, 2, 3)
     world.topic("t", {0: (1, 2, 3), 1: (2, 3), 2: (3,)})
     world.controller()
     world.remove("/brokers/ids/3")
@@ -358,79 +171,8 @@ def test_B11_a_fail_over_that_is_cut_off_anywhere_is_ended_by_the_next_controlle
     assert {("t", 2)} == set(context.partitions_in(PartitionState.OFFLINE))
 
 
-# Plain death.
-
-
-def test_nobody_at_its_address_means_dead_until_it_answers_or_is_registered_anew() -> None:
-    world = world_of(1, 2, 3)
-    world.topic("t", {0: (2, 1, 3)})
-    context = world.controller()
-    world.letters()
-    epoch = context.brokers[2].epoch
-    world.perform(failover.presume_dead(context, 2, epoch))
-    assert {"leader": 1, "isr": [1, 3]}.items() <= world.state("t", 0).items()
-    assert {2} == world.awaited and 2 not in world.connected
-    assert not any(">2" in letter for letter in world.letters())
-    # It is registered still, and that changes nothing.
-    world.perform(failover.brokers_changed(context))
-    assert [] == world.letters() and {1, 3} == set(context.brokers)
-    world.perform(failover.broker_answers(context, 2, epoch - 1))
-    assert [2] == list(context.presumed_dead)
-    world.perform(failover.broker_answers(context, 2, epoch))
-    assert {1, 2, 3} == set(context.brokers) == world.connected and {} == context.presumed_dead
-    assert any(letter.startswith("LAI>2 t-0:1[1,3]") for letter in world.letters())
-    world.perform(failover.presume_dead(context, 2, epoch))
-    world.broker(2)
-    world.letters()
-    world.perform(failover.brokers_changed(context))
-    assert {1, 2, 3} == set(context.brokers) and {} == context.presumed_dead
-    assert any(letter.startswith("LAI>2 t-0:1[1,3]") for letter in world.letters())
-
-
-def test_who_was_presumed_dead_leaves_the_metadata_with_his_registration() -> None:
-    world = world_of(1, 2, 3)
-    world.topic("t", {0: (1, 2)})
-    context = world.controller()
-    world.perform(failover.presume_dead(context, 3, context.brokers[3].epoch))
-    world.letters()
-    world.remove("/brokers/ids/3")
-    world.perform(failover.brokers_changed(context))
-    told = [(to, {live.id for live in request.live_brokers}) for to, request in world.sent]
-    assert [(1, {1, 2}), (2, {1, 2})] == sorted(told)
-
-
-def test_a_presumption_is_about_one_life_and_never_about_the_controller_itself() -> None:
-    world = world_of(1, 2)
-    world.topic("t", {0: (2, 1), 1: (1, 2)})
-    context = world.controller()
-    world.letters()
-    world.perform(failover.presume_dead(context, 2, context.brokers[2].epoch - 1))
-    world.perform(failover.presume_dead(context, 1, context.brokers[1].epoch))
-    world.perform(failover.presume_dead(context, 9, 1))
-    assert {1, 2} == set(context.brokers) and [] == world.letters()
-
-
-def test_no_unclean_election_is_made_on_a_presumption() -> None:
-    world = world_of(1, 2)
-    world.topic("loose", {0: (2, 1)}, {"unclean.leader.election.enable": "true"})
-    context = world.controller()
-    world.put(PartitionNode.path("loose", 0), PartitionNode(2, 3, (2,), 1).encode())
-    context = world.controller(epoch=2)
-    world.perform(failover.presume_dead(context, 2, context.brokers[2].epoch))
-    assert {"leader": -1, "isr": [2]}.items() <= world.state("loose", 0).items()
-    # Not by a successor either, which looks for itself.
-    world.refusing = {2}
-    context = world.controller(epoch=3)
-    assert {"leader": -1, "isr": [2]}.items() <= world.state("loose", 0).items()
-    assert [2] == list(context.presumed_dead)
-    world.remove("/brokers/ids/2")
-    world.perform(failover.brokers_changed(context))
-    assert {"leader": 1, "isr": [1], "leader_recovery_state": 1}.items() <= world.state("loose", 0).items()
-    assert {} == context.presumed_dead
-
-
 def test_a_new_controller_gives_no_leadership_to_who_is_not_there() -> None:
-    world = world_of(1, 2)
+    world = world_with(1, 2)
     world.topic("t", {0: (2, 1)})
     world.refusing = {2}
     context = world.controller()
@@ -439,7 +181,7 @@ def test_a_new_controller_gives_no_leadership_to_who_is_not_there() -> None:
     # New partitions neither.
     world.topic("u", {0: (2, 1)})
 
-    world.perform(changes.topics_changed(context, world.new_id))
+    world.perform(topic_creation.topics_changed(context, world.new_id))
     assert {"leader": 1, "isr": [1]}.items() <= world.state("u", 0).items()
 
 
@@ -452,25 +194,10 @@ def full_to(world: World) -> list[tuple[int, list[str]]]:
     ]
 
 
-def test_who_may_have_missed_the_end_of_a_topic_is_told_everything_there_is() -> None:
-    """A broker that comes, and everybody by a new controller: nobody hears of a deletion while it has no session."""
-    world = world_of(1, 2)
-    world.topic("t", {0: (1,)})
-    context = world.controller()
-    assert [(1, ["t"]), (2, ["t"])] == full_to(world)
-    world.sent.clear()
-    world.topic("u", {0: (1,)})
-    world.perform(changes.topics_changed(context, world.new_id))
-    assert [] == full_to(world)
-    world.broker(2)
-    world.perform(failover.brokers_changed(context))
-    assert [(2, ["t", "u"])] == full_to(world)
-
-
 @pytest.mark.parametrize("path", [PartitionNode.path("t", 0), TopicNode.path("t")])
 def test_nobody_is_told_that_this_is_everything_while_a_topic_cannot_be_read(path: str) -> None:
     """Whoever believed it would drop the topic, and the offsets of its groups."""
-    world = world_of(1)
+    world = world_with(1)
     world.topic("t", {0: (1,)})
     world.topic("u", {0: (1,)})
     readable = world.nodes[TopicNode.path("t")].data
@@ -480,26 +207,26 @@ def test_nobody_is_told_that_this_is_everything_while_a_topic_cannot_be_read(pat
     assert ["u"] == [topic.topic_name for _, request in world.sent[-1:] for topic in request.topic_states]
     if path == TopicNode.path("t"):
         world.put(path, readable)
-        world.perform(changes.topic_changed(context, "t"))
+        world.perform(topic_creation.topic_changed(context, "t"))
         world.broker(2)
-        world.perform(failover.brokers_changed(context))
+        world.perform(broker_changes.brokers_changed(context))
         assert [(2, ["t", "u"])] == full_to(world)
 
 
 def test_a_topic_that_could_not_be_read_and_is_gone_does_not_count() -> None:
-    world = world_of(1)
+    world = world_with(1)
     world.topic("u", {0: (1,)})
     world.put(TopicNode.path("t"), b"garbage")
     context = world.controller()
     del world.nodes[TopicNode.path("t")]
-    world.perform(changes.topics_changed(context, world.new_id))
+    world.perform(topic_creation.topics_changed(context, world.new_id))
     world.broker(2)
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     assert [(2, ["u"])] == full_to(world)
 
 
 def test_a_broker_of_apaches_is_told_all_without_a_word_that_its_own_controllers_do_not_use() -> None:
-    world = world_of(1, 2)
+    world = world_with(1, 2)
     world.put(BrokerNode.path(2), BrokerNode((Endpoint("PLAINTEXT", "PLAINTEXT", "h2", 9092),)).encode())
     world.topic("t", {0: (1,)})
     world.controller()

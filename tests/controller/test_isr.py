@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kafkalike.cluster.znodes.topics import PartitionNode
-from kafkalike.controller import failover, isr
+from kafkalike.controller import broker_changes, isr
 from kafkalike.controller.context import Context
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import alter_partition as messages
@@ -102,7 +102,7 @@ def test_a_request_that_cannot_be_is_refused_and_nothing_changes(fields: dict[st
     world, context = world_of(1, 2, 3, 4)
     world.topic("t", {0: (1, 2, 3)})
     context = world.controller(epoch=2)
-    world.perform(failover.shut_down(context, 4))
+    world.perform(broker_changes.shut_down(context, 4))
     # Leader epoch 1, partition epoch 1, ISR 1 and 2.
     world.put(PartitionNode.path("t", 0), PartitionNode(1, 1, (1, 2), 2).encode())
     context = world.controller(epoch=3)
@@ -118,7 +118,7 @@ def test_A5_a_replica_that_was_started_anew_since_it_caught_up_does_not_enter() 
     old = context.brokers[2].epoch
     answer(world, context, asking(context, (1,)))
     world.broker(2)
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     epochs = context.leaderships["t", 0]
     now = {"leader_epoch": epochs.leader_epoch, "partition_epoch": epochs.partition_epoch}
     stale = asking(context, {1: context.brokers[1].epoch, 2: old}, **now)
@@ -130,9 +130,9 @@ def test_A5_a_replica_that_was_started_anew_since_it_caught_up_does_not_enter() 
 
 def test_A6_a_replica_that_is_dead_or_leaving_does_not_enter() -> None:
     world, context = world_of(1, 2, 3)
-    world.perform(failover.shut_down(context, 3))
+    world.perform(broker_changes.shut_down(context, 3))
     world.remove("/brokers/ids/2")
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     known = context.leaderships["t", 0]
     now = {"leader_epoch": known.leader_epoch, "partition_epoch": known.partition_epoch}
     for member, version, error in (

@@ -8,11 +8,11 @@ import pytest
 
 from kafkalike.cluster.znodes.admin import PreferredElectionNode
 from kafkalike.cluster.znodes.topics import PartitionNode
-from kafkalike.controller import failover, leader_election
+from kafkalike.controller import broker_changes, leader_election
 from kafkalike.controller.context import Context, Partition
 from kafkalike.controller.effects import Pause, Write
 from kafkalike.errors import Error, KafkaError
-from tests.controller.world import World
+from tests.controller.world import World, world_with
 
 
 def world_of(*broker_ids: int, **settings: int) -> tuple[World, Context]:
@@ -60,7 +60,7 @@ def test_an_unclean_election_on_demand_is_made_only_where_nobody_leads() -> None
     world.put(PartitionNode.path("t", 2), PartitionNode(-1, 5, (7,), 3).encode())
     context = world.controller(epoch=4)
     world.remove("/brokers/ids/1")
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     assert Error.ELIGIBLE_LEADERS_NOT_AVAILABLE == outcome(world, context, ("t", 2), leader_election.UNCLEAN)
 
 
@@ -126,3 +126,17 @@ def test_elections_for_everything_are_held_a_slice_at_a_time() -> None:
     results = world.perform(leader_election.elect(context, wanted, leader_election.PREFERRED))
     assert {Error.ELECTION_NOT_NEEDED} == {result.error for result in results.values()}
     assert [Pause(), Pause()] == world.asked
+
+
+def test_an_unclean_election_happens_only_where_it_is_allowed() -> None:
+    world = world_with(1, 2)
+    world.topic("safe", {0: (2, 1)})
+    world.topic("loose", {0: (2, 1)}, {"unclean.leader.election.enable": "true"})
+    context = world.controller()
+    for topic in ("safe", "loose"):
+        world.put(PartitionNode.path(topic, 0), PartitionNode(2, 3, (2,), 1).encode())
+    context = world.controller(epoch=2)
+    world.remove("/brokers/ids/2")
+    world.perform(broker_changes.brokers_changed(context))
+    assert {"leader": -1, "isr": [2]}.items() <= world.state("safe", 0).items()
+    assert {"leader": 1, "isr": [1], "leader_recovery_state": 1}.items() <= world.state("loose", 0).items()

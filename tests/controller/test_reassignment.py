@@ -9,7 +9,7 @@ import pytest
 
 from kafkalike.cluster.znodes.admin import ReassignNode
 from kafkalike.cluster.znodes.topics import Assignment, PartitionNode, TopicNode
-from kafkalike.controller import failover, isr, reassignment
+from kafkalike.controller import broker_changes, isr, notifications, reassignment
 from kafkalike.controller.context import Context, ReplicaState
 from kafkalike.controller.effects import Pause, Write
 from kafkalike.errors import Error, KafkaError
@@ -201,12 +201,12 @@ def test_a_move_waits_for_a_dead_target_and_goes_on_when_it_is_back() -> None:
     world, context = world_of(1, 2, 3)
     move(world, context, 2, 3)
     world.remove("/brokers/ids/3")
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     in_sync(world, context, 1, 2)
     assert [T] == reassignment.going_on(context)
     world.letters()
     world.broker(3)
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     assert any(x.startswith("LAI>3 gold-r-0:1[1,2]") and x.endswith("new") for x in world.letters())
     in_sync(world, context, 1, 2, 3)
     assert {"partitions": {"0": [2, 3]}, "adding_replicas": {}, "removing_replicas": {}} == topic(world)
@@ -285,7 +285,7 @@ def test_partitions_that_are_moved_together_go_side_by_side() -> None:
             node = PartitionNode.decode(*partition, world.nodes[PartitionNode.path(*partition)].data)
             world.put(PartitionNode.path(*partition), node.with_isr((1, 2, 3), 1, False).encode())
         world.put("/isr_change_notification/isr_change_0000000000", isr_changes(wanted))
-        world.perform(failover.isr_changed(context))
+        world.perform(notifications.isr_changed(context))
         assert [] == reassignment.going_on(context)
         for name in ("s", "t"):
             node = TopicNode.decode(name, world.nodes[TopicNode.path(name)].data)

@@ -9,7 +9,7 @@ from kafkalike.cluster.znodes.brokers import BrokerNode, Endpoint
 from kafkalike.cluster.znodes.cluster import TOP_LEVEL
 from kafkalike.cluster.znodes.configs import EntityConfig
 from kafkalike.cluster.znodes.topics import Assignment, PartitionNode, TopicNode
-from kafkalike.controller import changes, failover
+from kafkalike.controller import failover, topic_deletion
 from kafkalike.controller.context import Context, Partition
 from kafkalike.controller.effects import (
     BAD_VERSION,
@@ -150,7 +150,7 @@ class World:
                         if state.delete_partition
                     ]
                     epoch = context.brokers[broker_id].epoch
-                    self.perform(changes.replicas_deleted(context, broker_id, epoch, deleted, []))
+                    self.perform(topic_deletion.replicas_deleted(context, broker_id, epoch, deleted, []))
 
     def letters(self) -> list[str]:
         """What was sent since the last call: `LAI>1 t-0:1[1,2]` is kind, receiver, and per partition leader and ISR."""
@@ -236,3 +236,16 @@ def replicas(world: World, partition: Partition) -> tuple[int, ...]:
     """The assignment in the topic's znode."""
     node = TopicNode.decode(partition[0], world.nodes[TopicNode.path(partition[0])].data)
     return node.partitions[partition[1]].replicas
+
+
+def world_with(*broker_ids: int) -> World:
+    """A world with these brokers, each with a port of its own."""
+    world = World()
+    for broker_id in broker_ids:
+        world.broker(broker_id, 9092 + broker_id)
+    return world
+
+
+def written(world: World) -> list[str]:
+    """Paths of all writes, in order."""
+    return [op.path for effect in world.asked if isinstance(effect, Write) for op in effect.operations]

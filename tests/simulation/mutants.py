@@ -14,7 +14,15 @@ from typing import Any
 from twisted.internet import defer
 
 from kafkalike.cluster.membership import Membership
-from kafkalike.controller import election_strategies, failover, isr, unclean
+from kafkalike.controller import (
+    broker_changes,
+    election_strategies,
+    failover,
+    isr,
+    leader_election,
+    unclean_recovery,
+    unclean_shutdown,
+)
 from kafkalike.controller.controller import Controller
 from kafkalike.coordinator import group_coordinator
 from kafkalike.coordinator.group import Group, State
@@ -161,7 +169,7 @@ def a4_everybody_is_clean() -> list[Patch]:
         return
         yield
 
-    return [(unclean, "take_out", mutated), (failover, "take_out", mutated)]
+    return [(module, "take_out", mutated) for module in (unclean_shutdown, failover, broker_changes)]
 
 
 @mutant
@@ -188,7 +196,7 @@ def a4_first_come_leads() -> list[Patch]:
         recipients = tuple(r for r in context.replicas_of(partition) if context.is_online(r, partition))
         return election_strategies.Elected(leader, (leader,), recipients)
 
-    return [(unclean, "_longest", mutated)]
+    return [(unclean_recovery, "_longest", mutated)]
 
 
 @mutant
@@ -494,7 +502,7 @@ def b11_what_the_znodes_say_of_leaders() -> list[Patch]:
             state = failover.P.NEW if known is None else failover.P.ONLINE
             context.partition_states[partition] = state
         yield batch.send()
-        yield from failover.elect_where_needed(context)
+        yield from leader_election.elect_where_needed(context)
 
     return [(failover, "_start_partitions", mutated)]
 

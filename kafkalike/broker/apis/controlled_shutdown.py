@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.controller import failover
+from kafkalike.controller import broker_changes
 from kafkalike.controller.context import Context
 from kafkalike.controller.effects import Steps
 from kafkalike.errors import Error, KafkaError
@@ -29,7 +29,7 @@ async def controlled_shutdown(broker: Any, call: Any) -> Any:
             raise KafkaError(Error.STALE_BROKER_EPOCH)
         if known is None:
             raise KafkaError(Error.BROKER_NOT_AVAILABLE)
-        return (yield from failover.shut_down(context, request.broker_id))
+        return (yield from broker_changes.shut_down(context, request.broker_id))
 
     remaining = await broker.controller.submit(steps)
     return messages.Response(

@@ -1,135 +1,27 @@
-"""What happens to topics, as steps: created, expanded, deleted. Each may be interrupted anywhere: the next controller
-finds in the znodes how far it got, and goes on.
+"""How topics are deleted: brokers forget them, delete their replicas, and then their znodes go.
+
+The deletion may be interrupted anywhere: the next controller finds in the znodes how far it got, and goes on.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from kafkalike.cluster.znodes.admin import DELETE_TOPICS, DeleteTopicNode
 from kafkalike.cluster.znodes.configs import EntityConfig
-from kafkalike.cluster.znodes.consumers import Garbage
-from kafkalike.cluster.znodes.topics import NO_TOPIC_ID, TOPICS, PartitionNode, TopicNode
+from kafkalike.cluster.znodes.topics import PartitionNode, TopicNode
 from kafkalike.controller.admin_znodes import delete_names
-from kafkalike.controller.context import Context, Partition, PartitionState, Replica, ReplicaState
+from kafkalike.controller.context import Context, PartitionState, Replica, ReplicaState
 from kafkalike.controller.control_requests import Batch
-from kafkalike.controller.effects import (
-    NO_NODE,
-    Children,
-    CreateNode,
-    DeleteNode,
-    Ignore,
-    Listen,
-    Read,
-    SetNode,
-    Steps,
-    Write,
-)
-from kafkalike.controller.transitions import bring_online, move_partitions, move_replicas, shown, slices
+from kafkalike.controller.effects import NO_NODE, Children, CreateNode, DeleteNode, Ignore, Read, SetNode, Steps, Write
+from kafkalike.controller.partition_state_machine import move_partitions
+from kafkalike.controller.replica_state_machine import move_and_send
+from kafkalike.controller.topic_creation import NewId, topics_changed
 
 log = logging.getLogger(__name__)
 
 P, R = PartitionState, ReplicaState
-NewId = Callable[[], bytes]
-
-
-# Creation.
-
-
-def topics_changed(context: Context, new_id: NewId) -> Steps[None]:
-    """The children of /brokers/topics are others: new topics get leaders, vanished ones are forgotten."""
-    (names,) = yield Children([TOPICS])
-    found = set(names)
-    context.unreadable_topics &= found
-    for topic in sorted(context.assignments.keys() - found):
-        yield Ignore((TopicNode.path(topic),))
-        context.forget_topic(topic)
-    new = sorted(found - context.assignments.keys())
-    if new:
-        partitions = yield from load_topics(context, new, new_id)
-        yield from create_partitions(context, partitions)
-
-
-def load_topics(context: Context, topics: list[str], new_id: NewId) -> Steps[list[Partition]]:
-    """Reads topics into the context and listens to them; a topic without an id is given one. Gives the partitions."""
-    yield Listen(nodes=tuple(TopicNode.path(topic) for topic in topics))
-    nodes = yield Read([TopicNode.path(topic) for topic in topics])
-    writes = []
-    loaded = []
-    for topic, found in zip(topics, nodes, strict=True):
-        if found is None:
-            continue
-        try:
-            node = TopicNode.decode(topic, found.data)
-        except Garbage as error:
-            log.warning("%s", error)
-            context.unreadable_topics.add(topic)
-            continue
-        context.unreadable_topics.discard(topic)
-        if node.topic_id == NO_TOPIC_ID:
-            node = TopicNode(node.partitions, new_id())
-            writes.append(SetNode(TopicNode.path(topic), node.encode()))
-        context.topic_ids[topic] = node.topic_id
-        context.assignments[topic] = {}
-        for partition, assignment in node.partitions.items():
-            context.set_assignment((topic, partition), assignment)
-            loaded.append((topic, partition))
-    if writes:
-        yield Write(list(writes))
-    return loaded
-
-
-def create_partitions(context: Context, partitions: list[Partition]) -> Steps[None]:
-    """Assigned, not yet led: the first live replica leads, all live ones are in sync."""
-    if not partitions:
-        return
-    log.info("new partitions: %s", shown(partitions))
-    # All of them are told to clients at once: the partition of a key depends on how many there are.
-    told = Batch(context)
-    for some in slices(partitions):
-        replicas = [(*partition, r) for partition in some for r in context.replicas_of(partition)]
-        move_partitions(context, some, P.NEW)
-        yield from moved(context, replicas, R.NEW)
-        batch = Batch(context)
-        yield from bring_online(context, batch, some)
-        batch.withhold_metadata(told)
-        yield batch.send()
-        yield from moved(context, replicas, R.ONLINE)
-    yield told.send()
-
-
-def topic_changed(context: Context, topic: str) -> Steps[None]:
-    """A topic's znode is another: partitions that it has and we have not are new."""
-    (found,) = yield Read([TopicNode.path(topic)])
-    if found is None:
-        return
-    try:
-        node = TopicNode.decode(topic, found.data)
-    except Garbage as error:
-        log.warning("%s", error)
-        return
-    if topic not in context.assignments:
-        # It was garbage when it was first looked at, or has been made anew since.
-        context.unreadable_topics.discard(topic)
-        yield Listen(nodes=(TopicNode.path(topic),))
-        context.topic_ids[topic] = node.topic_id
-        context.assignments[topic] = {}
-    known = context.assignments[topic]
-    added = {p: assignment for p, assignment in node.partitions.items() if p not in known}
-    if not added:
-        return
-    if context.is_being_deleted(topic):
-        log.warning("topic %s is being deleted: its new partitions are taken back", topic)
-        old = TopicNode(known, context.topic_id(topic))
-        yield Write([SetNode(TopicNode.path(topic), old.encode())])
-        return
-    for partition, assignment in added.items():
-        context.set_assignment((topic, partition), assignment)
-    yield from create_partitions(context, [(topic, partition) for partition in sorted(added)])
-
-
-# Deletion.
 
 
 def deletions_changed(context: Context, new_id: NewId) -> Steps[None]:
@@ -166,7 +58,7 @@ def resume_deletions(context: Context) -> Steps[None]:
         if topic not in context.deletion_ineligible:
             eligible.append(topic)
     for topic in retry:
-        yield from moved(context, context.replicas_in(topic, R.DELETION_INELIGIBLE), R.OFFLINE)
+        yield from move_and_send(context, context.replicas_in(topic, R.DELETION_INELIGIBLE), R.OFFLINE)
     if eligible:
         yield from _start_deletion(context, eligible)
 
@@ -191,11 +83,11 @@ def _start_deletion(context: Context, topics: list[str]) -> Steps[None]:
                 context.deletion_ineligible.add(topic)
             elif context.replica_state(replica) is not R.DELETION_SUCCESSFUL:
                 alive.append(replica)
-    yield from moved(
+    yield from move_and_send(
         context, [r for r in dead if context.replica_state(r) is not R.DELETION_INELIGIBLE], R.DELETION_INELIGIBLE
     )
-    yield from moved(context, alive, R.OFFLINE)
-    yield from moved(context, alive, R.DELETION_STARTED)
+    yield from move_and_send(context, alive, R.OFFLINE)
+    yield from move_and_send(context, alive, R.DELETION_STARTED)
 
 
 def replicas_deleted(
@@ -211,10 +103,10 @@ def replicas_deleted(
     deleted = [replica for replica in deleted if replica[0] in queued]
     if failed:
         log.warning("replicas could not be deleted: %s", ", ".join(f"{t}-{p} on {b}" for t, p, b in failed))
-        yield from moved(context, failed, R.DELETION_INELIGIBLE)
+        yield from move_and_send(context, failed, R.DELETION_INELIGIBLE)
         context.deletion_ineligible |= {replica[0] for replica in failed}
     if deleted:
-        yield from moved(context, deleted, R.DELETION_SUCCESSFUL)
+        yield from move_and_send(context, deleted, R.DELETION_SUCCESSFUL)
     if failed or deleted:
         yield from resume_deletions(context)
 
@@ -222,7 +114,7 @@ def replicas_deleted(
 def _complete_deletion(context: Context, topic: str) -> Steps[None]:
     yield Ignore((TopicNode.path(topic),))
     partitions = context.partitions_of([topic])
-    yield from moved(context, context.replicas_in(topic, R.DELETION_SUCCESSFUL), R.NONEXISTENT)
+    yield from move_and_send(context, context.replicas_in(topic, R.DELETION_SUCCESSFUL), R.NONEXISTENT)
     nodes = [PartitionNode.path(*partition) for partition in partitions]
     nodes += [PartitionNode.parent(*partition) for partition in partitions]
     order = DeleteTopicNode.path(topic)
@@ -250,15 +142,3 @@ def _delete_below(path: str) -> Steps[None]:
     below = [node for level in reversed(levels[1:]) for node in level]
     if below:
         yield Write([DeleteNode(node) for node in below])
-
-
-# Both.
-
-
-def moved(context: Context, replicas: Iterable[Replica], target: ReplicaState) -> Steps[None]:
-    """Moves replicas and sends what that asks for."""
-    replicas = list(replicas)
-    if replicas:
-        batch = Batch(context)
-        yield from move_replicas(context, batch, replicas, target)
-        yield batch.send()

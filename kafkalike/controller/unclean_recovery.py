@@ -1,10 +1,6 @@
-"""Brokers that were not stopped cleanly: what they had may have lost its end, so they are not trusted to lead.
+"""How a partition gets a leader when all of its live in-sync replicas are suspect (unclean_shutdown.py).
 
-The registration of such a broker says so (`BrokerNode.unclean`). When a controller first sees it, `take_out` strikes
-the broker from every ISR that has another live member: whoever is in an ISR then is there for an earlier life, even
-where the state is younger than the registration, for it may have been written before anybody looked at that. Where no
-other member is live it stays, marked in the state as suspect, and then the mark in the registration goes. A suspect is
-not elected like that: `compare` asks it, the rest of the ISR and the former members (kept in the state) how far their
+The controller asks the suspects, the rest of the ISR and the former members (kept in the state znode) how far their
 logs reach, as (leader epoch, log end offset), and the longest leads. It waits until all have answered, or for
 unclean.recovery.timeout.ms. (KIP-966, with ZooKeeper.)
 
@@ -17,27 +13,16 @@ only if it goes on where that one ends: nothing committed is lost as long as one
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from kafkalike.cluster.znodes.brokers import BrokerNode
-from kafkalike.cluster.znodes.encoding import Garbage
-from kafkalike.cluster.znodes.topics import PartitionNode
-from kafkalike.controller.context import (
-    NO_LEADER,
-    Context,
-    LiveBroker,
-    LogEnd,
-    Partition,
-    PartitionState,
-)
+from kafkalike.controller.context import Context, LogEnd, Partition, PartitionState, shown
 from kafkalike.controller.control_requests import Batch
-from kafkalike.controller.effects import BAD_VERSION, Later, Node, Read, Send, SetNode, Steps, Write
+from kafkalike.controller.effects import Later, Send, Steps
 from kafkalike.controller.election_strategies import Elected
+from kafkalike.controller.partition_state_machine import bring_online
 from kafkalike.controller.reassignment import isr_grew
-from kafkalike.controller.transitions import bring_online, ignore_or_end, leadership_of, move_partitions, shown
 from kafkalike.protocol import ANY_REPLICA
 from kafkalike.protocol.messages import list_offsets, offset_for_leader_epoch
 
@@ -53,102 +38,6 @@ class Unsure(NamedTuple):
 
     replica: int
     epoch: int
-
-
-# Striking out.
-
-
-def take_out(context: Context, brokers: Mapping[int, LiveBroker], broker_ids: Iterable[int]) -> Steps[None]:
-    """Attends to those of `broker_ids` that are marked as unclean; `brokers` are all that are live now."""
-    unclean = {i: brokers[i] for i in sorted(broker_ids) if brokers[i].node.unclean}
-    if not unclean:
-        return
-    log.info("brokers %s were not stopped cleanly, or are new", list(unclean))
-    remaining = sorted({(topic, p) for topic, p, _ in context.replicas_on(unclean)})
-    refused: set[Partition] = set()
-    while remaining:
-        found: list[Node | None] = yield Read([PartitionNode.path(*partition) for partition in remaining])
-        writes = {}
-        for partition, node in zip(remaining, found, strict=True):
-            struck = yield from _strike(context, partition, node, brokers, unclean)
-            if struck is not None and node is not None:
-                writes[partition] = (struck, node.version)
-            elif partition in refused and node is not None:
-                # It was done, and the answer was lost; or somebody else's write has made it needless.
-                with contextlib.suppress(Garbage):
-                    _believe(context, partition, PartitionNode.decode(*partition, node.data), node.version)
-        operations = [
-            SetNode(PartitionNode.path(*p), state.encode(), version) for p, (state, version) in writes.items()
-        ]
-        results = (yield Write(list(operations))) if writes else []
-        remaining = []
-        for (partition, (state, _)), written in zip(writes.items(), results, strict=True):
-            if written.error is None:
-                _believe(context, partition, state, written.version)
-            elif written.error == BAD_VERSION:
-                remaining.append(partition)
-                refused.add(partition)
-            else:
-                log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
-    yield from _forgive(brokers, unclean)
-
-
-def _believe(context: Context, partition: Partition, state: PartitionNode, version: int) -> None:
-    context.leaderships[partition] = leadership_of(state, version)
-    if state.leader == NO_LEADER and context.partition_states.get(partition) is PartitionState.ONLINE:
-        move_partitions(context, [partition], PartitionState.OFFLINE)
-
-
-def _strike(
-    context: Context,
-    partition: Partition,
-    found: Node | None,
-    brokers: Mapping[int, LiveBroker],
-    unclean: Mapping[int, LiveBroker],
-) -> Steps[PartitionNode | None]:
-    """The state without its unclean members; None when nothing is to be written."""
-    if found is None:
-        return None
-    try:
-        state = PartitionNode.decode(*partition, found.data)
-    except Garbage:
-        # Said when a leader is sought.
-        return None
-    if state.controller_epoch > context.epoch:
-        yield from ignore_or_end(partition, state)
-        return None
-    new = {r for r in state.isr if r in unclean} - set(state.suspects)
-    if not new:
-        return None
-    suspects = new | set(state.suspects)
-    trusted = [r for r in state.isr if r not in suspects]
-    if len({*state.isr, *state.former}) == 1:
-        # Nobody to compare it with: the only replica, or a state that Apache's controller has written. But if it stays
-        # leader, it does so in a new epoch: a replica that is out of sync may still have records that the leader has
-        # lost, and in the same epoch nothing would tell them from the records that are written in their place.
-        if state.leader not in new or len(context.replicas_of(partition)) == 1:
-            return None
-        return state.elected(state.leader, state.isr, context.epoch, state.recovering)
-    if any(r in brokers and r not in context.shutting_down for r in trusted):
-        return state.reduced(tuple(trusted), context.epoch)
-    return state.suspecting(tuple(r for r in state.isr if r in suspects), context.epoch)
-
-
-def _forgive(brokers: Mapping[int, LiveBroker], unclean: Mapping[int, LiveBroker]) -> Steps[None]:
-    """Takes the mark out of the registrations: what it meant is in the states now."""
-    paths = [BrokerNode.path(broker_id) for broker_id in unclean]
-    nodes: list[Node | None] = yield Read(paths)
-    operations = [
-        SetNode(path, BrokerNode.without_mark(node.data), node.version)
-        for path, node, broker in zip(paths, nodes, unclean.values(), strict=True)
-        if node is not None and node.czxid == broker.epoch
-    ]
-    if operations:
-        # One that has vanished, or was written in between, is looked at again for that.
-        yield Write(list(operations))
-
-
-# Comparing.
 
 
 def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:

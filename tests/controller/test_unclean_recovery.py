@@ -1,4 +1,4 @@
-"""Brokers that come back after an unclean stop."""
+"""The logs of suspect replicas are compared, and the longest leads."""
 
 from __future__ import annotations
 
@@ -7,39 +7,11 @@ from typing import Any
 
 from kafkalike.cluster.znodes.brokers import BrokerNode, Endpoint
 from kafkalike.cluster.znodes.topics import PartitionNode
-from kafkalike.controller import failover, leader_election, reassignment, unclean
+from kafkalike.controller import broker_changes, leader_election, reassignment, unclean_recovery
 from kafkalike.controller.context import Context
-from kafkalike.protocol.messages import list_offsets, offset_for_leader_epoch
+from kafkalike.protocol.messages import offset_for_leader_epoch
+from tests.controller.unclean import crashed, has, marked, questions, world_of
 from tests.controller.world import World
-
-
-def world_of(*broker_ids: int) -> tuple[World, Context]:
-    """Topic t with one partition on all of them, led by the first."""
-    world = World()
-    for broker_id in broker_ids:
-        world.broker(broker_id)
-    world.topic("t", {0: broker_ids})
-    context = world.controller(broker_ids[0])
-    return world, context
-
-
-def crashed(world: World, broker_id: int) -> None:
-    """Registers the broker as one that was not stopped cleanly."""
-    world.remove(BrokerNode.path(broker_id))
-    endpoint = Endpoint("PLAINTEXT", "PLAINTEXT", f"h{broker_id}", 9092)
-    extra = {BrokerNode.OFFSETS_STORAGE: "zookeeper", BrokerNode.UNCLEAN: True}
-    world.put(BrokerNode.path(broker_id), BrokerNode((endpoint,), extra=extra).encode())
-
-
-def marked(world: World, broker_id: int) -> bool:
-    return BrokerNode.decode(broker_id, world.nodes[BrokerNode.path(broker_id)].data).unclean
-
-
-def questions(world: World) -> list[int]:
-    """Who has been asked for the ends of logs since the last call."""
-    asked = [(b, r) for b, r in world.sent if isinstance(r, list_offsets.Request)]
-    world.sent = []
-    return [broker_id for broker_id, _ in asked]
 
 
 def epoch_asked(world: World) -> list[tuple[int, int, int]]:
@@ -68,39 +40,7 @@ def life(context: Context, broker_id: int) -> int:
 
 def ends(world: World, context: Context, told: dict[int, tuple[int, int]]) -> None:
     for broker_id, end in told.items():
-        world.perform(unclean.ends_answered(context, broker_id, life(context, broker_id), {("t", 0): end}))
-
-
-def has(world: World, **fields: Any) -> None:
-    state = world.state("t", 0)
-    assert fields == {key: state.get(key) for key in fields}
-
-
-def test_A4_who_crashed_leaves_the_isr_while_another_member_is_live() -> None:
-    world, context = world_of(1, 2, 3)
-    world.sent = []
-    # So quickly that the controller sees only another registration.
-    crashed(world, 2)
-    world.perform(failover.brokers_changed(context))
-    has(world, leader=1, isr=[1, 3])
-    assert not marked(world, 2)
-    assert not context.brokers[2].node.unclean or not marked(world, 2)
-    # A leader too; and it is not struck again once it is back in the ISR, for its mark is gone.
-    crashed(world, 1)
-    world.perform(failover.brokers_changed(context))
-    has(world, leader=3, isr=[3])
-    world.put(PartitionNode.path("t", 0), PartitionNode(3, 9, (3, 1), 1).encode())
-    context = world.controller(3, epoch=2)
-    has(world, leader=3, leader_epoch=9, isr=[3, 1])
-
-
-def test_A4_a_state_that_was_written_before_anybody_looked_at_the_registration_vouches_for_nobody() -> None:
-    """Simulation, seed 962: 2 is back with an empty disk before the controller has noticed that it was gone."""
-    world, context = world_of(1, 2, 3)
-    crashed(world, 2)
-    world.put(PartitionNode.path("t", 0), PartitionNode(2, 5, (2,), 1, former=(3,)).encode())
-    world.perform(failover.brokers_changed(context))
-    has(world, leader=-1, isr=[2], suspect_isr=[2])
+        world.perform(unclean_recovery.ends_answered(context, broker_id, life(context, broker_id), {("t", 0): end}))
 
 
 def test_A4_the_last_replica_standing_is_compared_with_former_members_and_the_longest_log_leads() -> None:
@@ -110,34 +50,34 @@ def test_A4_the_last_replica_standing_is_compared_with_former_members_and_the_lo
     context = world.controller(4, epoch=2)
     for broker_id in (3, 2):
         world.remove(BrokerNode.path(broker_id))
-        world.perform(failover.brokers_changed(context))
+        world.perform(broker_changes.brokers_changed(context))
     has(world, leader=1, isr=[1], former_isr=[3, 2])
     world.remove(BrokerNode.path(1))
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     has(world, leader=-1, isr=[1])
     world.sent = []
     crashed(world, 1)
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     has(world, leader=-1, isr=[1], suspect_isr=[1], former_isr=[3, 2])
     assert not marked(world, 1)
     assert [1] == questions(world) and ["logs to compare"] == world.reminders
-    world.perform(unclean.ends_answered(context, 1, life(context, 1), {("t", 0): (1, 700)}))
+    world.perform(unclean_recovery.ends_answered(context, 1, life(context, 1), {("t", 0): (1, 700)}))
     has(world, leader=-1)
     world.broker(2)
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     assert [2] == questions(world)
-    world.perform(unclean.ends_answered(context, 2, life(context, 2), {("t", 0): (1, 1000)}))
+    world.perform(unclean_recovery.ends_answered(context, 2, life(context, 2), {("t", 0): (1, 1000)}))
     has(world, leader=-1)
     world.broker(3)
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     assert [3] == questions(world)
-    world.perform(unclean.ends_answered(context, 3, life(context, 3), {("t", 0): (0, 2000)}))
+    world.perform(unclean_recovery.ends_answered(context, 3, life(context, 3), {("t", 0): (0, 2000)}))
     has(world, leader=2, isr=[2], former_isr=[3, 1], suspect_isr=None)
     assert not context.comparing and not context.log_ends
     # Nobody is asked twice, and an answer that comes late changes nothing.
     epoch = world.state("t", 0)["leader_epoch"]
-    world.perform(unclean.ends_answered(context, 1, life(context, 1), {("t", 0): (1, 9000)}))
-    world.perform(unclean.time_is_up(context, context.comparisons))
+    world.perform(unclean_recovery.ends_answered(context, 1, life(context, 1), {("t", 0): (1, 9000)}))
+    world.perform(unclean_recovery.time_is_up(context, context.comparisons))
     has(world, leader=2, leader_epoch=epoch)
 
 
@@ -154,10 +94,12 @@ def test_A4_a_newer_record_that_only_a_former_member_has_does_not_lead_over_what
         has(world, leader=-1)
         assert [(2, 7, -2)] == epoch_asked(world)
         # Once, and it is waited for though the time is up: it is there.
-        world.perform(unclean.time_is_up(context, context.comparisons))
+        world.perform(unclean_recovery.time_is_up(context, context.comparisons))
         assert [] == epoch_asked(world)
         has(world, leader=-1)
-        world.perform(unclean.ends_answered(context, 2, life(context, 2), {("t", 0): (epoch, end)}, {("t", 0): 7}))
+        world.perform(
+            unclean_recovery.ends_answered(context, 2, life(context, 2), {("t", 0): (epoch, end)}, {("t", 0): 7})
+        )
         has(world, leader=leader, isr=[leader])
         assert not context.comparing and not context.log_ends and not context.asked_for_end
 
@@ -176,13 +118,13 @@ def test_A4_the_time_of_one_comparison_is_not_that_of_another() -> None:
     # The members that left the ISR of u are booting when the last one crashes, and loses its newest records.
     for broker_id in (1, 2):
         world.remove(BrokerNode.path(broker_id))
-        world.perform(failover.brokers_changed(context))
+        world.perform(broker_changes.brokers_changed(context))
     crashed(world, 3)
-    world.perform(failover.brokers_changed(context))
-    world.perform(unclean.ends_answered(context, 3, life(context, 3), {("u", 0): (13, 10)}))
-    world.perform(unclean.time_is_up(context, earlier))
+    world.perform(broker_changes.brokers_changed(context))
+    world.perform(unclean_recovery.ends_answered(context, 3, life(context, 3), {("u", 0): (13, 10)}))
+    world.perform(unclean_recovery.time_is_up(context, earlier))
     assert -1 == world.state("u", 0)["leader"]
-    world.perform(unclean.time_is_up(context, context.comparing["u", 0]))
+    world.perform(unclean_recovery.time_is_up(context, context.comparing["u", 0]))
     assert 3 == world.state("u", 0)["leader"]
 
 
@@ -192,8 +134,8 @@ def test_A4_what_was_answered_in_an_earlier_life_says_nothing_of_this_one() -> N
     ends(world, context, {3: (12, 100)})
     earlier = life(context, 2)
     crashed(world, 2)
-    world.perform(failover.brokers_changed(context))
-    world.perform(unclean.ends_answered(context, 2, earlier, {("t", 0): (12, 120)}))
+    world.perform(broker_changes.brokers_changed(context))
+    world.perform(unclean_recovery.ends_answered(context, 2, earlier, {("t", 0): (12, 120)}))
     has(world, leader=-1)
     ends(world, context, {2: (12, 80)})
     has(world, leader=3)
@@ -215,9 +157,9 @@ def test_A4_who_is_asked_for_the_end_of_an_epoch_and_goes_is_not_waited_for_long
     ends(world, context, {1: (7, 101), 2: (9, 120)})
     assert [(2, 7, -2)] == epoch_asked(world)
     world.remove(BrokerNode.path(2))
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     has(world, leader=-1)
-    world.perform(unclean.time_is_up(context, context.comparisons))
+    world.perform(unclean_recovery.time_is_up(context, context.comparisons))
     has(world, leader=1, isr=[1], former_isr=[2])
 
 
@@ -229,27 +171,27 @@ def test_A4_the_next_comparison_asks_again_who_answered_the_last_one() -> None:
     context = world.controller(4, epoch=2)
     for broker_id in (3, 1):
         world.remove(BrokerNode.path(broker_id))
-        world.perform(failover.brokers_changed(context))
+        world.perform(broker_changes.brokers_changed(context))
     crashed(world, 1)
     world.broker(3)
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     assert [1, 3] == sorted(questions(world))
-    world.perform(unclean.ends_answered(context, 3, life(context, 3), {("t", 0): (0, 7)}))
-    world.perform(unclean.ends_answered(context, 1, life(context, 1), {("t", 0): (1, 10)}))
+    world.perform(unclean_recovery.ends_answered(context, 3, life(context, 3), {("t", 0): (0, 7)}))
+    world.perform(unclean_recovery.ends_answered(context, 1, life(context, 1), {("t", 0): (1, 10)}))
     has(world, leader=1, isr=[1], former_isr=[3])
     crashed(world, 1)
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     assert [1, 3] == sorted(questions(world))
-    world.perform(unclean.ends_answered(context, 1, life(context, 1), {("t", 0): (-1, 0)}))
+    world.perform(unclean_recovery.ends_answered(context, 1, life(context, 1), {("t", 0): (-1, 0)}))
     has(world, leader=-1, isr=[1], suspect_isr=[1])
-    world.perform(unclean.ends_answered(context, 3, life(context, 3), {("t", 0): (0, 7)}))
+    world.perform(unclean_recovery.ends_answered(context, 3, life(context, 3), {("t", 0): (0, 7)}))
     has(world, leader=3, isr=[3])
 
 
 def test_A4_an_answer_that_comes_after_the_comparison_says_nothing_in_the_next_one() -> None:
     world, context = compared(isr=(3, 2), former=(1,))
     ends(world, context, {3: (12, 100), 2: (12, 100)})
-    world.perform(unclean.time_is_up(context, context.comparisons))
+    world.perform(unclean_recovery.time_is_up(context, context.comparisons))
     has(world, leader=3, isr=[3, 2])
     ends(world, context, {1: (11, 40)})
     assert context.log_ends == {}
@@ -268,16 +210,16 @@ def test_A4_no_election_but_the_comparison_makes_a_suspect_lead() -> None:
     world, context = world_of(1, 2)
     for broker_id in (2, 1):
         world.remove(BrokerNode.path(broker_id))
-        world.perform(failover.brokers_changed(context))
+        world.perform(broker_changes.brokers_changed(context))
     has(world, isr=[1], former_isr=[2])
     crashed(world, 1)
     context = world.controller(3, epoch=2, balance_ms=1000)
     has(world, leader=-1, isr=[1], suspect_isr=[1])
     world.perform(leader_election.balance(context))
     world.perform(leader_election.elect(context, [("t", 0)], leader_election.PREFERRED))
-    world.perform(failover.elect_where_needed(context))
+    world.perform(leader_election.elect_where_needed(context))
     world.perform(reassignment.reassign(context, {("t", 0): (1,)}))
-    world.perform(failover.shut_down(context, 2))
+    world.perform(broker_changes.shut_down(context, 2))
     has(world, leader=-1, isr=[1], suspect_isr=[1])
 
 
@@ -288,16 +230,16 @@ def test_A4_brokers_of_apaches_are_not_compared_and_not_waited_for() -> None:
     context = world.controller(4, epoch=2)
     for broker_id in (3, 2, 1):
         world.remove(BrokerNode.path(broker_id))
-        world.perform(failover.brokers_changed(context))
+        world.perform(broker_changes.brokers_changed(context))
     crashed(world, 1)
-    world.perform(failover.brokers_changed(context))
-    world.perform(unclean.ends_answered(context, 1, life(context, 1), {("t", 0): (1, 700)}))
+    world.perform(broker_changes.brokers_changed(context))
+    world.perform(unclean_recovery.ends_answered(context, 1, life(context, 1), {("t", 0): (1, 700)}))
     has(world, leader=-1, isr=[1], suspect_isr=[1], former_isr=[3, 2])
     world.sent = []
     for broker_id in (2, 3):
         has(world, leader=-1)
         world.put(BrokerNode.path(broker_id), BrokerNode((Endpoint("PLAINTEXT", "PLAINTEXT", "h", 1),)).encode())
-        world.perform(failover.brokers_changed(context))
+        world.perform(broker_changes.brokers_changed(context))
     assert [] == questions(world)
     has(world, leader=1, isr=[1])
 
@@ -309,14 +251,14 @@ def test_A4_all_crashed_together_and_each_that_is_as_long_as_the_longest_is_in_s
     crashed(world, 2)
     context = world.controller(2, epoch=2)
     has(world, leader=-1, isr=[2], suspect_isr=[2], former_isr=[1, 3])
-    world.perform(unclean.ends_answered(context, 2, life(context, 2), {("t", 0): (0, 10)}))
+    world.perform(unclean_recovery.ends_answered(context, 2, life(context, 2), {("t", 0): (0, 10)}))
     for broker_id in (3, 1):
         crashed(world, broker_id)
-        world.perform(failover.brokers_changed(context))
+        world.perform(broker_changes.brokers_changed(context))
         assert not marked(world, broker_id)
     has(world, leader=-1)
     for broker_id in (3, 1):
-        world.perform(unclean.ends_answered(context, broker_id, life(context, broker_id), {("t", 0): (0, 12)}))
+        world.perform(unclean_recovery.ends_answered(context, broker_id, life(context, broker_id), {("t", 0): (0, 12)}))
     has(world, leader=1, isr=[1, 3], suspect_isr=None, former_isr=[2])
 
 
@@ -324,12 +266,12 @@ def test_A4_who_does_not_come_in_time_is_not_waited_for_but_a_member_must_be_the
     world, context = world_of(1, 2)
     for broker_id in (2, 1):
         world.remove(BrokerNode.path(broker_id))
-        world.perform(failover.brokers_changed(context))
+        world.perform(broker_changes.brokers_changed(context))
     crashed(world, 1)
     context = world.controller(1, epoch=2)
-    world.perform(unclean.time_is_up(context, context.comparisons))
+    world.perform(unclean_recovery.time_is_up(context, context.comparisons))
     has(world, leader=-1)
-    world.perform(unclean.ends_answered(context, 1, life(context, 1), {("t", 0): (0, 5)}))
+    world.perform(unclean_recovery.ends_answered(context, 1, life(context, 1), {("t", 0): (0, 5)}))
     has(world, leader=1, isr=[1], former_isr=[2])
 
 
@@ -347,7 +289,7 @@ def test_A4_a_trusted_member_that_comes_back_ends_the_comparison() -> None:
     world.put(PartitionNode.path("t", 0), PartitionNode(-1, 3, (1, 2), 3, suspects=(1,)).encode())
     context = world.controller(1, epoch=4)
     world.broker(2)
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     has(world, leader=-1, isr=[1])
     world.put(PartitionNode.path("t", 0), PartitionNode(-1, 5, (1, 2), 4, suspects=(1,)).encode())
     context = world.controller(2, epoch=5)
@@ -358,42 +300,21 @@ def test_an_answer_of_an_earlier_life_does_not_count() -> None:
     world, context = world_of(1, 2)
     for broker_id in (2, 1):
         world.remove(BrokerNode.path(broker_id))
-        world.perform(failover.brokers_changed(context))
+        world.perform(broker_changes.brokers_changed(context))
     world.broker(3)
     crashed(world, 1)
     context = world.controller(3, epoch=2)
-    world.perform(unclean.ends_answered(context, 1, life(context, 1), {("t", 0): (0, 50)}))
+    world.perform(unclean_recovery.ends_answered(context, 1, life(context, 1), {("t", 0): (0, 50)}))
     world.sent = []
     crashed(world, 1)
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     assert [1] == questions(world)
     world.broker(2)
-    world.perform(failover.brokers_changed(context))
-    world.perform(unclean.ends_answered(context, 2, life(context, 2), {("t", 0): (0, 30)}))
+    world.perform(broker_changes.brokers_changed(context))
+    world.perform(unclean_recovery.ends_answered(context, 2, life(context, 2), {("t", 0): (0, 30)}))
     has(world, leader=-1)
-    world.perform(unclean.ends_answered(context, 1, life(context, 1), {("t", 0): (0, 20)}))
+    world.perform(unclean_recovery.ends_answered(context, 1, life(context, 1), {("t", 0): (0, 20)}))
     has(world, leader=2, isr=[2])
-
-
-def test_a_single_replica_needs_nobody_else() -> None:
-    world, context = world_of(1)
-    crashed(world, 1)
-    world.controller(1, epoch=2)
-    has(world, leader=1, isr=[1], suspect_isr=None, zk=0)
-    assert [] == questions(world) and not marked(world, 1)
-
-
-def test_a_leader_that_nobody_is_compared_with_leads_on_in_another_epoch() -> None:
-    """Simulation, seed 180377: the last broker loses power, elects itself, and writes other records at the offsets of
-    those that it has lost. A replica that has copied the lost ones would never notice."""
-    world, _ = world_of(1, 2, 3)
-    world.put(PartitionNode.path("t", 0), PartitionNode(1, 5, (1,), 1).encode())
-    world.remove(BrokerNode.path(2))
-    world.remove(BrokerNode.path(3))
-    crashed(world, 1)
-    world.controller(1, epoch=2)
-    has(world, leader=1, leader_epoch=6, isr=[1], suspect_isr=None)
-    assert [] == questions(world) and not marked(world, 1)
 
 
 def test_a_leader_that_changes_its_isr_makes_those_who_left_before_unnecessary() -> None:
@@ -420,7 +341,7 @@ def test_what_a_broker_says_of_the_end_of_an_epoch() -> None:
     topic = offset_for_leader_epoch.OffsetForLeaderTopic(topic="t", partitions=[asked(0), asked(1)])
     answers = [answer(0, leader_epoch=4, end_offset=70), answer(1, error_code=6), answer(2, end_offset=1)]
     result = offset_for_leader_epoch.OffsetForLeaderTopicResult(topic="t", partitions=answers)
-    assert ({("t", 0): (4, 70), ("t", 1): (-1, -1)}, {("t", 0): 5, ("t", 1): 6}) == unclean.answered_epochs(
+    assert ({("t", 0): (4, 70), ("t", 1): (-1, -1)}, {("t", 0): 5, ("t", 1): 6}) == unclean_recovery.answered_epochs(
         offset_for_leader_epoch.Request(topics=[topic]), offset_for_leader_epoch.Response(topics=[result])
     )
 
@@ -429,7 +350,7 @@ def test_a_move_that_waited_for_the_comparison_goes_on_after_it() -> None:
     """The only replica is suspect while the partition moves away from it (simulation, seed 301527)."""
     world, context = world_of(1)
     world.broker(2)
-    world.perform(failover.brokers_changed(context))
+    world.perform(broker_changes.brokers_changed(context))
     crashed(world, 1)
     context = world.controller(2, epoch=2)
     world.put(PartitionNode.path("t", 0), PartitionNode(-1, 5, (1,), 2, suspects=(1,), former=(2,)).encode())
@@ -437,6 +358,8 @@ def test_a_move_that_waited_for_the_comparison_goes_on_after_it() -> None:
     world.perform(reassignment.reassign(context, {("t", 0): (2,)}))
     assert context.assignment(("t", 0)).being_reassigned
     for broker_id, end in ((1, 0), (2, 0)):
-        world.perform(unclean.ends_answered(context, broker_id, life(context, broker_id), {("t", 0): (-1, end)}))
+        world.perform(
+            unclean_recovery.ends_answered(context, broker_id, life(context, broker_id), {("t", 0): (-1, end)})
+        )
     assert not context.assignment(("t", 0)).being_reassigned
     has(world, leader=2, isr=[2])

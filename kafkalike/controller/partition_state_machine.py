@@ -1,0 +1,220 @@
+"""The state machine of partitions: new, online, offline; and how a partition gets its leader.
+
+A transition that is not in the table is logged and skipped; the other partitions go on. What has to be written is
+written before the state in the context changes, and what brokers have to be told is put into the batch, which the
+caller sends when all partitions of the step have changed their state.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from kafkalike.cluster.znodes.configs import EntityConfig
+from kafkalike.cluster.znodes.encoding import Garbage
+from kafkalike.cluster.znodes.topics import PartitionNode, TopicNode
+from kafkalike.config import parse_topic_overrides, usable
+from kafkalike.controller import election_strategies
+from kafkalike.controller.context import INITIAL_LEADER_EPOCH, Context, Partition, PartitionState, shown
+from kafkalike.controller.control_requests import Batch
+from kafkalike.controller.effects import BAD_VERSION, NODE_EXISTS, CreateNode, Read, SetNode, Steps, Write
+from kafkalike.controller.election_strategies import Elected
+from kafkalike.controller.partition_znodes import current_states, decode, leadership_of
+
+log = logging.getLogger(__name__)
+
+P = PartitionState
+
+# State: the states it may be entered from.
+PARTITION_PREVIOUS: dict[PartitionState, frozenset[PartitionState]] = {
+    P.NEW: frozenset({P.NONEXISTENT}),
+    P.ONLINE: frozenset({P.NEW, P.ONLINE, P.OFFLINE}),
+    P.OFFLINE: frozenset({P.NEW, P.ONLINE, P.OFFLINE}),
+    P.NONEXISTENT: frozenset({P.OFFLINE}),
+}
+
+
+# Chooses the next leader of a partition, given what its state znode says.
+Strategy = Callable[[Partition, PartitionNode], Elected | None]
+
+
+def move_partitions(context: Context, partitions: Iterable[Partition], target: PartitionState) -> None:
+    """To NEW, OFFLINE or NONEXISTENT: those are facts in memory only."""
+    assert target is not P.ONLINE, "a partition gets online by an election"
+    for partition in _legal_partitions(context, partitions, target):
+        context.partition_states[partition] = target
+
+
+def bring_online(
+    context: Context, batch: Batch, partitions: Iterable[Partition], strategy: Strategy | None = None
+) -> Steps[set[Partition]]:
+    """New partitions get their first leader; the others an election (the one for offline partitions unless another
+    strategy is given). Gives those that have a leader now."""
+    legal = _legal_partitions(context, partitions, P.ONLINE)
+    new = [partition for partition in legal if context.partition_states[partition] is P.NEW]
+    others = [partition for partition in legal if context.partition_states[partition] is not P.NEW]
+    done: set[Partition] = set()
+    if new:
+        done |= yield from _first_leaders(context, batch, new)
+    if others:
+        if strategy is None:
+            strategy = yield from offline_strategy(context, others)
+        done |= yield from _elect(context, batch, others, strategy)
+    return done
+
+
+def offline_strategy(context: Context, partitions: Iterable[Partition], unclean: bool = False) -> Steps[Strategy]:
+    """The election for partitions without a leader. Whether it may be unclean is asked of the topic's configuration,
+    and only for topics with a partition that has no live in-sync replica."""
+    topics = set()
+    for partition in partitions:
+        leadership = context.leaderships.get(partition)
+        if leadership is None or not any(context.is_online(r, partition) for r in leadership.isr):
+            topics.add(partition[0])
+    allowed = yield from _unclean_topics(context, sorted(topics))
+
+    def choose(partition: Partition, state: PartitionNode) -> Elected | None:
+        return election_strategies.offline(
+            context.replicas_of(partition),
+            state.trusted,
+            lambda r: context.is_online(r, partition),
+            # A presumption is no reason to lose records, and a suspect is compared first; but an order is an order.
+            unclean
+            or partition[0] in allowed
+            and not any(r in context.presumed_dead or context.is_online(r, partition) for r in state.isr),
+        )
+
+    return choose
+
+
+def preferred_strategy(context: Context) -> Strategy:
+    """The first replica of the assignment leads."""
+    return lambda partition, state: election_strategies.preferred(
+        context.replicas_of(partition), state.trusted, lambda r: context.is_online(r, partition)
+    )
+
+
+def shutdown_strategy(context: Context) -> Strategy:
+    """The leader goes to a replica that stays."""
+    return lambda partition, state: election_strategies.controlled_shutdown(
+        context.replicas_of(partition),
+        state.trusted,
+        lambda r: context.is_online(r, partition, even_shutting_down=True),
+        context.shutting_down,
+    )
+
+
+def _legal_partitions(context: Context, partitions: Iterable[Partition], target: PartitionState) -> list[Partition]:
+    legal = []
+    for partition in partitions:
+        state = context.partition_states.setdefault(partition, P.NONEXISTENT)
+        if state in PARTITION_PREVIOUS[target]:
+            legal.append(partition)
+        else:
+            log.error("partition %s-%d cannot go from %s to %s", *partition, state.value, target.value)
+    return legal
+
+
+def _first_leaders(context: Context, batch: Batch, partitions: list[Partition]) -> Steps[set[Partition]]:
+    chosen: dict[Partition, PartitionNode] = {}
+    for partition in partitions:
+        live = tuple(r for r in context.replicas_of(partition) if context.is_online(r, partition))
+        if live:
+            chosen[partition] = PartitionNode(live[0], INITIAL_LEADER_EPOCH, live, context.epoch)
+        else:
+            log.error("partition %s-%d stays without a leader: none of its replicas is live", *partition)
+    topics = [topic for topic in sorted({topic for topic, _ in chosen}) if not context.has_leaderships(topic)]
+    parents = [CreateNode(TopicNode.partitions_path(topic)) for topic in topics]
+    parents += [CreateNode(PartitionNode.parent(*partition)) for partition in chosen]
+    states = [CreateNode(PartitionNode.path(*partition), node.encode()) for partition, node in chosen.items()]
+    results = (yield Write([*parents, *states]))[len(parents) :]
+    done = set()
+    unsure = []
+    for (partition, node), written in zip(chosen.items(), results, strict=True):
+        if written.error is None:
+            _lead(context, batch, partition, node, written.version, node.isr, is_new=True)
+            done.add(partition)
+        elif written.error == NODE_EXISTS:
+            unsure.append(partition)
+        else:
+            log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
+    # A state that is there already is ours when the answer to its creation was lost.
+    nodes = (yield Read([PartitionNode.path(*partition) for partition in unsure])) if unsure else []
+    for partition, found in zip(unsure, nodes, strict=True):
+        state = decode(partition, found)
+        if found is not None and state == chosen[partition]:
+            _lead(context, batch, partition, state, found.version, state.isr, is_new=True)
+            done.add(partition)
+        elif state is not None:
+            log.error("partition %s-%d has a state already: %s", *partition, state)
+    return done
+
+
+def _elect(context: Context, batch: Batch, partitions: list[Partition], choose: Strategy) -> Steps[set[Partition]]:
+    done: set[Partition] = set()
+    remaining = partitions
+    stale: set[Partition] = set()
+    while remaining:
+        current = yield from current_states(context, remaining, stale)
+        chosen: dict[Partition, tuple[PartitionNode, Elected, int]] = {}
+        nobody = []
+        for partition in remaining:
+            if partition not in current:
+                log.error("no election for partition %s-%d: it has no state", *partition)
+                continue
+            state, version = current[partition]
+            elected = choose(partition, state)
+            if elected is None:
+                nobody.append(partition)
+                continue
+            new = state.elected(elected.leader, elected.isr, context.epoch, elected.recovering)
+            chosen[partition] = (new, elected, version)
+        if nobody:
+            log.warning("no replica may lead: %s; the first is %s", shown(nobody), current[nobody[0]][0])
+        results = yield Write(
+            [
+                SetNode(PartitionNode.path(*partition), new.encode(), version)
+                for partition, (new, _, version) in chosen.items()
+            ]
+        )
+        remaining = []
+        for (partition, (new, elected, _)), written in zip(chosen.items(), results, strict=True):
+            if written.error is None:
+                _lead(context, batch, partition, new, written.version, elected.recipients, is_new=False)
+                done.add(partition)
+            elif written.error == BAD_VERSION:
+                remaining.append(partition)
+                stale.add(partition)
+            else:
+                log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
+    return done
+
+
+def _lead(
+    context: Context,
+    batch: Batch,
+    partition: Partition,
+    node: PartitionNode,
+    partition_epoch: int,
+    recipients: tuple[int, ...],
+    is_new: bool,
+) -> None:
+    context.leaderships[partition] = leadership_of(node, partition_epoch)
+    context.partition_states[partition] = P.ONLINE
+    context.end_comparison(partition)
+    batch.leader_and_isr(recipients, partition, is_new)
+
+
+def _unclean_topics(context: Context, topics: list[str]) -> Steps[set[str]]:
+    nodes = (yield Read([EntityConfig.path("topics", topic) for topic in topics])) if topics else []
+    allowed = set()
+    for topic, node in zip(topics, nodes, strict=True):
+        try:
+            config = EntityConfig.decode("topics", topic, node.data if node else None)
+        except Garbage as error:
+            log.warning("%s", error)
+            config = {}
+        values = parse_topic_overrides(usable(config)[0])
+        if values.get("unclean.leader.election.enable", context.unclean_by_default):
+            allowed.add(topic)
+    return allowed

@@ -1,0 +1,162 @@
+"""Partitions' state znodes (/brokers/topics/T/partitions/P/state), which hold leader, leader epoch and ISR: how the
+controller reads them, and how it changes them under the version that it knows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from kafkalike.cluster.znodes.controller import ControllerEpoch
+from kafkalike.cluster.znodes.encoding import Garbage
+from kafkalike.cluster.znodes.topics import PartitionNode
+from kafkalike.controller.context import Context, Leadership, Partition
+from kafkalike.controller.effects import BAD_VERSION, Node, Read, SetNode, Steps, Superseded, Write
+
+log = logging.getLogger(__name__)
+
+
+def read_states(context: Context, partitions: list[Partition]) -> Steps[dict[Partition, tuple[PartitionNode, int]]]:
+    """The states as they are in ZooKeeper, with their versions; none for a node that is absent or garbage."""
+    nodes = yield Read([PartitionNode.path(*partition) for partition in partitions])
+    states = {}
+    for partition, found in zip(partitions, nodes, strict=True):
+        state = decode(partition, found)
+        if state is None:
+            continue
+        if state.controller_epoch > context.epoch:
+            yield from ignore_or_end(partition, state)
+            continue
+        states[partition] = (state, found.version)
+    return states
+
+
+def current_states(
+    context: Context, partitions: list[Partition], stale: set[Partition]
+) -> Steps[dict[Partition, tuple[PartitionNode, int]]]:
+    """The states to decide on and the versions to write under: what is believed, and read only where nothing is
+    believed or the belief was found stale; what was read is the new belief. A wrong one does no harm, for the write's
+    version check refuses it."""
+    current: dict[Partition, tuple[PartitionNode, int]] = {}
+    unknown = []
+    for partition in partitions:
+        known = context.leaderships.get(partition)
+        if known is None or partition in stale:
+            unknown.append(partition)
+        else:
+            current[partition] = (known.node, known.partition_epoch)
+    found = (yield from read_states(context, unknown)) if unknown else {}
+    for partition, (state, version) in found.items():
+        context.leaderships[partition] = leadership_of(state, version)
+    return current | found
+
+
+def raise_leader_epochs(context: Context, partitions: list[Partition]) -> Steps[set[Partition]]:
+    """Adds one to leader epochs and changes nothing else: whoever is told will listen. Gives where it was done."""
+
+    def raised(state: PartitionNode) -> PartitionNode:
+        return replace(state, leader_epoch=state.leader_epoch + 1, controller_epoch=context.epoch)
+
+    return (yield from _rewrite(context, partitions, raised))
+
+
+def remove_from_isr(context: Context, broker_id: int, partitions: list[Partition]) -> Steps[set[Partition]]:
+    """Takes a replica out of each ISR (the last member stays) and from the lead; gives the partitions whose state is
+    known. The leader epoch grows where anything was written."""
+
+    def reduced(state: PartitionNode) -> PartitionNode | None:
+        if broker_id not in state.isr:
+            return None
+        return state.reduced(tuple(r for r in state.isr if r != broker_id), context.epoch)
+
+    return (yield from _rewrite(context, partitions, reduced))
+
+
+def _rewrite(
+    context: Context, partitions: list[Partition], change: Callable[[PartitionNode], PartitionNode | None]
+) -> Steps[set[Partition]]:
+    """Writes what `change` makes of each state (None: it stays), of a newer one where somebody was faster; gives the
+    partitions whose state is known then."""
+    done: set[Partition] = set()
+    remaining = partitions
+    stale: set[Partition] = set()
+    while remaining:
+        current = yield from current_states(context, remaining, stale)
+        writes: dict[Partition, tuple[PartitionNode, int]] = {}
+        for partition, (state, version) in current.items():
+            new = change(state)
+            if new is None:
+                context.leaderships[partition] = leadership_of(state, version)
+                done.add(partition)
+            else:
+                writes[partition] = (new, version)
+        results = yield Write(
+            [
+                SetNode(PartitionNode.path(*partition), new.encode(), version)
+                for partition, (new, version) in writes.items()
+            ]
+        )
+        remaining = []
+        for (partition, (new, _)), written in zip(writes.items(), results, strict=True):
+            if written.error is None:
+                context.leaderships[partition] = leadership_of(new, written.version)
+                done.add(partition)
+            elif written.error == BAD_VERSION:
+                remaining.append(partition)
+                stale.add(partition)
+            else:
+                log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
+    return done
+
+
+def ignore_or_end(partition: Partition, state: PartitionNode) -> Steps[None]:
+    """A state of a newer controller ends the term, one of a controller that there never was is garbage like any other:
+    whoever was elected next would give up again."""
+    path = PartitionNode.path(*partition)
+    (found,) = yield Read([ControllerEpoch.path()])
+    with contextlib.suppress(Garbage):
+        if found is not None and ControllerEpoch.decode(found.data) >= state.controller_epoch:
+            raise Superseded(f"{path} was written in controller epoch {state.controller_epoch}")
+    log.warning("znode %s is ignored: there is no controller epoch %d", path, state.controller_epoch)
+
+
+def leadership_of(node: PartitionNode, partition_epoch: int) -> Leadership:
+    """The belief that goes with a state znode."""
+    return Leadership(
+        node.leader,
+        node.leader_epoch,
+        node.isr,
+        node.controller_epoch,
+        partition_epoch,
+        node.recovering,
+        node.former,
+        node.suspects,
+    )
+
+
+def decode(partition: Partition, found: Node | None) -> PartitionNode | None:
+    if found is None:
+        return None
+    try:
+        return PartitionNode.decode(*partition, found.data)
+    except Garbage as error:
+        log.warning("%s", error)
+        return None
+
+
+def read_leaderships(context: Context, partitions: list[Partition]) -> Steps[None]:
+    nodes = (yield Read([PartitionNode.path(*partition) for partition in partitions])) if partitions else []
+    for partition, found in zip(partitions, nodes, strict=True):
+        if found is None:
+            continue
+        try:
+            node = PartitionNode.decode(*partition, found.data)
+        except Garbage:
+            # Said when a leader is sought, which will be in vain.
+            continue
+        if node.controller_epoch > context.epoch:
+            yield from ignore_or_end(partition, node)
+            continue
+        context.leaderships[partition] = leadership_of(node, found.version)

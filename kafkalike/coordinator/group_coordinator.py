@@ -20,7 +20,7 @@ from twisted.internet import task
 from twisted.internet.defer import Deferred
 
 from kafkalike.cluster.topic_names import GROUP_METADATA
-from kafkalike.cluster.znodes.consumers import Garbage
+from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.cluster.znodes.topics import TopicNode
 from kafkalike.coordinator import group_records
 from kafkalike.coordinator.group import Group, Limits, State

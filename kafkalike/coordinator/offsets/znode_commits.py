@@ -24,7 +24,8 @@ from twisted.internet.defer import Deferred
 
 from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.cluster.znodes import consumers
-from kafkalike.cluster.znodes.consumers import Extra, Garbage
+from kafkalike.cluster.znodes.consumers import Extra
+from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.coordinator.offsets.commit_timeout import CommitTimeout, Deadlines
 from kafkalike.errors import Error

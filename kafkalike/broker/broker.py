@@ -33,11 +33,12 @@ from kafkalike.cluster.metadata_cache import MetadataCache
 from kafkalike.cluster.znodes.brokers import BrokerNode
 from kafkalike.cluster.znodes.configs import EntityConfig
 from kafkalike.cluster.znodes.encoding import Garbage
-from kafkalike.config import Config, ConfigException, Endpoint, connections_by_host, unbindable
+from kafkalike.config import Config, ConfigException, Endpoint, connections_by_host, http_endpoints, unbindable
 from kafkalike.controller.controller import Controller
 from kafkalike.coordinator.group_coordinator import GroupCoordinator
 from kafkalike.coordinator.producer_ids import ProducerIds
 from kafkalike.errors import Error, KafkaError
+from kafkalike.metrics import Gauge
 from kafkalike.net.descriptors import Descriptors
 from kafkalike.net.server import Limits, Listener, Server
 from kafkalike.protocol.messages import api_versions, controlled_shutdown
@@ -52,6 +53,10 @@ FAREWELL_SECONDS = 0.3
 HAND_OVER_SECONDS = 10  # for one answer to ControlledShutdown
 DOUBT_SECONDS = 3.0  # in which a dead leader should have been replaced
 SESSION_FILE = ".zookeeper-session"  # beside the logs of the first directory
+
+BROKER_STATE = Gauge("kafka.server:type=KafkaServer,name=BrokerState")
+# Its values.
+NOT_RUNNING, STARTING, RECOVERY, RUNNING, CONTROLLED_SHUTDOWN, SHUTTING_DOWN = 0, 1, 2, 3, 6, 7
 
 
 class StartupError(Exception):
@@ -95,6 +100,9 @@ class Broker:
         self.produce_forwarding = ProduceForwarding(self, reactor)
         self._log_dir_events: Any = None
         self.listeners: list[Listener] = []
+        self.state = NOT_RUNNING
+        BROKER_STATE.watch(self, lambda broker: broker.state)
+        self._metrics_listener: Any = None
         self._keeping: Any = None
         self._dispatch = Dispatch(self)
         self._directories: list[LogDirectory] = []
@@ -119,7 +127,9 @@ class Broker:
     async def _start(self) -> None:
         config = self.config
         log.info("starting")
+        self.state = STARTING
         self._directories = _locked(config.log_dirs)
+        self._serve_metrics()
         log.info("Connecting to zookeeper on %s", config["zookeeper.connect"])
         await self.zk.start(config["zookeeper.connection.timeout.ms"])
         usable = [directory.path for directory in self._directories if directory.offline is None]
@@ -144,6 +154,7 @@ class Broker:
         self.replicas.known = lambda topic, index: self.metadata.image.partition(topic, index) is not None
         self.replicas.topic_id = lambda topic: getattr(self.metadata.image.topics.get(topic), "id", None)
         overrides = await self._all_overrides()
+        self.state = RECOVERY
         self._loading = self.replicas.load(self.cluster_id, overrides, self._directories)
         await self._loading
         self.metadata.on_change(self._brokers_changed)
@@ -174,7 +185,14 @@ class Broker:
         for listener in self.listeners:
             listener.accept()
             log.info("Awaiting socket connections on %s:%d.", listener.host or "0.0.0.0", listener.port)
+        self.state = RUNNING
         log.info("[KafkaServer id=%d] started", self.broker_id)
+
+    def _serve_metrics(self) -> None:
+        if endpoints := http_endpoints(self.config["metrics.listeners"]):
+            from kafkalike.broker.metrics_listener import MetricsListener
+
+            self._metrics_listener = MetricsListener(self.reactor, endpoints, lambda: self.state == RUNNING)
 
     async def _find_broker_id(self, log_dirs: list[str]) -> None:
         """The configured id, else the one in the log directories, else a new one from ZooKeeper."""
@@ -316,10 +334,12 @@ class Broker:
         log.info("shutting down")
         await self._end_start()
         if self.membership is not None and self.membership.broker_epoch >= 0:
+            self.state = CONTROLLED_SHUTDOWN
             self.replicas.leaving = True
             await self._hand_over()
             # Whoever is next need not wait for the end of our session.
             await self.controller.leave()
+        self.state = SHUTTING_DOWN
         for listener in self.listeners:
             await defer.maybeDeferred(listener.close)
             listener.server.abort_all()
@@ -344,6 +364,9 @@ class Broker:
         if self.membership is not None:
             self.membership.stop()
         await self.zk.stop()
+        if self._metrics_listener is not None:
+            self._metrics_listener.close()
+        self.state = NOT_RUNNING
         log.info("shut down completed")
 
     async def _end_start(self) -> None:

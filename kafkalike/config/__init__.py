@@ -20,7 +20,7 @@ from kafkalike.config.properties import read_properties
 from kafkalike.config.rules import RACK_AWARE_SELECTOR, unbindable
 from kafkalike.config.topic import check_topic, parse_topic_overrides, topic_config, topic_default, usable
 from kafkalike.config.topic_keys import TOPIC
-from kafkalike.config.validators import connections_by_host
+from kafkalike.config.validators import HttpEndpoint, connections_by_host, http_endpoints
 from kafkalike.config.values import LIST, PASSWORD, ConfigException, integer, text_of
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Config",
     "ConfigException",
     "Endpoint",
+    "HttpEndpoint",
     "Key",
     "TopicKey",
     "base_name",
@@ -40,6 +41,7 @@ __all__ = [
     "check_dynamic",
     "check_topic",
     "connections_by_host",
+    "http_endpoints",
     "integer",
     "parse",
     "parse_topic_overrides",

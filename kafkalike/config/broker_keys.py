@@ -15,6 +15,7 @@ from kafkalike.config.validators import (
     compression_id,
     gzip_level,
     hosts_and_counts,
+    http_listeners,
     list_of,
     one_of,
     version,
@@ -96,6 +97,8 @@ BROKER: dict[str, Key] = {key.name: key for key in (
     Key("connections.max.idle.ms", LONG, 600000, None, "", "Idle connections are closed after this time."),
     Key("queued.max.requests", INT, 500, at_least(1), "", "Waiting requests before reading stops.", "reading stops by connection."),
     Key("queued.max.request.bytes", LONG, -1, None, "", "Waiting bytes before reading stops; -1 for no limit.", "reading stops by connection."),
+    # Ours: Apache's metrics are seen through JMX.
+    Key("metrics.listeners", STRING, "", http_listeners, "", "Where metrics and health are served: http://host:port, separated by commas; nowhere when empty."),
     # Log
     Key("num.partitions", INT, 1, at_least(1), "", "Partitions of a topic that does not say."),
     Key("log.dir", STRING, "/tmp/kafka-logs", None, "", "Where records are kept, if log.dirs is unset."),

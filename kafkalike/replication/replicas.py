@@ -22,6 +22,7 @@ from twisted.internet.defer import Deferred
 
 from kafkalike.config import Config, topic_config, usable
 from kafkalike.errors import Error, KafkaError
+from kafkalike.replication import replica_gauges
 from kafkalike.replication.alter_partition import IsrProposals
 from kafkalike.replication.control_requests import ControlRequests
 from kafkalike.replication.fetch_plan import Following
@@ -105,6 +106,7 @@ class Replicas:
         self._leadership: dict[str, list[Callable[[int, int, bool], None]]] = {}
         self._alarm: Any = None
         self._alarm_ms = 0
+        replica_gauges.watch(self)
 
     @property
     def broker_epoch(self) -> int:

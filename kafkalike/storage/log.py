@@ -275,6 +275,11 @@ class Log:
         return self._segments.size_bytes
 
     @property
+    def segment_count(self) -> int:
+        """How many segments there are."""
+        return len(self._segments.all)
+
+    @property
     def first_base_offset(self) -> int:
         """The base offset of the oldest segment."""
         return self._segments.bases[0]

@@ -13,7 +13,7 @@ from tests.oracle import config_golden as golden
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-OURS = {"offsets.storage", "unclean.recovery.timeout.ms"}
+OURS = {"metrics.listeners", "offsets.storage", "unclean.recovery.timeout.ms"}
 # Keys whose values are refused or taken where Apache does the reverse.
 ON_PURPOSE = {
     "advertised.listeners": "sockets are bound once",

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FILE = {"zookeeper.connect": "localhost:2181"}
 
 # Keys that Apache does not have: it ignores whatever they say.
-OURS = {"offsets.storage", "unclean.recovery.timeout.ms"}
+OURS = {"metrics.listeners", "offsets.storage", "unclean.recovery.timeout.ms"}
 # Keys whose values are refused or taken where Apache does the reverse.
 ON_PURPOSE = {
     "authorizer.class.name": "no access control is built, and a broker without the one that was asked for lets all in",

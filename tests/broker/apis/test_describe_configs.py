@@ -21,7 +21,7 @@ from tests.servers import APACHES_OWN
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 TOPIC, BROKER, BROKER_LOGGER = 2, 4, 8
 
-OURS = {"offsets.storage", "unclean.recovery.timeout.ms"}
+OURS = {"metrics.listeners", "offsets.storage", "unclean.recovery.timeout.ms"}
 # Defaults that differ on purpose, and where a topic's follow.
 OTHER_DEFAULTS = {
     "log.retention.hours": "nothing is thrown away unless the operator says so",

@@ -13,6 +13,7 @@ from typing import Any
 
 from kafkalike import config as tables
 from kafkalike.broker import loggers
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.cluster import znode_sizes
 from kafkalike.cluster.znodes.configs import ConfigChange, EntityConfig
 from kafkalike.cluster.znodes.controller import ControllerNode
@@ -26,6 +27,14 @@ DEFAULT = "<default>"  # the entity that stands for all brokers
 ATTEMPTS = 5
 
 Values = Callable[[Any, Mapping[str, str], Mapping[str, Any]], dict[str, str]]
+
+
+def access(operation: Operation) -> tuple[Access, ...]:
+    """What the requests about configuration need: leave for each topic that they name, for the rest the cluster's."""
+    return (
+        Access(operation, Resource.TOPIC, "resource_name", "resources", which=lambda each: each.resource_type == TOPIC),
+        Access(operation, each="resources", which=lambda each: each.resource_type != TOPIC),
+    )
 
 
 async def alter(broker: Any, call: Any, messages: Any, values: Values) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from kafkalike.broker import apis
+from kafkalike.broker.gates import NO_GATES, Gates, calls
 from kafkalike.broker.produce_fast_path import ProduceFastPath
 from kafkalike.broker.request import Api, Call
 from kafkalike.errors import ProtocolError
@@ -44,6 +45,7 @@ def load_apis() -> dict[int, Api]:
             flexible,
             info.name == "fetch",
             getattr(module, "failed", None),
+            module.ACCESS,
         )
     return served
 
@@ -74,9 +76,11 @@ class Unsupported:
 class Dispatch:
     """Makes calls of frames for one broker."""
 
-    def __init__(self, broker: Any) -> None:
+    def __init__(self, broker: Any, gates: Gates = NO_GATES) -> None:
         self._broker = broker
         self.apis = load_apis()
+        self._call, self._fast_produce = calls(gates)
+        self._has_fast_path = not gates.need_request
 
     def begin(self, connection: Any, frame: Any) -> Call | Unsupported:
         """The call in `frame`; ProtocolError if there is none, which closes the connection, as in Kafka."""
@@ -95,10 +99,10 @@ class Dispatch:
             raise ProtocolError(f"{api.name} version {version} is not supported")
         # Apache's brokers ignore what follows the last field, and librdkafka's Metadata v12 relies on that.
         request = api.request.decode(version, frame, position, False)
-        call = Call(self._broker, connection, api, version, correlation_id, client_id or "", request)
-        if key == produce.API_KEY:
+        call = self._call(self._broker, connection, api, version, correlation_id, client_id or "", request)
+        if key == produce.API_KEY and self._has_fast_path:
             if fast_path is None:
-                fast_path = connection.fast_path = ProduceFastPath()
+                fast_path = connection.fast_path = ProduceFastPath(self._fast_produce)
             fast_path.learn(call, frame, position)
         return call
 

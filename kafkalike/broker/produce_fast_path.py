@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from kafkalike.broker.apis import produce
@@ -75,9 +76,11 @@ class Template:
 class ProduceFastPath:
     """What was learnt from the Produce requests of one connection."""
 
-    __slots__ = ("_templates", "_end", "_version", "_flexible", "_last")
+    __slots__ = ("_make", "_templates", "_end", "_version", "_flexible", "_last")
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[..., FastProduce]) -> None:
+        """`make` is FastProduce, or what makes one that passes gates."""
+        self._make = make
         self._templates: dict[bytes, Template] = {}  # by the bytes between correlation id and the records' length
         self._end = 0  # where these bytes end
         self._version = -1
@@ -112,7 +115,7 @@ class ProduceFastPath:
             end += 4
         if length < 0 or end + length != stop:
             return None
-        return FastProduce(broker, connection, template, correlation_id, frame, memoryview(frame)[end:stop])
+        return self._make(broker, connection, template, correlation_id, frame, memoryview(frame)[end:stop])
 
     def learn(self, call: Call, frame: bytes | memoryview, body: int) -> None:
         """Remembers a request that was decoded, when the one before it was for the same topic."""
@@ -169,8 +172,7 @@ class FastProduce(Call):
                 self._fail(problem)
             return
         if template.acks == 0:
-            self.answer = []
-            self.connection.answered()
+            self._answer_nothing()
             return
         self._appended = appended
         if template.acks == -1:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 
+from kafkalike.broker.access import Access
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import api_versions
 
@@ -39,6 +40,7 @@ class Api(NamedTuple):
     flexible: int
     chunked: bool  # the response may carry file ranges
     failed: Callable[[Call, KafkaError], Any] | None
+    access: tuple[Access, ...]  # what a caller must be allowed
 
 
 class Call:
@@ -78,8 +80,7 @@ class Call:
         if result is LATER:
             return
         if result is None:
-            self.answer = []
-            self.connection.answered()
+            self._answer_nothing()
         elif isinstance(result, Deferred):
             result.addCallbacks(self.respond, lambda failure: self._fail(failure.value)).addErrback(self._broken)
         elif inspect.iscoroutine(result):
@@ -95,10 +96,13 @@ class Call:
 
     def _finished(self, result: Any) -> None:
         if result is None:
-            self.answer = []
-            self.connection.answered()
+            self._answer_nothing()
         elif result is not LATER:
             self.respond(result)
+
+    def _answer_nothing(self) -> None:
+        self.answer = []
+        self.connection.answered()
 
     def _answer(self, response: Any) -> None:
         api, version = self.api, self.version
@@ -131,9 +135,8 @@ class Call:
             return
         response = self.api.response()
         if not hasattr(response, "error_code"):
-            self.answer = []
             self.connection.close()
-            self.connection.answered()
+            self._answer_nothing()
             return
         response.error_code = int(problem.error)
         if hasattr(response, "error_message"):

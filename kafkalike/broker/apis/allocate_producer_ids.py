@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation
 from kafkalike.coordinator.producer_ids import allocate
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import allocate_producer_ids as messages
+
+ACCESS = (Access(Operation.CLUSTER_ACTION),)
 
 
 async def allocate_producer_ids(broker: Any, call: Any) -> Any:

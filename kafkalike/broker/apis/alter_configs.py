@@ -9,7 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.broker import config_admin
+from kafkalike.broker.access import Operation
 from kafkalike.protocol.messages import alter_configs as messages
+
+ACCESS = config_admin.access(Operation.ALTER_CONFIGS)
 
 
 async def alter_configs(broker: Any, call: Any) -> Any:

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation
 from kafkalike.controller import isr
+
+ACCESS = (Access(Operation.CLUSTER_ACTION),)
 
 
 def alter_partition(broker: Any, call: Any) -> Any:

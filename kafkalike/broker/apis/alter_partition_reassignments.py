@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation
 from kafkalike.controller import reassignment
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import alter_partition_reassignments as messages
+
+ACCESS = (Access(Operation.ALTER),)
 
 
 async def alter_partition_reassignments(broker: Any, call: Any) -> Any:

@@ -10,10 +10,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from kafkalike.broker.access import Access
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import api_versions as messages
 
 _SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
+
+
+ACCESS: tuple[Access, ...] = ()
 
 
 def api_versions(broker: Any, call: Any) -> Any:

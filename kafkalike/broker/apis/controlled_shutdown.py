@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation
 from kafkalike.controller import broker_changes
 from kafkalike.controller.context import Context
 from kafkalike.controller.effects import Steps
@@ -17,6 +18,9 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import controlled_shutdown as messages
 
 NO_EPOCH = -1  # before version 2
+
+
+ACCESS = (Access(Operation.CLUSTER_ACTION),)
 
 
 async def controlled_shutdown(broker: Any, call: Any) -> Any:

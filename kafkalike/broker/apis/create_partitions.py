@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.bulk_requests import in_slices
 from kafkalike.cluster import znode_sizes
 from kafkalike.controller import topic_admin
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import create_partitions as messages
+
+ACCESS = (Access(Operation.ALTER, Resource.TOPIC, "name", "topics"),)
 
 
 async def create_partitions(broker: Any, call: Any) -> Any:

@@ -13,12 +13,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.bulk_requests import in_slices
 from kafkalike.cluster import topic_names, znode_sizes
 from kafkalike.controller import topic_admin
 from kafkalike.controller.topic_admin import NewTopic
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import create_topics as messages
+
+ACCESS = (Access(Operation.CREATE, Resource.TOPIC, "name", "topics", or_cluster=Operation.CREATE),)
 
 
 async def create_topics(broker: Any, call: Any) -> Any:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.protocol.messages import delete_groups as messages
+
+ACCESS = (Access(Operation.DELETE, Resource.GROUP, each="groups_names"),)
 
 
 async def delete_groups(broker: Any, call: Any) -> Any:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.distinct_partitions import by_topic
 from kafkalike.cluster.topic_names import INTERNAL_TOPICS
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import delete_records as messages
+
+ACCESS = (Access(Operation.DELETE, Resource.TOPIC, "name", "topics"),)
 
 
 def delete_records(broker: Any, call: Any) -> Any:

@@ -10,11 +10,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import LAST_VERSION, Access, Operation, Resource
 from kafkalike.broker.bulk_requests import in_slices
 from kafkalike.cluster.metadata import NO_TOPIC_ID
 from kafkalike.controller import topic_admin
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import delete_topics as messages
+
+ACCESS = (
+    Access(Operation.DELETE, Resource.TOPIC, each="topic_names", versions=(0, 5)),
+    Access(Operation.DELETE, Resource.TOPIC, "name", "topics", versions=(6, LAST_VERSION)),
+)
 
 
 async def delete_topics(broker: Any, call: Any) -> Any:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation
 from kafkalike.errors import Error, KafkaError
 
 UNKNOWN = 0  # of resource types, pattern types, operations and permissions
+
+
+ACCESS = (Access(Operation.DESCRIBE),)
 
 
 def describe_acls(broker: Any, call: Any) -> Any:

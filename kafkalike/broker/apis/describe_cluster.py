@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access
 from kafkalike.broker.apis.metadata import CLUSTER_OPERATIONS, endpoints_on
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import describe_cluster as messages
 
 BROKERS, CONTROLLERS = 1, 2
+
+
+ACCESS: tuple[Access, ...] = ()
 
 
 def describe_cluster(broker: Any, call: Any) -> Any:

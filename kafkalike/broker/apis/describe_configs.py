@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from kafkalike import config as tables
-from kafkalike.broker import loggers
+from kafkalike.broker import config_admin, loggers
+from kafkalike.broker.access import Operation
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import describe_configs as messages
 
@@ -41,6 +42,9 @@ MALFORMED = (
 UNKNOWN = "UNKNOWN"  # the type of what is in no table: it may be a password of somebody's plugin, and is not shown
 
 Link = tuple[str, str | None, int]  # a synonym: name, value, source
+
+
+ACCESS = config_admin.access(Operation.DESCRIBE_CONFIGS)
 
 
 class Entry(NamedTuple):

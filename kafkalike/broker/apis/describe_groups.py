@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import describe_groups as messages
 
 # READ, DELETE and DESCRIBE, as bits.
 ALL_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8
 NOT_ASKED = -(2**31)
+
+
+ACCESS = (Access(Operation.DESCRIBE, Resource.GROUP, each="groups"),)
 
 
 async def describe_groups(broker: Any, call: Any) -> Any:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import describe_log_dirs as messages
 
 ROOM = 4  # the first version that tells it
+
+
+ACCESS = (Access(Operation.DESCRIBE),)
 
 
 def describe_log_dirs(broker: Any, call: Any) -> Any:

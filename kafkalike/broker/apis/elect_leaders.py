@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation
 from kafkalike.controller import leader_election
 from kafkalike.controller.context import Partition
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import elect_leaders as messages
+
+ACCESS = (Access(Operation.ALTER),)
 
 
 async def elect_leaders(broker: Any, call: Any) -> Any:

@@ -17,6 +17,7 @@ import contextlib
 from typing import Any
 
 from kafkalike.broker import current_leader, epoch_checks
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.request import LATER
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import fetch as messages
@@ -35,6 +36,12 @@ _Data = messages.PartitionData
 _Topic = messages.FetchableTopicResponse
 
 
+ACCESS = (
+    Access(Operation.CLUSTER_ACTION, when=lambda request: _is_a_follower(request)),
+    Access(Operation.READ, Resource.TOPIC, "topic", "topics", when=lambda request: not _is_a_follower(request)),
+)
+
+
 def fetch(broker: Any, call: Any) -> Any:
     """Reads now, and again whenever records arrive, until there is enough to answer."""
     request = call.request
@@ -46,6 +53,10 @@ def fetch(broker: Any, call: Any) -> Any:
     if replica >= 0 and epoch > broker.replicas.follower_epochs.get(replica, NO_EPOCH):
         return _of_a_new_life(broker, call, replica, epoch)
     return _begin(broker, call, replica, epoch)
+
+
+def _is_a_follower(request: messages.Request) -> bool:
+    return bool(max(request.replica_id, request.replica_state.replica_id) >= 0)
 
 
 def _refuse(call: Any, error: Error) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from kafkalike.broker.access import LAST_VERSION, Access, Operation, Resource
 from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.controller import topic_admin
 from kafkalike.errors import Error, KafkaError
@@ -21,6 +22,14 @@ log = logging.getLogger("kafka.server.KafkaApis")
 GROUP, TRANSACTION, SHARE = 0, 1, 2
 # How long the first question may wait for the topic that it creates.
 CREATION_WAIT_MS = 3000
+
+
+def _access(resource: Resource, key_type: int) -> tuple[Access, ...]:
+    one = Access(Operation.DESCRIBE, resource, "key", versions=(0, 3), when=lambda r: bool(r.key_type == key_type))
+    return one, one._replace(name="", each="coordinator_keys", versions=(4, LAST_VERSION))
+
+
+ACCESS = _access(Resource.GROUP, GROUP) + _access(Resource.TRANSACTIONAL_ID, TRANSACTION)
 
 
 async def find_coordinator(broker: Any, call: Any) -> Any:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.protocol.messages import heartbeat as messages
+
+ACCESS = (Access(Operation.READ, Resource.GROUP, "group_id"),)
 
 
 def heartbeat(broker: Any, call: Any) -> Any:

@@ -12,10 +12,14 @@ from typing import Any
 
 from kafkalike import config as tables
 from kafkalike.broker import config_admin
+from kafkalike.broker.access import Operation
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import incremental_alter_configs as messages
 
 SET, DELETE, APPEND, SUBTRACT = range(4)
+
+
+ACCESS = config_admin.access(Operation.ALTER_CONFIGS)
 
 
 async def incremental_alter_configs(broker: Any, call: Any) -> Any:

@@ -9,8 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import init_producer_id as messages
+
+ACCESS = (
+    Access(Operation.WRITE, Resource.TRANSACTIONAL_ID, "transactional_id"),
+    Access(Operation.IDEMPOTENT_WRITE, when=lambda request: request.transactional_id is None),
+)
 
 
 async def init_producer_id(broker: Any, call: Any) -> Any:

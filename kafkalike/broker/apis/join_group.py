@@ -12,9 +12,12 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.request import LATER
 from kafkalike.coordinator.group_effects import Joined, Joining
 from kafkalike.protocol.messages import join_group as messages
+
+ACCESS = (Access(Operation.READ, Resource.GROUP, "group_id"),)
 
 
 def join_group(broker: Any, call: Any) -> Any:

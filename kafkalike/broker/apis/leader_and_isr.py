@@ -12,9 +12,12 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.broker import epoch_checks
+from kafkalike.broker.access import Access, Operation
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leader_and_isr as messages
 from zk.client import SessionExpired
+
+ACCESS = (Access(Operation.CLUSTER_ACTION),)
 
 
 async def leader_and_isr(broker: Any, call: Any) -> Any:

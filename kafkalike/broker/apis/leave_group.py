@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.request import LATER
 from kafkalike.coordinator.group_effects import Left
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leave_group as messages
+
+ACCESS = (Access(Operation.READ, Resource.GROUP, "group_id"),)
 
 
 def leave_group(broker: Any, call: Any) -> Any:

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation
 from kafkalike.protocol.messages import list_groups as messages
 
 CLASSIC = "classic"
+
+
+ACCESS = (Access(Operation.DESCRIBE),)
 
 
 async def list_groups(broker: Any, call: Any) -> Any:

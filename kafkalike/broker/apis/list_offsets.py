@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import ANY_REPLICA
 from kafkalike.protocol.messages import list_offsets as messages
@@ -29,6 +30,9 @@ NO_VERSION = 1 << 15
 UNKNOWN = (-1, -1, -1)
 LEADER_EPOCHS = 4  # the first version that tells them
 NOT_AVAILABLE = 5  # the first version that knows OFFSET_NOT_AVAILABLE
+
+
+ACCESS = (Access(Operation.DESCRIBE, Resource.TOPIC, "name", "topics"),)
 
 
 def list_offsets(broker: Any, call: Any) -> Any:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation
 from kafkalike.controller import reassignment
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import list_partition_reassignments as messages
+
+ACCESS = (Access(Operation.DESCRIBE),)
 
 
 def list_partition_reassignments(broker: Any, call: Any) -> Any:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.bulk_requests import SLICE
 from kafkalike.cluster import topic_names
 from kafkalike.cluster.metadata import NO_LEADER, NO_TOPIC_ID, Broker, Image, Topic
@@ -32,6 +33,9 @@ DOUBT_WAIT_MS = 2500
 # Bits of the operations that exist for a topic and for the cluster: without an authorizer everybody may do them all.
 TOPIC_OPERATIONS = sum(1 << code for code in (3, 4, 5, 6, 7, 8, 10, 11))
 CLUSTER_OPERATIONS = sum(1 << code for code in (5, 7, 8, 9, 10, 11, 12))
+
+
+ACCESS = (Access(Operation.DESCRIBE, Resource.TOPIC, "name", "topics"),)
 
 
 async def metadata(broker: Any, call: Any) -> Any:

@@ -14,10 +14,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.distinct_partitions import by_topic
 from kafkalike.broker.request import LATER
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import offset_commit as messages
+
+ACCESS = (Access(Operation.READ, Resource.GROUP, "group_id"), Access(Operation.READ, Resource.TOPIC, "name", "topics"))
 
 
 def offset_commit(broker: Any, call: Any) -> Any:

@@ -10,9 +10,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.distinct_partitions import by_topic
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import offset_delete as messages
+
+ACCESS = (
+    Access(Operation.DELETE, Resource.GROUP, "group_id"),
+    Access(Operation.READ, Resource.TOPIC, "name", "topics"),
+)
 
 
 async def offset_delete(broker: Any, call: Any) -> Any:

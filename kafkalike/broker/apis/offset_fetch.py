@@ -12,11 +12,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import LAST_VERSION, Access, Operation, Resource
 from kafkalike.coordinator.offsets.znode_offsets import Committed
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import offset_fetch as messages
 
 Key = tuple[str, int]
+
+
+ACCESS = (
+    Access(Operation.DESCRIBE, Resource.GROUP, "group_id", versions=(0, 7)),
+    Access(Operation.DESCRIBE, Resource.TOPIC, "name", "topics", versions=(0, 7)),
+    Access(Operation.DESCRIBE, Resource.GROUP, "group_id", "groups", versions=(8, LAST_VERSION)),
+)
 
 
 async def offset_fetch(broker: Any, call: Any) -> Any:

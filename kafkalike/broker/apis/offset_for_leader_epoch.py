@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.errors import KafkaError
 from kafkalike.protocol import ANY_REPLICA
 from kafkalike.protocol.messages import offset_for_leader_epoch as messages
 
 REPLICA_ID = 3  # the first version that says who asks; what an older one leaves out reads as any replica
+
+
+ACCESS = (Access(Operation.DESCRIBE, Resource.TOPIC, "topic", "topics", or_cluster=Operation.CLUSTER_ACTION),)
 
 
 def offset_for_leader_epoch(broker: Any, call: Any) -> Any:

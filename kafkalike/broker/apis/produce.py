@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.broker import current_leader
+from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.request import LATER
 from kafkalike.cluster.topic_names import INTERNAL_TOPICS
 from kafkalike.errors import Error, KafkaError
@@ -25,6 +26,12 @@ MESSAGES_V2 = 3  # the first version whose batches have magic 2
 
 _Partition = messages.PartitionProduceResponse
 _Topic = messages.TopicProduceResponse
+
+
+ACCESS = (
+    Access(Operation.WRITE, Resource.TRANSACTIONAL_ID, "transactional_id"),
+    Access(Operation.WRITE, Resource.TOPIC, "name", "topic_data"),
+)
 
 
 def produce(broker: Any, call: Any) -> Any:

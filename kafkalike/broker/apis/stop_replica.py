@@ -14,7 +14,10 @@ from typing import Any
 from twisted.internet import defer
 
 from kafkalike.broker import epoch_checks
+from kafkalike.broker.access import Access, Operation
 from kafkalike.protocol.messages import stop_replica as messages
+
+ACCESS = (Access(Operation.CLUSTER_ACTION),)
 
 
 async def stop_replica(broker: Any, call: Any) -> Any:

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafkalike.broker.access import Access, Operation
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import update_features as messages
 
 UPGRADE, SAFE_DOWNGRADE, UNSAFE_DOWNGRADE = 1, 2, 3
+
+
+ACCESS = (Access(Operation.ALTER),)
 
 
 def update_features(broker: Any, call: Any) -> Any:

@@ -13,8 +13,11 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.broker import epoch_checks
+from kafkalike.broker.access import Access, Operation
 from kafkalike.cluster.metadata import topic_states
 from kafkalike.protocol.messages import update_metadata as messages
+
+ACCESS = (Access(Operation.CLUSTER_ACTION),)
 
 
 async def update_metadata(broker: Any, call: Any) -> Any:

@@ -72,7 +72,8 @@ class Port(tcp.Port):
 
     def _pause(self) -> None:
         self.stopReading()
-        self.reactor.callLater(PAUSE_SECONDS, self._try_again)
+        reactor: Any = self.reactor  # the interface that Port names has no clock
+        reactor.callLater(PAUSE_SECONDS, self._try_again)
 
     def _try_again(self) -> None:
         if not self.connected or self.disconnecting:

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, TimeoutError, succeed
 
 from kafkalike.cluster import topic_names
 from kafkalike.cluster.znodes import consumers
@@ -280,7 +280,7 @@ class ZnodeOffsets:
     async def _fenced(self, fence: Fence | None, operations: list[Any]) -> None:
         """Runs a multi under the fence. What it does may be done twice: the second time finds nothing to do."""
         for _ in range(RETRIES):
-            if fence is not None and fence.version < 0 and not await self._commits.ask(fence):
+            if fence is not None and fence.version < 0 and not await self._confirmed(fence):
                 raise KafkaError(Error.NOT_COORDINATOR)
             checks = [Check(fence.path, fence.version)] if fence is not None else []
             try:
@@ -294,6 +294,13 @@ class ZnodeOffsets:
                 continue
             return
         raise KafkaError(Error.COORDINATOR_NOT_AVAILABLE)
+
+    async def _confirmed(self, fence: Fence) -> bool:
+        """Whether this broker still leads. While the state cannot be read nobody waits for longer than a commit may."""
+        try:
+            return await self._commits.ask(fence).addTimeout(self._silence.seconds, self._reactor)
+        except TimeoutError:
+            raise KafkaError(Error.COORDINATOR_LOAD_IN_PROGRESS) from None
 
     async def _subtree(self, path: str) -> list[str]:
         """Every path below and including `path`, children first; empty if there is none."""

@@ -6,7 +6,8 @@ from functools import partial
 
 import pytest
 
-from kafkalike.cluster.znodes.topics import TopicNode
+from kafkalike.cluster.topic_names import GROUP_METADATA
+from kafkalike.cluster.znodes.topics import PartitionNode, TopicNode
 from kafkalike.coordinator.offsets.znode_offsets import Committed
 from kafkalike.errors import Error, KafkaError
 from tests.coordinator.fakes import FakeBroker, group_in
@@ -141,6 +142,25 @@ def test_a_deposed_coordinator_removes_nothing() -> None:
     with pytest.raises(KafkaError):
         broker.wait(broker.group_coordinator.offsets.remove_group(fence, A))
     assert broker.zk.data(f"/consumers/{A}/offsets/t/0") == b"1"
+
+
+@pytest.mark.parametrize("state", [None, b"{"])
+def test_a_removal_waits_for_a_state_that_cannot_be_read_no_longer_than_a_commit_does(state: bytes | None) -> None:
+    broker = FakeBroker()
+    fence = broker.group_coordinator.shards[0].fence
+    broker.committed(A, ("t", 0, 1))
+    path = PartitionNode.path(GROUP_METADATA, 0)
+    good = broker.zk.data(path)
+    if state is None:
+        broker.zk.do_delete(path)
+    else:
+        broker.zk.put(path, state)
+    with pytest.raises(KafkaError, match="COORDINATOR_LOAD_IN_PROGRESS"):
+        broker.wait(broker.group_coordinator.offsets.remove(fence, A, [("t", 0)]))
+    assert broker.zk.data(f"/consumers/{A}/offsets/t/0") == b"1"
+    broker.zk.put(path, good)
+    broker.settle(1.5)
+    assert broker.wait(broker.group_coordinator.offsets.remove(fence, A, [("t", 0)])) == 1
 
 
 def test_a_commit_later_than_what_was_seen_is_kept() -> None:

@@ -45,6 +45,7 @@ from kafkalike.coordinator.offsets.znode_commits import AMBIGUOUS, Done, ZnodeCo
 from kafkalike.coordinator.offsets.znode_offsets import Committed, Key, ZnodeOffsets
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
+from kafkalike.storage.log import COORDINATOR
 from zk.client import ZooKeeperError
 from zk.recipes import get_or_none
 
@@ -477,7 +478,7 @@ class GroupCoordinator:
         now_ms = self.now_ms()
         record = batch.build([(key, value, now_ms, ()) for key, value in pairs])
         self._replicas.append(
-            GROUP_METADATA, shard.index, memoryview(record), -1, self._timeout_ms, done, internal=True
+            GROUP_METADATA, shard.index, memoryview(record), -1, self._timeout_ms, done, origin=COORDINATOR
         )
 
     def _check_term(self, shard: GroupPartition) -> None:

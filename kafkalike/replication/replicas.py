@@ -39,7 +39,7 @@ from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import DirectoryLost, LogDirectory
 from kafkalike.storage.files import DirectoryOffline
 from kafkalike.storage.identity import is_other
-from kafkalike.storage.log import Appended, Log
+from kafkalike.storage.log import CLIENT, Appended, Log
 
 log = logging.getLogger("kafka.server.ReplicaManager")
 
@@ -239,8 +239,10 @@ class Replicas:
 
     # Records in
 
-    def append_as_leader(self, topic: str, index: int, records: memoryview, acks: int) -> Appended:
-        """Appends what a client sent. Waiting for other replicas is up to the caller (`replicated`)."""
+    def append_as_leader(
+        self, topic: str, index: int, records: memoryview, acks: int, origin: int = CLIENT
+    ) -> Appended:
+        """Appends what a client or a coordinator sent; `replicated` says when other replicas have it."""
         try:
             hosted = self.hosted.get((topic, index)) or self._find(topic, index)
             partition = hosted.partition
@@ -251,7 +253,7 @@ class Replicas:
             now = now_ms()
             if self._refusals.entries:
                 self._refusals.check(topic, index, records, hosted.log.producers, now)
-            appended = hosted.log.append(records, partition.leader_epoch, now)
+            appended = hosted.log.append(records, partition.leader_epoch, now, origin)
         except KafkaError as problem:
             self._refusals.note(topic, index, records, problem.error, now_ms())
             raise
@@ -277,11 +279,11 @@ class Replicas:
         acks: int,
         timeout_ms: int,
         done: Callable[[Any], None],
-        internal: bool = False,
+        origin: int = CLIENT,
     ) -> None:
         """Appends and calls `done` with Appended or KafkaError, when `acks` is satisfied."""
         try:
-            appended = self.append_as_leader(topic, index, records, acks)
+            appended = self.append_as_leader(topic, index, records, acks, origin)
         except KafkaError as problem:
             done(problem)
             return

@@ -19,6 +19,7 @@ from kafkalike.cluster.znodes.topics import Assignment, PartitionNode, TopicNode
 from kafkalike.coordinator.group_coordinator import GroupCoordinator
 from kafkalike.coordinator.group_partition import partition_of
 from kafkalike.errors import Error, KafkaError
+from kafkalike.storage.log import CLIENT, COORDINATOR
 from zk.client import (
     BadVersion,
     Check,
@@ -296,9 +297,9 @@ class FakeReplicas:
         return self.logs.setdefault(index, FakeLog())
 
     def append(
-        self, topic: str, index: int, records: memoryview, acks: int, timeout_ms: int, done: Any, internal: bool = False
+        self, topic: str, index: int, records: memoryview, acks: int, timeout_ms: int, done: Any, origin: int = CLIENT
     ) -> None:
-        assert (topic, acks, internal) == (GROUP_METADATA, -1, True)
+        assert (topic, acks, origin) == (GROUP_METADATA, -1, COORDINATOR)
         error = self.answers.pop(0) if self.answers else Error.NONE
         if error is Error.NONE:
             self.log(topic, index).batches.append(bytes(records))

@@ -1,6 +1,7 @@
 """Partitions of one broker: LeaderAndIsr makes them, appends move the high watermark, StopReplica takes them away."""
 
 import errno
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from kafkalike.protocol.messages import leader_and_isr, stop_replica
 from kafkalike.replication.replicas import Replicas
 from kafkalike.storage.directory import LogDirectory, StorageError
 from kafkalike.storage.files import DirectoryOffline
+from kafkalike.storage.log import COORDINATOR
 from tests import reactor as shared
 
 ID = bytes(range(16))
@@ -100,6 +102,18 @@ def test_a_led_partition_takes_records_and_gives_them_back(opened):
     read = replicas.read("t", 0, asked(0), 1 << 20, 0, True)
     assert (read.high_watermark, read.log_start_offset) == (3, 0)
     assert read.records.read()[61:] == bytes(sent[61:])
+
+
+def test_a_coordinator_may_append_what_no_client_may(opened):
+    """The commits of a transaction, say: they bear its producer's id, but no sequence."""
+    replicas = opened()
+    shared.run(replicas.orders.leader_and_isr, lead())
+    sent = memoryview(batch.build([(b"k", b"v", 0, ())], producer_id=7, producer_epoch=0, transactional=True))
+    with pytest.raises(KafkaError, match="INVALID_RECORD"):
+        replicas.append_as_leader("t", 0, sent, -1)
+    done: list[object] = []
+    shared.run(partial(replicas.append, "t", 0, sent, -1, 1000, done.append, origin=COORDINATOR))
+    assert [0] == [each.base_offset for each in done]
 
 
 def test_an_append_wakes_who_waits_for_the_partition(opened):

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from zk import diagnosis
-from zk.ensemble import Ensemble
+from zk.ensemble import Ensemble, parents
 from zk.server import wire
 from zk.server.wire import Acl, Op
 
@@ -177,6 +177,16 @@ class Client:
         record = wire.buffer(data) + wire.acls(acl) + wire.INT.pack(4 if container else flags)
         body = self._at(Op.CREATE_CONTAINER if container else Op.CREATE, path, record)
         return self._below(wire.read_string(body, 0)[0])
+
+    def create_with_parents(self, path: str, data: bytes | None, flags: int = 0) -> str:
+        """The final path; parents that are missing are made too, with null data."""
+        for above in parents(path)[:-1]:
+            try:
+                self.create(above, None)
+            except ClientError as error:
+                if error.code != wire.Code.NODE_EXISTS:
+                    raise
+        return self.create(path, data, flags=flags)
 
     def set(self, path: str, data: bytes, version: int = -1) -> Stat:
         """The new stat."""

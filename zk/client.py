@@ -73,6 +73,9 @@ from zk import diagnosis, ensemble
 from zk.server import wire
 
 __all__ = [
+    "CONNECTED",
+    "LOST",
+    "SUSPENDED",
     "BadVersion",
     "Check",
     "ConnectTimeout",
@@ -98,6 +101,7 @@ log = logging.getLogger(__name__)
 # kazoo has a line for each of its tries; what they come to is said here, once.
 _kazoo_log = logging.getLogger("zk.kazoo")
 _kazoo_log.setLevel(logging.ERROR)
+logging.getLogger("kazoo").setLevel(logging.WARNING)
 
 CONNECTED, SUSPENDED, LOST = "CONNECTED", "SUSPENDED", "LOST"
 LOOK_SECONDS = 0.7  # without a first session for so long, and again: what is wrong is looked for

@@ -162,7 +162,6 @@ def _log_to_stdout() -> None:
     logging.basicConfig(
         stream=sys.stdout, level=logging.INFO, format="[%(asctime)s] %(levelname)s %(message)s (%(name)s)"
     )
-    logging.getLogger("kazoo").setLevel(logging.WARNING)
     PythonLoggingObserver("kafkalike.twisted").start()
     logging.getLogger("kafkalike.twisted").setLevel(logging.ERROR)
 

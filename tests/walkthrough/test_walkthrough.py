@@ -53,7 +53,7 @@ def test_a_step_that_does_not_hold_stops_the_walk(monkeypatch: pytest.MonkeyPatc
     class Bare(Stage):
         def __init__(self) -> None:
             self._open, self._topics, self.log_dirs, self.run = [], [], [], "x"
-            self.zk = SimpleNamespace(sync=lambda path: path)
+            self.zk = SimpleNamespace(state="CONNECTED", sync=lambda path: path)
 
     def fails(stage: Stage) -> None:
         stage.sent("something")

@@ -33,6 +33,14 @@ def test_operations_below_a_chroot(client: Client) -> None:
     assert [] == client.children("/")[0]
 
 
+def test_parents_that_are_missing_are_made_with_null_data(client: Client) -> None:
+    client.create("/p", b"kept")
+    assert "/p/q/r" == client.create_with_parents("/p/q/r", b"1", flags=1)
+    assert [b"kept", None, b"1"] == [client.get(path)[0] for path in ("/p", "/p/q", "/p/q/r")]
+    assert ["/p/q/r"] == client.ephemerals("/p")
+    client.delete_together(["/p/q/r", "/p/q", "/p"])
+
+
 def test_an_error_has_code_and_path(client: Client) -> None:
     with pytest.raises(ClientError) as error:
         client.get("/no")

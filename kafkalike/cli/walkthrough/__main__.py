@@ -238,13 +238,14 @@ def _invitation(own: OwnCluster) -> str:
 
 def _stage(bootstrap: str, zookeeper: str, own: OwnCluster | None = None) -> Stage | None:
     from kafkalike.cli.walkthrough.addresses import WrongAddress
-    from kafkalike.cli.walkthrough.stage import NoZooKeeper, Stage
+    from kafkalike.cli.walkthrough.stage import Stage
+    from zk.blocking import Unreachable
 
     try:
         return Stage(bootstrap, zookeeper, own)
     except WrongAddress as problem:
         print(problem, file=sys.stderr)
-    except NoZooKeeper as problem:
+    except Unreachable as problem:
         print(f"ZooKeeper at {zookeeper}: {problem}", file=sys.stderr)
     return None
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 
-from zk.client import KazooClient
+from zk import blocking, ensemble
+
+EPHEMERAL = 1
 
 
 class ClassicConsumer:
@@ -14,17 +16,16 @@ class ClassicConsumer:
     def __init__(self, connect: str, group: str, topic: str) -> None:
         self.name = f"{group}_classic-1"
         self.path = f"/consumers/{group}/ids/{self.name}"
-        self._session = KazooClient(hosts=connect, timeout=10)
-        self._session.start(timeout=15)
+        self._session = blocking.Client(ensemble.parse(connect), timeout_ms=10_000)
+        self._session.connect()
         registration = {
             "version": 1,
             "subscription": {topic: 1},
             "pattern": "static",
             "timestamp": str(int(time.time() * 1000)),
         }
-        self._session.create(self.path, json.dumps(registration).encode(), ephemeral=True, makepath=True)
+        self._session.create_with_parents(self.path, json.dumps(registration).encode(), EPHEMERAL)
 
     def close(self) -> None:
         """Ends the session: the ephemeral goes at once."""
-        self._session.stop()
         self._session.close()

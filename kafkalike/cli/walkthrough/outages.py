@@ -114,7 +114,7 @@ def _kill_everything(stage: Stage, own: OwnCluster, reader: ReaderProcess, topic
     stage.sent("the same commands start ZooKeeper and what was killed of the brokers again")
     zookeeper_s, brokers_s = own.start_again(killed[:1]), own.start_again(killed[1:])
     stage.measured(f"ZooKeeper serves after {zookeeper_s:.2f} s, the brokers after {brokers_s:.2f} s more")
-    stage.wait(lambda: stage.zk.connected, "our own ZooKeeper session is back", 30)
+    stage.wait(stage.zookeeper_is_back, "our own ZooKeeper session is back", 30)
 
 
 def stops(stage: Stage) -> None:
@@ -138,7 +138,7 @@ def stops(stage: Stage) -> None:
     stage.holds(described.state == "Empty" and not described.members, "the member has left at once")
     began = time.monotonic()
     stage.finish(classic)
-    stage.wait(lambda: not stage.zk.exists(classic.path), f"{classic.path} is gone", 5)
+    stage.wait(lambda: not stage.exists(classic.path), f"{classic.path} is gone", 5)
     ephemeral_ms = (time.monotonic() - began) * 1000
     stage.measured(f"member gone after {member_ms:.0f} ms, ephemeral after {ephemeral_ms:.0f} ms")
     stage.look("after close()")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,10 @@ from kafkalike.client.blocking.consumer import Consumer
 from kafkalike.client.blocking.network import TimedOut
 from kafkalike.client.blocking.producer import Producer
 from kafkalike.errors import Error, KafkaError
-from zk.client import KazooClient, NodeExists, NoNode, SequentialThreadingHandler
+from zk import blocking, ensemble
+from zk.server.wire import Code
 
 Znodes = dict[str, tuple[bytes, int]]
-
-NoZooKeeper = SequentialThreadingHandler.timeout_exception
 
 # So much of a znode's data fits into a line.
 LINE = 62
@@ -48,10 +47,8 @@ class Stage:
         self.admin = Admin(bootstrap, client_id="walkthrough")
         if own is None:
             check(self.admin, bootstrap, zookeeper)
-        # W12 takes ZooKeeper away on purpose: its client need not tell.
-        logging.getLogger("kazoo").setLevel(logging.CRITICAL)
-        self.zk = KazooClient(hosts=zookeeper, timeout=10)
-        self.zk.start(timeout=15)
+        self.zk = blocking.Client(ensemble.parse(zookeeper), timeout_ms=10_000)
+        self.zk.connect()
         self.log_dirs = own.log_dirs if own is not None else self._find_log_dirs()
         self.scratch = own.directory if own is not None else Path(tempfile.mkdtemp(prefix="kafkalike-walkthrough-"))
         self.report = Report("", "", "")
@@ -70,7 +67,6 @@ class Stage:
             for left in tidy(self.admin, self._groups, self._topics):
                 print(left, file=sys.stderr)
         self.admin.close()
-        self.zk.stop()
         self.zk.close()
         self._remove_scratch()
 
@@ -89,7 +85,7 @@ class Stage:
                     thing.close()
             with Admin(self.bootstrap, client_id="walkthrough") as admin:
                 left.extend(tidy(admin, self._groups, self._topics))
-            self.zk.stop()
+            self.zk.close()
 
         self._remove_scratch()
         if not in_time(remove):
@@ -301,7 +297,24 @@ class Stage:
 
     def _catch_up(self) -> None:
         """Our server of an ensemble may be behind; what was answered to others before is seen after this."""
+        self.zookeeper_is_back()
         self.zk.sync("/")
+
+    def zookeeper_is_back(self) -> bool:
+        """Whether there is a connection to ZooKeeper, or can be one again after an outage."""
+        if self.zk.state != "CONNECTED":
+            with suppress(blocking.ClientError, OSError):
+                self.zk.connect()
+        return self.zk.state == "CONNECTED"
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a znode."""
+        try:
+            self.zk.exists(path)
+        except blocking.ClientError as error:
+            _only(error, Code.NO_NODE)
+            return False
+        return True
 
     def _is_only_a_parent(self, path: str, now: Znodes) -> bool:
         """Without data and with children: the children tell it all."""
@@ -311,8 +324,9 @@ class Stage:
     def _tree(self, path: str) -> Znodes:
         try:
             data, stat = self.zk.get(path)
-            children = self.zk.get_children(path)
-        except NoNode:
+            children, _ = self.zk.children(path)
+        except blocking.ClientError as error:
+            _only(error, Code.NO_NODE)
             return {}
         found = {path: (data or b"", stat.version)}
         for child in children:
@@ -324,17 +338,19 @@ class Stage:
         self._catch_up()
         try:
             data, stat = self.zk.get(f"/consumers/{group}/offsets/{topic}/{partition}")
-        except NoNode:
+        except blocking.ClientError as error:
+            _only(error, Code.NO_NODE)
             return None
-        return int(data), stat.version
+        return int(data or b""), stat.version
 
     def set_znode(self, path: str, data: bytes) -> None:
         """By hand, as any tool could."""
         self.sent(f"zk: set {path} {data.decode()}")
         try:
-            self.zk.create(path, data, makepath=True)
-        except NodeExists:
             self.zk.set(path, data)
+        except blocking.ClientError as error:
+            _only(error, Code.NO_NODE)
+            self.zk.create_with_parents(path, data)
 
     # Files.
 
@@ -379,6 +395,12 @@ class Stage:
                 note = f"{when}: " if when else ""
                 self.report.log_bytes.append(f"{note}{name}: {before} -> {now[name]} bytes")
         self._sizes = now
+
+
+def _only(error: blocking.ClientError, code: Code) -> None:
+    """Raises every error but one that is expected."""
+    if error.code != code:
+        raise error
 
 
 def _lines(found: tuple[bytes, int], end: str = "") -> list[str]:

@@ -22,7 +22,7 @@ def subscribes(stage: Stage) -> None:
 
     classic = stage.classic_consumer(group, topic)
     stage.look()
-    children = stage.zk.get_children(f"/consumers/{group}/ids")
+    children, _ = stage.zk.children(f"/consumers/{group}/ids")
     stage.holds(classic.name in children, f"a classic consumer is the ephemeral {classic.path}")
 
 

@@ -27,6 +27,7 @@ from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.cluster.znodes.topics import ISR_CHANGES, TOPICS
 from kafkalike.controller import (
     broker_changes,
+    controller_gauges,
     effects,
     failover,
     leader_election,
@@ -40,6 +41,7 @@ from kafkalike.controller.context import Context, LiveBroker, Partition, Replica
 from kafkalike.controller.effects import CreateNode, DeleteNode, Node, SetNode, Steps, Superseded, Written
 from kafkalike.controller.outbox import Outbox
 from kafkalike.errors import Error, KafkaError
+from kafkalike.metrics import Timer
 from kafkalike.protocol.messages import leader_and_isr, list_offsets, offset_for_leader_epoch, stop_replica
 from zk import recipes
 from zk.client import (
@@ -62,6 +64,21 @@ from zk.client import (
 )
 
 log = logging.getLogger(__name__)
+
+EVENT_QUEUE_TIME = Timer("kafka.controller:type=ControllerEventManager,name=EventQueueTimeMs")
+ELECTION_TIME = Timer("kafka.controller:type=ControllerStats,name=LeaderElectionRateAndTimeMs")
+# How long an event takes, by the first word of its key, or by the znode that has changed.
+EVENT_TIMES = {
+    "presumed": ELECTION_TIME,
+    BROKER_IDS: ELECTION_TIME,
+    "elect": Timer("kafka.controller:type=ControllerStats,name=ControllerChangeRateAndTimeMs"),
+    TOPICS: Timer("kafka.controller:type=ControllerStats,name=TopicChangeRateAndTimeMs"),
+    DELETE_TOPICS: Timer("kafka.controller:type=ControllerStats,name=TopicDeletionRateAndTimeMs"),
+    ISR_CHANGES: Timer("kafka.controller:type=ControllerStats,name=IsrChangeRateAndTimeMs"),
+    LOG_DIR_EVENTS: Timer("kafka.controller:type=ControllerStats,name=LogDirChangeRateAndTimeMs"),
+    ReassignNode.path(): Timer("kafka.controller:type=ControllerStats,name=PartitionReassignmentRateAndTimeMs"),
+    PreferredElectionNode.path(): Timer("kafka.controller:type=ControllerStats,name=ManualLeaderBalanceRateAndTimeMs"),
+}
 
 # Fenced operations that travel in one multi, unless they are large; each is sent by itself when one cannot be done.
 GROUP = 32
@@ -126,12 +143,18 @@ class Controller:
         self._context: Context | None = None
         self._outbox: Outbox | None = None
         self._bells: dict[str, recipes.Bell] = {}
-        self._events: deque[tuple[Any, Callable[[], Awaitable[None]]]] = deque()
+        self._events: deque[tuple[Any, Callable[[], Awaitable[None]], float]] = deque()
         self._queued: set[Any] = set()
         self._busy = False
         self._stopped = False
         self._watch = recipes.DataWatch(zk, ControllerNode.path(), self._controller_changed)
         self.controller_id = -1
+        controller_gauges.watch(self)
+
+    @property
+    def queue_size(self) -> int:
+        """How many events wait."""
+        return len(self._events)
 
     @property
     def active(self) -> bool:
@@ -200,15 +223,17 @@ class Controller:
         if self._stopped or key in self._queued:
             return
         self._queued.add(key)
-        self._events.append((key, event))
+        self._events.append((key, event, self._reactor.seconds()))
         if not self._busy:
             self._busy = True
             ensureDeferred(self._attend()).addErrback(lambda failure: log.critical("controller: %s", failure))
 
     async def _attend(self) -> None:
         while self._events:
-            key, event = self._events.popleft()
+            key, event, queued_at = self._events.popleft()
             self._queued.discard(key)
+            began = self._reactor.seconds()
+            EVENT_QUEUE_TIME.update(1000 * (began - queued_at))
             try:
                 await event()
             except Superseded as error:
@@ -218,6 +243,8 @@ class Controller:
                 log.info("%s is interrupted: %s", key, INTERRUPTIONS[type(error)])
             except Exception:
                 log.exception("controller event %s", key)
+            if (timer := EVENT_TIMES.get(_subject(key))) is not None:
+                timer.update(1000 * (self._reactor.seconds() - began))
         self._busy = False
 
     def unclean_allowed(self) -> None:
@@ -567,6 +594,13 @@ class Controller:
                 ("log dirs", object()),
                 lambda context: notifications.log_dir_answered(context, broker_id, epoch, failed, fine),
             )
+
+
+def _subject(key: Any) -> Any:
+    """What EVENT_TIMES knows an event by."""
+    if isinstance(key, tuple):
+        return key[1] if key[0] == "changed" else key[0]
+    return key
 
 
 def _allow_unclean(context: Context, by_default: bool) -> Steps[None]:

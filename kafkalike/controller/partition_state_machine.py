@@ -20,8 +20,11 @@ from kafkalike.controller.control_requests import Batch
 from kafkalike.controller.effects import BAD_VERSION, NODE_EXISTS, CreateNode, Read, SetNode, Steps, Write
 from kafkalike.controller.election_strategies import Elected
 from kafkalike.controller.partition_znodes import current_states, decode, leadership_of
+from kafkalike.metrics import Meter
 
 log = logging.getLogger(__name__)
+
+UNCLEAN_ELECTIONS = Meter("kafka.controller:type=ControllerStats,name=UncleanLeaderElectionsPerSec")
 
 P = PartitionState
 
@@ -180,6 +183,8 @@ def _elect(context: Context, batch: Batch, partitions: list[Partition], choose: 
         remaining = []
         for (partition, (new, elected, _)), written in zip(chosen.items(), results, strict=True):
             if written.error is None:
+                if elected.recovering:
+                    UNCLEAN_ELECTIONS.mark()
                 _lead(context, batch, partition, new, written.version, elected.recipients, is_new=False)
                 done.add(partition)
             elif written.error == BAD_VERSION:

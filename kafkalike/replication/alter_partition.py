@@ -14,10 +14,15 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from kafkalike.errors import Error
+from kafkalike.metrics import Meter
 from kafkalike.protocol.messages import alter_partition
 from kafkalike.replication.partition import Partition, Proposal
 
 log = logging.getLogger("kafka.server.AlterPartitionManager")
+
+SHRINKS = Meter("kafka.server:type=ReplicaManager,name=IsrShrinksPerSec")
+EXPANDS = Meter("kafka.server:type=ReplicaManager,name=IsrExpandsPerSec")
+FAILED_UPDATES = Meter("kafka.server:type=ReplicaManager,name=FailedIsrUpdatesPerSec")
 
 RETRY_SECONDS = 0.05
 ASK_AGAIN_SECONDS = 0.5  # after an answer that names no lasting reason
@@ -96,17 +101,20 @@ class IsrProposals:
                 if item is None:
                     continue
                 partition, proposal = item
+                before = len(partition.isr)
                 if partition.answered(proposal, answer):
                     again = True
                     continue
                 if self._waiting.get((topic.topic_id, answer.partition_index)) is item:
                     del self._waiting[(topic.topic_id, answer.partition_index)]
                 if answer.error_code:
+                    FAILED_UPDATES.mark()
                     log.info(
                         "ISR change of %s-%d to %s was refused: %s",
                         partition.topic, partition.index, list(proposal.isr), Error(answer.error_code).name,
                     )  # fmt: skip
                 else:
+                    (SHRINKS if len(partition.isr) < before else EXPANDS).mark()
                     log.info(
                         "ISR of %s-%d is now %s (partition epoch %d)",
                         partition.topic, partition.index, list(partition.isr), partition.partition_epoch,

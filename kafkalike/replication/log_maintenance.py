@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 
 from kafkalike.config import Config
 from kafkalike.errors import KafkaError
+from kafkalike.metrics import Timer
 from kafkalike.replication.hosted_partitions import HostedPartition, now_ms
 from kafkalike.storage.directory import LogDirectory
 from kafkalike.storage.flush import Flush
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from kafkalike.replication.replicas import Replicas
 
 log = logging.getLogger("kafka.log.LogManager")
+
+FLUSH_TIME = Timer("kafka.log:type=LogFlushStats,name=LogFlushRateAndTimeMs")
 
 FLUSHES = 100  # of new partitions, that go through one thread: their directory is synced once for all
 
@@ -144,11 +147,15 @@ class LogMaintenance:
     def _flush(self, flushes: list[Flush]) -> None:
         """The fsyncs of logs of one directory in a thread, the outcome of each here."""
 
+        durations: list[float] = []
+
         def run() -> tuple[int, OSError | None]:
             done: set[str] = set()
             for number, flush in enumerate(flushes):
+                began = self._reactor.seconds()
                 try:
                     flush.run(done)
+                    durations.append(1000 * (self._reactor.seconds() - began))
                 except OSError as error:
                     # The directory is lost, and nothing is tried again.
                     return number, error
@@ -156,6 +163,8 @@ class LogMaintenance:
 
         def finish(outcome: tuple[int, OSError | None]) -> None:
             well, error = outcome
+            for ms in durations:
+                FLUSH_TIME.update(ms)
             if error is None:
                 self._told.pop(("", "flush"), None)
             for number, flush in enumerate(flushes):

@@ -26,14 +26,13 @@ from typing import Any
 
 from kafkalike.broker import current_leader
 from kafkalike.errors import Error
-from kafkalike.protocol.batch import read_header
+from kafkalike.protocol.batch import NO_PRODUCER_ID, read_header
 from kafkalike.protocol.messages import produce
 from kafkalike.replication.hosted_partitions import now_ms
 
 WINDOW_MS = 200  # after a leader was deposed
 RETRY_SECONDS = 0.005  # to a new leader that does not know yet that it leads
 LEADER_HINTS = 10  # Produce's first version whose answers say who leads
-NO_PRODUCER_ID = -1
 # What a broker says that has not heard yet that it leads.
 UNAWARE = frozenset((Error.NOT_LEADER_OR_FOLLOWER, Error.UNKNOWN_TOPIC_OR_PARTITION))
 

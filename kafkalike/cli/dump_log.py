@@ -18,11 +18,6 @@ import click
 
 from kafkalike.cli.options import Command, Fail, fail, version
 
-CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
-TIMESTAMP_TYPES = ("CreateTime", "LogAppendTime")
-CONTROL_TYPES = {0: "ABORT", 1: "COMMIT"}
-HORIZON_FLAG = 0x40
-
 
 @click.command("kafka-dump-log.sh", cls=Command, help="Parse log files and dump their contents to the console.")
 @click.option("--files", metavar="FILE,FILE,...", help="The data and index files to dump.")
@@ -69,15 +64,15 @@ def main(files: str | None, **options: Any) -> None:
 
 def batches(data: Any, limit: int | None = None) -> Iterator[tuple[Any, Any, int]]:
     """(header, whole batch, position) for each whole batch; stops at what is none."""
-    from kafkalike.protocol.batch import HEADER_SIZE, read_header
+    from kafkalike.protocol.batch import HEADER_SIZE, MAGIC, read_header
 
     view = memoryview(data)
     end = len(view) if limit is None else min(limit, len(view))
     position = 0
     while position + HEADER_SIZE <= end:
         header = read_header(view, position)
-        size = header.length + 12
-        if header.magic != 2 or size < HEADER_SIZE or position + size > end:
+        size = header.size_bytes
+        if header.magic != MAGIC or size < HEADER_SIZE or position + size > end:
             return
         yield header, view[position : position + size], position
         position += size
@@ -136,11 +131,11 @@ def _records(whole: Any) -> Iterator[Any]:
 def _batch_line(header: Any, whole: Any, position: int) -> str:
     from kafkalike.protocol.batch import crc_ok
 
-    last_sequence = -1 if header.base_sequence < 0 else (header.base_sequence + header.last_offset_delta) & 0x7FFFFFFF
-    horizon = f"OptionalLong[{header.base_timestamp}]" if header.attributes & HORIZON_FLAG else "OptionalLong.empty"
+    horizon_ms = header.delete_horizon_ms
+    horizon = "OptionalLong.empty" if horizon_ms is None else f"OptionalLong[{horizon_ms}]"
     return (
         f"baseOffset: {header.base_offset} lastOffset: {header.last_offset} count: {header.record_count} "
-        f"baseSequence: {header.base_sequence} lastSequence: {last_sequence} producerId: {header.producer_id} "
+        f"baseSequence: {header.base_sequence} lastSequence: {header.last_sequence} producerId: {header.producer_id} "
         f"producerEpoch: {header.producer_epoch} partitionLeaderEpoch: {header.partition_leader_epoch} "
         f"isTransactional: {_java(header.is_transactional)} isControl: {_java(header.is_control)} "
         f"deleteHorizonMs: {horizon} position: {position} {_timestamp_type(header)}: {header.max_timestamp} "
@@ -150,6 +145,8 @@ def _batch_line(header: Any, whole: Any, position: int) -> str:
 
 
 def _record_line(header: Any, record: Any, contents: bool, options: dict[str, Any]) -> str:
+    from kafkalike.protocol.control_records import COMMIT, marker_of
+
     parts = []
     if not options["skip_record_metadata"]:
         sequence = -1
@@ -162,9 +159,10 @@ def _record_line(header: Any, record: Any, contents: bool, options: dict[str, An
             f"valueSize: {_size(record.value)} sequence: {sequence} headerKeys: [{keys}]"
         )
         if header.is_control:
-            kind = int.from_bytes(bytes(record.key or b"")[2:4], "big", signed=True)
-            epoch = int.from_bytes(bytes(record.value or b"")[2:6], "big", signed=True)
-            parts.append(f"endTxnMarker: {CONTROL_TYPES.get(kind, kind)} coordinatorEpoch: {epoch}")
+            marker = marker_of(record)
+            if marker is not None:
+                name = "COMMIT" if marker.type == COMMIT else "ABORT"
+                parts.append(f"endTxnMarker: {name} coordinatorEpoch: {marker.coordinator_epoch}")
     if contents and not header.is_control:
         if record.key is not None:
             parts.append(f"key: {_decoded(record.key, options['key_decoder_class'])}")
@@ -186,12 +184,15 @@ def _java(value: bool) -> str:
 
 
 def _codec(header: Any) -> str:
-    codec = header.attributes & 7
-    return CODECS[codec] if codec < len(CODECS) else str(codec)
+    from kafkalike.protocol.compression import NAMES
+
+    return NAMES.get(header.codec, str(header.codec))
 
 
 def _timestamp_type(header: Any) -> str:
-    return TIMESTAMP_TYPES[header.attributes >> 3 & 1]
+    from kafkalike.protocol.batch import TIMESTAMP_TYPES
+
+    return TIMESTAMP_TYPES[header.timestamp_type]
 
 
 def _size(data: Any) -> int:

@@ -10,8 +10,7 @@ from typing import Any
 
 from kafkalike.client.positions import ConsumerRecord, Partition
 from kafkalike.protocol import batch as batches
-
-_TIMESTAMP_TYPES = ("CreateTime", "LogAppendTime")
+from kafkalike.protocol.control_records import ABORT, read_marker
 
 
 def read_records(
@@ -27,7 +26,7 @@ def read_records(
     position, behind = 0, -1
     while position + batches.HEADER_SIZE <= len(view):
         header = batches.read_header(view, position)
-        end = position + header.length + 12
+        end = position + header.size_bytes
         if end > len(view):
             break
         whole = view[position:end]
@@ -35,13 +34,13 @@ def read_records(
         while waiting and waiting[-1][0] <= header.last_offset:
             cancelled.add(waiting.pop()[1])
         if header.is_control:
-            for record in batches.records(whole):
-                if bytes(record.key or b"")[2:4] == b"\0\0":
-                    cancelled.discard(header.producer_id)
+            marker = read_marker(whole)
+            if marker is not None and marker.type == ABORT:
+                cancelled.discard(header.producer_id)
             continue
         if aborted is not None and header.is_transactional and header.producer_id in cancelled:
             continue
-        kind = _TIMESTAMP_TYPES[header.attributes >> 3 & 1]
+        kind = batches.TIMESTAMP_TYPES[header.timestamp_type]
         for r in batches.records(whole):
             timestamp = header.max_timestamp if kind == "LogAppendTime" else r.timestamp
             key = None if r.key is None else bytes(r.key)

@@ -19,6 +19,8 @@ from kafkalike.coordinator.offsets.log_offsets import LogOffsets
 from kafkalike.coordinator.offsets.znode_commits import Done, Fence
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
+from kafkalike.protocol.control_records import read_marker
+from kafkalike.protocol.record import Record
 
 log = logging.getLogger("kafka.coordinator.group")
 
@@ -176,8 +178,9 @@ async def read_log(
             if not header.is_control:
                 _apply(batch.records(data), values, logged, producer_id)
             else:
-                for marker in batch.records(data):
-                    logged.end_transaction(header.producer_id, _marker_of(marker))
+                marker = read_marker(data)
+                if marker is not None:
+                    logged.end_transaction(header.producer_id, marker.type)
             offset = header.last_offset + 1
         await task.deferLater(reactor, 0, lambda: None)
         if not goes_on():
@@ -185,13 +188,8 @@ async def read_log(
     return values
 
 
-def _marker_of(marker: batch.Record) -> int:
-    """What a control record says of its transaction: 0 abort, 1 commit."""
-    return int.from_bytes((marker.key or b"")[2:4], "big")
-
-
 def _apply(
-    found: Iterable[batch.Record], values: dict[str, group_records.GroupValue], logged: LogOffsets, producer_id: int
+    found: Iterable[Record], values: dict[str, group_records.GroupValue], logged: LogOffsets, producer_id: int
 ) -> None:
     for record in found:
         key = group_records.read_key(record.key or b"")

@@ -16,47 +16,62 @@
         57     4 record_count
         61       records, together in the codec
 
-    record = varint length, int8 attributes, varlong timestamp - base_timestamp, varint offset - base_offset,
-             varint key length and key, varint value length and value (-1 for null),
-             varint header count, each header as varint length and name, varint length and value
-
-On the broker's hot path only `split`, `crc_ok` and `stamp` run, and records stay shut. Batches that are wrong raise
-KafkaError, because they are answered per partition.
+Nobody else knows where a field is or which bit is which. Whoever reads a header gets a BatchHeader; the path of every
+produced batch (storage/log.py) unpacks HEADER into thirteen names in the same order, compares the checksum of what
+begins at CRC_START, and writes `pack_stamp(...)` in front of what begins at STAMP_SIZE. Records stay shut there: they
+are in record.py. Batches that are wrong raise KafkaError, because they are answered per partition.
 """
 
 from collections.abc import Iterator, Sequence
 from struct import Struct
 from struct import error as StructError
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from crc32c import crc32c
 
-from kafkalike.errors import Error, KafkaError, ProtocolError
+from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.compression import compress, decompress
-from kafkalike.protocol.primitives import LENIENT, Buffer, write_varlong
+from kafkalike.protocol.primitives import Buffer
+from kafkalike.protocol.record import LEAST_SIZE, Headers, Record, decode_records, encode_record
 
-MAGIC = 2
-HEADER_SIZE = 61
+MAGIC: Final = 2
+HEADER_SIZE: Final = 61
 # base_offset and length: what `length` does not count.
-LOG_OVERHEAD = 12
-# partition_leader_epoch, magic, crc: with LOG_OVERHEAD what the CRC does not cover.
-CRC_START = 21
+LOG_OVERHEAD: Final = 12
+# base_offset, length and partition_leader_epoch: what the broker writes anew.
+STAMP_SIZE: Final = 16
+# What lies before, the CRC does not cover.
+CRC_START: Final = 21
 
-CODEC_MASK = 0x07
-LOG_APPEND_TIME, TRANSACTIONAL, CONTROL, DELETE_HORIZON = 0x08, 0x10, 0x20, 0x40
+CODEC_MASK: Final = 0x07
+LOG_APPEND_TIME: Final = 0x08
+TRANSACTIONAL: Final = 0x10
+CONTROL: Final = 0x20
+DELETE_HORIZON: Final = 0x40
+
+NO_PRODUCER_ID: Final = -1
+MAX_SEQUENCE: Final = 2**31 - 1  # after which 0 comes
+TIMESTAMP_TYPES: Final = ("CreateTime", "LogAppendTime")
 
 # How far the records of one batch may swell when a codec is undone.
-MAX_INFLATED = 128 << 20
-# A record with neither key, value nor headers.
-_LEAST_RECORD = 7
+MAX_INFLATED: Final = 128 << 20
+# Of a message in the oldest format: below this it is not even one of those.
+_LEAST_OLD_LENGTH: Final = 14
 
-_HEADER = Struct(">qiibIhiqqqhii")
+# The fields of a BatchHeader in their order; for the hot paths. Everybody else calls `read_header`.
+HEADER: Final = Struct(">qiibIhiqqqhii")
 _PREFIX = Struct(">qiib")
-_STAMP = Struct(">qii")
-_AFTER_CRC = Struct(">hiqqqhii")
 _CRC = Struct(">I")
+_CRC_AT: Final = 17
+_AFTER_CRC = Struct(">hiqqqhii")
+_PRODUCER = Struct(">qhi")
+_PRODUCER_AT: Final = 43
 
-Headers = tuple[tuple[str, bytes | None], ...]
+# (base_offset, length, partition_leader_epoch): the first STAMP_SIZE bytes of a batch at its place in the log.
+pack_stamp = Struct(">qii").pack
+
+_new = tuple.__new__
+_unpack_header = HEADER.unpack_from
 
 
 class BatchHeader(NamedTuple):
@@ -82,8 +97,13 @@ class BatchHeader(NamedTuple):
 
     @property
     def timestamp_type(self) -> int:
-        """0: the producer's clock, 1: the broker's at append."""
+        """The place in TIMESTAMP_TYPES. 0: the producer's clock, 1: the broker's at append."""
         return 1 if self.attributes & LOG_APPEND_TIME else 0
+
+    @property
+    def delete_horizon_ms(self) -> int | None:
+        """When the tombstones and markers of a compacted batch may go; the base timestamp then says it (KIP-534)."""
+        return self.base_timestamp if self.attributes & DELETE_HORIZON else None
 
     @property
     def is_transactional(self) -> bool:
@@ -98,30 +118,31 @@ class BatchHeader(NamedTuple):
         return self.base_offset + self.last_offset_delta
 
     @property
+    def last_sequence(self) -> int:
+        """The sequence of the last record; -1 if there are none."""
+        return (self.base_sequence + self.last_offset_delta) & MAX_SEQUENCE if self.base_sequence >= 0 else -1
+
+    @property
     def size_bytes(self) -> int:
         return LOG_OVERHEAD + self.length
-
-
-class Record(NamedTuple):
-    """One message as a consumer sees it."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers = ()
-
-
-# What `build` takes instead of a Record where offsets just count up: key, value, timestamp, headers.
-Unplaced = tuple[bytes | None, bytes | None, int, Headers]
 
 
 def read_header(buf: Buffer, pos: int = 0) -> BatchHeader:
     """The header at `pos`, unchecked but for its presence."""
     try:
-        return BatchHeader._make(_HEADER.unpack_from(buf, pos))
+        return _new(BatchHeader, _unpack_header(buf, pos))
     except StructError as why:
         raise KafkaError(Error.CORRUPT_MESSAGE, f"batch header cut off at {pos}") from why
+
+
+def find_header(buf: Buffer, pos: int = 0) -> BatchHeader | None:
+    """The header at `pos`; None if it is cut off, or if no batch can have it, whatever comes behind it."""
+    try:
+        header = _new(BatchHeader, _unpack_header(buf, pos))
+    except StructError:
+        return None
+    possible = header.magic == MAGIC and header.length >= HEADER_SIZE - LOG_OVERHEAD and header.last_offset_delta >= 0
+    return header if possible else None
 
 
 def split(buf: Buffer, partial_tail: bool = False) -> list[tuple[BatchHeader, memoryview]]:
@@ -135,7 +156,7 @@ def split(buf: Buffer, partial_tail: bool = False) -> list[tuple[BatchHeader, me
     pos = 0
     while pos < end:
         if end - pos >= HEADER_SIZE:
-            header = BatchHeader._make(_HEADER.unpack_from(view, pos))
+            header = _new(BatchHeader, _unpack_header(view, pos))
             stop = pos + LOG_OVERHEAD + header.length
             if header.magic == MAGIC and header.length >= HEADER_SIZE - LOG_OVERHEAD and stop <= end:
                 if header.record_count < 0 or header.last_offset_delta < 0:
@@ -170,14 +191,33 @@ def _wrong_magic(magic: int) -> KafkaError:
     return KafkaError(Error.CORRUPT_MESSAGE, f"there is no message format {magic}")
 
 
-def crc_ok(batch: memoryview) -> bool:
+def crc_ok(batch: Buffer) -> bool:
     """Whether a whole batch is what its producer computed the checksum of."""
-    return bool(crc32c(batch[CRC_START:]) == _CRC.unpack_from(batch, 17)[0])
+    return bool(crc32c(memoryview(batch)[CRC_START:]) == _CRC.unpack_from(batch, _CRC_AT)[0])
 
 
-def stamp(header: BatchHeader, base_offset: int, leader_epoch: int) -> bytes:
-    """The first 16 bytes of the batch at its place in the log."""
-    return _STAMP.pack(base_offset, header.length, leader_epoch)
+def old_format(buf: Buffer) -> int | None:
+    """0 or 1 if `buf` begins with a message of these formats; their length and magic lie where a batch has its own."""
+    if len(buf) < _PREFIX.size:
+        return None
+    _, length, _, magic = _PREFIX.unpack_from(buf)
+    return magic if magic in (0, 1) and length >= _LEAST_OLD_LENGTH else None
+
+
+def read_producer(batch: Buffer) -> tuple[int, int, int] | None:
+    """(producer_id, producer_epoch, base_sequence) of what may be a batch; None if it is too short for them."""
+    return _PRODUCER.unpack_from(batch, _PRODUCER_AT) if len(batch) >= _PRODUCER_AT + _PRODUCER.size else None
+
+
+def with_log_append_time(batch: Buffer, now_ms: int) -> memoryview:
+    """A whole batch with the time of its append as the largest timestamp, which then counts for each of its records."""
+    stamped = bytearray(batch)
+    header = read_header(stamped)
+    attributes = header.attributes | LOG_APPEND_TIME
+    HEADER.pack_into(stamped, 0, *header._replace(attributes=attributes, max_timestamp=now_ms))
+    view = memoryview(stamped)
+    _CRC.pack_into(stamped, _CRC_AT, crc32c(view[CRC_START:]))
+    return view
 
 
 def records(batch: Buffer, max_size: int = MAX_INFLATED) -> Iterator[Record]:
@@ -188,134 +228,15 @@ def records(batch: Buffer, max_size: int = MAX_INFLATED) -> Iterator[Record]:
     data = bytes(memoryview(batch)[HEADER_SIZE : header.size_bytes])
     if header.codec:
         data = decompress(header.codec, data, max_size)
-    if not 0 <= header.record_count * _LEAST_RECORD <= len(data):
-        raise KafkaError(Error.INVALID_RECORD, f"{header.record_count} records in {len(data)} bytes")
-    return _iterate(header, data)
-
-
-def _iterate(header: BatchHeader, data: bytes) -> Iterator[Record]:
-    base_offset, base_timestamp = header.base_offset, header.base_timestamp
+    count = header.record_count
+    if not 0 <= count * LEAST_SIZE <= len(data):
+        raise KafkaError(Error.INVALID_RECORD, f"{count} records in {len(data)} bytes")
     append_time = header.max_timestamp if header.timestamp_type else None
-    end = len(data)
-    pos = 0
-    key: bytes | None
-    value: bytes | None
-    # Consumers spend their time here: most numbers are a single byte, the rest is left to _varint.
-    try:
-        for _ in range(header.record_count):
-            length = data[pos]
-            if length < 0x80:
-                length = length >> 1 ^ -(length & 1)
-                pos += 1
-            else:
-                length, pos = _varint(data, pos)
-            stop = pos + length
-            if stop > end:
-                raise ProtocolError(f"record of {length} bytes, {end - pos} left")
-            # Here are the record's attributes, of which none exist.
-            pos += 1
-            delta = data[pos]
-            if delta < 0x80:
-                delta = delta >> 1 ^ -(delta & 1)
-                pos += 1
-            else:
-                delta, pos = _varint(data, pos, 64)
-            timestamp = base_timestamp + delta if append_time is None else append_time
-            delta = data[pos]
-            if delta < 0x80:
-                delta = delta >> 1 ^ -(delta & 1)
-                pos += 1
-            else:
-                delta, pos = _varint(data, pos)
-            offset = base_offset + delta
-            length = data[pos]
-            if length < 0x80:
-                length = length >> 1 ^ -(length & 1)
-                pos += 1
-            else:
-                length, pos = _varint(data, pos)
-            if length >= 0:
-                key = data[pos : pos + length]
-                pos += length
-            else:
-                key = _null(length)
-            length = data[pos]
-            if length < 0x80:
-                length = length >> 1 ^ -(length & 1)
-                pos += 1
-            else:
-                length, pos = _varint(data, pos)
-            if length >= 0:
-                value = data[pos : pos + length]
-                pos += length
-            else:
-                value = _null(length)
-            count = data[pos]
-            if count < 0x80:
-                count = count >> 1 ^ -(count & 1)
-                pos += 1
-            else:
-                count, pos = _varint(data, pos)
-            headers: Headers = ()
-            if count:
-                headers, pos = _headers(data, pos, count)
-            if pos != stop:
-                raise ProtocolError(f"record ends {pos - stop} bytes off")
-            yield Record(offset, timestamp, key, value, headers)
-        if pos != end:
-            raise ProtocolError(f"{end - pos} bytes after the last record")
-    except (ProtocolError, IndexError) as why:
-        raise KafkaError(Error.INVALID_RECORD, str(why)) from why
+    return decode_records(data, count, header.base_offset, header.base_timestamp, append_time)
 
 
-def _varint(data: bytes, pos: int, bits: int = 32) -> tuple[int, int]:
-    """Zigzag; most fit into the first byte."""
-    value = data[pos]
-    pos += 1
-    if value > 0x7F:
-        byte = data[pos]
-        pos += 1
-        value = value & 0x7F | (byte & 0x7F) << 7
-        shift = 14
-        while byte > 0x7F:
-            if shift >= bits:
-                raise ProtocolError("varint too long")
-            byte = data[pos]
-            pos += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-        if value >> bits:
-            raise ProtocolError("varint too large")
-    return (value >> 1) ^ -(value & 1), pos
-
-
-def _null(length: int) -> bytes | None:
-    if length != -1:
-        raise ProtocolError(f"length {length}")
-    return None
-
-
-def _nullable(data: bytes, pos: int) -> tuple[bytes | None, int]:
-    length, pos = _varint(data, pos)
-    if length < 0:
-        return _null(length), pos
-    stop = pos + length
-    if stop > len(data):
-        raise ProtocolError(f"{length} bytes announced, {len(data) - pos} left")
-    return data[pos:stop], stop
-
-
-def _headers(data: bytes, pos: int, count: int) -> tuple[Headers, int]:
-    if not 0 <= count * 2 <= len(data) - pos:
-        raise ProtocolError(f"{count} headers")
-    headers = []
-    for _ in range(count):
-        name, pos = _nullable(data, pos)
-        if name is None:
-            raise ProtocolError("header without a name")
-        value, pos = _nullable(data, pos)
-        headers.append((name.decode("utf-8", LENIENT), value))
-    return tuple(headers), pos
+# What `build` takes instead of a Record where offsets just count up: key, value, timestamp, headers.
+Unplaced = tuple[bytes | None, bytes | None, int, Headers]
 
 
 def build(
@@ -336,7 +257,7 @@ def build(
         for index, item in enumerate(records)
     ]
     base_timestamp = placed[0].timestamp
-    body = b"".join(_encode(record, base_offset, base_timestamp) for record in placed)
+    body = b"".join(encode_record(record, base_offset, base_timestamp) for record in placed)
     body = compress(codec, body) if codec else body
     attributes = codec | (TRANSACTIONAL if transactional else 0) | (CONTROL if control else 0)
     covered = _AFTER_CRC.pack(
@@ -352,33 +273,3 @@ def build(
     crc = crc32c(body, crc32c(covered))
     length = HEADER_SIZE - LOG_OVERHEAD + len(body)
     return b"".join([_PREFIX.pack(base_offset, length, leader_epoch, MAGIC), _CRC.pack(crc), covered, body])
-
-
-def _encode(record: Record, base_offset: int, base_timestamp: int) -> bytes:
-    offset, timestamp, key, value, headers = record
-    delta = offset - base_offset
-    assert delta >= 0, (offset, base_offset)
-    parts = [b"\0", _signed(timestamp - base_timestamp), _signed(delta)]
-    _add(parts, key)
-    _add(parts, value)
-    parts.append(_signed(len(headers)))
-    for name, content in headers:
-        _add(parts, name.encode())
-        _add(parts, content)
-    body = b"".join(parts)
-    return _signed(len(body)) + body
-
-
-def _add(parts: list[bytes], value: bytes | None) -> None:
-    if value is None:
-        parts.append(b"\1")
-    else:
-        parts.append(_signed(len(value)))
-        parts.append(value)
-
-
-def _signed(value: int) -> bytes:
-    return _SMALL[value] if 0 <= value < 1024 else write_varlong(value)
-
-
-_SMALL = [write_varlong(value) for value in range(1024)]

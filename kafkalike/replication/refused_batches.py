@@ -11,11 +11,11 @@ So what comes behind a refused batch is refused for the same reason, until that 
 
 from __future__ import annotations
 
-import struct
 from typing import Final, NamedTuple
 
 from kafkalike.errors import Error, KafkaError
-from kafkalike.storage.producers import MAX_SEQUENCE, Producers
+from kafkalike.protocol.batch import MAX_SEQUENCE, read_producer
+from kafkalike.storage.producers import Producers
 
 # What clients repeat, in order, when they are told.
 PASSING: Final = frozenset(
@@ -28,9 +28,6 @@ PASSING: Final = frozenset(
 )
 # What was sent behind a batch is there long before; and a client that has given it up does not wait for ever.
 KEPT_MS: Final = 30_000
-
-_PRODUCER = struct.Struct(">qhi")  # id, epoch and base sequence in a batch's header
-_AT: Final = 43
 
 
 class Refused(NamedTuple):
@@ -52,9 +49,10 @@ class RefusedBatches:
 
     def note(self, topic: str, index: int, records: memoryview, error: Error, now_ms: int) -> None:
         """A batch was refused."""
-        if error not in PASSING or len(records) < _AT + _PRODUCER.size:
+        sender = read_producer(records) if error in PASSING else None
+        if sender is None:
             return
-        producer_id, epoch, sequence = _PRODUCER.unpack_from(records, _AT)
+        producer_id, epoch, sequence = sender
         if producer_id < 0 or sequence < 0:
             return
         self.entries = {key: each for key, each in self.entries.items() if each.until_ms > now_ms}
@@ -64,9 +62,10 @@ class RefusedBatches:
 
     def check(self, topic: str, index: int, records: memoryview, producers: Producers, now_ms: int) -> None:
         """Raises a KafkaError when this batch was sent behind one that was refused and has not come again."""
-        if len(records) < _AT + _PRODUCER.size:
+        sender = read_producer(records)
+        if sender is None:
             return
-        producer_id, epoch, sequence = _PRODUCER.unpack_from(records, _AT)
+        producer_id, epoch, sequence = sender
         refused = self.entries.get((topic, index, producer_id))
         if refused is None or refused.epoch != epoch:
             return

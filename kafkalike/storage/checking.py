@@ -11,15 +11,15 @@ run in any, finished on the log's own, as a flush is.
 from __future__ import annotations
 
 import logging
-import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from crc32c import crc32c
 
+from kafkalike.protocol.batch import CRC_START, HEADER_SIZE, BatchHeader, crc_ok, find_header, pack_stamp
 from kafkalike.storage.epochs import Epochs
-from kafkalike.storage.segment import CONTINUED, HEADER, HEADER_SIZE, Damaged, FileRange, Found, Header, Hole, Segment
+from kafkalike.storage.segment import CONTINUED, Damaged, FileRange, Found, Hole, Segment
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +36,12 @@ def sound(segment: Segment, position: int, end: int, offset: int, following: int
     block, start = memoryview(b""), position
     while position < end:
         place, size = position - start, HEADER_SIZE
-        header: Header | None = None
+        header: BatchHeader | None = None
         if len(block) - place >= HEADER_SIZE:
-            header = HEADER.unpack_from(block, place)
-            size = header[1] + 12
-            if size < HEADER_SIZE or header[3] != 2 or header[6] < 0:
+            header = find_header(block, place)
+            if header is None:
                 raise Damaged(segment.path, position)
+            size = header.size_bytes
         if position + size > limit:
             raise Damaged(segment.path, position)
         if header is None or len(block) - place < size:
@@ -50,7 +50,7 @@ def sound(segment: Segment, position: int, end: int, offset: int, following: int
                 raise Damaged(segment.path, position)
             continue
         found = Found(position, size, header)
-        if crc32c(block[place + 21 : place + size]) != header[4] or not _fits(
+        if crc32c(block[place + CRC_START : place + size]) != header.crc or not _fits(
             segment, found, offset, following, epochs
         ):
             raise Damaged(segment.path, position)
@@ -61,7 +61,7 @@ def sound(segment: Segment, position: int, end: int, offset: int, following: int
 
 def _fits(segment: Segment, found: Found, offset: int, following: int, epochs: Epochs) -> bool:
     """Whether base offset and leader epoch, which no checksum covers, can be right."""
-    base, epoch = found.base_offset, found.header[2]
+    base, epoch = found.base_offset, found.header.partition_leader_epoch
     known = epochs.epoch_for(offset)
     if base == offset and (known < 0 or epoch == known):
         return True
@@ -69,17 +69,21 @@ def _fits(segment: Segment, found: Found, offset: int, following: int, epochs: E
     if base != offset:
         continuing = behind.base_offset if behind is not None else following
         # A gap, unless all goes on as if there were none.
-        if base < offset or found.last_offset > segment.max_offset or continuing == offset + found.header[6] + 1:
+        if (
+            base < offset
+            or found.last_offset > segment.max_offset
+            or continuing == offset + found.header.last_offset_delta + 1
+        ):
             return False
         known = epochs.epoch_for(base)
     # Two that agree with each other are right, and what is known of epochs is not.
-    return known < 0 or epoch == known or (behind is not None and behind.header[2] == epoch)
+    return known < 0 or epoch == known or (behind is not None and behind.header.partition_leader_epoch == epoch)
 
 
 def resume(segment: Segment, position: int, offset: int) -> tuple[int, int] | None:
     """Behind a damaged place, the next sound batch: its position and base offset. Base offsets of a segment share
     their first bytes, so those are searched for and the checksum decides."""
-    prefix = struct.pack(">q", offset)[:5]
+    prefix = pack_stamp(offset, 0, 0)[:5]
     files, fd = segment.files, segment.open()
     start = position + 1
     while start < segment.size:
@@ -90,7 +94,7 @@ def resume(segment: Segment, position: int, offset: int) -> tuple[int, int] | No
             if (
                 found is not None
                 and offset < found.base_offset <= segment.max_offset
-                and crc32c(memoryview(segment.read_batch(found))[21:]) == found.header[4]
+                and crc_ok(segment.read_batch(found))
             ):
                 return found.position, found.base_offset
             place = block.find(prefix, place + 1)

@@ -17,7 +17,6 @@ operation (KAFKA_STORAGE_ERROR) and leaves the log as it was; any other takes th
 import contextlib
 import logging
 import os
-import struct
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -26,6 +25,21 @@ from typing import Final, NamedTuple
 from crc32c import crc32c
 
 from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.batch import (
+    CONTROL,
+    CRC_START,
+    HEADER,
+    HEADER_SIZE,
+    LOG_APPEND_TIME,
+    LOG_OVERHEAD,
+    MAGIC,
+    MAX_SEQUENCE,
+    STAMP_SIZE,
+    TRANSACTIONAL,
+    BatchHeader,
+    pack_stamp,
+)
+from kafkalike.protocol.control_records import read_marker
 from kafkalike.storage import recovery, snapshots
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.damage import Damage
@@ -34,21 +48,18 @@ from kafkalike.storage.files import DISK, NO_DESCRIPTOR, PASSING, DirectoryOffli
 from kafkalike.storage.flush import Flush
 from kafkalike.storage.identity import decode_topic_id, encode_topic_id
 from kafkalike.storage.open_files import OPEN_FILES
-from kafkalike.storage.producers import MAX_SEQUENCE, WINDOW, Producers, Sent, back
+from kafkalike.storage.producers import WINDOW, Producers, Sent, back
 from kafkalike.storage.recovery import EPOCHS_FILE, Loaded
 from kafkalike.storage.segment import (
     CONTINUED,
-    HEADER,
-    HEADER_SIZE,
     MAX_POSITION,
     RECENT,
     Damaged,
     FileRange,
-    Header,
     Segment,
 )
 from kafkalike.storage.segments import Due, Segments, below, beyond, older
-from kafkalike.storage.validation import APPEND_TIME, CONTROL, TRANSACTIONAL, followed, inspect, plain_attributes
+from kafkalike.storage.validation import followed, inspect, plain_attributes
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +69,8 @@ METADATA_FILE: Final = "partition.metadata"
 # control batches, carry no sequences, and are as large as they need to be.
 CLIENT, COORDINATOR = 0, 1
 
-_HEAD = struct.Struct(">qii")
 _new = tuple.__new__
 _unpack_header = HEADER.unpack_from
-_pack_head = _HEAD.pack
 
 
 class Appended(NamedTuple):
@@ -300,13 +309,13 @@ class Log:
         base, length, _, magic, crc, attributes, delta, _, timestamp, producer_id, epoch, sequence, count = header
         if (
             attributes not in self._plain
-            or length + 12 != size
-            or magic != 2
+            or length + LOG_OVERHEAD != size
+            or magic != MAGIC
             or size > self._max_message_bytes
             or delta + 1 != count
             or delta < 0
             or base
-            or crc32c(records[21:]) != crc
+            or crc32c(records[CRC_START:]) != crc
         ):
             records = inspect(records, self._config, now_ms, origin == CLIENT)
             size = len(records)
@@ -322,7 +331,7 @@ class Log:
                 or producer.txn_first_offset >= 0
             ):
                 producer = None
-                sent = self._check_producer(records, header, origin)
+                sent = self._check_producer(records, _new(BatchHeader, header), origin)
                 if sent is not None:
                     return sent
         base = self.log_end_offset
@@ -337,11 +346,13 @@ class Log:
         if leader_epoch != self._latest_epoch:
             self.assign_epoch(leader_epoch, base)
         try:
-            written = self._pwritev(segment.fd, (_pack_head(base, length, leader_epoch), records[16:]), position)
+            written = self._pwritev(
+                segment.fd, (pack_stamp(base, length, leader_epoch), records[STAMP_SIZE:]), position
+            )
         except OSError as error:
             raise self._write_failed(segment, position, error) from error
         if written != size:
-            self._write_rest(segment, position, records, _pack_head(base, length, leader_epoch), written)
+            self._write_rest(segment, position, records, pack_stamp(base, length, leader_epoch), written)
         segment.size = position + size
         self.log_end_offset = last + 1
         recent = segment.recent_offsets
@@ -364,11 +375,13 @@ class Log:
             if producer is not None:
                 producer.add((sequence + delta) & MAX_SEQUENCE, last, delta, timestamp)
             else:
-                snapshots.note(self.producers, (base, *header[1:]), lambda: records)
+                snapshots.note(self.producers, _new(BatchHeader, (base, *header[1:])), lambda: records)
         self._unflushed += count
         if self._unflushed >= self._flush_messages:
             self.flush()
-        return _new(Appended, (base, last, timestamp if attributes & APPEND_TIME else -1, self.log_start_offset, False))
+        return _new(
+            Appended, (base, last, timestamp if attributes & LOG_APPEND_TIME else -1, self.log_start_offset, False)
+        )
 
     def append_as_follower(self, records: memoryview, now_ms: int) -> Appended | None:
         """Batches from the leader, offsets and epochs as they are; a cut-off last batch is left out. None if there
@@ -405,36 +418,38 @@ class Log:
                     self._write_indexes(segment)
                 segment.since_index = 0
             segment.since_index += found.size
-            if found.header[2] > self._latest_epoch:
-                self.assign_epoch(found.header[2], found.base_offset)
-            if found.header[9] >= 0:
+            header = found.header
+            if header.partition_leader_epoch > self._latest_epoch:
+                self.assign_epoch(header.partition_leader_epoch, found.base_offset)
+            if header.producer_id >= 0:
                 data = records[found.position : found.position + found.size]
-                snapshots.note(self.producers, found.header, lambda data=data: data)  # type: ignore[misc]
-            self._unflushed += found.header[12]
+                snapshots.note(self.producers, header, lambda data=data: data)  # type: ignore[misc]
+            self._unflushed += header.record_count
         if not start:
             self._begun(segment, batches[0].max_timestamp, now_ms)
         if self._unflushed >= self._flush_messages:
             self.flush()
         return Appended(batches[0].base_offset, last, -1, self.log_start_offset, False)
 
-    def _check_producer(self, records: memoryview, header: Header, origin: int) -> Appended | None:
+    def _check_producer(self, records: memoryview, header: BatchHeader, origin: int) -> Appended | None:
         """May this producer write this batch? The place of the first copy if it is a repeat."""
-        attributes, delta, producer_id, epoch, sequence = header[5], header[6], header[9], header[10], header[11]
-        if attributes & CONTROL:
-            marker = snapshots.read_marker(records)
+        producer_id, epoch = header.producer_id, header.producer_epoch
+        if header.is_control:
+            marker = read_marker(records)
             if marker is not None:
-                self.producers.check_marker(producer_id, epoch, marker[1])
+                self.producers.check_marker(producer_id, epoch, marker.coordinator_epoch)
             return None
+        sequence, delta, transactional = header.base_sequence, header.last_offset_delta, header.is_transactional
         client = origin == CLIENT
         if client and sequence < 0:
             raise KafkaError(Error.INVALID_RECORD, f"Producer {producer_id} sent a batch with sequence {sequence}.")
         try:
-            sent = self.producers.check(producer_id, epoch, sequence, delta, bool(attributes & TRANSACTIONAL), client)
+            sent = self.producers.check(producer_id, epoch, sequence, delta, transactional, client)
         except KafkaError as problem:
             out_of_order = problem.error is Error.OUT_OF_ORDER_SEQUENCE_NUMBER
             if not (out_of_order and self._recall(producer_id, epoch, sequence)):
                 raise
-            sent = self.producers.check(producer_id, epoch, sequence, delta, bool(attributes & TRANSACTIONAL), client)
+            sent = self.producers.check(producer_id, epoch, sequence, delta, transactional, client)
         if sent is None:
             return None
         return Appended(sent.base_offset, sent.last_offset, sent.timestamp, self.log_start_offset, True)
@@ -454,8 +469,7 @@ class Log:
         except KafkaError:
             return False
         return entry.recall(
-            Sent((b.header[11] + b.header[6]) & MAX_SEQUENCE, b.last_offset, b.header[6], b.max_timestamp)
-            for b in found
+            Sent(b.header.last_sequence, b.last_offset, b.header.last_offset_delta, b.max_timestamp) for b in found
         )
 
     def _begun(self, segment: Segment, timestamp: int, now_ms: int) -> None:
@@ -513,7 +527,7 @@ class Log:
 
     def _write_rest(self, segment: Segment, position: int, records: memoryview, head: bytes, written: int) -> None:
         """After a short write: the rest, or the reason why not."""
-        rest = memoryview(head + bytes(records[16:]))[written:]
+        rest = memoryview(head + bytes(records[STAMP_SIZE:]))[written:]
         try:
             self.files.write_all(segment.fd, (rest,), position + written)
         except OSError as error:

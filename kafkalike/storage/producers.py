@@ -18,9 +18,9 @@ from typing import Final, NamedTuple
 from crc32c import crc32c
 
 from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.batch import MAX_SEQUENCE
 
 WINDOW: Final = 5  # batches kept for duplicates, and so the most a client may have in flight
-MAX_SEQUENCE: Final = 2**31 - 1
 
 _new = tuple.__new__
 

@@ -206,8 +206,8 @@ def _derive_epochs(segments: list[Segment], epochs: Epochs) -> None:
     try:
         for segment in segments:
             for found in segment.batches(0):
-                if found.header[2] > derived.latest:
-                    derived.assign(found.header[2], found.base_offset)
+                if found.header.partition_leader_epoch > derived.latest:
+                    derived.assign(found.header.partition_leader_epoch, found.base_offset)
     except Damaged as damaged:
         log.error("%s", damaged)
     for epoch, start in epochs.entries:
@@ -305,13 +305,14 @@ def _recover_segment(segment: Segment, loaded: Loaded, path: str, following: int
             for found in sound(segment, position, segment.size, end_offset, following, Epochs()):
                 header = found.header
                 last, timestamp = found.last_offset, found.max_timestamp
-                if header[2] != previous:
+                epoch = header.partition_leader_epoch
+                if epoch != previous:
                     _check_epoch(segment, found, previous)
-                    previous = header[2]
-                if header[2] > latest:
-                    epochs.assign(header[2], found.base_offset)
+                    previous = epoch
+                if epoch > latest:
+                    epochs.assign(epoch, found.base_offset)
                     latest = epochs.latest
-                if header[9] >= 0:
+                if header.producer_id >= 0:
                     note(producers, header, lambda found=found: segment.read_batch(found))  # type: ignore[misc]
                 if timestamp > segment.max_timestamp:
                     segment.max_timestamp, segment.max_timestamp_offset = timestamp, last
@@ -352,8 +353,8 @@ def _recover_segment(segment: Segment, loaded: Loaded, path: str, following: int
 
 def _check_epoch(segment: Segment, found: Found, previous: int) -> None:
     """Leader epochs only grow: one that does not fit to its neighbours is damaged."""
-    epoch, behind = found.header[2], segment.batch_at(found.position + found.size)
-    if epoch < previous or (behind is not None and previous <= behind.header[2] < epoch):
+    epoch, behind = found.header.partition_leader_epoch, segment.batch_at(found.position + found.size)
+    if epoch < previous or (behind is not None and previous <= behind.header.partition_leader_epoch < epoch):
         raise Damaged(segment.path, found.position)
 
 

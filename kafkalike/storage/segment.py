@@ -15,24 +15,16 @@ A FileRange that is retained keeps the file open, also when the segment is delet
 
 import logging
 import os
-import struct
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from crc32c import crc32c
-
+from kafkalike.protocol.batch import HEADER_SIZE, LOG_OVERHEAD, BatchHeader, crc_ok, find_header
 from kafkalike.storage.files import DISK, Files
 from kafkalike.storage.index import OFFSETS, TIMES, Index
 from kafkalike.storage.open_files import OPEN_FILES
 
 log = logging.getLogger(__name__)
-
-# The header of a record batch, as unpacked everywhere in storage: base offset, length, leader epoch, magic, crc,
-# attributes, last offset delta, base timestamp, max timestamp, producer id, producer epoch, base sequence, count.
-HEADER: Final = struct.Struct(">qiibIhiqqqhii")
-HEADER_SIZE: Final = 61
-Header = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int]
 
 MAX_RELATIVE_OFFSET: Final = 2**31 - 1
 MAX_POSITION: Final = 2**31 - 1
@@ -44,6 +36,8 @@ TRUSTED: Final = 4  # index entries that are tried before everything from the se
 NEVER, FRESH = -1, -2  # when a segment was looked at last: not yet; no need, as it was written or recovered just now
 
 LOG, INDEX, TIME_INDEX, TXN_INDEX = ".log", ".index", ".timeindex", ".txnindex"
+
+_new = tuple.__new__
 
 
 class Damaged(Exception):
@@ -60,19 +54,19 @@ class Found(NamedTuple):
 
     position: int
     size: int
-    header: Header
+    header: BatchHeader
 
     @property
     def base_offset(self) -> int:
-        return self.header[0]
+        return self.header.base_offset
 
     @property
     def last_offset(self) -> int:
-        return self.header[0] + self.header[6]
+        return self.header.base_offset + self.header.last_offset_delta
 
     @property
     def max_timestamp(self) -> int:
-        return self.header[8]
+        return self.header.max_timestamp
 
 
 class Hole(NamedTuple):
@@ -305,13 +299,14 @@ class Segment:
                 block, start, place = files.pread(fd, SCAN_BYTES, position), position, 0
                 if len(block) < HEADER_SIZE:
                     raise Damaged(self.path, position)
-            header: Header = HEADER.unpack_from(block, place)
-            size = header[1] + 12
-            whole = header[3] == 2 and size >= HEADER_SIZE and position + size <= self.size
-            if not whole or header[0] < floor or header[6] < 0 or header[0] + header[6] > ceiling:
+            header = find_header(block, place)
+            if header is None:
                 raise Damaged(self.path, position)
-            yield Found(position, size, header)
-            floor = header[0] + header[6] + 1
+            size, last_offset = header.length + LOG_OVERHEAD, header.base_offset + header.last_offset_delta
+            if position + size > self.size or header.base_offset < floor or last_offset > ceiling:
+                raise Damaged(self.path, position)
+            yield _new(Found, (position, size, header))
+            floor = last_offset + 1
             position += size
 
     def _behind_hole(self, position: int) -> int:
@@ -322,14 +317,10 @@ class Segment:
         """The batch that begins at `position`, None if none does."""
         if not 0 <= position <= self.size - HEADER_SIZE:
             return None
-        data = self.files.pread(self.open(), HEADER_SIZE, position)
-        if len(data) < HEADER_SIZE:
+        header = find_header(self.files.pread(self.open(), HEADER_SIZE, position))
+        if header is None or position + header.length + LOG_OVERHEAD > self.size:
             return None
-        header: Header = HEADER.unpack(data)
-        size = header[1] + 12
-        if header[3] != 2 or size < HEADER_SIZE or position + size > self.size or header[6] < 0:
-            return None
-        return Found(position, size, header)
+        return _new(Found, (position, header.length + LOG_OVERHEAD, header))
 
     def read_batch(self, found: Found) -> bytes:
         """All bytes of a batch."""
@@ -386,8 +377,7 @@ class Segment:
             return None
         if found.last_offset == entry_offset:
             return found
-        data = memoryview(self.read_batch(found))
-        return found if crc32c(data[21:]) == found.header[4] else None
+        return found if crc_ok(self.read_batch(found)) else None
 
     def locate(self, offset: int) -> int | None:
         """The position of the first batch that ends at `offset` or above; None if all of them end before."""

@@ -5,11 +5,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from kafkalike.protocol.batch import records
+from kafkalike.protocol.batch import LOG_APPEND_TIME, records
 from kafkalike.storage.checking import vouch
 from kafkalike.storage.epochs import Epochs
 from kafkalike.storage.segment import Damaged, FileRange, Found, Segment
-from kafkalike.storage.validation import APPEND_TIME
 
 SEARCHED: Final = 32 << 20  # how much of the end is looked through for a producer's batches
 OPEN: Final = 8  # inactive segments of one log whose files stay open for readers
@@ -131,7 +130,10 @@ class Segments:
             found[:0] = [
                 batch
                 for batch in segment.batches(start)
-                if batch.header[9:11] == (producer_id, epoch) and batch.base_offset < before and batch.header[11] >= 0
+                if batch.header.producer_id == producer_id
+                and batch.header.producer_epoch == epoch
+                and batch.header.base_sequence >= 0
+                and batch.base_offset < before
             ]
             room -= segment.size - start
             if room <= 0:
@@ -172,7 +174,7 @@ class Segments:
             for found in segment.find_timestamp(timestamp, max(start, segment.base_offset)):
                 for record_timestamp, offset in _times(segment, found):
                     if record_timestamp >= timestamp and offset >= start:
-                        return record_timestamp, offset, found.header[2]
+                        return record_timestamp, offset, found.header.partition_leader_epoch
         return None
 
     def largest(self) -> tuple[int, int, int] | None:
@@ -184,7 +186,7 @@ class Segments:
         if found is not None:
             for timestamp, offset in _times(segment, found):
                 if timestamp == found.max_timestamp:
-                    return timestamp, offset, found.header[2]
+                    return timestamp, offset, found.header.partition_leader_epoch
         return None
 
     # Retention
@@ -229,7 +231,7 @@ def older(than_ms: int) -> Due:
 
 def _times(segment: Segment, found: Found) -> Iterator[tuple[int, int]]:
     """(timestamp, offset) of the records in a batch."""
-    if found.header[5] & APPEND_TIME:
+    if found.header.attributes & LOG_APPEND_TIME:
         yield found.max_timestamp, found.base_offset
         yield found.max_timestamp, found.last_offset
         return

@@ -8,15 +8,14 @@ checksum is removed, and the one before it is taken: in the end the log itself s
 import logging
 import os
 import re
-import struct
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from kafkalike.protocol.batch import records
+from kafkalike.protocol.batch import BatchHeader
+from kafkalike.protocol.control_records import read_marker
 from kafkalike.storage.files import Files
 from kafkalike.storage.producers import Producers
-from kafkalike.storage.segment import Damaged, Header, Segment, name
-from kafkalike.storage.validation import CONTROL, TRANSACTIONAL
+from kafkalike.storage.segment import Damaged, Segment, name
 
 log = logging.getLogger(__name__)
 
@@ -87,29 +86,21 @@ def replay(path: str, segments: Sequence[Segment], start: int, end: int, files: 
             for found in segment.batches(position):
                 if found.base_offset >= end:
                     break
-                if found.header[9] >= 0:
+                if found.header.producer_id >= 0:
                     note(producers, found.header, lambda segment=segment, found=found: segment.read_batch(found))  # type: ignore[misc]
         except Damaged as damaged:
             log.error("%s; what producers wrote behind it in this segment is not known", damaged)
     return producers
 
 
-def note(producers: Producers, header: Header, read: Callable[[], bytes | memoryview]) -> None:
+def note(producers: Producers, header: BatchHeader, read: Callable[[], bytes | memoryview]) -> None:
     """Adds one batch of the log, of a producer with an id, to the state; only control batches are read."""
-    base, _, _, _, _, attributes, delta, _, timestamp, producer_id, epoch, sequence, _ = header
-    if not attributes & CONTROL:
-        producers.update(producer_id, epoch, sequence, base, delta, timestamp, bool(attributes & TRANSACTIONAL))
+    base, timestamp = header.base_offset, header.max_timestamp
+    producer_id, epoch = header.producer_id, header.producer_epoch
+    if not header.is_control:
+        delta, sequence = header.last_offset_delta, header.base_sequence
+        producers.update(producer_id, epoch, sequence, base, delta, timestamp, header.is_transactional)
         return
     marker = read_marker(read())
     if marker is not None:
-        producers.end_transaction(producer_id, epoch, marker[1], base, timestamp)
-
-
-def read_marker(batch: bytes | memoryview) -> tuple[int, int] | None:
-    """Of a control batch: its type (0 abort, 1 commit) and the coordinator's epoch. None for another kind."""
-    for record in records(memoryview(batch)):
-        if record.key is None or record.value is None or len(record.key) < 4 or len(record.value) < 6:
-            return None
-        kind = int(struct.unpack_from(">h", record.key, 2)[0])
-        return (kind, int(struct.unpack_from(">i", record.value, 2)[0])) if kind in (0, 1) else None
-    return None
+        producers.end_transaction(producer_id, epoch, marker.coordinator_epoch, base, timestamp)

@@ -7,16 +7,15 @@ compression chosen by the broker. Stamping the append time changes two header fi
 
 from typing import Final
 
-from crc32c import crc32c
-
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
+from kafkalike.protocol.batch import HEADER_SIZE, TRANSACTIONAL, BatchHeader
+from kafkalike.protocol.compression import NAMES
 from kafkalike.storage.config import LogConfig
-from kafkalike.storage.segment import HEADER, HEADER_SIZE, Found, Header
+from kafkalike.storage.segment import Found
 
-LEAST_LENGTH: Final = 14  # of a message in the oldest format; below this it is not even one of those
-CODECS: Final = {"uncompressed": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
-CODEC, APPEND_TIME, TRANSACTIONAL, CONTROL, DELETE_HORIZON = 0x07, 0x08, 0x10, 0x20, 0x40
+# The values of compression.type but for "producer".
+CODECS: Final = {("uncompressed" if name == "none" else name): codec for codec, name in NAMES.items()}
 
 
 def plain_attributes(config: LogConfig) -> frozenset[int]:
@@ -35,65 +34,65 @@ def plain_attributes(config: LogConfig) -> frozenset[int]:
 def inspect(records: memoryview, config: LogConfig, now_ms: int, client: bool) -> memoryview:
     """The batch as it is to be appended, perhaps changed; KafkaError if it must not be."""
     header = _check_frame(records, config)
-    _, _, _, _, _, attributes, _, base_timestamp, max_timestamp, producer_id, _, sequence, _ = header
     if client:
         _check_header(header)
-        if producer_id >= 0 and sequence < 0:
-            raise KafkaError(Error.INVALID_RECORD, f"Producer {producer_id} sent a batch with sequence {sequence}.")
+        if header.producer_id >= 0 and header.base_sequence < 0:
+            raise KafkaError(
+                Error.INVALID_RECORD,
+                f"Producer {header.producer_id} sent a batch with sequence {header.base_sequence}.",
+            )
         if config.compacts:
             _check_keys(records)
-        target = attributes & CODEC if config.compression_type == "producer" else CODECS[config.compression_type]
-        if target != attributes & CODEC:
+        target = header.codec if config.compression_type == "producer" else CODECS[config.compression_type]
+        if target != header.codec:
             records = _recompress(records, header, target)
             if len(records) > config.max_message_bytes:
                 raise KafkaError(Error.MESSAGE_TOO_LARGE, "The batch is too large in the topic's compression.")
     if config.message_timestamp_type == "LogAppendTime":
-        return _stamp(records, now_ms)
+        return batch.with_log_append_time(records, now_ms)
     if client:
-        for timestamp in (base_timestamp, max_timestamp):
+        for timestamp in (header.base_timestamp, header.max_timestamp):
             _check_timestamp(timestamp, config, now_ms)
     return records
 
 
-def _check_frame(records: memoryview, config: LogConfig) -> Header:
+def _check_frame(records: memoryview, config: LogConfig) -> BatchHeader:
     """Exactly one batch of format 2, of a size that the topic takes, that came through unharmed."""
-    if len(records) > 16 and records[16] < 2 and int.from_bytes(records[8:12], "big", signed=True) >= LEAST_LENGTH:
-        raise KafkaError(
-            Error.UNSUPPORTED_FOR_MESSAGE_FORMAT, f"Message format {records[16]} is not supported, only 2 is."
-        )
+    old = batch.old_format(records)
+    if old is not None:
+        raise KafkaError(Error.UNSUPPORTED_FOR_MESSAGE_FORMAT, f"Message format {old} is not supported, only 2 is.")
     if len(records) < HEADER_SIZE:
         raise KafkaError(Error.CORRUPT_MESSAGE, f"{len(records)} bytes are no record batch.")
-    header: Header = HEADER.unpack_from(records)
-    base, length, _, magic, crc, attributes, *_ = header
-    if magic != 2 or length + 12 < HEADER_SIZE:
-        raise KafkaError(Error.CORRUPT_MESSAGE, f"No record batch: magic {magic}, length {length}.")
-    if length + 12 != len(records):
+    header = batch.read_header(records)
+    if header.magic != batch.MAGIC or header.size_bytes < HEADER_SIZE:
+        raise KafkaError(Error.CORRUPT_MESSAGE, f"No record batch: magic {header.magic}, length {header.length}.")
+    if header.size_bytes != len(records):
         raise KafkaError(
             Error.INVALID_RECORD,
-            f"Only one record batch is allowed; the first is {length + 12} of {len(records)} bytes.",
+            f"Only one record batch is allowed; the first is {header.size_bytes} of {len(records)} bytes.",
         )
     if len(records) > config.max_message_bytes:
         raise KafkaError(
             Error.MESSAGE_TOO_LARGE, f"The batch has {len(records)} bytes, more than {config.max_message_bytes}."
         )
-    if crc32c(records[21:]) != crc:
+    if not batch.crc_ok(records):
         raise KafkaError(Error.CORRUPT_MESSAGE, "The batch fails its checksum.")
-    if base != 0:
-        raise KafkaError(Error.INVALID_RECORD, f"The base offset of a produced batch is 0, not {base}.")
-    if attributes & CODEC > 4:
-        raise KafkaError(Error.UNSUPPORTED_COMPRESSION_TYPE, f"There is no codec {attributes & CODEC}.")
+    if header.base_offset != 0:
+        raise KafkaError(Error.INVALID_RECORD, f"The base offset of a produced batch is 0, not {header.base_offset}.")
+    if header.codec not in NAMES:
+        raise KafkaError(Error.UNSUPPORTED_COMPRESSION_TYPE, f"There is no codec {header.codec}.")
     return header
 
 
-def _check_header(header: Header) -> None:
-    attributes, delta, count = header[5], header[6], header[12]
+def _check_header(header: BatchHeader) -> None:
+    delta, count = header.last_offset_delta, header.record_count
     if delta < 0 or count <= 0 or delta + 1 != count:
         raise KafkaError(Error.INVALID_RECORD, f"The batch counts {count} records, its last offset delta is {delta}.")
-    if attributes & CONTROL:
+    if header.is_control:
         raise KafkaError(Error.INVALID_RECORD, "Clients may not write control records.")
-    if attributes & DELETE_HORIZON:
+    if header.delete_horizon_ms is not None:
         raise KafkaError(Error.INVALID_RECORD, "Clients may not set a delete horizon.")
-    if attributes & APPEND_TIME:
+    if header.attributes & batch.LOG_APPEND_TIME:
         raise KafkaError(Error.INVALID_TIMESTAMP, "The timestamp type LogAppendTime is the broker's to set.")
 
 
@@ -109,30 +108,17 @@ def _check_keys(records: memoryview) -> None:
             raise KafkaError(Error.INVALID_RECORD, f"Record {index} has no key; a compacted topic needs one.")
 
 
-def _recompress(records: memoryview, header: Header, codec: int) -> memoryview:
+def _recompress(records: memoryview, header: BatchHeader, codec: int) -> memoryview:
     return memoryview(
         batch.build(
             list(batch.records(records)),
             codec=codec,
-            producer_id=header[9],
-            producer_epoch=header[10],
-            base_sequence=header[11],
-            transactional=bool(header[5] & TRANSACTIONAL),
+            producer_id=header.producer_id,
+            producer_epoch=header.producer_epoch,
+            base_sequence=header.base_sequence,
+            transactional=header.is_transactional,
         )
     )
-
-
-def _stamp(records: memoryview, now_ms: int) -> memoryview:
-    """The batch with the append time as its largest timestamp, which then counts for each of its records."""
-    header = list(HEADER.unpack_from(records))
-    header[5] |= APPEND_TIME
-    header[8] = now_ms
-    stamped = bytearray(records)
-    HEADER.pack_into(stamped, 0, *header)
-    view = memoryview(stamped)
-    header[4] = crc32c(view[21:])
-    HEADER.pack_into(stamped, 0, *header)
-    return view
 
 
 def followed(records: memoryview, next_offset: int) -> list[Found]:
@@ -141,19 +127,20 @@ def followed(records: memoryview, next_offset: int) -> list[Found]:
     batches: list[Found] = []
     end = 0
     while len(records) - end >= HEADER_SIZE:
-        header: Header = HEADER.unpack_from(records, end)
-        size = header[1] + 12
-        if size < HEADER_SIZE or header[3] != 2 or header[6] < 0:
+        header = batch.find_header(records, end)
+        if header is None:
             raise KafkaError(Error.CORRUPT_MESSAGE, f"No record batch at offset {next_offset} of what the leader sent.")
+        size = header.size_bytes
         if end + size > len(records):
             break
-        if header[0] < next_offset:
+        if header.base_offset < next_offset:
             raise KafkaError(
-                Error.UNKNOWN_SERVER_ERROR, f"The leader sent offset {header[0]}, this log goes on at {next_offset}."
+                Error.UNKNOWN_SERVER_ERROR,
+                f"The leader sent offset {header.base_offset}, this log goes on at {next_offset}.",
             )
-        if crc32c(records[end + 21 : end + size]) != header[4]:
-            raise KafkaError(Error.CORRUPT_MESSAGE, f"The batch at offset {header[0]} fails its checksum.")
+        if not batch.crc_ok(records[end : end + size]):
+            raise KafkaError(Error.CORRUPT_MESSAGE, f"The batch at offset {header.base_offset} fails its checksum.")
         batches.append(Found(end, size, header))
         end += size
-        next_offset = batches[-1].last_offset + 1
+        next_offset = header.last_offset + 1
     return batches

@@ -40,6 +40,7 @@ from typing import Any, Self
 from kafkalike.protocol import batch
 from kafkalike.protocol.framing import frame, read_response_header, request_header
 from kafkalike.protocol.messages import by_name
+from kafkalike.protocol.record import Record
 from tests.servers import ROOT, Broker, EmbeddedZooKeeper, overriding, receive, require, tool, wait_until
 
 BASELINE = Path(__file__).with_name("baseline.json")
@@ -144,7 +145,7 @@ def encoded(api: str, version: int | None = None, **fields: object) -> bytes:
 def produce(topic: str, size: int) -> bytes:
     """A Produce request with one batch of one record."""
     message = by_name("produce")
-    records = batch.build([batch.Record(0, 1_700_000_000_000, None, b"x" * size, ())])
+    records = batch.build([Record(0, 1_700_000_000_000, None, b"x" * size, ())])
     data = message.PartitionProduceData(index=0, records=records)
     return encoded(
         "produce", acks=-1, timeout_ms=30000, topic_data=[message.TopicProduceData(name=topic, partition_data=[data])]

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 from kafkalike.client.fetched import read_records
 from kafkalike.protocol import batch
+from kafkalike.protocol.control_records import EndTxnMarker, build_marker
 
 P = ("t", 0)
 
@@ -13,10 +14,7 @@ def build(base: int, *values: bytes, **options: object) -> bytes:
 
 
 def control(base: int, producer_id: int, kind: int) -> bytes:
-    records = [(b"\0\0" + kind.to_bytes(2, "big"), b"\0\0\0\0\0\0", 0, ())]
-    return batch.build(
-        records, base_offset=base, producer_id=producer_id, producer_epoch=0, transactional=True, control=True
-    )
+    return build_marker(EndTxnMarker(kind, 0), producer_id, 0, 0, base)
 
 
 def offsets(data: bytes, aborted: list[tuple[int, int]] | None = None) -> tuple[list[int], int]:

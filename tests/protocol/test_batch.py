@@ -10,7 +10,20 @@ from kafka.record.memory_records import MemoryRecords
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
-from kafkalike.protocol.batch import HEADER_SIZE, Record, build, crc_ok, read_header, records, split, stamp
+from kafkalike.protocol.batch import (
+    HEADER_SIZE,
+    STAMP_SIZE,
+    build,
+    crc_ok,
+    old_format,
+    pack_stamp,
+    read_header,
+    read_producer,
+    records,
+    split,
+    with_log_append_time,
+)
+from kafkalike.protocol.record import Record
 
 HEADERS = st.lists(st.tuples(st.text(max_size=9), st.none() | st.binary(max_size=9)), max_size=3).map(tuple)
 BYTES = st.none() | st.binary(max_size=200)
@@ -89,7 +102,7 @@ def test_header_fields():
 def test_stamping_leaves_the_checksum_alone():
     wire = build([(b"k", b"v", 1, ())])
     [(header, view)] = split(wire)
-    placed = stamp(header, 1234, 7) + bytes(view[16:])
+    placed = pack_stamp(1234, header.length, 7) + bytes(view[STAMP_SIZE:])
     [(header, view)] = split(placed)
     assert (header.base_offset, header.partition_leader_epoch) == (1234, 7)
     assert crc_ok(view)
@@ -101,6 +114,43 @@ def test_log_append_time_is_every_records_time():
     wire[22] |= batch.LOG_APPEND_TIME
     wire[35:43] = (99).to_bytes(8, "big")
     assert [record.timestamp for record in records(wire)] == [99, 99]
+
+
+def test_the_time_of_the_append_is_set_in_the_header_and_the_checksum():
+    view = with_log_append_time(build([(b"k", b"v", 1, ()), (b"k", b"v", 2, ())], codec=1), 99)
+    header = read_header(view)
+    assert (True, 1, 99, 1) == (crc_ok(view), header.codec, header.max_timestamp, header.timestamp_type)
+    assert [99, 99] == [record.timestamp for record in records(view)]
+
+
+def test_the_producer_of_a_batch():
+    wire = build([(None, b"", 0, ())], producer_id=5, producer_epoch=2, base_sequence=8)
+    assert (5, 2, 8) == read_producer(wire) == read_header(wire)[9:12]
+    assert None is read_producer(wire[:56])
+
+
+def test_sequences_begin_again_at_0():
+    wire = build([(None, b"", 0, ())] * 3, producer_id=5, producer_epoch=2, base_sequence=2**31 - 2)
+    assert 0 == read_header(wire).last_sequence
+    assert -1 == read_header(build([(None, b"", 0, ())])).last_sequence
+
+
+def test_a_delete_horizon_takes_the_place_of_the_base_timestamp():
+    wire = bytearray(build([(None, b"", 7, ())]))
+    assert None is read_header(wire).delete_horizon_ms
+    wire[22] |= batch.DELETE_HORIZON
+    assert 7 == read_header(wire).delete_horizon_ms
+
+
+def test_messages_of_the_old_formats_are_known_by_their_magic():
+    wire = bytearray(build([(None, b"", 7, ())]))
+    assert None is old_format(wire)
+    for magic in (0, 1):
+        wire[16] = magic
+        assert magic == old_format(wire)
+        assert None is old_format(wire[:16])
+    wire[8:12] = (13).to_bytes(4, "big")
+    assert None is old_format(wire)
 
 
 def test_a_flipped_bit_after_the_crc_is_noticed():

@@ -140,16 +140,12 @@ class Head(NamedTuple):
         return cls(first.base, first.producer_id, first.producer_epoch, first.sequence)
 
 
-class ProducerInHeader:
-    """Stands for the struct with which producer id, epoch and sequence are read of a batch's bytes."""
-
-    size = 14
-
-    def unpack_from(self, records: Any, position: int) -> tuple[int, int, int]:
-        if not isinstance(records, Records):
-            return -1, -1, -1
-        (batch,) = records.batches
-        return batch.producer_id, batch.producer_epoch, batch.sequence
+def producer_of(records: Any) -> tuple[int, int, int] | None:
+    """Stands for protocol.batch.read_producer."""
+    if not isinstance(records, Records):
+        return None
+    (batch,) = records.batches
+    return batch.producer_id, batch.producer_epoch, batch.sequence
 
 
 class Store:

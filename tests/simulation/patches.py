@@ -25,8 +25,7 @@ from kafkalike.broker import dispatch
 from kafkalike.cluster import membership
 from kafkalike.net.peer import Peer
 from kafkalike.net.server import Listener, Server
-from kafkalike.protocol.batch import read_header
-from kafkalike.replication import refused_batches
+from kafkalike.protocol.batch import read_header, read_producer
 from kafkalike.storage.directory import LogDirectory, read_broker_id
 from tests.simulation import disk, network, zookeeper
 from tests.simulation.world import World
@@ -150,7 +149,7 @@ def applied(world: World, net: network.Network, watcher: Any, thread_delay_s: fl
     everywhere(Listener, network.SimListener)
     everywhere(LogDirectory, disk.ModelDirectory)
     everywhere(read_header, disk.Head.of)
-    put(refused_batches, "_PRODUCER", disk.ProducerInHeader())
+    everywhere(read_producer, disk.producer_of)
     everywhere(read_broker_id, lambda path: None)
     put(dispatch, "load_apis", load_apis)
     put(threads, "deferToThreadPool", functools.partial(_defer_to_thread, world, thread_delay_s))

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from kazoo.client import KazooClient
 
 from kafkalike.protocol import batch
+from kafkalike.protocol.control_records import COMMIT, EndTxnMarker, build_marker
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import LogDirectory
 from kafkalike.storage.log import COORDINATOR, Log
@@ -45,7 +46,7 @@ def written(path: Path, crash: bool) -> Log:
     log.truncate(log.log_end_offset - 7)
     fields = {"producer_id": 6, "producer_epoch": 0, "transactional": True}
     log.append(a_batch(2, NOW, base_sequence=0, **fields), 4, NOW)
-    marker = batch.build([(b"\0\0\0\1", b"\0\0\0\0\0\3", NOW, ())], control=True, **fields)
+    marker = build_marker(EndTxnMarker(COMMIT, 3), 6, 0, NOW)
     log.append(memoryview(marker), 4, NOW, COORDINATOR)
     log.append(a_batch(2, NOW, base_sequence=2, **fields), 4, NOW)
     if crash:

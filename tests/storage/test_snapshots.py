@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kafkalike.errors import Error
-from kafkalike.protocol import batch
+from kafkalike.protocol.control_records import COMMIT, EndTxnMarker, build_marker
 from kafkalike.storage.log import COORDINATOR
 from tests.storage.disk import NOW, SMALL, a_batch, error_of, names, new_log, reopened
 
@@ -41,7 +41,7 @@ def test_a_transaction_holds_back_what_is_stable(tmp_path: Path) -> None:
     fields = {"producer_id": 7, "producer_epoch": 0, "transactional": True}
     log.append(a_batch(2, base_sequence=0, **fields), 0, NOW)
     assert 2 == log.last_stable_offset(4)
-    marker = memoryview(batch.build([(b"\0\0\0\1", b"\0\0\0\0\0\3", NOW, ())], control=True, **fields))
+    marker = memoryview(build_marker(EndTxnMarker(COMMIT, 3), 7, 0, NOW))
     assert Error.INVALID_RECORD == error_of(log.append, marker, 0, NOW)
     log.append(marker, 0, NOW, COORDINATOR)
     assert (2, 5) == (log.last_stable_offset(4), log.last_stable_offset(5))

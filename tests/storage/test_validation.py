@@ -8,6 +8,7 @@ from crc32c import crc32c
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
+from kafkalike.protocol.control_records import COMMIT, EndTxnMarker, build_marker
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.validation import inspect, plain_attributes
 from tests.storage.disk import NOW, a_batch
@@ -120,9 +121,7 @@ def test_the_topics_codec_replaces_the_clients(source: int, name: str, codec: in
 
 
 def test_coordinators_write_control_batches() -> None:
-    marker = memoryview(
-        batch.build([(b"\0\0\0\1", b"\0\0\0\0\0\5", NOW, ())], producer_id=1, transactional=True, control=True)
-    )
+    marker = memoryview(build_marker(EndTxnMarker(COMMIT, 5), 1, 0, NOW))
     assert marker is inspect(marker, LogConfig(compression_type="zstd"), NOW, False)
     with pytest.raises(KafkaError):
         inspect(marker, LogConfig(), NOW, True)

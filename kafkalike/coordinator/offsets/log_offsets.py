@@ -19,10 +19,10 @@ from kafkalike.coordinator import group_records
 from kafkalike.coordinator.group_records import OffsetKey, OffsetValue
 from kafkalike.coordinator.offsets.znode_offsets import Committed, Key
 from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.control_records import COMMIT
 
 # Records in one batch of a bulk change.
 BATCH = 200
-ABORT, COMMIT = 0, 1
 
 # What a failed append means to the client that commits.
 _ERRORS = {

@@ -9,10 +9,11 @@ from twisted.internet.defer import Deferred
 from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.coordinator import group_records
 from kafkalike.coordinator.group_records import OffsetKey, OffsetValue
-from kafkalike.coordinator.offsets.log_offsets import COMMIT, LogOffsets
+from kafkalike.coordinator.offsets.log_offsets import LogOffsets
 from kafkalike.coordinator.offsets.znode_offsets import Committed
 from kafkalike.errors import Error
 from kafkalike.protocol import batch
+from kafkalike.protocol.control_records import ABORT, COMMIT, EndTxnMarker, build_marker
 from tests.coordinator.apache import T0, T1, G, beside_apaches, fetched, write
 
 
@@ -23,9 +24,9 @@ def test_commits_of_a_transaction_count_with_its_marker() -> None:
     write(broker, 5)
     write(broker, 6, **ours)
     write(broker, 9, partition=1, **other)
-    for fields, outcome in ((ours, b"\1"), (other, b"\0")):
-        marker = [(b"\0\0\0" + outcome, b"\0\0\0\0\0\0", broker.zk.now_ms, ())]
-        broker.replicas.log(GROUP_METADATA, 0).batches.append(batch.build(marker, control=True, **fields))
+    for producer_id, outcome in ((7, COMMIT), (8, ABORT)):
+        marker = build_marker(EndTxnMarker(outcome, 0), producer_id, 0, broker.zk.now_ms)
+        broker.replicas.log(GROUP_METADATA, 0).batches.append(marker)
     write(broker, 7, **ours)
     broker.lead(0)
     assert [Committed(6), Committed()] == fetched(broker, T0, T1)

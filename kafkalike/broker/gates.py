@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 
 from kafkalike.broker.access import ANONYMOUS, CLUSTER_NAME, REFUSED, Access, Authorizer, Operation, Resource
 from kafkalike.broker.produce_fast_path import FastProduce
-from kafkalike.broker.request import Call
+from kafkalike.broker.request import NO_RESPONSE, Call
 from kafkalike.errors import KafkaError
 
 
@@ -201,8 +201,9 @@ class Gated(Call):
             gate(self)
 
     def _answer(self, response: Any) -> None:
-        for gate in self.gates.after:
-            gate(self, response)
+        if response is not NO_RESPONSE:
+            for gate in self.gates.after:
+                gate(self, response)
         super()._answer(response)
 
     def _answer_nothing(self) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kafkalike.broker.apis import produce
+from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.broker.request import Call
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import produce as messages
@@ -212,7 +213,11 @@ class FastProduce(Call):
     def _finish(self, outcome: Error) -> None:
         template = self._template
         self._decode()
-        produce.conclude(self, produce.answer(template.topic, template.index, self._appended, outcome))
+        concluded = produce.conclude(self, produce.answer(template.topic, template.index, self._appended, outcome))
+        if isinstance(concluded, PendingResponse):
+            concluded.then(self._answer)
+        else:
+            self._answer(concluded)
 
     def _decode(self) -> None:
         self.request = self.api.request.decode(self.version, self._frame, self._template.body, False)

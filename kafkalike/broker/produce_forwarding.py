@@ -22,9 +22,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from kafkalike.broker import current_leader
+from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.errors import Error
 from kafkalike.protocol.batch import NO_PRODUCER_ID, read_header
 from kafkalike.protocol.messages import produce
@@ -45,35 +46,37 @@ class ProduceForwarding:
         self._reactor = reactor
         self._queues: dict[tuple[str, int], _Queue] = {}
 
-    def take(self, call: Any, response: Any) -> bool:
-        """Whether the request is handed on, so that `response`, a refusal, need not be given."""
+    def take(self, call: Any, response: Any) -> PendingResponse[produce.Response] | None:
+        """The response of the new leader, if the request is handed on, so that `response`, a refusal, need not be
+        given; else None."""
         if call.version < LEADER_HINTS or len(response.responses) != 1:
-            return False
+            return None
         topic = response.responses[0]
         if len(topic.partition_responses) != 1:
-            return False
+            return None
         (refusal,) = topic.partition_responses
         if refusal.error_code != Error.NOT_LEADER_OR_FOLLOWER:
-            return False
+            return None
         key = (topic.name, refusal.index)
         replicas = self._broker.replicas
         hosted = replicas.hosted.get(key)
         if hosted is None or hosted.partition.leading or not self._broker.peers.knows(hosted.partition.leader):
-            return False
+            return None
         partition = hosted.partition
         if not 0 <= now_ms() - partition.deposed_ms < WINDOW_MS:
-            return False
+            return None
         appended = refusal.base_offset >= 0
         if appended and _producer_id(call) == NO_PRODUCER_ID:
-            return False
+            return None
         queue = self._queues.get(key)
         if queue is None or queue.leader_epoch != partition.leader_epoch:
             queue = self._queues[key] = _Queue(self, partition)
             if not appended:
                 # What waits for replicas came before it.
                 replicas.purgatory.wake(key)
-        queue.add(call, response)
-        return True
+        held = _Held(call, response, PendingResponse())
+        queue.add(held)
+        return held.pending
 
     def send(self, leader: int, call: Any) -> Any:
         """A Deferred of the leader's answer."""
@@ -89,6 +92,14 @@ class ProduceForwarding:
             del self._queues[queue.key]
 
 
+class _Held(NamedTuple):
+    """A request that is held here, the refusal that it gets if nobody takes it, and the response that it waits for."""
+
+    call: Any
+    refusal: produce.Response
+    pending: PendingResponse[produce.Response]
+
+
 class _Queue:
     """The requests for one partition, under one leader."""
 
@@ -97,7 +108,7 @@ class _Queue:
         self.leader_epoch: int = partition.leader_epoch
         self._forwarding = forwarding
         self._leader: int = partition.leader
-        self._waiting: deque[tuple[Any, Any]] = deque()  # (call, its refusal)
+        self._waiting: deque[_Held] = deque()
         self._under_way = 0
         self._unanswered: dict[Any, int] = {}  # by connection
         self._crowded: set[Any] = set()  # connections that had several at a time
@@ -105,18 +116,18 @@ class _Queue:
         self._over = False
         self._alarm = forwarding.later((partition.deposed_ms + WINDOW_MS - now_ms()) / 1000, self._end)
 
-    def add(self, call: Any, refusal: Any) -> None:
+    def add(self, held: _Held) -> None:
         """Hands a request on, when those before it have been."""
-        connection = call.connection
+        connection = held.call.connection
         self._unanswered[connection] = count = self._unanswered.get(connection, 0) + 1
         if count > 1:
             self._crowded.add(connection)
-        self._waiting.append((call, refusal))
+        self._waiting.append(held)
         self._go_on()
 
-    def _respond(self, call: Any, response: Any, is_told: bool = True) -> None:
+    def _respond(self, held: _Held, response: Any, is_told: bool = True) -> None:
         """Answers; `is_told` with who leads, if that is good for the client."""
-        connection = call.connection
+        call, connection = held.call, held.call.connection
         self._unanswered[connection] -= 1
         if is_told:
             topic = response.responses[0]
@@ -124,7 +135,7 @@ class _Queue:
         if not self._unanswered[connection]:
             del self._unanswered[connection]
             self._crowded.discard(connection)
-        call.respond(response)
+        held.pending.respond(response)
 
     def _end(self) -> None:
         """The time is over: what is not under way is refused."""
@@ -133,51 +144,52 @@ class _Queue:
 
     def _go_on(self) -> None:
         while self._waiting and (self._taken or not self._under_way):
-            call, refusal = self._waiting.popleft()
+            held = self._waiting.popleft()
             self._under_way += 1
-            answer = self._forwarding.send(self._leader, call)
-            answer.addCallback(self._answered, call, refusal)
-            answer.addErrback(self._lost, call, refusal)
+            answer = self._forwarding.send(self._leader, held.call)
+            answer.addCallback(self._answered, held)
+            answer.addErrback(self._lost, held)
         if not self._under_way:
             if self._alarm.active():
                 self._alarm.cancel()
             self._forwarding.done(self)
 
-    def _answered(self, response: Any, call: Any, refusal: Any) -> None:
+    def _answered(self, response: Any, held: _Held) -> None:
         (answer,) = response.responses[0].partition_responses
         if answer.error_code in UNAWARE and not self._taken and not self._over:
-            self._forwarding.later(RETRY_SECONDS, lambda: self._again(call, refusal))
+            self._forwarding.later(RETRY_SECONDS, lambda: self._again(held))
             return
         self._under_way -= 1
         if answer.error_code in UNAWARE:
-            self._respond(call, refusal)
+            self._respond(held, held.refusal)
             if not self._taken:
                 self._refuse_waiting()
         else:
             self._taken = True
             answer.current_leader = produce.LeaderIdAndEpoch()
             topic = produce.TopicProduceResponse(name=self.key[0], partition_responses=[answer])
-            self._respond(call, produce.Response(responses=[topic]), call.connection not in self._crowded)
+            self._respond(held, produce.Response(responses=[topic]), held.call.connection not in self._crowded)
         self._go_on()
 
-    def _again(self, call: Any, refusal: Any) -> None:
+    def _again(self, held: _Held) -> None:
         self._under_way -= 1
         if self._over:
-            self._respond(call, refusal)
+            self._respond(held, held.refusal)
         else:
-            self._waiting.appendleft((call, refusal))
+            self._waiting.appendleft(held)
         self._go_on()
 
-    def _lost(self, failure: Any, call: Any, refusal: Any) -> None:
+    def _lost(self, failure: Any, held: _Held) -> None:
         self._under_way -= 1
-        refusal.responses[0].partition_responses[0].error_code = Error.REQUEST_TIMED_OUT
-        self._respond(call, refusal, False)
+        held.refusal.responses[0].partition_responses[0].error_code = Error.REQUEST_TIMED_OUT
+        self._respond(held, held.refusal, False)
         self._refuse_waiting()
         self._go_on()
 
     def _refuse_waiting(self) -> None:
         while self._waiting:
-            self._respond(*self._waiting.popleft())
+            held = self._waiting.popleft()
+            self._respond(held, held.refusal)
 
 
 def _producer_id(call: Any) -> int:

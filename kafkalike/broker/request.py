@@ -1,7 +1,7 @@
 """One request under way: how its handler is called and how what it returns becomes the bytes of an answer.
 
-A handler is `name(broker, call)`. It returns the response; or a Deferred or coroutine of it; or None when the client
-expects no answer; or LATER when it will call `call.respond` itself. A KafkaError that a handler raises becomes the
+A handler is `name(broker, call)`. It returns the response (NO_RESPONSE when the client expects none), or an awaitable
+of it: it is a coroutine function, or returns a PendingResponse or a Deferred. A KafkaError that a handler raises is the
 answer's error code, by its module's `failed(call, error)` or, without one, as `error_code` of an empty response. Any
 other exception is ours: logged, and answered as UNKNOWN_SERVER_ERROR.
 """
@@ -17,12 +17,19 @@ from typing import Any, NamedTuple
 from twisted.internet.defer import Deferred
 
 from kafkalike.broker.access import Access
+from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import api_versions
+from kafkalike.protocol.schema import NEVER, Message
 
 log = logging.getLogger("kafka.server.KafkaApis")
 
-LATER = object()  # a handler's word for "I will call call.respond"
+
+class _NoResponse(Message, versions=(0, NEVER)):
+    """The response to a request that wants none."""
+
+
+NO_RESPONSE = _NoResponse()
 _HEAD = struct.Struct(">ii")
 _HEAD_TAGGED = struct.Struct(">iib")
 
@@ -77,28 +84,13 @@ class Call:
         except Exception as problem:
             self._fail(problem)
             return
-        if result is LATER:
-            return
-        if result is None:
-            self._answer_nothing()
-        elif isinstance(result, Deferred):
-            result.addCallbacks(self.respond, lambda failure: self._fail(failure.value)).addErrback(self._broken)
-        elif inspect.iscoroutine(result):
-            deferred = Deferred.fromCoroutine(result)
-            deferred.addCallbacks(self._finished, lambda failure: self._fail(failure.value)).addErrback(self._broken)
-        else:
+        if isinstance(result, Message):
             self._answer(result)
-
-    def respond(self, response: Any) -> None:
-        """Answers with a response object."""
-        if self.answer is None:
-            self._answer(response)
-
-    def _finished(self, result: Any) -> None:
-        if result is None:
-            self._answer_nothing()
-        elif result is not LATER:
-            self.respond(result)
+        elif isinstance(result, PendingResponse):
+            result.then(self._answer)
+        else:
+            deferred = Deferred.fromCoroutine(result) if inspect.iscoroutine(result) else result
+            deferred.addCallbacks(self._answer, lambda failure: self._fail(failure.value)).addErrback(self._broken)
 
     def _answer_nothing(self) -> None:
         self.answer = []
@@ -106,11 +98,19 @@ class Call:
 
     def _answer(self, response: Any) -> None:
         api, version = self.api, self.version
+        if response is NO_RESPONSE:
+            self._answer_nothing()
+            return
         tagged = version >= api.flexible and api.key != api_versions.API_KEY
         try:
             chunks = response.encode_chunks(version) if api.chunked else [response.encode(version)]
-        except Exception:
-            log.exception("The answer to %s v%d could not be encoded", api.name, version)
+        except Exception as problem:
+            # A string that was no UTF-8 has grown, and is too long to be sent back: one line. Anything else is ours.
+            log.error(
+                "Closing the connection from %s: the answer to %s v%d cannot be encoded: %s",
+                *(self.connection.peer, api.name, version, problem),
+                exc_info=None if isinstance(problem, struct.error) else problem,
+            )
             self.answer = []
             self.connection.close()
             self.connection.answered()
@@ -131,7 +131,7 @@ class Call:
             log.error("%s v%d from %s failed", self.api.name, self.version, self.client_host, exc_info=problem)
             problem = KafkaError(Error.UNKNOWN_SERVER_ERROR)
         if self.api.failed is not None:
-            self.respond(self.api.failed(self, problem))
+            self._answer(self.api.failed(self, problem))
             return
         response = self.api.response()
         if not hasattr(response, "error_code"):
@@ -141,7 +141,7 @@ class Call:
         response.error_code = int(problem.error)
         if hasattr(response, "error_message"):
             response.error_message = problem.message
-        self.respond(response)
+        self._answer(response)
 
     def _broken(self, failure: Any) -> None:
         log.error("An answer to %s could not be given: %s", self.api.name, failure.getTraceback())

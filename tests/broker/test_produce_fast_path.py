@@ -50,7 +50,7 @@ def broker():
     state = PartitionState(2, 9, (2,), (1, 2))
     brokers = {2: Broker(2, "r2", {"PLAINTEXT": ("there", 9093, "PLAINTEXT")})}
     image = Image(brokers=brokers, topics={"events": Topic("events", bytes(16), {0: state})})
-    forwarding = SimpleNamespace(take=lambda call, response: False)
+    forwarding = SimpleNamespace(take=lambda call, response: None)
     return SimpleNamespace(
         broker_id=1, replicas=Replicas(), metadata=SimpleNamespace(image=image), produce_forwarding=forwarding
     )

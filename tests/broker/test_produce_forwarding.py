@@ -28,7 +28,6 @@ class Call:
         self.connection = connection
         self.listener = "PLAINTEXT"
         self.answers = []
-        self.respond = self.answers.append
 
     @property
     def heard(self):
@@ -68,7 +67,10 @@ class Cluster:
         call.broker = self
         answer = produce.PartitionProduceResponse(index=0, error_code=error, base_offset=offset)
         topic = produce.TopicProduceResponse(name="t", partition_responses=[answer])
-        return self.forwarding.take(call, produce.Response(responses=[topic]))
+        pending = self.forwarding.take(call, produce.Response(responses=[topic]))
+        if pending is not None:
+            pending.then(call.answers.append)
+        return pending
 
     def reply(self, number, error=0, offset=-1):
         answer = produce.PartitionProduceResponse(index=0, error_code=error, base_offset=offset)

@@ -3,7 +3,8 @@
 import pytest
 from twisted.internet import defer
 
-from kafkalike.broker.request import LATER
+from kafkalike.broker.pending_response import PendingResponse
+from kafkalike.broker.request import NO_RESPONSE
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import api_versions, delete_records
 from tests.broker.connection import (
@@ -44,15 +45,23 @@ def test_a_coroutine_is_run_to_its_answer(dispatch, connection):
     assert body(call) == delete_records.Response(throttle_time_ms=3).encode(2)
 
 
-def test_none_sends_nothing_and_later_waits(dispatch, connection):
-    handled_by(dispatch, DELETE_RECORDS, lambda broker, call: None)
+def test_no_response_sends_nothing(dispatch, connection):
+    handled_by(dispatch, DELETE_RECORDS, lambda broker, call: NO_RESPONSE)
     assert delete_records_call(dispatch, connection).answer == []
-    handled_by(dispatch, DELETE_RECORDS, lambda broker, call: LATER)
+    handled_by(dispatch, DELETE_RECORDS, lambda broker, call: defer.succeed(NO_RESPONSE))
+    assert delete_records_call(dispatch, connection).answer == []
+    assert connection.answers == 2
+
+
+def test_a_pending_response_is_waited_for_and_answers_once(dispatch, connection):
+    pending = PendingResponse()
+    handled_by(dispatch, DELETE_RECORDS, lambda broker, call: pending)
     call = delete_records_call(dispatch, connection)
     assert call.answer is None
-    call.respond(delete_records.Response())
-    call.respond(delete_records.Response(throttle_time_ms=9))
+    pending.respond(delete_records.Response())
+    pending.respond(delete_records.Response(throttle_time_ms=9))
     assert body(call) == delete_records.Response().encode(2)
+    assert connection.answers == 1
 
 
 def raising(error):
@@ -75,6 +84,18 @@ def test_an_error_that_an_answer_cannot_say_closes_the_connection(dispatch, conn
     handled_by(dispatch, DELETE_RECORDS, raising(KafkaError(Error.INVALID_REQUEST)))
     assert delete_records_call(dispatch, connection).answer == []
     assert connection.closed
+
+
+def test_a_string_that_has_grown_too_long_for_the_answer_closes_the_connection(dispatch, connection, caplog):
+    """What is no UTF-8 is three bytes for each wrong one when it is sent back."""
+    name = b"\xff".decode(errors="replace") * 20_000
+    response = delete_records.Response(topics=[delete_records.DeleteRecordsTopicResult(name=name)])
+    handled_by(dispatch, DELETE_RECORDS, lambda broker, call: response)
+    assert delete_records_call(dispatch, connection, 1).answer == []
+    assert (connection.closed, connection.answers) == (True, 1)
+    (line,) = caplog.records
+    assert line.getMessage().startswith("Closing the connection from 127.0.0.1: the answer to DeleteRecords v1 cannot")
+    assert line.exc_info is None
 
 
 def test_our_own_failure_is_logged_and_answered_as_unknown(dispatch, connection, caplog):

@@ -11,6 +11,7 @@ from kazoo.protocol.states import ZnodeStat
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
 from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.cluster.znodes.admin import DeleteTopicNode
@@ -456,10 +457,11 @@ class FakeBroker:
             client_id="c",
             client_host="/127.0.0.1",
             listener="PLAINTEXT",
-            respond=answers.append,
         )
         result = getattr(module, name)(self, call)
-        if hasattr(result, "__await__"):
+        if isinstance(result, PendingResponse):
+            result.then(answers.append)
+        elif hasattr(result, "__await__"):
             answers.append(self.wait(result))
         elif hasattr(result, "encode"):
             answers.append(result)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.broker.access import Access, Operation
+from kafkalike.broker.request import NO_RESPONSE
 from kafkalike.errors import Error, KafkaError
 
 UNKNOWN = 0  # of resource types, pattern types, operations and permissions
@@ -27,5 +28,5 @@ def describe_acls(broker: Any, call: Any) -> Any:
         request.permission_type,
     ):
         call.connection.close()
-        return None
+        return NO_RESPONSE
     raise KafkaError(Error.SECURITY_DISABLED, "No Authorizer is configured on the broker")

@@ -18,7 +18,7 @@ from typing import Any
 
 from kafkalike.broker import current_leader, epoch_checks
 from kafkalike.broker.access import Access, Operation, Resource
-from kafkalike.broker.request import LATER
+from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import fetch as messages
 from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED, now_ms
@@ -81,16 +81,16 @@ async def _of_a_new_life(broker: Any, call: Any, replica: int, epoch: int) -> An
     error = await epoch_checks.check_follower(broker, replica, epoch)
     if error:
         return messages.Response(error_code=error, responses=[])
-    return _begin(broker, call, replica, epoch)
+    begun = _begin(broker, call, replica, epoch)
+    return begun if isinstance(begun, messages.Response) else await begun
 
 
 def _begin(broker: Any, call: Any, replica: int, epoch: int) -> Any:
     session = broker.fetch_sessions.begin(call.request, call.version >= TOPIC_IDS, now_ms())
-    _Attempt(broker, call, session, replica, epoch).begin()
-    return LATER
+    return _Attempt(broker, call, session, replica, epoch).begin()
 
 
-class _Attempt:
+class _Attempt(PendingResponse[messages.Response]):
     """A fetch that looks whether it can be answered."""
 
     __slots__ = (
@@ -98,6 +98,7 @@ class _Attempt:
     )  # fmt: skip
 
     def __init__(self, broker: Any, call: Any, fetching: Any, replica: int, replica_epoch: int) -> None:
+        super().__init__()
         self._broker = broker
         self._call = call
         self._fetching = fetching
@@ -113,8 +114,8 @@ class _Attempt:
             brokers = broker.metadata.image.brokers
             self._racks = {broker_id: each.rack for broker_id, each in brokers.items()}.get
 
-    def begin(self) -> None:
-        """Answers, or waits."""
+    def begin(self) -> Any:
+        """The response, or this, which waits."""
         request, session = self._call.request, self._fetching.session
         client = (self._replica, self._replica_epoch, request.isolation_level, request.rack_id)
         if session.client != client:
@@ -123,14 +124,14 @@ class _Attempt:
             session.stir_all()
         self._read(self._fetching.partitions)
         if self._enough or request.max_wait_ms <= 0 or not session.partitions:
-            self._respond()
-            return
+            return self._finished()
         for fetched in session.stale:
             self._subscribe(fetched)
         session.waiting = self
         self._broker.replicas.wait(self, (), request.max_wait_ms)
         if self._replica >= 0:
             self._call.connection.hurry = self.hurry
+        return self
 
     def stirred(self, fetched: Any, key: Any) -> None:
         """Something of a partition changed while this waits."""
@@ -141,7 +142,7 @@ class _Attempt:
         self._read([fetched])
         if self._enough:
             self._broker.replicas.purgatory.forget(self)
-            self._respond()
+            self.respond(self._finished())
 
     def hurry(self) -> None:
         """Answers with what there is."""
@@ -155,7 +156,7 @@ class _Attempt:
     def expire(self) -> None:
         """Its time is over."""
         self._read(self._fetching.partitions)
-        self._respond()
+        self.respond(self._finished())
 
     @property
     def _enough(self) -> bool:
@@ -221,7 +222,7 @@ class _Attempt:
             keys = (key,) if self._replica < 0 else (key, (*key, "appended"))
             fetched.subscription = self._broker.replicas.purgatory.subscribe(keys, fetched)
 
-    def _respond(self) -> None:
+    def _finished(self) -> messages.Response:
         call = self._call
         call.connection.hurry = None
         topics: list[Any] = []
@@ -249,7 +250,7 @@ class _Attempt:
                 response,
                 ((names.get(t.topic_id), p.partition_index, p) for t in topics for p in t.partitions if p.error_code),
             )
-        call.respond(response)
+        return response
 
 
 def _gone(image: Any, name: str) -> Error:

@@ -13,7 +13,7 @@ import uuid
 from typing import Any
 
 from kafkalike.broker.access import Access, Operation, Resource
-from kafkalike.broker.request import LATER
+from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.coordinator.group_effects import Joined, Joining
 from kafkalike.protocol.messages import join_group as messages
 
@@ -38,10 +38,12 @@ def join_group(broker: Any, call: Any) -> Any:
         request.reason,
     )
 
+    pending: PendingResponse[messages.Response] = PendingResponse()
+
     def done(joined: Joined) -> None:
         # Null is "no protocol" since v7, the empty string before.
         protocol_name = joined.protocol_name or None
-        call.respond(
+        pending.respond(
             messages.Response(
                 error_code=joined.error,
                 generation_id=joined.generation_id,
@@ -58,4 +60,4 @@ def join_group(broker: Any, call: Any) -> Any:
         )
 
     broker.group_coordinator.join(request.group_id, joining, done)
-    return LATER
+    return pending

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.broker.access import Access, Operation, Resource
-from kafkalike.broker.request import LATER
+from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.coordinator.group_effects import Left
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leave_group as messages
@@ -26,15 +26,17 @@ def leave_group(broker: Any, call: Any) -> Any:
     else:
         leaving = [(request.member_id, None, None)]
 
+    pending: PendingResponse[messages.Response] = PendingResponse()
+
     def done(left: Left) -> None:
         if version < 3:
-            call.respond(messages.Response(error_code=left.error or left.members[0][2]))
+            pending.respond(messages.Response(error_code=left.error or left.members[0][2]))
             return
         members = [
             messages.MemberResponse(member_id=member, group_instance_id=instance, error_code=error)
             for member, instance, error in left.members
         ]
-        call.respond(messages.Response(error_code=left.error, members=members if left.error is Error.NONE else []))
+        pending.respond(messages.Response(error_code=left.error, members=members if left.error is Error.NONE else []))
 
     broker.group_coordinator.leave(request.group_id, leaving, done)
-    return LATER
+    return pending

@@ -16,7 +16,7 @@ from typing import Any
 
 from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.distinct_partitions import by_topic
-from kafkalike.broker.request import LATER
+from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import offset_commit as messages
 
@@ -48,10 +48,12 @@ def offset_commit(broker: Any, call: Any) -> Any:
     if not offsets:
         return response
 
+    pending: PendingResponse[messages.Response] = PendingResponse()
+
     def done(errors: list[Error]) -> None:
         for answer, error in zip(accepted, errors, strict=True):
             answer.error_code = error
-        call.respond(response)
+        pending.respond(response)
 
     if call.version == 0:
         # Neither metadata nor leader epoch have a place in the classic znode.
@@ -66,4 +68,4 @@ def offset_commit(broker: Any, call: Any) -> Any:
             offsets,
             done,
         )
-    return LATER
+    return pending

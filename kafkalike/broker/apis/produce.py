@@ -15,7 +15,8 @@ from typing import Any
 
 from kafkalike.broker import current_leader
 from kafkalike.broker.access import Access, Operation, Resource
-from kafkalike.broker.request import LATER
+from kafkalike.broker.pending_response import PendingResponse
+from kafkalike.broker.request import NO_RESPONSE
 from kafkalike.cluster.topic_names import INTERNAL_TOPICS
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import produce as messages
@@ -38,7 +39,7 @@ def produce(broker: Any, call: Any) -> Any:
     """Appends every partition's batches, then answers as `acks` says."""
     refused_whole = refusal(call)
     if refused_whole is not None:
-        return _refuse_all(call, refused_whole)
+        return failed(call, refused_whole)
     request = call.request
     acks = request.acks
     replicas = broker.replicas
@@ -75,15 +76,13 @@ def produce(broker: Any, call: Any) -> Any:
     if acks == 0:
         if refused:
             call.connection.close()
-        return None
+        return NO_RESPONSE
     response = messages.Response(responses=answers)
     if not waiting:
-        if refused:
-            conclude(call, response)
-            return LATER
-        return response
-    replicas.wait(_AwaitReplicas(replicas, call, response, waiting), [w[:2] for w in waiting], request.timeout_ms)
-    return LATER
+        return conclude(call, response) if refused else response
+    pending = _AwaitReplicas(replicas, call, response, waiting)
+    replicas.wait(pending, [w[:2] for w in waiting], request.timeout_ms)
+    return pending
 
 
 def refusal(call: Any) -> KafkaError | None:
@@ -100,11 +99,13 @@ def is_closed(topic: str, client_id: str) -> bool:
     return topic in INTERNAL_TOPICS and client_id != ADMIN_CLIENT_ID
 
 
-def conclude(call: Any, response: Any) -> None:
-    """Answers, with errors perhaps; unless the request is handed on to a new leader, who answers then."""
-    if not call.broker.produce_forwarding.take(call, response):
-        _point_to_leaders(call, response)
-        call.respond(response)
+def conclude(call: Any, response: Any) -> Any:
+    """The response, with errors perhaps; or the one of a new leader, to whom the request is handed on."""
+    forwarded = call.broker.produce_forwarding.take(call, response)
+    if forwarded is not None:
+        return forwarded
+    _point_to_leaders(call, response)
+    return response
 
 
 def answer(topic: str, index: int, appended: Any, outcome: Error) -> Any:
@@ -137,7 +138,10 @@ def _refusal(broker: Any, topic: str, index: int, problem: KafkaError) -> Any:
 
 
 def failed(call: Any, error: KafkaError) -> Any:
-    """The same error for every partition of the request."""
+    """The same error for every partition of the request; without acks it ends the connection."""
+    if call.request.acks == 0:
+        call.connection.close()
+        return NO_RESPONSE
     return messages.Response(
         responses=[
             _Topic(
@@ -149,20 +153,14 @@ def failed(call: Any, error: KafkaError) -> Any:
     )
 
 
-def _refuse_all(call: Any, error: KafkaError) -> Any:
-    if call.request.acks == 0:
-        call.connection.close()
-        return None
-    return failed(call, error)
-
-
-class _AwaitReplicas:
+class _AwaitReplicas(PendingResponse[messages.Response]):
     """A request with acks=-1 whose batches are appended and not yet on every in-sync replica."""
 
     def __init__(self, replicas: Any, call: Any, response: Any, waiting: list[tuple[str, int, int, Any]]) -> None:
+        super().__init__()
         self._replicas = replicas
         self._call = call
-        self._response = response
+        self._answers = response
         self._waiting = waiting
 
     def try_finish(self) -> bool:
@@ -176,10 +174,14 @@ class _AwaitReplicas:
                 answer.error_code = outcome
         self._waiting = still
         if not still:
-            conclude(self._call, self._response)
+            concluded = conclude(self._call, self._answers)
+            if isinstance(concluded, PendingResponse):
+                concluded.then(self.respond)
+            else:
+                self.respond(concluded)
         return not still
 
     def expire(self) -> None:
         for _, _, _, answer in self._waiting:
             answer.error_code = Error.REQUEST_TIMED_OUT
-        self._call.respond(self._response)
+        self.respond(self._answers)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.broker.access import Access, Operation, Resource
-from kafkalike.broker.request import LATER
+from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.coordinator.group_effects import Synced
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import sync_group as messages
@@ -24,8 +24,10 @@ def sync_group(broker: Any, call: Any) -> Any:
     if call.version >= 5 and (request.protocol_type is None or request.protocol_name is None):
         return messages.Response(error_code=Error.INCONSISTENT_GROUP_PROTOCOL, assignment=b"")
 
+    pending: PendingResponse[messages.Response] = PendingResponse()
+
     def done(synced: Synced) -> None:
-        call.respond(
+        pending.respond(
             messages.Response(
                 error_code=synced.error,
                 protocol_type=synced.protocol_type,
@@ -44,4 +46,4 @@ def sync_group(broker: Any, call: Any) -> Any:
         {each.member_id: bytes(each.assignment) for each in request.assignments},
         done,
     )
-    return LATER
+    return pending

@@ -6,7 +6,7 @@ import pytest
 
 from kafkalike.broker.apis.fetch import fetch
 from kafkalike.broker.fetch_sessions import FetchSessions
-from kafkalike.broker.request import LATER
+from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.cluster.metadata import Image
 from kafkalike.protocol.messages import fetch as messages
 from kafkalike.replication.hosted_partitions import Read
@@ -46,7 +46,16 @@ class Call:
         self.version = VERSION
         self.connection = SimpleNamespace(hurry=None)
         self.answers = []
-        self.respond = self.answers.append
+
+
+def ask(broker, call):
+    """What the handler returns; the response, now or later, is in `call.answers`."""
+    result = fetch(broker, call)
+    if isinstance(result, PendingResponse):
+        result.then(call.answers.append)
+    else:
+        call.answers.append(result)
+    return result
 
 
 @pytest.fixture
@@ -62,7 +71,7 @@ def broker():
 
 def test_a_follower_that_waits_is_answered_when_its_connection_is_in_a_hurry(broker):
     call = Call(replica=2)
-    assert fetch(broker, call) is LATER
+    assert isinstance(ask(broker, call), PendingResponse)
     assert call.answers == []
     call.connection.hurry()
     assert [topic.topic for topic in call.answers[0].responses] == ["t"]
@@ -71,14 +80,14 @@ def test_a_follower_that_waits_is_answered_when_its_connection_is_in_a_hurry(bro
 
 def test_an_answer_in_time_leaves_nobody_to_hurry(broker):
     call = Call(replica=2)
-    fetch(broker, call)
+    ask(broker, call)
     broker.replicas.purgatory.expire(10_000)
     assert (len(call.answers), call.connection.hurry) == (1, None)
 
 
 def test_a_consumer_is_not_hurried(broker):
     call = Call(replica=-1)
-    fetch(broker, call)
+    ask(broker, call)
     assert (call.answers, call.connection.hurry) == ([], None)
 
 
@@ -88,7 +97,7 @@ def test_no_partition_gives_more_than_the_request_has_room_for(broker):
     call = Call(replica=-1)
     call.request.max_bytes = 900
     call.request.topics[0].partitions.append(messages.FetchPartition(partition=1, partition_max_bytes=1000))
-    fetch(broker, call)
+    ask(broker, call)
     assert broker.replicas.asked == [900, 0]
     assert [len(p.records) for p in call.answers[0].responses[0].partitions] == [900, 0]
 
@@ -130,7 +139,7 @@ def several(call, session_id=0, epoch=0):
 def test_of_a_session_only_partitions_with_news_are_read(broker, replica, key):
     broker.replicas = replicas = Counting()
     first = several(Call(replica))
-    fetch(broker, first)
+    ask(broker, first)
     assert replicas.read_ones == [0, 1, 2]
     first.request.max_wait_ms = 0
     replicas.purgatory.expire(10_000)
@@ -138,7 +147,7 @@ def test_of_a_session_only_partitions_with_news_are_read(broker, replica, key):
 
     replicas.read_ones.clear()
     second = several(Call(replica), session, 1)
-    fetch(broker, second)
+    ask(broker, second)
     assert (replicas.read_ones, second.answers) == ([], [])
     replicas.purgatory.wake(("t", 2))
     replicas.records[1] = Found(10)
@@ -153,10 +162,10 @@ def test_of_a_session_only_partitions_with_news_are_read(broker, replica, key):
 def test_another_life_of_a_follower_is_told_everything(broker):
     broker.replicas = replicas = Counting()
     first = several(Call(2))
-    fetch(broker, first)
+    ask(broker, first)
     replicas.purgatory.expire(10_000)
     replicas.read_ones.clear()
-    fetch(broker, several(Call(3), first.answers[0].session_id, 1))
+    ask(broker, several(Call(3), first.answers[0].session_id, 1))
     assert replicas.read_ones == [0, 1, 2]
 
 
@@ -166,7 +175,7 @@ def test_what_was_found_while_a_request_waits_for_more_is_read_again(broker):
     call = several(Call(-1))
     call.request.min_bytes = 15
     replicas.records[0] = Found(10)
-    fetch(broker, call)
+    ask(broker, call)
     replicas.read_ones.clear()
     replicas.records[2] = Found(5)
     replicas.purgatory.wake(("t", 2))

@@ -98,7 +98,7 @@ class _Attempt(PendingResponse[messages.Response]):
     )  # fmt: skip
 
     def __init__(self, broker: Any, call: Any, fetching: Any, replica: int, replica_epoch: int) -> None:
-        super().__init__()
+        self._response = self._then = None  # what the class above would set, without a call of it for each fetch
         self._broker = broker
         self._call = call
         self._fetching = fetching

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from kafkalike.cli.options import Command, Fail, bootstrap_server, fail, key_values, load_properties, text_of, version
+from kafkalike.protocol import EARLIEST, LATEST
 from zk.signals import interruptible
 
 if TYPE_CHECKING:
     from kafkalike.client.blocking.consumer import Consumer
     from kafkalike.client.positions import ConsumerRecord
 
-EARLIEST, LATEST = -2, -1
 
 # Deserializers by the last part of Java's class name; what they make of bytes, as text.
 DESERIALIZERS: dict[str, Callable[[bytes], str]] = {

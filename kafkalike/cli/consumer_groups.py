@@ -273,8 +273,8 @@ def _describe_offsets(admin: Admin, group: Group) -> None:
 
 def _ends(admin: Admin, partitions: Iterable[Partition]) -> dict[Partition, int]:
     """Log ends; without those of topics that no longer exist."""
-    from kafkalike.client.blocking.admin import LATEST
     from kafkalike.errors import KafkaError
+    from kafkalike.protocol import LATEST
 
     ends = {}
     topics: dict[str, list[Partition]] = {}
@@ -441,8 +441,8 @@ def _print_csv(plans: Plans, with_group: bool) -> None:
 
 def _plan(admin: Admin, options: Options, group_id: str) -> dict[Partition, int]:
     """Where the chosen scenario puts each partition of the chosen scope."""
-    from kafkalike.client.blocking.admin import EARLIEST, LATEST
     from kafkalike.client.times import parse_datetime, parse_duration
+    from kafkalike.protocol import EARLIEST, LATEST
 
     committed = admin.committed(group_id)
     scope = _scope(admin, options, committed)
@@ -506,7 +506,7 @@ def _at(admin: Admin, scope: Iterable[Partition], timestamp: int) -> dict[Partit
 
 def _since(admin: Admin, scope: Iterable[Partition], timestamp: int) -> dict[Partition, int]:
     """The first message since then; the end of a partition that has none."""
-    from kafkalike.client.blocking.admin import LATEST
+    from kafkalike.protocol import LATEST
 
     found = _at(admin, scope, timestamp)
     empty = [partition for partition, offset in found.items() if offset < 0]
@@ -517,7 +517,7 @@ def _since(admin: Admin, scope: Iterable[Partition], timestamp: int) -> dict[Par
 
 def _within(admin: Admin, wanted: dict[Partition, int]) -> dict[Partition, int]:
     """No further than the log goes, with a warning."""
-    from kafkalike.client.blocking.admin import EARLIEST, LATEST
+    from kafkalike.protocol import EARLIEST, LATEST
 
     starts, ends = _at(admin, wanted, EARLIEST), _at(admin, wanted, LATEST)
     for (topic, number), offset in list(wanted.items()):

@@ -23,12 +23,11 @@ from kafkalike.controller.effects import Later, Send, Steps
 from kafkalike.controller.election_strategies import Elected
 from kafkalike.controller.partition_state_machine import bring_online
 from kafkalike.controller.reassignment import isr_grew
-from kafkalike.protocol import ANY_REPLICA
+from kafkalike.protocol import ANY_REPLICA, LATEST
 from kafkalike.protocol.messages import list_offsets, offset_for_leader_epoch
 
 log = logging.getLogger(__name__)
 
-LATEST = -1
 # In place of an epoch: the end of the whole log.
 WHOLE = -1
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 
 from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol import EARLIEST, LATEST
 from kafkalike.protocol.batch import read_header
 from kafkalike.protocol.messages import list_offsets
 from kafkalike.replication.fetch_plan import Following, Position, truncation
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kafka.server.ReplicaFetcherThread")
 
-EARLIEST, LATEST = -2, -1  # timestamps of ListOffsets
 LIST_OFFSETS_VERSION = 9  # what inter.broker.protocol.version 3.9 means
 
 

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kafkalike.protocol import LATEST
 from kafkalike.protocol.messages import create_topics, list_offsets, metadata
 from tests.benchmarks.subjects import Apache, cpu_seconds, memory_mb
 from tests.faults.cluster import BROKERS, Cluster
@@ -34,7 +35,6 @@ from tests.servers import Broker, DebianZooKeeper, request, wait_until
 
 TOPIC = "many"
 SESSION_MS = 6000
-LATEST = -1
 LIMIT = 300  # seconds for one phase
 
 # What is measured, its unit, and how much of Apache's value is the goal.

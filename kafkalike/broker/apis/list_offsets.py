@@ -19,11 +19,10 @@ from typing import Any
 
 from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.errors import Error, KafkaError
-from kafkalike.protocol import ANY_REPLICA
+from kafkalike.protocol import ANY_REPLICA, EARLIEST, EARLIEST_LOCAL, LATEST, LATEST_TIERED, MAX_TIMESTAMP
 from kafkalike.protocol.messages import list_offsets as messages
 from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED, now_ms
 
-LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED = -1, -2, -3, -4, -5
 # The first version that knows each; any other negative timestamp means nothing.
 SINCE = {LATEST: 0, EARLIEST: 0, MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9}
 NO_VERSION = 1 << 15

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kafkalike.cli.walkthrough.stage import Stage
-from kafkalike.client.blocking.admin import EARLIEST, LATEST
+from kafkalike.protocol import EARLIEST, LATEST
 
 
 def subscribes(stage: Stage) -> None:

@@ -13,7 +13,6 @@ from kafkalike.protocol.messages import by_name
 
 Partition = tuple[str, int]
 
-EARLIEST, LATEST, MAX_TIMESTAMP = -2, -1, -3
 TOPIC, BROKER, BROKER_LOGGER = 2, 4, 8
 SET, DELETE = 0, 1
 PREFERRED, UNCLEAN = 0, 1

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from kafkalike.client import membership
-from kafkalike.client.blocking.admin import EARLIEST, LATEST, Admin, Partition
+from kafkalike.client.blocking.admin import Admin, Partition
 from kafkalike.client.blocking.network import (
     Connection,
     Disconnected,
@@ -29,6 +29,7 @@ from kafkalike.client.fetched import read_records
 from kafkalike.client.membership import Membership, State
 from kafkalike.client.positions import ConsumerRecord, Positions
 from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol import EARLIEST, LATEST
 from kafkalike.protocol.messages import fetch, heartbeat, join_group, leave_group, sync_group
 
 

@@ -19,7 +19,7 @@ API_KEY, NAME, VERSIONS, FLEXIBLE = 2, "ListOffsets", (0, 9), 6
 class ListOffsetsPartition(Struct):
     partition_index = int32()
     current_leader_epoch = int32("4+", default=-1, ignorable=True)
-    timestamp = int64()  # -1: end, -2: start, -3: greatest timestamp, -4, -5: tiers
+    timestamp = int64()  # or LATEST and its kin in protocol/__init__.py
     max_num_offsets = int32("0", default=1)
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from kafkalike.client.blocking.admin import EARLIEST, LATEST, MAX_TIMESTAMP, Admin
+from kafkalike.client.blocking.admin import Admin
 from kafkalike.client.blocking.producer import Producer
 from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol import EARLIEST, LATEST, MAX_TIMESTAMP
 from tests.servers import Kafka, wait_until
 
 

@@ -2,12 +2,13 @@
 
 import pytest
 
-from kafkalike.client.blocking.admin import EARLIEST, LATEST, Admin
+from kafkalike.client.blocking.admin import Admin
 from kafkalike.client.blocking.consumer import Consumer
 from kafkalike.client.blocking.network import TimedOut
 from kafkalike.client.blocking.producer import Producer
 from kafkalike.client.positions import ConsumerRecord
 from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol import EARLIEST, LATEST
 from tests.servers import Kafka, free_port
 
 

@@ -4,6 +4,6 @@
 # so by controllers that compare logs, and by kafka-replica-verification.
 ANY_REPLICA = -2
 
-# Timestamps by which ListOffsets asks for a place: the log's end, its start, the record with the greatest timestamp, the
-# start of what is on the broker's own disk, the end of what is in tiered storage.
+# Timestamps by which ListOffsets asks for a place: the log's end, its start, the record with the greatest timestamp,
+# the start of what is on the broker's own disk, the end of what is in tiered storage.
 LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED = -1, -2, -3, -4, -5

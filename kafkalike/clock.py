@@ -7,6 +7,8 @@ below it calls the module `time`, so that a test or the simulation decides what 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any, Protocol
 
 
 class Clock:
@@ -21,3 +23,13 @@ class Clock:
     def monotonic_ms(self) -> int:
         """Milliseconds since some moment. This clock is never set: what lasts and what is due is measured by it."""
         return time.monotonic_ns() // 1_000_000
+
+
+class Timers(Protocol):
+    """What of the reactor is used to do something later."""
+
+    def callLater(self, delay: float, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Calls `callable` after `delay` seconds; gives a call that can be cancelled."""
+
+    def seconds(self) -> float:
+        """The clock by which delays are measured."""

@@ -71,6 +71,7 @@ PURE = [
     "kafkalike.controller.broker_changes",
     "kafkalike.controller.context",
     "kafkalike.controller.control_requests",
+    "kafkalike.controller.control_responses",
     "kafkalike.controller.effects",
     "kafkalike.controller.election_strategies",
     "kafkalike.controller.failover",

@@ -168,7 +168,15 @@ class Broker:
             self.membership.extra[BrokerNode.UNCLEAN] = True
         self.membership.on_registered(self._registered)
         self.controller = Controller(
-            self.zk, self.broker_id, config, self.send, self.reactor, self.membership, self.peers
+            self.zk,
+            self.broker_id,
+            config,
+            self.send,
+            self.reactor,
+            self.clock,
+            self.rng,
+            self.membership,
+            self.peers,
         )
         self.peers.lost = self._connection_lost
         self._keeping = task.LoopingCall(self._keep_connections)
@@ -230,7 +238,7 @@ class Broker:
     def _topic_altered(self, topic: str, values: dict[str, str]) -> None:
         self.replicas.configure(topic, values)
         if UNCLEAN in values and self.replicas.topic_config(topic)[UNCLEAN]:
-            self.controller.unclean_allowed()
+            self.controller.unclean_election_changed()
 
     def _broker_altered(self, names: set[str]) -> None:
         """Topics take their defaults from this configuration; the rest of it is read whenever it is needed."""
@@ -239,7 +247,7 @@ class Broker:
         for topic in {topic for topic, _ in self.replicas.hosted}:
             self.replicas.configure(topic, self.replicas.overrides.get(topic, {}))
         if UNCLEAN in names and self.controller is not None:
-            self.controller.unclean_allowed()
+            self.controller.unclean_election_changed()
         for listener in self.listeners:
             listener.server.limit(*self._limits())
 

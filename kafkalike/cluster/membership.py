@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -342,10 +343,10 @@ async def live_brokers(zk: ZkClient) -> dict[int, BrokerNode]:
     return brokers
 
 
-def random_uuid() -> bytes:
+def random_uuid(rng: random.Random | None = None) -> bytes:
     """A version 4 UUID that is neither reserved nor printed with a leading dash, which option parsers trip over."""
     while True:
-        uuid = bytearray(os.urandom(16))
+        uuid = bytearray(rng.randbytes(16) if rng is not None else os.urandom(16))
         uuid[6] = uuid[6] & 0x0F | 0x40
         uuid[8] = uuid[8] & 0x3F | 0x80
         if not encode_uuid(bytes(uuid)).startswith("-"):

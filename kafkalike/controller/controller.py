@@ -1,23 +1,24 @@
-"""The controller's shell: wins /controller, turns watches into events and the steps' effects into writes and letters.
+"""The controller: it wins /controller, turns watches into steps, and carries out what the steps ask for (effects.py).
 
 Events are attended to one at a time, in the order in which they came; nothing else ever changes the context. Every
-write checks the version of /controller_epoch that this controller was elected with. When that check fails, a newer
-controller's mark is found, or the session is lost, this one is over: it forgets everything, and stands again.
+write checks the version of /controller_epoch that this controller was elected with. When that check fails, or a state
+of a newer controller is found, or the session is lost, this controller's term is over: it forgets everything, and
+stands for election again.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
+import functools
 import logging
-import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
-from twisted.internet import defer, task
+from twisted.internet import defer
 from twisted.internet.defer import Deferred, ensureDeferred
 
+from kafkalike.clock import Clock, Timers
 from kafkalike.cluster.membership import Membership, random_uuid
 from kafkalike.cluster.znodes.admin import DELETE_TOPICS, PreferredElectionNode, ReassignNode
 from kafkalike.cluster.znodes.brokers import BROKER_IDS, LOG_DIR_EVENTS, BrokerNode
@@ -27,89 +28,33 @@ from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.cluster.znodes.topics import ISR_CHANGES, TOPICS
 from kafkalike.controller import (
     broker_changes,
+    control_responses,
     controller_gauges,
     effects,
     failover,
+    fenced_writes,
     leader_election,
     notifications,
     reassignment,
     topic_creation,
-    topic_deletion,
     unclean_recovery,
 )
-from kafkalike.controller.context import Context, LiveBroker, Partition, Replica
-from kafkalike.controller.effects import CreateNode, DeleteNode, Node, SetNode, Steps, Superseded, Written
+from kafkalike.controller.context import Context
+from kafkalike.controller.dead_brokers import Connections, DeadBrokers
+from kafkalike.controller.effects import Node, Steps, Superseded
+from kafkalike.controller.event_queue import Event, EventQueue
 from kafkalike.controller.outbox import Outbox
 from kafkalike.errors import Error, KafkaError
-from kafkalike.metrics import Timer
-from kafkalike.protocol.messages import leader_and_isr, list_offsets, offset_for_leader_epoch, stop_replica
 from zk import recipes
-from zk.client import (
-    CONNECTED,
-    LOST,
-    BadVersion,
-    Check,
-    ConnectionClosed,
-    ConnectionLoss,
-    Create,
-    Delete,
-    NodeExists,
-    NoNode,
-    NotEmpty,
-    SessionExpired,
-    Set,
-    TooLarge,
-    ZkClient,
-    gather,
-)
+from zk.client import CONNECTED, LOST, ConnectionLoss, NoNode, SessionExpired, Stat, ZkClient, gather
 
 log = logging.getLogger(__name__)
 
-EVENT_QUEUE_TIME = Timer("kafka.controller:type=ControllerEventManager,name=EventQueueTimeMs")
-ELECTION_TIME = Timer("kafka.controller:type=ControllerStats,name=LeaderElectionRateAndTimeMs")
-# How long an event takes, by the first word of its key, or by the znode that has changed.
-EVENT_TIMES = {
-    "presumed": ELECTION_TIME,
-    BROKER_IDS: ELECTION_TIME,
-    "elect": Timer("kafka.controller:type=ControllerStats,name=ControllerChangeRateAndTimeMs"),
-    TOPICS: Timer("kafka.controller:type=ControllerStats,name=TopicChangeRateAndTimeMs"),
-    DELETE_TOPICS: Timer("kafka.controller:type=ControllerStats,name=TopicDeletionRateAndTimeMs"),
-    ISR_CHANGES: Timer("kafka.controller:type=ControllerStats,name=IsrChangeRateAndTimeMs"),
-    LOG_DIR_EVENTS: Timer("kafka.controller:type=ControllerStats,name=LogDirChangeRateAndTimeMs"),
-    ReassignNode.path(): Timer("kafka.controller:type=ControllerStats,name=PartitionReassignmentRateAndTimeMs"),
-    PreferredElectionNode.path(): Timer("kafka.controller:type=ControllerStats,name=ManualLeaderBalanceRateAndTimeMs"),
-}
-
-# Fenced operations that travel in one multi, unless they are large; each is sent by itself when one cannot be done.
-GROUP = 32
-GROUP_BYTES = 256 << 10
 RETRY_SECONDS = 5.0
-# Between two questions to a broker that is presumed dead.
-ASK_SECONDS = 0.25
 LEAVE_SECONDS = 2.0  # for /controller to be given back; without that it goes with the session
 
-INTERRUPTIONS: dict[type[Exception], str] = {
-    ConnectionLoss: "the connection to ZooKeeper is lost",
-    SessionExpired: "the ZooKeeper session has expired",
-    ConnectionClosed: "the ZooKeeper session is closed",
-}
-ERRORS: dict[type[Exception], str] = {
-    NoNode: effects.NO_NODE,
-    NodeExists: effects.NODE_EXISTS,
-    BadVersion: effects.BAD_VERSION,
-    NotEmpty: effects.NOT_EMPTY,
-    TooLarge: effects.FAILED,
-}
-
-
-class Reach(Protocol):
-    """What can be asked about other brokers; `endpoint` has host and port, None means the one in the metadata."""
-
-    def refuses(self, broker_id: int, endpoint: Any = None) -> Deferred[bool]:
-        """Whether nobody listens there."""
-
-    def answers(self, broker_id: int, endpoint: Any = None) -> Deferred[bool]:
-        """Whether the broker answers."""
+# What steps follow when a znode has changed, or when the time of a reminder has come.
+StepsOf = Callable[[Context], Steps[Any]]
 
 
 class Controller:
@@ -121,40 +66,41 @@ class Controller:
         broker_id: int,
         config: Mapping[str, Any],
         send: Callable[[int, Any], Any],
-        reactor: Any = None,
-        membership: Membership | None = None,
-        reach: Reach | None = None,
+        timers: Timers,
+        clock: Clock,
+        rng: random.Random,
+        membership: Membership,
+        connections: Connections,
     ) -> None:
-        """`send(broker_id, request)` gives a Deferred of the response. With a membership it stands for election only
-        while this broker is registered. `reach` tells of a broker whether anybody is there."""
-        if reactor is None:
-            from twisted.internet import reactor
+        """`send(broker_id, request)` gives a Deferred of the response. The broker stands for election only while it is
+        registered. `connections` tells of another broker whether anybody is there."""
         self._zk = zk
         self._broker_id = broker_id
         self._config = config
         self._send = send
-        self._reactor = reactor
+        self._timers = timers
+        self._clock = clock
         self._membership = membership
-        self._reach = reach
-        self._probing: set[int] = set()
+        self._new_id = functools.partial(random_uuid, rng)
+        self._dead_brokers = DeadBrokers(zk, config, timers, connections, self)
         self._rests = False  # after a term that could not begin
-        self._elected_at = -1  # the zxid of the present controller's election
         self._term: recipes.Term | None = None
         self._context: Context | None = None
         self._outbox: Outbox | None = None
         self._bells: dict[str, recipes.Bell] = {}
-        self._events: deque[tuple[Any, Callable[[], Awaitable[None]], float]] = deque()
-        self._queued: set[Any] = set()
-        self._busy = False
+        self._events = EventQueue(timers, self._superseded)
         self._stopped = False
         self._watch = recipes.DataWatch(zk, ControllerNode.path(), self._controller_changed)
-        self.controller_id = -1
+        self._directories: dict[str, StepsOf] = {
+            BROKER_IDS: broker_changes.brokers_changed,
+            TOPICS: lambda context: topic_creation.topics_changed(context, self._new_id),
+            DELETE_TOPICS: lambda context: reassignment.deletions_changed(context, self._new_id),
+            LOG_DIR_EVENTS: notifications.log_dirs_failed,
+            ISR_CHANGES: notifications.isr_changed,
+        }
+        self._elected_at = -1
+        self._controller_id = -1
         controller_gauges.watch(self)
-
-    @property
-    def queue_size(self) -> int:
-        """How many events wait."""
-        return len(self._events)
 
     @property
     def active(self) -> bool:
@@ -167,9 +113,24 @@ class Controller:
         return self._term.epoch if self._term else 0
 
     @property
+    def queue_size(self) -> int:
+        """How many events wait."""
+        return len(self._events)
+
+    @property
     def context(self) -> Context | None:
-        """What the controller believes, to look at; None when this broker is not the controller."""
+        """What this broker believes as the controller, to look at; None when it is not the controller."""
         return self._context
+
+    @property
+    def controller_id(self) -> int:
+        """The broker that is the controller, -1 while there is none."""
+        return self._controller_id
+
+    @property
+    def elected_at(self) -> int:
+        """The zxid of the present controller's election; -1 when there is none, or it belongs to a migration."""
+        return self._elected_at
 
     def start(self) -> Deferred[None]:
         """Stands for election; fires when it is known whether somebody is the controller."""
@@ -179,6 +140,7 @@ class Controller:
     def stop(self) -> None:
         """Stops attending to anything. /controller goes with the session."""
         self._stopped = True
+        self._dead_brokers.stop()
         self._watch.stop()
         self._zk.remove_listener(self._state_changed)
         self._resign("stopping")
@@ -190,9 +152,9 @@ class Controller:
         if term is not None and self._zk.state == CONNECTED:
             resigned = ensureDeferred(recipes.resign(self._zk, ControllerNode.path(), term))
             with contextlib.suppress(SessionExpired, defer.TimeoutError):
-                await resigned.addTimeout(LEAVE_SECONDS, self._reactor)
+                await resigned.addTimeout(LEAVE_SECONDS, cast(Any, self._timers))
 
-    def submit(self, steps: Callable[[Context], Steps[Any]]) -> Deferred[Any]:
+    def submit(self, steps: StepsOf) -> Deferred[Any]:
         """Runs steps as an event of its own and gives their result; NOT_CONTROLLER when this broker is not it."""
         if self._stopped:
             return defer.fail(KafkaError(Error.NOT_CONTROLLER))
@@ -216,43 +178,23 @@ class Controller:
         self._enqueue(object(), event)
         return answer
 
+    def connection_lost(self, broker_id: int, was_connected: bool) -> None:
+        """A connection of this broker to another one ended, or could not be made: the other one may be dead."""
+        self._dead_brokers.connection_lost(broker_id, was_connected)
+
+    def unclean_election_changed(self) -> None:
+        """unclean.leader.election.enable has changed for the cluster or for a topic: partitions without a leader are
+        looked at again."""
+        by_default = self._config["unclean.leader.election.enable"]
+        self.enqueue_steps(("unclean election", by_default), lambda context: _allow_unclean(context, by_default))
+
     # Events.
 
-    def _enqueue(self, key: Any, event: Callable[[], Awaitable[None]]) -> None:
-        """Queues an event, unless one with this key waits already: events say that something changed, not what."""
-        if self._stopped or key in self._queued:
-            return
-        self._queued.add(key)
-        self._events.append((key, event, self._reactor.seconds()))
-        if not self._busy:
-            self._busy = True
-            ensureDeferred(self._attend()).addErrback(lambda failure: log.critical("controller: %s", failure))
+    def _enqueue(self, key: Any, event: Event) -> None:
+        if not self._stopped:
+            self._events.put(key, event)
 
-    async def _attend(self) -> None:
-        while self._events:
-            key, event, queued_at = self._events.popleft()
-            self._queued.discard(key)
-            began = self._reactor.seconds()
-            EVENT_QUEUE_TIME.update(1000 * (began - queued_at))
-            try:
-                await event()
-            except Superseded as error:
-                self._resign(str(error))
-                self._enqueue("elect", self._elect)
-            except (SessionExpired, ConnectionLoss) as error:
-                log.info("%s is interrupted: %s", key, INTERRUPTIONS[type(error)])
-            except Exception:
-                log.exception("controller event %s", key)
-            if (timer := EVENT_TIMES.get(_subject(key))) is not None:
-                timer.update(1000 * (self._reactor.seconds() - began))
-        self._busy = False
-
-    def unclean_allowed(self) -> None:
-        """The configuration says anew where unclean elections are allowed: what has no leader is looked at again."""
-        by_default = self._config["unclean.leader.election.enable"]
-        self._ring(("unclean", by_default), lambda context: _allow_unclean(context, by_default))
-
-    def _ring(self, key: tuple[Any, ...], steps: Callable[[Context], Steps[Any]]) -> None:
+    def enqueue_steps(self, key: tuple[Any, ...], steps: StepsOf) -> None:
         """Queues steps for the present term; in another one they mean nothing."""
         term = self._term
 
@@ -262,117 +204,51 @@ class Controller:
 
         self._enqueue((*key, self.epoch), event)
 
+    def _superseded(self, why: str) -> None:
+        self._resign(why)
+        self._enqueue("elect", self._elect)
+
     def _state_changed(self, state: str) -> None:
         if state == LOST:
-            self.controller_id = -1
+            self._controller_id = -1
             self._resign("the ZooKeeper session is lost")
         elif state == CONNECTED:
             self._enqueue("elect", self._elect)
 
-    def _controller_changed(self, data: bytes | None, stat: Any) -> None:
-        self.controller_id = self._elected_at = -1
+    def _controller_changed(self, data: bytes | None, stat: Stat | None) -> None:
+        self._controller_id = self._elected_at = -1
         if stat is not None:
             # A persistent one belongs to a migration, and is nobody's to delete.
             self._elected_at = stat.czxid if stat.ephemeralOwner else -1
             try:
-                self.controller_id = ControllerNode.decode(data).broker_id
+                self._controller_id = ControllerNode.decode(data).broker_id
             except Garbage as error:
                 log.warning("%s", error)
         if self._term is not None and (stat is None or stat.ephemeralOwner != self._zk.session_id):
-            self._resign(f"the controller is now {self.controller_id}")
+            self._resign(f"the controller is now {self._controller_id}")
         if stat is None or stat.ephemeralOwner == self._zk.session_id:
             self._enqueue("elect", self._elect)
-
-    # Deaths.
-
-    def connection_lost(self, broker_id: int, was_connected: bool) -> None:
-        """A connection to another broker ended, or could not be made: it may be dead. The controller looks after all;
-        the others look after the controller, if they had a connection to it."""
-        if self._reach is None or self._stopped or broker_id in self._probing:
-            return
-        context = self._context
-        if context is not None and broker_id in context.brokers:
-            epoch = context.brokers[broker_id].epoch
-            dead: Callable[[], Any] = lambda: self._ring(  # noqa: E731
-                ("presumed", broker_id, epoch), lambda context: broker_changes.presume_dead(context, broker_id, epoch)
-            )
-            endpoint = self._endpoint(context.brokers[broker_id])
-        elif context is None and was_connected and broker_id == self.controller_id and self._elected_at >= 0:
-            elected_at, endpoint = self._elected_at, None
-            dead = lambda: ensureDeferred(self._depose(broker_id, elected_at))  # noqa: E731
-        else:
-            return
-
-        def heard(refused: Any) -> None:
-            self._probing.discard(broker_id)
-            if refused is True and not self._stopped:
-                dead()
-
-        self._probing.add(broker_id)
-        self._reach.refuses(broker_id, endpoint).addBoth(heard)
-
-    async def _depose(self, broker_id: int, elected_at: int) -> None:
-        """Deletes the /controller of a dead controller, so that another one is elected before its session ends."""
-        try:
-            found = await recipes.get_or_none(self._zk, ControllerNode.path())
-            counter = await recipes.get_or_none(self._zk, ControllerEpoch.path())
-            # Both were written by one multi. Whoever was elected since has another zxid, and counted on.
-            if found is None or counter is None or not (found[1].czxid == counter[1].mzxid == elected_at):
-                return
-            log.warning("the controller, broker %d, is dead: nobody listens at its address", broker_id)
-            await self._zk.multi([Check(ControllerEpoch.path(), counter[1].version), Delete(ControllerNode.path())])
-        except (NoNode, BadVersion, ConnectionLoss, SessionExpired):
-            return
-
-    def _endpoint(self, broker: LiveBroker) -> Any:
-        listener = getattr(self._config, "inter_broker_listener", None)
-        return next((e for e in broker.node.endpoints if e.listener == listener), broker.node.endpoints[0])
-
-    async def _probe(self, term: recipes.Term, broker_ids: Sequence[int]) -> set[int]:
-        assert self._context is not None
-        if self._reach is None:
-            return set()
-        brokers = self._context.brokers
-        refused = await gather(self._reach.refuses(i, self._endpoint(brokers[i])) for i in broker_ids)
-        return {broker_id for broker_id, refuses in zip(broker_ids, refused, strict=True) if refuses}
-
-    def _await_answer(self, term: recipes.Term, broker_id: int, epoch: int) -> None:
-        """Asks until the broker answers, or is no longer presumed dead in this term."""
-        presumed = self._context.presumed_dead.get(broker_id) if self._context and self._term is term else None
-        if presumed is None or presumed.epoch != epoch or self._reach is None:
-            return
-
-        def heard(answers: Any) -> None:
-            if answers is True and self._term is term:
-                self._ring(
-                    ("answers", broker_id), lambda context: broker_changes.broker_answers(context, broker_id, epoch)
-                )
-            else:
-                self._reactor.callLater(ASK_SECONDS, self._await_answer, term, broker_id, epoch)
-
-        self._reach.answers(broker_id, self._endpoint(presumed)).addBoth(heard)
 
     # Terms.
 
     async def _elect(self) -> None:
         if self._rests:
             return
-        if self._membership is not None:
-            await self._membership.registered()
+        await self._membership.registered()
         while not self._stopped and self._term is None and self._zk.state == CONNECTED:
             found = await recipes.get_or_none(self._zk, ControllerNode.path())
             if found is not None and found[1].ephemeralOwner != self._zk.session_id:
                 if found[1].ephemeralOwner == 0:
                     log.error("/controller is not an ephemeral: a migration to KRaft owns this cluster")
                 return
-            data = ControllerNode(self._broker_id, int(time.time() * 1000)).encode()
+            data = ControllerNode(self._broker_id, self._clock.wall_ms()).encode()
             try:
                 term = await recipes.elect(
                     self._zk, ControllerNode.path(), data, ControllerEpoch.path(), ControllerEpoch.decode
                 )
             except Garbage as error:
                 log.error("%s; nobody can be elected", error)
-                self._reactor.callLater(RETRY_SECONDS, self._enqueue, "elect", self._elect)
+                self._timers.callLater(RETRY_SECONDS, self._enqueue, "elect", self._elect)
                 return
             if term is not None:
                 await self._begin(term)
@@ -381,7 +257,7 @@ class Controller:
     async def _begin(self, term: recipes.Term) -> None:
         log.info("broker %d is the controller: epoch %d", self._broker_id, term.epoch)
         self._term = term
-        self.controller_id = self._broker_id
+        self._controller_id = self._broker_id
         self._context = context = Context(
             self._broker_id,
             term.epoch,
@@ -393,11 +269,11 @@ class Controller:
             else 0,
             imbalance_percentage=self._config["leader.imbalance.per.broker.percentage"],
         )
-        self._outbox = Outbox(self._send, self._answered, self._reactor)
+        self._outbox = Outbox(self._send, self._answered, self._timers)
         try:
             # Another server of the ensemble may not have heard yet what the predecessor wrote.
             await self._zk.sync()
-            await self._perform(term, failover.take_over(context, random_uuid))
+            await self._perform(term, failover.take_over(context, self._new_id))
         except (Superseded, SessionExpired, ConnectionLoss):
             raise
         except Exception:
@@ -405,7 +281,7 @@ class Controller:
             self._resign("it could not begin")
             # Not at once again, though its own znode is seen to go.
             self._rests = True
-            self._reactor.callLater(RETRY_SECONDS, self._rested)
+            self._timers.callLater(RETRY_SECONDS, self._rested)
             await recipes.resign(self._zk, ControllerNode.path(), term)
 
     def _rested(self) -> None:
@@ -442,17 +318,19 @@ class Controller:
             steps.close()
 
     async def _effect(self, term: recipes.Term, effect: effects.Effect) -> Any:
-        zk = self._zk
+        zk, context, outbox = self._zk, self._context, self._outbox
+        assert context is not None and outbox is not None
         match effect:
             case effects.Read(paths):
                 return await gather([zk.get(path).addCallbacks(_node, _absent) for path in paths])
             case effects.Children(paths):
                 return await gather([zk.children(path).addErrback(_childless) for path in paths])
             case effects.Write(operations):
-                groups = await gather(self._group(term, group) for group in _groups(operations))
-                return [written for group in groups for written in group]
+                return await fenced_writes.write(zk, term, operations)
             case effects.Pause():
-                await task.deferLater(self._reactor, 0, lambda: None)
+                others: Deferred[None] = Deferred()
+                self._timers.callLater(0, others.callback, None)
+                await others
             case effects.PutFeatures(data):
                 await recipes.put(zk, FeatureNode.path(), data)
             case effects.Listen(directories, nodes):
@@ -464,60 +342,32 @@ class Controller:
                     if bell is not None:
                         bell.stop()
             case effects.Connect(broker_id):
-                if self._outbox is not None:
-                    self._outbox.connect(broker_id)
+                outbox.connect(broker_id)
             case effects.Disconnect(broker_id):
-                if self._outbox is not None:
-                    self._outbox.disconnect(broker_id)
+                outbox.disconnect(broker_id)
             case effects.Probe(broker_ids):
-                return await self._probe(term, broker_ids)
+                return await self._dead_brokers.refusing(context, broker_ids)
             case effects.AwaitAnswer(broker_ids):
                 for broker_id in broker_ids:
-                    if self._context is not None and broker_id in self._context.presumed_dead:
-                        epoch = self._context.presumed_dead[broker_id].epoch
-                        self._reactor.callLater(ASK_SECONDS, self._await_answer, term, broker_id, epoch)
+                    self._dead_brokers.await_answer(context, broker_id)
             case effects.Later(delay_ms, subject, serial):
-                self._reactor.callLater(delay_ms / 1000, self._remind, term, subject, serial)
+                self._timers.callLater(delay_ms / 1000, self._remind, term, subject, serial)
             case effects.Send(requests):
                 for broker_id, request in requests:
-                    if self._outbox is not None:
-                        self._outbox.put(broker_id, request)
+                    outbox.put(broker_id, request)
         return None
-
-    async def _group(self, term: recipes.Term, operations: Sequence[Any]) -> list[Written]:
-        """Several operations in one fenced multi; one that fails would fail them all, so then each is sent alone."""
-        try:
-            results = await self._zk.multi(term.guarded(*itertools.chain(*map(_operations, operations))))
-            # Where there is a witness, what was asked for is the second of two.
-            ends = itertools.accumulate(len(_operations(operation)) for operation in operations)
-            return [Written(version=getattr(results[end], "version", 0)) for end in ends]
-        except (ConnectionLoss, *ERRORS) as error:
-            if not isinstance(error, ConnectionLoss) and getattr(error, "index", 0) == 0:
-                raise Superseded("another controller was elected") from None
-            if len(operations) == 1 and not isinstance(error, ConnectionLoss):
-                return [Written(ERRORS[type(error)])]
-        return await gather(self._alone(term, operation) for operation in operations)
-
-    async def _alone(self, term: recipes.Term, operation: Any) -> Written:
-        try:
-            results = await recipes.insist(lambda: self._zk.multi(term.guarded(*_operations(operation))))
-            return Written(version=getattr(results[-1], "version", 0))
-        except tuple(ERRORS) as error:
-            if getattr(error, "index", 0) == 0:
-                raise Superseded("another controller was elected") from None
-            return Written(ERRORS[type(error)])
 
     def _remind(self, term: recipes.Term, subject: str, serial: int) -> None:
         if self._term is term:
-            self._ring(("later", subject, serial), lambda context: REMINDERS[subject](context, serial))
+            self.enqueue_steps(("later", subject, serial), lambda context: REMINDERS[subject](context, serial))
 
     def _listen(self, path: str) -> None:
         if path in self._bells:
             return
         directory, _, name = path.rpartition("/")
-        steps: Callable[[Context], Steps[Any]]
-        if path in DIRECTORIES:
-            steps = DIRECTORIES[path]
+        steps: StepsOf
+        if path in self._directories:
+            steps = self._directories[path]
         elif path in NODES:
             steps = NODES[path]
         elif directory == TOPICS:
@@ -525,82 +375,14 @@ class Controller:
         else:
             assert path == BrokerNode.path(int(name)), f"nobody attends to {path}"
             steps = lambda context: broker_changes.broker_modified(context, int(name))  # noqa: E731
-        self._bells[path] = recipes.Bell(
-            self._zk, path, lambda: self._ring(("changed", path), steps), children=path in DIRECTORIES
-        )
-
-    # Answers.
+        changed = functools.partial(self.enqueue_steps, ("changed", path), steps)
+        self._bells[path] = recipes.Bell(self._zk, path, changed, children=path in self._directories)
 
     def _answered(self, broker_id: int, request: Any, response: Any) -> None:
-        if response is None:
-            return
-        if getattr(response, "error_code", 0):
-            error = Error(response.error_code)
-            log.warning(
-                "broker %d answers %s to %s", broker_id, error.name, type(request).__module__.rpartition(".")[2]
-            )
-        # Of the life that was asked: its channel was closed when a later one was seen.
-        known = self._context.brokers.get(broker_id) if self._context is not None else None
-        epoch = known.epoch if known is not None else -1
-        if isinstance(request, stop_replica.Request):
-            self._replicas_stopped(broker_id, request, response)
-        elif isinstance(request, leader_and_isr.Request):
-            self._leader_and_isr_answered(broker_id, request.broker_epoch, response)
-        elif isinstance(request, list_offsets.Request):
-            ends = unclean_recovery.answered_ends(response)
-            self._ring(
-                ("ends", object()), lambda context: unclean_recovery.ends_answered(context, broker_id, epoch, ends)
-            )
-        elif isinstance(request, offset_for_leader_epoch.Request):
-            of_epochs = unclean_recovery.answered_epochs(request, response)
-            self._ring(
-                ("ends", object()),
-                lambda context: unclean_recovery.ends_answered(context, broker_id, epoch, *of_epochs),
-            )
-
-    def _replicas_stopped(self, broker_id: int, request: Any, response: Any) -> None:
-        errors = {(e.topic_name, e.partition_index): e.error_code for e in response.partition_errors}
-        deleted: list[Replica] = []
-        failed: list[Replica] = []
-        for topic in request.topic_states:
-            for state in topic.partition_states:
-                if state.delete_partition:
-                    error = response.error_code or errors.get((topic.topic_name, state.partition_index), 0)
-                    replica = (topic.topic_name, state.partition_index, broker_id)
-                    (failed if error else deleted).append(replica)
-        if deleted or failed:
-            epoch = request.broker_epoch
-            self._ring(
-                ("deleted", object()),
-                lambda context: topic_deletion.replicas_deleted(context, broker_id, epoch, deleted, failed),
-            )
-
-    def _leader_and_isr_answered(self, broker_id: int, epoch: int, response: Any) -> None:
-        context = self._context
-        if context is None:
-            return
-        names = {topic_id: topic for topic, topic_id in context.topic_ids.items()} if response.topics else {}
-        errors: dict[Partition, int] = {}
-        for error in response.partition_errors:
-            errors[error.topic_name, error.partition_index] = error.error_code
-        for topic in response.topics:
-            for error in topic.partition_errors:
-                if topic.topic_id in names:
-                    errors[names[topic.topic_id], error.partition_index] = error.error_code
-        failed = [partition for partition, error in errors.items() if error == Error.KAFKA_STORAGE_ERROR]
-        fine = [partition for partition, error in errors.items() if error == Error.NONE]
-        if failed or context.offline_replicas.get(broker_id):
-            self._ring(
-                ("log dirs", object()),
-                lambda context: notifications.log_dir_answered(context, broker_id, epoch, failed, fine),
-            )
-
-
-def _subject(key: Any) -> Any:
-    """What EVENT_TIMES knows an event by."""
-    if isinstance(key, tuple):
-        return key[1] if key[0] == "changed" else key[0]
-    return key
+        if response is not None and self._context is not None:
+            steps = control_responses.steps_after(self._context, broker_id, request, response)
+            if steps is not None:
+                self.enqueue_steps(("response", object()), steps)
 
 
 def _allow_unclean(context: Context, by_default: bool) -> Steps[None]:
@@ -608,57 +390,16 @@ def _allow_unclean(context: Context, by_default: bool) -> Steps[None]:
     return leader_election.elect_where_needed(context)
 
 
-def _topics_changed(context: Context) -> Steps[None]:
-    return topic_creation.topics_changed(context, random_uuid)
-
-
-def _deletions_changed(context: Context) -> Steps[None]:
-    return reassignment.deletions_changed(context, random_uuid)
-
-
-DIRECTORIES: dict[str, Callable[[Context], Steps[Any]]] = {
-    BROKER_IDS: broker_changes.brokers_changed,
-    TOPICS: _topics_changed,
-    DELETE_TOPICS: _deletions_changed,
-    LOG_DIR_EVENTS: notifications.log_dirs_failed,
-    ISR_CHANGES: notifications.isr_changed,
-}
-
-
 # What the subjects of Later stand for.
 REMINDERS: dict[str, Callable[[Context, int], Steps[Any]]] = {
-    "logs to compare": unclean_recovery.time_is_up,
+    unclean_recovery.COMPARISON: unclean_recovery.time_is_up,
     leader_election.BALANCE: lambda context, _: leader_election.balance(context),
 }
 
-NODES: dict[str, Callable[[Context], Steps[Any]]] = {
+NODES: dict[str, StepsOf] = {
     ReassignNode.path(): reassignment.node_changed,
     PreferredElectionNode.path(): leader_election.node_changed,
 }
-
-
-def _groups(operations: Sequence[Any]) -> Iterator[list[Any]]:
-    group: list[Any] = []
-    size = 0
-    for operation in operations:
-        grown = size + len(getattr(operation, "data", None) or b"")
-        if group and (len(group) == GROUP or grown > GROUP_BYTES):
-            yield group
-            group, grown = [], grown - size
-        group.append(operation)
-        size = grown
-    if group:
-        yield group
-
-
-def _operations(operation: CreateNode | SetNode | DeleteNode) -> list[Create | Set | Delete | Check]:
-    match operation:
-        case CreateNode(path, data):
-            return [Create(path, data)]
-        case SetNode(path, data, version):
-            return [Set(path, data, version)]
-        case DeleteNode(path, version, witness):
-            return [Delete(path, version)] if witness is None else [Check(*witness), Delete(path, version)]
 
 
 def _node(found: Any) -> Node:

@@ -15,6 +15,8 @@ from typing import Any
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
+from kafkalike.clock import Timers
+
 log = logging.getLogger(__name__)
 
 Answered = Callable[[int, Any, Any], Any]
@@ -24,17 +26,17 @@ Post = Callable[[int, Any], Any]
 class Outbox:
     """All queues of one term."""
 
-    def __init__(self, send: Post, answered: Answered, reactor: Any) -> None:
+    def __init__(self, send: Post, answered: Answered, timers: Timers) -> None:
         """`send(broker_id, request)` gives a Deferred of the response; `answered(broker_id, request, response)`."""
         self._send = send
         self._answered = answered
-        self._reactor = reactor
+        self._timers = timers
         self._queues: dict[int, _Queue] = {}
 
     def connect(self, broker_id: int) -> None:
         """Requests may be put from now on."""
         self.disconnect(broker_id)
-        self._queues[broker_id] = _Queue(broker_id, self._send, self._answered, self._reactor)
+        self._queues[broker_id] = _Queue(broker_id, self._send, self._answered, self._timers)
 
     def disconnect(self, broker_id: int) -> None:
         """Drops what waits; the answer to what is under way is not heard any more."""
@@ -57,11 +59,11 @@ class Outbox:
 class _Queue:
     RETRY_SECONDS = 0.1
 
-    def __init__(self, broker_id: int, send: Post, answered: Answered, reactor: Any) -> None:
+    def __init__(self, broker_id: int, send: Post, answered: Answered, timers: Timers) -> None:
         self._broker_id = broker_id
         self._send = send
         self._answered = answered
-        self._reactor = reactor
+        self._timers = timers
         self._waiting: deque[Any] = deque()
         self._busy = False
         self._closed = False
@@ -104,7 +106,7 @@ class _Queue:
                 name = type(request).__module__.rpartition(".")[2]
                 log.warning("%s to broker %d: %s; trying again", name, self._broker_id, outcome.getErrorMessage())
             self._failures += 1
-            self._reactor.callLater(self.RETRY_SECONDS, self._next)
+            self._timers.callLater(self.RETRY_SECONDS, self._next)
             return False
         self._failures = 0
         self._waiting.popleft()

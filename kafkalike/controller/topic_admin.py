@@ -76,6 +76,7 @@ async def check_new(
     zk: ZkClient,
     config: Any,
     image: Image,
+    rng: random.Random,
     name: str,
     partitions: int,
     replication_factor: int,
@@ -106,7 +107,7 @@ async def check_new(
         racks = {broker.id: broker.rack for broker in image.brokers.values()}
         if 0 < factor <= len(racks):
             znode_sizes.check_new(name, count, factor, racks, taken=taken)
-        replicas = assign(racks, count, factor, random.randrange(1 << 16), random.randrange(1 << 16))
+        replicas = assign(racks, count, factor, rng.randrange(1 << 16), rng.randrange(1 << 16))
     reason = topic_names.illegal(name)
     if reason:
         raise KafkaError(Error.INVALID_TOPIC_EXCEPTION, reason)
@@ -119,7 +120,7 @@ async def check_new(
         conflict = str(error)
     if conflict:
         raise KafkaError(Error.INVALID_CONFIG, conflict)
-    return NewTopic(name, replicas, texts, random_uuid())
+    return NewTopic(name, replicas, texts, random_uuid(rng))
 
 
 def size_of_new(config: Any, image: Image, topic: Any) -> int:
@@ -224,7 +225,15 @@ def create(
     async def make() -> None:
         try:
             new = await check_new(
-                broker.zk, broker.config, broker.metadata.image, name, partitions, replication_factor, None, configs
+                broker.zk,
+                broker.config,
+                broker.metadata.image,
+                broker.rng,
+                name,
+                partitions,
+                replication_factor,
+                None,
+                configs,
             )
             await write_new(broker.zk, new)
             wanted = new.partitions

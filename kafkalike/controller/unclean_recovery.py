@@ -28,6 +28,8 @@ from kafkalike.protocol.messages import list_offsets, offset_for_leader_epoch
 
 log = logging.getLogger(__name__)
 
+# The subject of the reminder that a comparison has waited long enough.
+COMPARISON = "logs to compare"
 # In place of an epoch: the end of the whole log.
 WHOLE = -1
 
@@ -69,7 +71,7 @@ def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
     if begun:
         log.warning("nobody in sync is known to be whole, comparing logs: %s", shown(begun))
         context.comparisons += 1
-        yield Later(context.unclean_recovery_ms, "logs to compare", context.comparisons)
+        yield Later(context.unclean_recovery_ms, COMPARISON, context.comparisons)
     if ready:
         batch = Batch(context)
         yield from bring_online(context, batch, sorted(ready), lambda partition, state: ready[partition])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred, fail, succeed
 
+from kafkalike.clock import Clock
 from kafkalike.cluster.membership import Membership
 from kafkalike.cluster.metadata_cache import MetadataCache
 from kafkalike.config import Config, Endpoint, broker_config
@@ -63,11 +65,14 @@ class Member:
         self.config = config
         self.reactor = reactor
         self.zk = zk
+        self.rng = random.Random(broker_id)
         endpoint = Endpoint("PLAINTEXT", "PLAINTEXT", f"b{broker_id}", 9092)
         self.membership = Membership(zk, config, [endpoint])
         self.replicas = Replicas()
         self.metadata = MetadataCache("", reactor)
-        self.controller = Controller(zk, broker_id, config, cluster.send, reactor, self.membership, cluster)
+        self.controller = Controller(
+            zk, broker_id, config, cluster.send, reactor, Clock(), self.rng, self.membership, cluster
+        )
         self.producer_ids = ProducerIds(self.ask_controller, broker_id, lambda: self.membership.broker_epoch)
 
     def ask_controller(self, request: Any) -> Deferred[Any]:

@@ -17,7 +17,7 @@ from kafkalike.cluster.znodes.controller import ControllerNode
 from kafkalike.cluster.znodes.topics import Assignment, PartitionNode, TopicNode
 from kafkalike.controller import failover, topic_deletion
 from kafkalike.controller.context import Context
-from kafkalike.controller.effects import FAILED, CreateNode, Read, Steps, Write
+from kafkalike.controller.effects import Steps
 from kafkalike.errors import Error, KafkaError
 from tests.controller.cluster import Cluster, whole_tree
 from tests.oracle import znodes_golden as golden
@@ -273,103 +273,6 @@ async def test_a_thousand_partitions_are_not_made_one_by_one(clients: Clients) -
     await order_topic(one.zk, "t", {p: (1,) for p in range(1000)})
     assert await one.metadata.wait(has("t", 1000), 20000)
     assert 70 > len(multis)
-
-
-@on_reactor
-async def test_large_writes_share_a_multi_only_as_far_as_zookeeper_takes_it(clients: Clients) -> None:
-    one = await Cluster(clients).add(1)
-    multis: list[int] = []
-    verb = one.zk.multi
-    one.zk.multi = lambda operations: (multis.append(len(operations)), verb(operations))[1]  # type: ignore[method-assign]
-
-    def write(sizes: list[int]) -> Any:
-        results = yield Write([CreateNode(f"/brokers/topics/t{at}", bytes(size)) for at, size in enumerate(sizes)])
-        return [written.error for written in results]
-
-    sizes = [100_000] * 5 + [900_000] + [10] * 40
-    assert [None] * 46 == await one.controller.submit(lambda context: write(sizes))
-    assert [3, 3, 2, 2, 33, 9] == multis
-    assert [None, FAILED] == await one.controller.submit(lambda context: write2())
-    assert one.controller.active
-
-
-def write2() -> Any:
-    results = yield Write([CreateNode("/brokers/topics/u"), CreateNode("/brokers/topics/v", bytes(1 << 20))])
-    return [written.error for written in results]
-
-
-@on_reactor
-async def test_a_broker_whose_connection_ends_and_whose_port_is_closed_is_dead_until_it_answers(
-    clients: Clients,
-) -> None:
-    cluster = Cluster(clients)
-    one, two = await cluster.add(1), await cluster.add(2)
-    await order_topic(one.zk, "t", {0: (2, 1)})
-    assert await one.metadata.wait(has("t", 1), 10000)
-    # It listens still: the connection may have ended for any reason.
-    one.controller.connection_lost(2, True)
-    cluster.refusing.add(2)
-    two.controller.connection_lost(2, True)
-    await one.controller.submit(_nothing)
-    assert one.controller.context is not None and 2 in one.controller.context.brokers
-    one.controller.connection_lost(2, True)
-    assert await one.metadata.wait(lambda image: image.partition("t", 0).leader == 1, 10000)  # type: ignore[union-attr]
-    # It is shown as long as it is registered: clients do not forget it while they go over to the new leader.
-    assert [1, 2] == list(one.metadata.image.brokers)
-    assert [2] == list(one.metadata.image.partition("t", 0).offline_replicas)  # type: ignore[union-attr]
-    cluster.refusing.clear()
-    assert await one.metadata.wait(
-        lambda image: not image.partition("t", 0).offline_replicas,  # type: ignore[union-attr]
-        10000,
-    )
-    assert (1, (1,)) == (one.metadata.image.partition("t", 0).leader, one.metadata.image.partition("t", 0).isr)  # type: ignore[union-attr]
-
-
-@pytest.mark.real_zookeeper
-@on_reactor
-async def test_a_controller_that_is_dead_is_deposed_and_that_one_only(clients: Clients) -> None:
-    cluster = Cluster(clients)
-    one, two = await cluster.add(1), await cluster.add(2)
-    await until(lambda: two.controller.controller_id == 1)
-    elected_at = two.controller._elected_at
-    # There is a port, or there was no connection, or it is another broker: nothing happens.
-    two.controller.connection_lost(1, True)
-    cluster.refusing.add(1)
-    two.controller.connection_lost(1, False)
-    two.controller.connection_lost(7, True)
-    await two.zk.sync()
-    assert one.controller.active and 1 == one.controller.epoch
-    one.controller.stop()
-    two.controller.connection_lost(1, True)
-    await until(lambda: two.controller.active)
-    assert 2 == two.controller.epoch
-    await until(lambda: two.controller.context is not None and [1] == list(two.controller.context.presumed_dead))
-    # What was known of the dead one harms none of its successors.
-    await two.controller._depose(1, elected_at)
-    await two.controller._depose(2, elected_at)
-    assert two.controller.active and 2 == two.controller.epoch
-    assert b"2" == (await two.zk.get("/controller_epoch"))[0]
-
-
-@on_reactor
-async def test_a_persistent_controller_is_nobodys_to_delete(clients: Clients) -> None:
-    zk = await clients.open()
-    await zk.create("/controller_epoch", b"4")
-    await zk.create("/controller", ControllerNode(3000, 0, 7).encode())
-    cluster = Cluster(clients)
-    waiting = ensureDeferred(cluster.add(1))
-    await until(lambda: 1 in cluster.members and cluster.members[1].controller.controller_id == 3000)
-    cluster.refusing.add(3000)
-    cluster.members[1].controller.connection_lost(3000, True)
-    await cluster.members[1].zk.sync()
-    assert await zk.exists("/controller") is not None
-    waiting.addErrback(lambda _: None)
-    waiting.cancel()
-    await cluster.members[1].stop()
-
-
-def _nothing(context: Context) -> Steps[None]:
-    yield Read([])
 
 
 @on_reactor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.zk.test_recipes import Lossy
 from tests.zoo import Clients
 from zk.client import ZkClient
 
+RNG = random.Random(1)
 IMAGE = Image("c", 1, {1: Broker(1), 2: Broker(2), 3: Broker(3)})
 
 
@@ -35,7 +37,7 @@ async def prepared(clients: Clients) -> ZkClient:
 
 
 async def check(zk: Any, name: str, partitions: int = 1, factor: int = 1, **rest: Any) -> NewTopic:
-    return await check_new(zk, config(), IMAGE, name, partitions, factor, **rest)
+    return await check_new(zk, config(), IMAGE, RNG, name, partitions, factor, **rest)
 
 
 REFUSED: list[tuple[dict[str, Any], Error, str]] = [
@@ -190,7 +192,7 @@ async def test_of_two_that_create_one_topic_one_succeeds_and_a_lost_answer_is_no
 async def test_minus_one_means_the_brokers_defaults(clients: Clients) -> None:
     zk = await prepared(clients)
     settings = config(num_partitions=4, default_replication_factor=3)
-    new = await check_new(zk, settings, IMAGE, "t", -1, -1)
+    new = await check_new(zk, settings, IMAGE, RNG, "t", -1, -1)
     assert (4, {3}) == (len(new.replicas), {len(replicas) for replicas in new.replicas.values()})
 
 

@@ -83,6 +83,7 @@ async def _check(broker: Any, topic: Any) -> NewTopic:
         broker.zk,
         broker.config,
         broker.metadata.image,
+        broker.rng,
         topic.name,
         topic.num_partitions,
         topic.replication_factor,

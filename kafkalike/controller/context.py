@@ -113,6 +113,8 @@ class Context:
     unreadable_topics: set[str] = field(
         default_factory=set
     )  # topics whose znodes hold garbage; no other field has them
+    # Partitions whose state znodes are there and cannot be used: somebody may lead them, and it is not known who.
+    unusable_states: set[Partition] = field(default_factory=set)
     leaderships: dict[Partition, Leadership] = field(default_factory=dict)
     partition_states: dict[Partition, PartitionState] = field(default_factory=dict)
     replica_states: dict[Replica, ReplicaState] = field(default_factory=dict)
@@ -164,12 +166,13 @@ class Context:
         return any((topic, p) in self.leaderships for p in self.assignments.get(topic, ()))
 
     def every_topic_is_known(self) -> bool:
-        """Whether every topic's znode can be read, and of each topic with partitions there is one whose leadership is
-        known."""
+        """Whether no topic may have leaders that are not known: each topic's znode can be read, and of each topic with
+        a state znode that cannot be used another partition's leadership is known. A topic that never had a leader has
+        nothing that could be known."""
         if self.unreadable_topics:
             return False
         known = {topic for topic, _ in self.leaderships}
-        return all(topic in known for topic, partitions in self.assignments.items() if partitions)
+        return all(topic in known for topic, _ in self.unusable_states)
 
     def all_partitions(self) -> list[Partition]:
         """Every partition."""
@@ -231,6 +234,7 @@ class Context:
         for partition in self.partitions_of([topic]):
             self.partition_states.pop(partition, None)
             self.leaderships.pop(partition, None)
+            self.unusable_states.discard(partition)
             self.end_comparison(partition)
             for broker_id in self.offline_replicas:
                 self.offline_replicas[broker_id].discard(partition)

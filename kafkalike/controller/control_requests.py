@@ -46,8 +46,8 @@ class Batch:
     def tell_everything(self, broker_ids: Iterable[int]) -> None:
         """Tells these of all partitions, and that there are no others: they may have missed the end of some.
 
-        A topic none of whose partitions is known may be one whose znodes cannot be read at the moment. Then it is not
-        said that there are no others. Nor is it to Apache's brokers: they hear it from KRaft's controllers only.
+        While a topic's znodes cannot be read nobody is told that there are no others, for whoever believed it would
+        drop the topic. Nor are Apache's brokers: they hear that from KRaft's controllers only.
         """
         self._everything_to.update(broker_ids)
 

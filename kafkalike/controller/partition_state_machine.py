@@ -144,12 +144,13 @@ def _first_leaders(context: Context, batch: Batch, partitions: list[Partition]) 
     # A state that is there already is ours when the answer to its creation was lost.
     nodes = (yield Read([PartitionNode.path(*partition) for partition in unsure])) if unsure else []
     for partition, found in zip(unsure, nodes, strict=True):
-        state = decode(partition, found)
+        state = decode(context, partition, found)
         if found is not None and state == chosen[partition]:
             _lead(context, batch, partition, state, found.version, state.isr, is_new=True)
             done.add(partition)
         elif state is not None:
             log.error("partition %s-%d has a state already: %s", *partition, state)
+            context.unusable_states.add(partition)
     return done
 
 

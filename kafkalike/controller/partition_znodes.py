@@ -23,7 +23,7 @@ def read_states(context: Context, partitions: list[Partition]) -> Steps[dict[Par
     nodes = yield Read([PartitionNode.path(*partition) for partition in partitions])
     states = {}
     for partition, found in zip(partitions, nodes, strict=True):
-        state = decode(partition, found)
+        state = decode(context, partition, found)
         if state is None:
             continue
         if state.controller_epoch > context.epoch:
@@ -136,17 +136,20 @@ def leadership_of(node: PartitionNode, partition_epoch: int) -> Leadership:
     )
 
 
-def decode(partition: Partition, found: Node | None) -> PartitionNode | None:
+def decode(context: Context, partition: Partition, found: Node | None) -> PartitionNode | None:
+    """The state in a znode; None when it is absent, or garbage, which is logged and noted."""
     if found is None:
         return None
     try:
         return PartitionNode.decode(*partition, found.data)
     except Garbage as error:
         log.warning("%s", error)
+        context.unusable_states.add(partition)
         return None
 
 
 def read_leaderships(context: Context, partitions: list[Partition]) -> Steps[None]:
+    """Reads the leaderships of these partitions into the context."""
     nodes = (yield Read([PartitionNode.path(*partition) for partition in partitions])) if partitions else []
     for partition, found in zip(partitions, nodes, strict=True):
         if found is None:
@@ -154,9 +157,11 @@ def read_leaderships(context: Context, partitions: list[Partition]) -> Steps[Non
         try:
             node = PartitionNode.decode(*partition, found.data)
         except Garbage:
-            # Said when a leader is sought, which will be in vain.
+            # Logged when a leader is sought, which will be in vain.
+            context.unusable_states.add(partition)
             continue
         if node.controller_epoch > context.epoch:
             yield from ignore_or_end(partition, node)
+            context.unusable_states.add(partition)
             continue
         context.leaderships[partition] = leadership_of(node, found.version)

@@ -213,6 +213,33 @@ def test_nobody_is_told_that_this_is_everything_while_a_topic_cannot_be_read(pat
         assert [(2, ["t", "u"])] == full_to(world)
 
 
+def test_a_topic_that_never_had_a_leader_keeps_nobody_from_hearing_that_this_is_everything() -> None:
+    """No broker can know more of such a topic than its name."""
+    world = world_with(1)
+    world.topic("t", {0: (1,)})
+    world.topic("never", {0: (9,), 1: (8, 9)})
+    context = world.controller()
+    assert [(1, ["t"])] == full_to(world)
+    world.topic("later", {0: (9,)})
+    world.perform(topic_creation.topics_changed(context, world.new_id))
+    world.broker(2)
+    world.perform(broker_changes.brokers_changed(context))
+    assert (2, ["t"]) == full_to(world)[-1]
+
+
+def test_a_state_that_the_controller_finds_at_the_first_election_and_cannot_use_keeps_everything_back() -> None:
+    world = world_with(1)
+    world.topic("t", {0: (1,)})
+    context = world.controller()
+    world.topic("found", {0: (1,)})
+    world.put(PartitionNode.path("found", 0), PartitionNode(2, 3, (2,), 1).encode())
+    world.perform(topic_creation.topics_changed(context, world.new_id))
+    before = full_to(world)
+    world.broker(2)
+    world.perform(broker_changes.brokers_changed(context))
+    assert before == full_to(world)
+
+
 def test_a_topic_that_could_not_be_read_and_is_gone_does_not_count() -> None:
     world = world_with(1)
     world.topic("u", {0: (1,)})

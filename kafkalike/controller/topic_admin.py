@@ -1,20 +1,18 @@
-"""Orders about topics, as znodes: what the controller then finds and carries out.
+"""Topics are created, extended and deleted by znodes, which any broker may write (Kafka's AdminZkClient). The
+controller then finds the znodes: topic_creation.py, topic_deletion.py.
 
-Used by the APIs that create, extend and delete topics and by whatever needs a topic to be there. All checks that Kafka
-makes are made here, in its order and its words. None of this is the controller's own doing, so nothing is fenced: a
-topic is created by a create that only one can win, and extended under the version of its znode.
+Called by the APIs that create, extend and delete topics, and by auto_topic_creation.py. All checks that Kafka makes are
+made here, in its order and its words. No epoch fences these writes: a topic is created by a create that only one can
+win, and extended under the version of its znode.
 """
 
 from __future__ import annotations
 
 import functools
-import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
-
-from twisted.internet.defer import Deferred, ensureDeferred
 
 from kafkalike import config as configuration
 from kafkalike.cluster import topic_names, znode_sizes
@@ -24,24 +22,21 @@ from kafkalike.cluster.znodes.admin import DeleteTopicNode
 from kafkalike.cluster.znodes.configs import EntityConfig
 from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.cluster.znodes.topics import NO_TOPIC_ID, TOPICS, Assignment, TopicNode
+from kafkalike.config import Config
 from kafkalike.controller.assignment import assign
 from kafkalike.errors import Error, KafkaError
 from zk import recipes
 from zk.client import BadVersion, ConnectionLoss, Create, NodeExists, SessionExpired, Set, ZkClient, gather
 
-log = logging.getLogger("kafka.server.AutoTopicCreationManager")
-
 DEFAULT = -1
-INITIAL_WAIT_MS = 30000
 
 Replicas = Mapping[int, tuple[int, ...]]
-_TOLD: set[int] = set()  # numbers of partitions that are too many for any topic
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _kafka_errors(order: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-    """Without a session this broker is not the controller either: clients look for the controller and ask again."""
+def not_controller_without_session(order: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """Answers NOT_CONTROLLER when the ZooKeeper session is lost: clients look for the controller and ask again."""
 
     @functools.wraps(order)
     async def run(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -68,13 +63,10 @@ class NewTopic:
         return frozenset(self.replicas)
 
 
-# Creation.
-
-
-@_kafka_errors
+@not_controller_without_session
 async def check_new(
     zk: ZkClient,
-    config: Any,
+    config: Config,
     image: Image,
     rng: random.Random,
     name: str,
@@ -103,7 +95,7 @@ async def check_new(
         znode_sizes.check_assigned(name, {p: Assignment(tuple(ids)) for p, ids in manual.items()}, taken)
         replicas: Replicas = manual
     else:
-        count, factor = _numbers(config, partitions, replication_factor)
+        count, factor = numbers_or_defaults(config, partitions, replication_factor)
         racks = {broker.id: broker.rack for broker in image.brokers.values()}
         if 0 < factor <= len(racks):
             znode_sizes.check_new(name, count, factor, racks, taken=taken)
@@ -123,10 +115,10 @@ async def check_new(
     return NewTopic(name, replicas, texts, random_uuid(rng))
 
 
-def size_of_new(config: Any, image: Image, topic: Any) -> int:
+def size_of_new(config: Config, image: Image, topic: Any) -> int:
     """The bytes that a topic of a CreateTopics request would take in ZooKeeper, at most; 0 when it does not fit."""
     manual = {a.partition_index: Assignment(tuple(a.broker_ids)) for a in topic.assignments}
-    count, factor = _numbers(config, topic.num_partitions, topic.replication_factor)
+    count, factor = numbers_or_defaults(config, topic.num_partitions, topic.replication_factor)
     brokers = image.brokers
     factor = max(min(factor, len(brokers)), 0)  # any other is refused later
     size = znode_sizes.assigned(manual) if manual else znode_sizes.partitions(0, max(count, 0), factor, brokers)
@@ -143,7 +135,7 @@ def size_of_added(image: Image, topic: Any) -> int:
     return size if size <= znode_sizes.LIMIT else 0
 
 
-def _numbers(config: Any, partitions: int, replication_factor: int) -> tuple[int, int]:
+def numbers_or_defaults(config: Config, partitions: int, replication_factor: int) -> tuple[int, int]:
     """Partitions and replication factor, which are the broker's own where the request gives none."""
     count = config["num.partitions"] if partitions == DEFAULT else partitions
     return count, config["default.replication.factor"] if replication_factor == DEFAULT else replication_factor
@@ -182,7 +174,7 @@ def _check_manual(manual: Replicas, brokers: set[int]) -> None:
         raise refuse(f"Unknown broker(s) in replica assignment: {', '.join(map(str, unknown))}.")
 
 
-@_kafka_errors
+@not_controller_without_session
 async def write_new(zk: ZkClient, topic: NewTopic) -> None:
     """Creates the configuration and the topic at once. TOPIC_ALREADY_EXISTS when somebody else was faster."""
     node = TopicNode({p: Assignment(tuple(replicas)) for p, replicas in topic.replicas.items()}, topic.topic_id)
@@ -208,93 +200,6 @@ async def write_new(zk: ZkClient, topic: NewTopic) -> None:
                 return
 
 
-def create(
-    broker: Any,
-    name: str,
-    partitions: int = DEFAULT,
-    replication_factor: int = DEFAULT,
-    configs: Mapping[str, str] | None = None,
-    timeout_ms: int = INITIAL_WAIT_MS,
-) -> Deferred[None]:
-    """Makes sure that a topic is there; fires when this broker's metadata show a leader for every partition.
-
-    One that exists already is as good. REQUEST_TIMED_OUT when the metadata do not show it in time, LEADER_NOT_AVAILABLE
-    at once when there is nothing to wait for.
-    """
-
-    async def make() -> None:
-        try:
-            new = await check_new(
-                broker.zk,
-                broker.config,
-                broker.metadata.image,
-                broker.rng,
-                name,
-                partitions,
-                replication_factor,
-                None,
-                configs,
-            )
-            await write_new(broker.zk, new)
-            wanted = new.partitions
-        except KafkaError as error:
-            if error.error is not Error.TOPIC_ALREADY_EXISTS:
-                raise
-            wanted = await _leadable(broker, name)
-        if not await broker.metadata.wait(lambda image: led(image, name, wanted), timeout_ms):
-            raise KafkaError(Error.REQUEST_TIMED_OUT, f"topic {name} has no leaders after {timeout_ms} ms")
-
-    return ensureDeferred(make())
-
-
-@_kafka_errors
-async def _leadable(broker: Any, name: str) -> frozenset[int]:
-    """The partitions of an existing topic that may get a leader; LEADER_NOT_AVAILABLE when there are none.
-
-    A topic that is being deleted gets none, nor does one whose brokers died before the first election.
-    """
-    zk = broker.zk
-    marked, found = await gather([zk.exists(DeleteTopicNode.path(name)), recipes.get_or_none(zk, TopicNode.path(name))])
-    try:
-        partitions = TopicNode.decode(name, found[0]).partitions if found and not marked else {}
-    except Garbage:
-        partitions = {}
-    live = broker.metadata.image.brokers.keys()
-    leadable = frozenset(p for p, assignment in partitions.items() if not live.isdisjoint(assignment.replicas))
-    if not leadable:
-        raise KafkaError(Error.LEADER_NOT_AVAILABLE, f"no partition of topic {name} can get a leader now")
-    return leadable
-
-
-def create_automatically(broker: Any, name: str, timeout_ms: int = INITIAL_WAIT_MS) -> Deferred[None]:
-    """`create` with the numbers that the configuration has for a topic nobody gave numbers for. A number of partitions
-    that no topic can have is told once: clients ask again and again."""
-    numbers = automatic(broker.config, name)
-
-    def refused(failure: Any) -> Any:
-        problem = failure.value
-        if isinstance(problem, KafkaError) and problem.error is Error.INVALID_PARTITIONS:
-            count = _numbers(broker.config, numbers[0], numbers[1])[0]
-            if count not in _TOLD:
-                _TOLD.add(count)
-                log.warning("Topics cannot be made automatically: %s", problem.message)
-        return failure
-
-    return create(broker, name, *numbers, timeout_ms).addErrback(refused)
-
-
-def automatic(config: Any, name: str) -> tuple[int, int, dict[str, str]]:
-    """Partitions, replication factor and configuration of a topic that is made because it is needed."""
-    if name == topic_names.GROUP_METADATA:
-        settings = {
-            "cleanup.policy": "compact",
-            "compression.type": "producer",
-            "segment.bytes": str(config["offsets.topic.segment.bytes"]),
-        }
-        return config["offsets.topic.num.partitions"], config["offsets.topic.replication.factor"], settings
-    return DEFAULT, DEFAULT, {}
-
-
 def led(image: Image, name: str, partitions: frozenset[int]) -> bool:
     """Whether each of these partitions has a leader."""
     topic = image.topics.get(name)
@@ -304,7 +209,7 @@ def led(image: Image, name: str, partitions: frozenset[int]) -> bool:
     return all(p in known and known[p].leader != NO_LEADER for p in partitions)
 
 
-def effective_configs(config: Any, overrides: Mapping[str, str]) -> list[tuple[str, str | None, int]]:
+def effective_configs(config: Config, overrides: Mapping[str, str]) -> list[tuple[str, str | None, int]]:
     """(key, value, source) of every topic key: 1 the topic's own, 4 from the broker's file, 5 the default."""
     values = configuration.topic_config(config, overrides)
     rows = []
@@ -322,7 +227,7 @@ def _exists(name: str) -> KafkaError:
 # Extension.
 
 
-@_kafka_errors
+@not_controller_without_session
 async def extend(
     zk: ZkClient, image: Image, name: str, count: int, manual: list[tuple[int, ...]] | None, validate_only: bool
 ) -> frozenset[int]:
@@ -409,7 +314,7 @@ def _check_extension(
 # Deletion.
 
 
-@_kafka_errors
+@not_controller_without_session
 async def delete(zk: ZkClient, name: str) -> None:
     """Orders the deletion of a topic; one that is ordered already is as good."""
     if await zk.exists(TopicNode.path(name)) is None:

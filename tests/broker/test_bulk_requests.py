@@ -10,7 +10,7 @@ from twisted.internet.defer import ensureDeferred
 
 from kafkalike.broker.bulk_requests import SLICE, in_slices
 from kafkalike.cluster import znode_sizes
-from kafkalike.controller import topic_admin
+from kafkalike.controller import auto_topic_creation, topic_admin
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import (
     alter_partition_reassignments,
@@ -103,7 +103,7 @@ async def test_what_does_not_fit_into_a_znode_is_refused_before_anything_is_assi
 async def test_automatic_topics_that_no_znode_holds_are_told_of_once(
     clients: Clients, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(topic_admin, "_TOLD", set())
+    monkeypatch.setattr(auto_topic_creation, "_TOLD", set())
     offsets = {"offsets_topic_num_partitions": 10**7, "offsets_topic_replication_factor": 1}
     member = await Cluster(clients).add(1, num_partitions=10**6, **offsets)
     member.group_coordinator = SimpleNamespace(partition_for=lambda group: 0)

@@ -11,10 +11,8 @@ from kafkalike.cluster.metadata import Broker, Image
 from kafkalike.cluster.znodes.configs import EntityConfig
 from kafkalike.cluster.znodes.topics import Assignment, TopicNode
 from kafkalike.config import Config, broker_config
-from kafkalike.controller import topic_admin
 from kafkalike.controller.topic_admin import NewTopic, check_new, delete, effective_configs, extend, write_new
 from kafkalike.errors import Error, KafkaError
-from tests.controller.cluster import Cluster
 from tests.reactor import on_reactor
 from tests.zk.test_recipes import Lossy
 from tests.zoo import Clients
@@ -292,24 +290,3 @@ def test_configurations_say_where_they_come_from() -> None:
     assert ("7", 1) == rows["retention.ms"]
     assert ("2000", 4) == rows["segment.bytes"]
     assert ("delete", 5) == rows["cleanup.policy"]
-
-
-@on_reactor
-async def test_a_topic_that_is_needed_is_there_when_create_is_done(clients: Clients) -> None:
-    cluster = Cluster(clients)
-    member = await cluster.add(1, offsets_topic_replication_factor=1, offsets_topic_num_partitions=5)
-    await topic_admin.create(member, "t", 2, 1, {"cleanup.policy": "compact"})
-    assert 2 == len(member.metadata.image.topics["t"].partitions)
-    await topic_admin.create(member, "t", 2, 1)
-    await topic_admin.create_automatically(member, "__consumer_offsets")
-    assert 5 == len(member.metadata.image.topics["__consumer_offsets"].partitions)
-    data, _ = await member.zk.get("/config/topics/__consumer_offsets")
-    expected = {"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": "104857600"}
-    assert expected == EntityConfig.decode("topics", "__consumer_offsets", data)
-    with pytest.raises(KafkaError) as caught:
-        await topic_admin.create(member, "u", 1, 2)
-    assert Error.INVALID_REPLICATION_FACTOR == caught.value.error
-    cluster.members.clear()
-    with pytest.raises(KafkaError) as caught:
-        await topic_admin.create(member, "late", 1, 1, timeout_ms=50)
-    assert Error.REQUEST_TIMED_OUT == caught.value.error

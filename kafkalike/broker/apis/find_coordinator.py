@@ -13,7 +13,7 @@ from typing import Any
 
 from kafkalike.broker.access import LAST_VERSION, Access, Operation, Resource
 from kafkalike.cluster.topic_names import GROUP_METADATA
-from kafkalike.controller import topic_admin
+from kafkalike.controller import auto_topic_creation
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import find_coordinator as messages
 
@@ -66,7 +66,7 @@ def _find(broker: Any, call: Any, key_type: int, key: str) -> Any:
 
 async def _create(broker: Any) -> None:
     try:
-        await topic_admin.create_automatically(broker, GROUP_METADATA, CREATION_WAIT_MS)
+        await auto_topic_creation.create_automatically(broker, GROUP_METADATA, CREATION_WAIT_MS)
     except KafkaError as problem:
         # Too few brokers, or no leader yet: the client asks again.
         if problem.error is not Error.INVALID_PARTITIONS:  # which has been told

@@ -18,7 +18,7 @@ from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.bulk_requests import SLICE
 from kafkalike.cluster import topic_names
 from kafkalike.cluster.metadata import NO_LEADER, NO_TOPIC_ID, Broker, Image, Topic
-from kafkalike.controller import topic_admin
+from kafkalike.controller import auto_topic_creation
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import metadata as messages
 from zk.client import gather
@@ -138,7 +138,7 @@ async def _missing(broker: Any, names: list[str], may_create: bool) -> dict[str,
 
     async def create(name: str) -> None:
         try:
-            await topic_admin.create_automatically(broker, name, CREATION_WAIT_MS)
+            await auto_topic_creation.create_automatically(broker, name, CREATION_WAIT_MS)
         except KafkaError as error:
             later = error.error in (Error.REQUEST_TIMED_OUT, Error.NOT_CONTROLLER)
             errors[name] = Error.LEADER_NOT_AVAILABLE if later else error.error

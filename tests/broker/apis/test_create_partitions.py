@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafkalike.controller import topic_admin
+from kafkalike.controller import auto_topic_creation
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import create_partitions as messages
 from tests.broker.apis.calls import ask
@@ -25,7 +25,7 @@ def topic(name: str, count: int, *assignments: list[int]) -> Any:
 async def test_partitions_are_led_when_the_answer_comes(clients: Clients, version: int) -> None:
     member = await Cluster(clients).add(1)
     for name in ("t", "u", "v"):
-        await topic_admin.create(member, name, 2, 1)
+        await auto_topic_creation.create(member, name, 2, 1)
     asked = [topic("t", 4), topic("u", 2), topic("v", 3, [1]), topic("none", 3), topic("w", 1), topic("w", 2)]
     answer = await ask(member, "create_partitions", messages.Request(topics=asked, timeout_ms=10000), version)
     assert [
@@ -43,7 +43,7 @@ async def test_partitions_are_led_when_the_answer_comes(clients: Clients, versio
 async def test_validation_and_timeouts(clients: Clients) -> None:
     cluster = Cluster(clients)
     member = await cluster.add(1)
-    await topic_admin.create(member, "t", 1, 1)
+    await auto_topic_creation.create(member, "t", 1, 1)
     asked = messages.Request(topics=[topic("t", 2)], timeout_ms=10000, validate_only=True)
     answer = await ask(member, "create_partitions", asked)
     assert [Error.NONE] == [result.error_code for result in answer.results]
@@ -56,7 +56,7 @@ async def test_validation_and_timeouts(clients: Clients) -> None:
 @on_reactor
 async def test_a_topic_that_is_being_deleted_is_not_extended(clients: Clients) -> None:
     member = await Cluster(clients).add(1)
-    await topic_admin.create(member, "t", 1, 1)
+    await auto_topic_creation.create(member, "t", 1, 1)
     assert member.controller.context is not None
     member.controller.context.topics_to_delete.add("t")
     answer = await ask(member, "create_partitions", messages.Request(topics=[topic("t", 2)], timeout_ms=10000))
@@ -70,6 +70,6 @@ async def test_only_the_controller_extends(clients: Clients) -> None:
     cluster = Cluster(clients)
     one = await cluster.add(1)
     two = await cluster.add(2)
-    await topic_admin.create(one, "t", 1, 1)
+    await auto_topic_creation.create(one, "t", 1, 1)
     answer = await ask(two, "create_partitions", messages.Request(topics=[topic("t", 2)], timeout_ms=10000))
     assert [Error.NOT_CONTROLLER] == [result.error_code for result in answer.results]

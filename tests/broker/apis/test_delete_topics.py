@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafkalike.controller import topic_admin
+from kafkalike.controller import auto_topic_creation
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import delete_topics as messages
 from tests.broker.apis.calls import ask
@@ -25,7 +25,7 @@ def request(version: int, *names: str, timeout_ms: int = 10000) -> Any:
 @on_reactor
 async def test_a_topic_has_left_the_metadata_when_the_answer_comes(clients: Clients, version: int) -> None:
     member = await Cluster(clients).add(1)
-    await topic_admin.create(member, "t", 2, 1)
+    await auto_topic_creation.create(member, "t", 2, 1)
     answer = await ask(member, "delete_topics", request(version, "t", "none"), version)
     assert [("t", Error.NONE), ("none", Error.UNKNOWN_TOPIC_OR_PARTITION)] == [
         (result.name, result.error_code) for result in answer.responses
@@ -36,7 +36,7 @@ async def test_a_topic_has_left_the_metadata_when_the_answer_comes(clients: Clie
 @on_reactor
 async def test_a_topic_is_deleted_by_its_id(clients: Clients) -> None:
     member = await Cluster(clients).add(1)
-    await topic_admin.create(member, "t", 1, 1)
+    await auto_topic_creation.create(member, "t", 1, 1)
     known = member.metadata.image.topics["t"].id
     states = [messages.DeleteTopicState(name=None, topic_id=topic_id) for topic_id in (known, b"x" * 16)]
     answer = await ask(member, "delete_topics", messages.Request(topics=states, timeout_ms=10000))
@@ -51,7 +51,7 @@ async def test_a_topic_is_deleted_by_its_id(clients: Clients) -> None:
 @on_reactor
 async def test_a_timeout_of_0_answers_at_once(clients: Clients) -> None:
     member = await Cluster(clients).add(1)
-    await topic_admin.create(member, "t", 1, 1)
+    await auto_topic_creation.create(member, "t", 1, 1)
     answer = await ask(member, "delete_topics", request(6, "t", timeout_ms=0))
     assert [Error.REQUEST_TIMED_OUT] == [result.error_code for result in answer.responses]
     assert await member.metadata.wait(lambda image: "t" not in image.topics, 10000)
@@ -61,7 +61,7 @@ async def test_a_timeout_of_0_answers_at_once(clients: Clients) -> None:
 @on_reactor
 async def test_deletion_may_be_disabled(clients: Clients, version: int, error: Error) -> None:
     member = await Cluster(clients).add(1, delete_topic_enable="false")
-    await topic_admin.create(member, "t", 1, 1)
+    await auto_topic_creation.create(member, "t", 1, 1)
     answer = await ask(member, "delete_topics", request(version, "t"), version)
     assert [error] == [result.error_code for result in answer.responses]
     assert [] == await member.zk.children("/admin/delete_topics")
@@ -72,6 +72,6 @@ async def test_only_the_controller_deletes(clients: Clients) -> None:
     cluster = Cluster(clients)
     one = await cluster.add(1)
     two = await cluster.add(2)
-    await topic_admin.create(one, "t", 1, 1)
+    await auto_topic_creation.create(one, "t", 1, 1)
     answer = await ask(two, "delete_topics", request(6, "t"))
     assert [Error.NOT_CONTROLLER] == [result.error_code for result in answer.responses]

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from kafkalike.broker.apis import find_coordinator
 from kafkalike.cluster.topic_names import GROUP_METADATA
-from kafkalike.controller import topic_admin
+from kafkalike.controller import auto_topic_creation
 from kafkalike.errors import Error, KafkaError
 from tests.coordinator.fakes import FakeBroker
 
@@ -57,7 +57,7 @@ def test_the_first_question_creates_the_topic_and_is_answered(monkeypatch: pytes
         broker.metadata.topics(**{"t": 2, GROUP_METADATA: 2})
         return succeed(None)
 
-    monkeypatch.setattr(topic_admin, "create_automatically", create)
+    monkeypatch.setattr(auto_topic_creation, "create_automatically", create)
     answer = broker.call(find_coordinator, 3, Request(key="g"))
     assert (answer.error_code, answer.node_id) == (0, 1)
     assert asked == [GROUP_METADATA]
@@ -67,7 +67,7 @@ def test_a_topic_that_cannot_be_created_is_asked_for_again_by_the_client(monkeyp
     broker: Any = FakeBroker(lead=())
     broker.metadata.topics(t=2)
     few = KafkaError(Error.INVALID_REPLICATION_FACTOR, "too few brokers")
-    monkeypatch.setattr(topic_admin, "create_automatically", lambda *_: fail(few))
+    monkeypatch.setattr(auto_topic_creation, "create_automatically", lambda *_: fail(few))
     assert broker.call(find_coordinator, 3, Request(key="g")).error_code == Error.COORDINATOR_NOT_AVAILABLE
 
 
@@ -78,5 +78,5 @@ def test_a_topic_without_any_leader_is_not_waited_for(monkeypatch: pytest.Monkey
     partitions = {p: replace(state, leader=-1) for p, state in image.topics[GROUP_METADATA].partitions.items()}
     dead = replace(image.topics[GROUP_METADATA], partitions=partitions)
     broker.metadata.image = replace(image, topics={**image.topics, GROUP_METADATA: dead})
-    monkeypatch.setattr(topic_admin, "create_automatically", lambda *_: Deferred())
+    monkeypatch.setattr(auto_topic_creation, "create_automatically", lambda *_: Deferred())
     assert broker.call(find_coordinator, 3, Request(key="g")).error_code == Error.COORDINATOR_NOT_AVAILABLE

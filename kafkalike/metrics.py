@@ -21,8 +21,8 @@ from __future__ import annotations
 import re
 import weakref
 from array import array
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
 
 WINDOW = 256  # durations that a timer's quantiles are taken from: the newest
 QUANTILES = (0.5, 0.75, 0.95, 0.98, 0.99, 0.999)
@@ -182,8 +182,25 @@ class Durations:
 
     def quantiles(self) -> list[float]:
         """One number for each of QUANTILES."""
-        known = sorted(self.newest[: min(self.count, WINDOW)])
-        return [known[min(int(len(known) * q), len(known) - 1)] if known else 0.0 for q in QUANTILES]
+        return quantiles(self.newest[: min(self.count, WINDOW)])
+
+
+def quantiles(durations: Iterable[float]) -> list[float]:
+    """One number for each of QUANTILES."""
+    known = sorted(durations)
+    return [known[min(int(len(known) * q), len(known) - 1)] if known else 0.0 for q in QUANTILES]
+
+
+class Kept(Protocol):
+    """Durations as whoever measures them keeps them; `sum_ms` may not be known."""
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def sum_ms(self) -> float | None: ...
+
+    def quantiles(self) -> list[float]: ...
 
 
 class Timer(Metric):
@@ -194,6 +211,7 @@ class Timer(Metric):
     def __init__(self, name: str, *labels: str) -> None:
         super().__init__(name, *labels)
         self._durations: dict[Labels, Durations] = {}
+        self._kept: dict[Labels, Kept] = {}
         if not labels:
             self.of()
 
@@ -205,16 +223,21 @@ class Timer(Metric):
             found = self._durations[values] = Durations()
         return found
 
+    def keep(self, kept: Kept, *values: str) -> None:
+        """The durations with these labels are kept elsewhere, from now on there."""
+        self._kept[values] = kept
+
     def update(self, ms: float, *values: str) -> None:
         """It took so many milliseconds."""
         self.of(*values).update(ms)
 
     def read(self) -> Iterator[Sample]:
         names = (*self.labels, "quantile")
-        for values, durations in list(self._durations.items()):
+        for values, durations in [*self._durations.items(), *self._kept.items()]:
             for quantile, ms in zip(QUANTILES, durations.quantiles(), strict=True):
                 yield Sample("", names, (*values, str(quantile)), ms)
-            yield Sample("_sum", self.labels, values, durations.sum_ms)
+            if durations.sum_ms is not None:
+                yield Sample("_sum", self.labels, values, durations.sum_ms)
             yield Sample("_count", self.labels, values, durations.count)
 
 

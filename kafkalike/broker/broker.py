@@ -18,6 +18,7 @@ from typing import Any
 from twisted.internet import defer, task
 from twisted.internet.defer import Deferred
 
+from kafkalike.broker import request_metrics
 from kafkalike.broker.dispatch import Dispatch
 from kafkalike.broker.dynamic_config import UNCLEAN, DynamicConfig
 from kafkalike.broker.fetch_sessions import FetchSessions
@@ -271,6 +272,7 @@ class Broker:
                 limits,
                 buffers,
                 descriptors,
+                request_metrics.sent,
             )
             self.listeners.append(
                 Listener(

@@ -14,11 +14,12 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from kafkalike.broker import apis
-from kafkalike.broker.gates import NO_GATES, Gates, calls
+from kafkalike.broker import apis, request_metrics
+from kafkalike.broker.gates import NO_GATES, Gates, call_class
 from kafkalike.broker.produce_fast_path import ProduceFastPath
 from kafkalike.broker.request import Api, Call
 from kafkalike.errors import ProtocolError
+from kafkalike.net.reactor import TIME
 from kafkalike.protocol import messages
 from kafkalike.protocol.framing import read_request_header
 from kafkalike.protocol.messages import api_versions, produce
@@ -46,6 +47,7 @@ def load_apis() -> dict[int, Api]:
             info.name == "fetch",
             getattr(module, "failed", None),
             module.ACCESS,
+            request_metrics.of(message.NAME, message.Response),
         )
     return served
 
@@ -57,6 +59,7 @@ class Local:
 
     def __init__(self, broker: Any) -> None:
         self.listener = broker.config.inter_broker_listener
+        self.received = TIME.now
 
 
 class Unsupported:
@@ -66,6 +69,7 @@ class Unsupported:
         body = api_versions.unsupported().encode(0)
         self.connection = connection
         self.answer: list[Any] | None = None
+        self.timing = None
         self._frame = _HEAD.pack(4 + len(body), correlation_id) + body
 
     def run(self) -> None:
@@ -79,8 +83,8 @@ class Dispatch:
     def __init__(self, broker: Any, gates: Gates = NO_GATES) -> None:
         self._broker = broker
         self.apis = load_apis()
-        self._call, self._fast_produce = calls(gates)
-        self._has_fast_path = not gates.need_request
+        self._call = call_class(gates)
+        self._has_fast_path = gates == NO_GATES
 
     def begin(self, connection: Any, frame: Any) -> Call | Unsupported:
         """The call in `frame`; ProtocolError if there is none, which closes the connection, as in Kafka."""
@@ -102,7 +106,7 @@ class Dispatch:
         call = self._call(self._broker, connection, api, version, correlation_id, client_id or "", request)
         if key == produce.API_KEY and self._has_fast_path:
             if fast_path is None:
-                fast_path = connection.fast_path = ProduceFastPath(self._fast_produce)
+                fast_path = connection.fast_path = ProduceFastPath()
             fast_path.learn(call, frame, position)
         return call
 

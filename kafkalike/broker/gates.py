@@ -4,12 +4,11 @@
     access      whether they may, by the table ACCESS of the API's module
     quota       how long the client is to be held back
     (the API's handler)
-    metrics     what the request took
     throttle    holds the client back, and says so in the answer
 
 Which gates there are is decided once, when the broker is built (`configured`). Without any, dispatch makes plain calls,
-and no request pays for a gate. With some it makes `Gated` calls; when no gate has to see the decoded request, a Produce
-request that repeats another is a `GatedFastProduce`, else the fast path is not taken.
+and no request pays for a gate. With some it makes `Gated` calls, and the fast path is not taken, for they look at the
+decoded request. What a request takes is no gate's matter: each is measured, in line (request_metrics.py).
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from kafkalike.broker.access import ANONYMOUS, CLUSTER_NAME, REFUSED, Access, Authorizer, Operation, Resource
-from kafkalike.broker.produce_fast_path import FastProduce
 from kafkalike.broker.request import NO_RESPONSE, Call
 from kafkalike.errors import KafkaError
 
@@ -34,41 +32,20 @@ class Quotas(Protocol):
         """Nothing more is read from this client for so long."""
 
 
-class RequestMetrics(Protocol):
-    """Whoever measures requests."""
-
-    def begun(self, call: Gated) -> None:
-        """A request is about to be handled: its time in the queue is over."""
-
-    def handled(self, call: Gated) -> None:
-        """Its handler has returned, though it may wait for others: its local time is over."""
-
-    def answered(self, call: Gated, response: Any) -> None:
-        """Its response (None when there is none, or it is packed already) is there: its remote time is over."""
-
-
 class Gates(NamedTuple):
     """The functions of the configured gates, by where they stand."""
 
     before: tuple[Callable[[Gated], None], ...] = ()  # a KafkaError refuses the request
-    handled: tuple[Callable[[Gated], None], ...] = ()  # when the handler has returned
     after: tuple[Callable[[Gated, Any], None], ...] = ()  # with the response, or None
-    need_request: bool = False  # whether a gate looks at the decoded request
 
 
 NO_GATES = Gates()
 
 
-def configured(
-    authorizer: Authorizer | None = None, quotas: Quotas | None = None, metrics: RequestMetrics | None = None
-) -> Gates:
+def configured(authorizer: Authorizer | None = None, quotas: Quotas | None = None) -> Gates:
     """The gates for what there is."""
     before: list[Callable[[Gated], None]] = []
-    handled: list[Callable[[Gated], None]] = []
     after: list[Callable[[Gated, Any], None]] = []
-    if metrics is not None:
-        before.append(metrics.begun)
-        handled.append(metrics.handled)
     if authorizer is not None or quotas is not None:
         before.append(principal)
     if authorizer is not None:
@@ -76,11 +53,9 @@ def configured(
         after.append(refused)
     if quotas is not None:
         before.append(quota(quotas))
-    if metrics is not None:
-        after.append(metrics.answered)
     if quotas is not None:
         after.append(throttle(quotas))
-    return Gates(tuple(before), tuple(handled), tuple(after), authorizer is not None or quotas is not None)
+    return Gates(tuple(before), tuple(after))
 
 
 # The gates
@@ -186,7 +161,6 @@ class Gated(Call):
         self.principal = ANONYMOUS
         self.throttle_ms = 0
         self.refusals: list[Any] = []  # responses for elements that are refused, until they are joined to the response
-        self.begun_ns = self.handled_ns = 0
 
     def run(self) -> None:
         """Passes the gates before the handler, and the handler."""
@@ -197,8 +171,6 @@ class Gated(Call):
             self._fail(problem)
             return
         super().run()
-        for gate in self.gates.handled:
-            gate(self)
 
     def _answer(self, response: Any) -> None:
         if response is not NO_RESPONSE:
@@ -212,19 +184,6 @@ class Gated(Call):
         super()._answer_nothing()
 
 
-class GatedFastProduce(Gated, FastProduce):
-    """A Produce request that was not decoded."""
-
-    def _succeed(self) -> None:
-        for gate in self.gates.after:
-            gate(self, None)
-        super()._succeed()
-
-
-def calls(gates: Gates) -> tuple[type[Call], type[FastProduce]]:
+def call_class(gates: Gates) -> type[Call]:
     """What dispatch makes of frames: calls that pass these gates; plain ones when there are none."""
-    if gates == NO_GATES:
-        return Call, FastProduce
-    return type("GatedCall", (Gated,), {"gates": gates}), type(
-        "GatedFastProduce", (GatedFastProduce,), {"gates": gates}
-    )
+    return Call if gates == NO_GATES else type("GatedCall", (Gated,), {"gates": gates})

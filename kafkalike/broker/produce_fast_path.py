@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from kafkalike.broker.apis import produce
 from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.broker.request import Call
 from kafkalike.errors import Error, KafkaError
+from kafkalike.net.reactor import TIME
 from kafkalike.protocol.messages import produce as messages
 
 SINCE = 5  # the first version that is known here: its answer has the log start offset
@@ -77,11 +78,9 @@ class Template:
 class ProduceFastPath:
     """What was learnt from the Produce requests of one connection."""
 
-    __slots__ = ("_make", "_templates", "_end", "_version", "_flexible", "_last")
+    __slots__ = ("_templates", "_end", "_version", "_flexible", "_last")
 
-    def __init__(self, make: Callable[..., FastProduce]) -> None:
-        """`make` is FastProduce, or what makes one that passes gates."""
-        self._make = make
+    def __init__(self) -> None:
         self._templates: dict[bytes, Template] = {}  # by the bytes between correlation id and the records' length
         self._end = 0  # where these bytes end
         self._version = -1
@@ -90,8 +89,8 @@ class ProduceFastPath:
 
     def find(self, broker: Any, connection: Any, frame: bytes | memoryview) -> FastProduce | None:
         """The call in `frame`, if one like it was learnt."""
-        end = self._end
-        if len(frame) < end + 8:
+        end, size = self._end, len(frame)
+        if size < end + 8:
             return None
         template = self._templates.get(bytes(frame[8:end]))
         if template is None:
@@ -99,7 +98,7 @@ class ProduceFastPath:
         key, version, correlation_id = _START.unpack_from(frame)
         if key or version != self._version:
             return None
-        stop = len(frame)
+        stop = size
         if self._flexible:
             stop -= len(_NO_TAGS)
             length, shift, byte = 0, 0, 0x80
@@ -116,7 +115,7 @@ class ProduceFastPath:
             end += 4
         if length < 0 or end + length != stop:
             return None
-        return self._make(broker, connection, template, correlation_id, frame, memoryview(frame)[end:stop])
+        return FastProduce(broker, connection, template, correlation_id, frame, memoryview(frame)[end:stop])
 
     def learn(self, call: Call, frame: bytes | memoryview, body: int) -> None:
         """Remembers a request that was decoded, when the one before it was for the same topic."""
@@ -156,6 +155,11 @@ class FastProduce(Call):
         self.client_id = template.client_id
         self.request = None
         self.answer = None
+        self.metrics = template.api.metrics
+        self.received = connection.received
+        self.started = TIME.now
+        self.handled = 0.0
+        self.timing = None
         self._template = template
         self._frame = frame
         self._records = records
@@ -180,6 +184,7 @@ class FastProduce(Call):
             outcome = replicas.replicated(template.topic, template.index, appended.last_offset)
             if outcome is None:
                 replicas.wait(self, (template.key,), template.timeout_ms)
+                self.handled = TIME.now = monotonic()
                 return
             if outcome:
                 self._finish(outcome)
@@ -205,6 +210,13 @@ class FastProduce(Call):
     def _succeed(self) -> None:
         template, done = self._template, self._appended
         outcome = _OUTCOME.pack(0, done.base_offset, done.log_append_time_ms, done.log_start_offset)
+        metrics = self.metrics
+        if 0 in metrics.errors:
+            metrics.errors[0].count += 1
+        else:
+            metrics.count_error(0)
+        now = TIME.now = monotonic()
+        self.timing = (metrics, self.version, (self.received, self.started, self.handled or now, now))
         self.answer = [
             b"".join((_HEAD.pack(template.size, self.correlation_id), template.before, outcome, template.after))
         ]

@@ -12,13 +12,16 @@ import inspect
 import logging
 import struct
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 
 from kafkalike.broker.access import Access
 from kafkalike.broker.pending_response import PendingResponse
+from kafkalike.broker.request_metrics import ApiMetrics, Timing
 from kafkalike.errors import Error, KafkaError
+from kafkalike.net.reactor import TIME
 from kafkalike.protocol.messages import api_versions
 from kafkalike.protocol.schema import NEVER, Message
 
@@ -48,12 +51,27 @@ class Api(NamedTuple):
     chunked: bool  # the response may carry file ranges
     failed: Callable[[Call, KafkaError], Any] | None
     access: tuple[Access, ...]  # what a caller must be allowed
+    metrics: ApiMetrics
 
 
 class Call:
     """One request under way, and where its answer goes."""
 
-    __slots__ = ("broker", "connection", "api", "version", "correlation_id", "client_id", "request", "answer")
+    __slots__ = (
+        "broker",
+        "connection",
+        "api",
+        "version",
+        "correlation_id",
+        "client_id",
+        "request",
+        "answer",
+        "metrics",
+        "received",
+        "started",
+        "handled",
+        "timing",
+    )
 
     def __init__(
         self, broker: Any, connection: Any, api: Api, version: int, correlation_id: int, client_id: str, request: Any
@@ -66,6 +84,11 @@ class Call:
         self.client_id = client_id
         self.request = request
         self.answer: list[Any] | None = None
+        self.metrics = api.metrics
+        self.received: float = connection.received
+        self.started = TIME.now
+        self.handled = 0.0  # when the handler had returned, if it had no answer yet
+        self.timing: Timing | None = None
 
     @property
     def client_host(self) -> str:
@@ -87,12 +110,16 @@ class Call:
         if isinstance(result, Message):
             self._answer(result)
         elif isinstance(result, PendingResponse):
+            self.handled = TIME.now = monotonic()
             result.then(self._answer)
         else:
             deferred = Deferred.fromCoroutine(result) if inspect.iscoroutine(result) else result
+            self.handled = TIME.now = monotonic()
             deferred.addCallbacks(self._answer, lambda failure: self._fail(failure.value)).addErrback(self._broken)
 
     def _answer_nothing(self) -> None:
+        now = TIME.now = monotonic()
+        self.timing = (self.metrics, self.version, (self.received, self.started, self.handled or now, now))
         self.answer = []
         self.connection.answered()
 
@@ -111,10 +138,14 @@ class Call:
                 *(self.connection.peer, api.name, version, problem),
                 exc_info=None if isinstance(problem, struct.error) else problem,
             )
-            self.answer = []
             self.connection.close()
-            self.connection.answered()
+            Call._answer_nothing(self)  # it has passed the gates
             return
+        metrics = self.metrics
+        if metrics.is_plain and response.error_code in metrics.errors:
+            metrics.errors[response.error_code].count += 1
+        else:
+            metrics.count_errors(response)
         size = 5 if tagged else 4
         for chunk in chunks:
             size += len(chunk) if isinstance(chunk, bytes) else chunk.size
@@ -123,6 +154,8 @@ class Call:
             chunks[0] = head + chunks[0]
         else:
             chunks.insert(0, head)
+        now = TIME.now = monotonic()
+        self.timing = (metrics, version, (self.received, self.started, self.handled or now, now))
         self.answer = chunks
         self.connection.answered()
 

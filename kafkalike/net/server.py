@@ -2,7 +2,8 @@
 
 The server knows frames, order and bytes, nothing of their meaning: `begin(connection, frame)`, handed in by the broker,
 makes a call of each frame. A call has `run()`, and `answer`, which is None until it is answered and then a list of
-byte strings and file ranges (empty: nothing is sent).
+byte strings and file ranges (empty: nothing is sent). When answers are out, `sent(timings, began)` is told of the
+calls' `timing`, as nested pairs of the newest and the pair of those before it, and of the time when sending began.
 
 Only consecutive Produce requests of a connection overlap: they are answered in order, at most MAX_OVERLAP at a time.
 Every other request starts when all before it are answered, and none starts while output is stuck: a client that
@@ -32,7 +33,7 @@ from zope.interface import implementer
 from kafkalike.errors import ProtocolError
 from kafkalike.net.descriptors import Descriptors
 from kafkalike.net.port import Port
-from kafkalike.net.reactor import READ, READ_BULK, Reactor
+from kafkalike.net.reactor import READ, READ_BULK, TIME, Reactor
 from kafkalike.protocol.framing import Frames
 
 log = logging.getLogger("kafka.network.SocketServer")
@@ -45,10 +46,14 @@ SENDFILE_MAX = 1 << 20  # bytes handed to one sendfile, so that one fast reader 
 _WOULD_BLOCK = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS)
 
 
+Timings = Any  # nested pairs, or None
+
+
 class Call(Interface):
     """What `begin` makes of a frame."""
 
     answer: list[Any] | None
+    timing: Any
 
     def run(self) -> None: ...
 
@@ -69,12 +74,15 @@ class Connection(protocol.Protocol):
         self.fast_path: Any = None  # for the broker: what it learnt from the requests of this connection
         self.hurry: Callable[[], None] | None = None  # answers the call that is open
         self._frames = Frames(server.max_frame)
+        self.received = 0.0  # when the frame came of which a call is made now
         self._waiting: deque[Any] = deque()  # frames that may not start yet
+        self._came: deque[float] = deque()  # when they came, as far as they have waited
         self._open: deque[Call] = deque()  # calls that have started and are not yet in the output
         self._open_is_produce = False
         self._starting = False
         self._paused = False
         self._out: deque[Any] = deque()  # bytes and file ranges to send
+        self._leaving: Timings = None  # of the calls whose answers are in the output, or are out
         self._sent = 0  # bytes of the first of them that are out
         self._queued = 0  # bytes put there since the last send
         self._stuck = False  # registered with the transport, which calls resumeProducing when there is room
@@ -95,6 +103,8 @@ class Connection(protocol.Protocol):
     def connectionLost(self, reason: Any = None) -> None:
         self._gone = True
         self._waiting.clear()
+        self._came.clear()
+        self._leaving = None
         for item in self._out:
             if not isinstance(item, bytes):
                 item.release()
@@ -112,6 +122,8 @@ class Connection(protocol.Protocol):
             if frames:
                 self._waiting.extend(frames)
                 self.advance()
+                if self._waiting:
+                    self._came.extend([TIME.now] * (len(self._waiting) - len(self._came)))
             elif len(data) == READ:
                 self.transport.bufferSize = READ_BULK
         except ProtocolError as broken:
@@ -126,7 +138,7 @@ class Connection(protocol.Protocol):
         if self._starting:
             return
         self._starting = True
-        waiting, open_calls = self._waiting, self._open
+        waiting, came, open_calls = self._waiting, self._came, self._open
         try:
             while waiting and not self._stuck and not self._closing and self._queued < MAX_QUEUED:
                 frame = waiting[0]
@@ -138,6 +150,7 @@ class Connection(protocol.Protocol):
                     hurry()
                     continue
                 waiting.popleft()
+                self.received = came.popleft() if came else TIME.now
                 call = self.begin(self, frame)
                 self._open_is_produce = produce
                 open_calls.append(call)
@@ -165,14 +178,16 @@ class Connection(protocol.Protocol):
             open_calls.clear()
             return
         while open_calls and open_calls[0].answer is not None:
-            for item in open_calls.popleft().answer:  # type: ignore[union-attr]
+            call = open_calls.popleft()
+            self._leaving = (call.timing, self._leaving)
+            for item in call.answer:  # type: ignore[union-attr]
                 if isinstance(item, bytes):
                     self._queued += len(item)
                 else:
                     self._queued += item.size
                     item.retain()
                 out.append(item)
-        if (out or self._closing) and not self._dirty and not self._stuck:
+        if (self._leaving is not None or self._closing) and not self._dirty and not self._stuck:
             self._dirty = True
             self.server.dirty.append(self)
         if self._waiting and not self._starting:
@@ -183,11 +198,17 @@ class Connection(protocol.Protocol):
     def flush(self) -> None:
         """Sends what the turn produced."""
         self._dirty = False
-        if self._out and not self._stuck and not self._gone:
+        began = TIME.now
+        sends = self._out and not self._stuck and not self._gone
+        if sends:
             self._drain()
-            if not self._stuck and self._waiting:
-                self.advance()
-        self._close_when_done()
+        if self._leaving is not None and not self._out:
+            leaving, self._leaving = self._leaving, None
+            self.server.sent(leaving, began)
+        if sends and not self._stuck and self._waiting:
+            self.advance()
+        if self._closing:
+            self._close_when_done()
 
     def close(self) -> None:
         """Closes the connection once everything that was asked before this moment is answered."""
@@ -200,7 +221,7 @@ class Connection(protocol.Protocol):
             self.server.dirty.append(self)
 
     def _close_when_done(self) -> None:
-        if self._closing and not self._out and not self._open and not self._gone:
+        if not self._out and not self._open and not self._gone:
             self.transport.loseConnection()
 
     def sends(self, concerns: Callable[[Any], bool]) -> bool:
@@ -221,6 +242,9 @@ class Connection(protocol.Protocol):
         self._drain()
         if not self._stuck:
             server = self.server
+            if self._leaving is not None:
+                leaving, self._leaving = self._leaving, None
+                server.sent(leaving, TIME.now)
             server.busy += 1
             try:
                 self.advance()
@@ -228,7 +252,8 @@ class Connection(protocol.Protocol):
                 server.busy -= 1
                 if not server.busy:
                     server.flush()
-            self._close_when_done()
+            if self._closing:
+                self._close_when_done()
 
     def stopProducing(self) -> None:
         """The connection is going away; connectionLost cleans up."""
@@ -262,11 +287,14 @@ class Connection(protocol.Protocol):
         sock = self.transport.socket
         while out:
             first = out[0]
-            if isinstance(first, bytes):
-                if len(out) > 1 and isinstance(out[1], bytes):
+            is_bytes = isinstance(first, bytes)
+            if is_bytes:
+                several = len(out) > 1
+                if several and isinstance(out[1], bytes):
                     self._join_bytes()
                     first = out[0]
-                more = socket.MSG_MORE if len(out) > 1 else 0
+                    several = len(out) > 1
+                more = socket.MSG_MORE if several else 0
                 try:
                     sent = sock.send(memoryview(first)[self._sent :] if self._sent else first, more)
                 except OSError as problem:
@@ -290,9 +318,9 @@ class Connection(protocol.Protocol):
             if self._sent == size:
                 out.popleft()
                 self._sent = 0
-                if not isinstance(first, bytes):
+                if not is_bytes:
                     first.release()
-            elif isinstance(first, bytes):
+            elif is_bytes:
                 return False
         return True
 
@@ -321,7 +349,9 @@ class Server(protocol.Factory):
         limits: Limits,
         buffers: tuple[int, int] = (-1, -1),
         descriptors: Descriptors | None = None,
+        sent: Callable[[Timings, float], None] = lambda timings, began: None,
     ) -> None:
+        self.sent = sent
         self.listener = listener
         self.begin = begin
         self.max_frame = max_frame

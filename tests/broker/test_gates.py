@@ -6,8 +6,7 @@ import pytest
 
 from kafkalike.broker.access import Operation, Resource
 from kafkalike.broker.dispatch import Dispatch
-from kafkalike.broker.gates import NO_GATES, Gated, GatedFastProduce, calls, configured
-from kafkalike.broker.produce_fast_path import FastProduce
+from kafkalike.broker.gates import NO_GATES, Gated, call_class, configured
 from kafkalike.broker.request import Call
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import delete_records, delete_topics, produce
@@ -44,39 +43,25 @@ class Quotas:
         self.muted.append(throttle_ms)
 
 
-class Metrics:
-    def __init__(self, told):
-        self.told = told
-
-    def begun(self, call):
-        self.told.append("begun")
-
-    def handled(self, call):
-        self.told.append("handled")
-
-    def answered(self, call, response):
-        self.told.append("answered")
-
-
 def dispatch(**configuration):
     return Dispatch(fast_path.broker(), configured(**configuration))
 
 
 def test_without_configuration_calls_are_plain():
     assert configured() == NO_GATES
-    assert calls(configured()) == (Call, FastProduce)
+    assert call_class(configured()) is Call
 
 
 def test_the_gates_stand_in_their_order():
     told = []
     authorizer = Authorizer()
     authorizer.allows = lambda *what: told.append("access") or True
-    all_of_them = dispatch(authorizer=authorizer, quotas=Quotas(told, 7), metrics=Metrics(told))
+    all_of_them = dispatch(authorizer=authorizer, quotas=Quotas(told, 7))
     handled_by(all_of_them, DELETE_TOPICS, lambda broker, call: told.append("handler") or delete_topics.Response())
     request = delete_topics.Request(topic_names=["t"])
     call = all_of_them.begin(Connection(), frame(DELETE_TOPICS, 4, request.encode(4)))
     call.run()
-    assert told == ["begun", "access", "quota", "handler", "answered", "throttle", "handled"]
+    assert told == ["access", "quota", "handler", "throttle"]
     assert delete_topics.Response.decode(4, body(call)).throttle_time_ms == 7
 
 
@@ -144,12 +129,12 @@ def test_a_refused_produce_request_without_acks_ends_the_connection():
 
 
 @pytest.mark.parametrize("acks", [-1, 0, 1])
-def test_the_fast_path_is_measured_like_every_request(acks):
+def test_where_there_are_gates_the_fast_path_is_not_taken(acks):
     told = []
-    one, connection = dispatch(metrics=Metrics(told)), Connection()
+    one, connection = dispatch(quotas=Quotas(told)), Connection()
     made = [fast_path.call(one, connection, fast_path.frame(9, n, acks=acks)) for n in range(3)]
-    assert [type(each).__mro__[1] for each in made] == [Gated, Gated, GatedFastProduce]
-    assert told == ["begun", "answered", "handled"] * 3
+    assert [type(each).__mro__[1] for each in made] == [Gated] * 3
+    assert told == ["quota"] * 3
 
 
 def test_errors_of_the_gates_are_answered_as_those_of_handlers(caplog):
@@ -172,7 +157,7 @@ def test_an_error_of_the_handler_is_held_back_too():
 
     handled_by(one, DELETE_TOPICS, handler)
     call = one.begin(
-        SimpleNamespace(fast_path=None, peer="h", answered=lambda: None),
+        SimpleNamespace(fast_path=None, peer="h", received=0.0, answered=lambda: None),
         frame(DELETE_TOPICS, 4, delete_topics.Request(topic_names=["a"]).encode(4)),
     )
     call.run()

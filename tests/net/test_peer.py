@@ -24,6 +24,7 @@ class Remote:
 
         class Call:
             answer = None
+            timing = None
             correlation_id = struct.unpack_from(">i", frame, 4)[0]
 
             def run(self):

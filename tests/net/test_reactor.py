@@ -109,6 +109,7 @@ class Answer:
     """A call that answers with what was asked as soon as it runs, once it has said so."""
 
     answer: list[bytes] | None = None
+    timing = None
 
     def __init__(self, scene: Served, connection: object, frame: bytes) -> None:
         self.scene, self.connection, self.frame = scene, connection, frame

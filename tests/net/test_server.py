@@ -44,6 +44,7 @@ class Calls:
 
         class Call:
             answer = None
+            timing = None
             body = bytes(frame[2:])
 
             def run(self):

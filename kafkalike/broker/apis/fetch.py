@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from kafkalike.broker import current_leader, epoch_checks
+from kafkalike.broker import current_leader, epoch_checks, request_metrics
 from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.errors import Error, KafkaError
@@ -31,6 +31,9 @@ FEW = 16 * 1024  # bytes that are sooner copied than sent from the file by a sys
 NO_EPOCH = -1
 LEADER_HINTS = 16  # the first version that says where the leader is
 MESSAGES_V2 = 4  # the first version that accepts batches of magic 2
+
+FROM_CONSUMER = request_metrics.of("FetchConsumer", messages.Response)
+FROM_FOLLOWER = request_metrics.of("FetchFollower", messages.Response)
 
 _Data = messages.PartitionData
 _Topic = messages.FetchableTopicResponse
@@ -50,6 +53,7 @@ def fetch(broker: Any, call: Any) -> Any:
     by_state = call.version >= REPLICA_STATE
     replica = request.replica_state.replica_id if by_state else request.replica_id
     epoch = request.replica_state.replica_epoch if by_state else NO_EPOCH
+    call.metrics = FROM_CONSUMER if replica < 0 else FROM_FOLLOWER
     if replica >= 0 and epoch > broker.replicas.follower_epochs.get(replica, NO_EPOCH):
         return _of_a_new_life(broker, call, replica, epoch)
     return _begin(broker, call, replica, epoch)

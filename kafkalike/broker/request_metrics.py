@@ -1,0 +1,144 @@
+"""What requests take and what they are answered, by API: Kafka's RequestMetrics.
+
+Every request is measured, and none pays a call of a function for it: a `Call` notes the time when its frame was
+received, when it was started, when its handler had returned although others were still awaited, and when it was
+answered. These are its `timing`. net/server.py hands the timings of what has left to `sent`, all of a connection at
+once. Quantiles are made of the newest timings when somebody asks.
+
+As in Kafka, Fetch is measured apart for consumers and followers, and each error of an answer counts, NONE too.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from time import monotonic
+from typing import Any
+
+from kafkalike.errors import Error
+from kafkalike.metrics import WINDOW, Count, Meter, Timer, quantiles
+from kafkalike.net.reactor import TIME
+
+REQUESTS = Meter("kafka.network:type=RequestMetrics,name=RequestsPerSec", "request", "version")
+ERRORS = Meter("kafka.network:type=RequestMetrics,name=ErrorsPerSec", "request", "error")
+TOTAL = Timer("kafka.network:type=RequestMetrics,name=TotalTimeMs", "request")
+REQUEST_QUEUE = Timer("kafka.network:type=RequestMetrics,name=RequestQueueTimeMs", "request")
+LOCAL = Timer("kafka.network:type=RequestMetrics,name=LocalTimeMs", "request")
+REMOTE = Timer("kafka.network:type=RequestMetrics,name=RemoteTimeMs", "request")
+RESPONSE_QUEUE = Timer("kafka.network:type=RequestMetrics,name=ResponseQueueTimeMs", "request")
+RESPONSE_SEND = Timer("kafka.network:type=RequestMetrics,name=ResponseSendTimeMs", "request")
+
+# Where a timing has the moments; the last two are told by the server.
+RECEIVED, STARTED, HANDLED, ANSWERED, SENDING, SENT = range(6)
+PHASES = {
+    TOTAL: (RECEIVED, SENT),
+    REQUEST_QUEUE: (RECEIVED, STARTED),
+    LOCAL: (STARTED, HANDLED),
+    REMOTE: (HANDLED, ANSWERED),
+    RESPONSE_QUEUE: (ANSWERED, SENDING),
+    RESPONSE_SEND: (SENDING, SENT),
+}
+
+Timing = tuple["ApiMetrics", int, tuple[float, float, float, float]]  # and the version
+
+
+class ApiMetrics:
+    """The numbers of one API. The process has one of each; `of` gives it."""
+
+    __slots__ = ("name", "versions", "errors", "paths", "is_plain", "count", "newest")
+
+    def __init__(self, name: str, response: Any = None) -> None:
+        self.name = name
+        self.versions: dict[int, Count] = {}
+        self.errors: dict[int, Count] = {}
+        # Of each error_code in a response the lists in which it is.
+        self.paths: list[tuple[str, ...]] = [] if response is None else error_paths(response)
+        self.is_plain = self.paths == [()]  # it has one error code, that of the whole
+        self.count = 0
+        self.newest: list[tuple[tuple[float, float, float, float], float, float]] = []
+
+    def first(self, version: int) -> Count:
+        """The count of a version that was not met before."""
+        if not self.versions:
+            for timer, (since, until) in PHASES.items():
+                timer.keep(_Phase(self, since, until), self.name)
+        self.versions[version] = REQUESTS.of(self.name, str(version))
+        return self.versions[version]
+
+    def count_error(self, code: int) -> None:
+        """An answer has an error code."""
+        try:
+            self.errors[code].count += 1
+        except KeyError:
+            self.errors[code] = ERRORS.of(self.name, Error(code).name)
+            self.errors[code].count += 1
+
+    def count_errors(self, response: Any) -> None:
+        """Counts each error code of an answer."""
+        for path in self.paths:
+            level = [response]
+            for name in path:
+                deeper: list[Any] = []
+                for each in level:
+                    deeper += getattr(each, name) or ()
+                level = deeper
+            for each in level:
+                try:
+                    self.errors[each.error_code].count += 1
+                except KeyError:
+                    self.count_error(each.error_code)
+
+
+class _Phase:
+    """How long one phase of an API's requests took, for a Timer."""
+
+    def __init__(self, metrics: ApiMetrics, since: int, until: int) -> None:
+        self._metrics = metrics
+        self._since = since
+        self._until = until
+
+    @property
+    def count(self) -> int:
+        return self._metrics.count
+
+    sum_ms = None
+
+    def quantiles(self) -> list[float]:
+        moments = [(*timing, sending, sent) for timing, sending, sent in self._metrics.newest]
+        return quantiles([1000 * (each[self._until] - each[self._since]) for each in moments])
+
+
+@cache
+def of(name: str, response: Any = None) -> ApiMetrics:
+    """The metrics of the API with this name, whose answers are of this class."""
+    return ApiMetrics(name, response)
+
+
+def error_paths(response: Any) -> list[tuple[str, ...]]:
+    """Where a response class has error codes: for each of them the lists that lead there."""
+    paths: list[tuple[str, ...]] = []
+    for field in response.fields:
+        if field.name == "error_code" and not field.many:
+            paths.append(())
+        elif field.many and field.is_struct:
+            paths += [(field.name, *path) for path in error_paths(field.of)]
+    return paths
+
+
+def sent(timings: Any, sending: float) -> None:
+    """Answers are out, the newest first; sending them began then."""
+    now = TIME.now = monotonic()
+    while timings is not None:
+        timing, timings = timings
+        if timing is None:
+            continue
+        metrics, version, moments = timing
+        try:
+            metrics.versions[version].count += 1
+        except KeyError:
+            metrics.first(version).count += 1
+        newest = metrics.newest
+        if metrics.count < WINDOW:
+            newest.append((moments, sending, now))
+        else:
+            newest[metrics.count % WINDOW] = (moments, sending, now)
+        metrics.count += 1

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import is_hypothesis_test
 from xdist.scheduler import LoadScopeScheduling
 
-from tests import examples, servers
-from tests.names import identity, own_name
+from tests import hypothesis_examples, servers
 from tests.servers import ApacheBroker, Broker, DebianZooKeeper, EmbeddedZooKeeper, Kafka, Server, ZooKeeper
+from tests.unique_names import identity, own_name
 
-pytest_plugins = ["tests.zoo"]
+pytest_plugins = ["tests.zookeeper"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     servers.only_ours = config.getoption("--fast")
     times = config.getoption("--hunt")
-    examples.begin(max(times, 1))
+    hypothesis_examples.begin(max(times, 1))
     if times and not config.option.collectonly and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Hunt(times))
 
@@ -120,8 +120,8 @@ class Hunt:
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-            with examples.LEDGER.open("a") as ledger:
-                ledger.write(examples.line(self.times, self.properties, self.failed, datetime.now(UTC)))
+            with hypothesis_examples.LEDGER.open("a") as ledger:
+                ledger.write(hypothesis_examples.line(self.times, self.properties, self.failed, datetime.now(UTC)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -23,8 +23,8 @@ sys.path.insert(0, str(ROOT))
 
 from tests.benchmarks import loads  # noqa: E402
 from tests.benchmarks.loads import ONE, THREE, Goal, Load, less  # noqa: E402
+from tests.benchmarks.measured_clusters import Missing, One, Sample, Subject, Three, command  # noqa: E402
 from tests.benchmarks.options import read  # noqa: E402
-from tests.benchmarks.subjects import Missing, One, Sample, Subject, Three, command  # noqa: E402
 from tests.servers import Broker, DebianZooKeeper, EmbeddedZooKeeper  # noqa: E402
 
 FILES = 20_000  # descriptors: 2,000 partitions with their indexes, and 1,000 connections
@@ -348,7 +348,7 @@ def run_faults(plan: Plan) -> list[Row]:
     if not wanted:
         return []
     from tests.benchmarks import gaps
-    from tests.benchmarks.subjects import Apache
+    from tests.benchmarks.measured_clusters import Apache
     from tests.faults.cluster import Cluster
 
     found: dict[tuple[str, str], list[float]] = {}

@@ -5,7 +5,7 @@
 
 Each load is a fixed number of requests over raw sockets, one at a time or a few in one segment, so that each turn of
 the reactor has the same work however slow the machine is. It runs twice: once while the broker counts its calls
-(counted.py) and its copies in memory (copied.c), once under strace. Per request:
+(counting_broker.py) and its copies in memory (copied.c), once under strace. Per request:
 
     python    calls of Python functions, in all threads
     native    calls of functions written in C
@@ -60,7 +60,7 @@ Counts = dict[str, float]
 
 
 class CountedBroker(Broker):
-    """Ours, under counted.py."""
+    """Ours, under counting_broker.py."""
 
     def command(self) -> list[str]:
         library = self.directory / "copied.so"
@@ -68,7 +68,7 @@ class CountedBroker(Broker):
             compiler = tool("cc", "gcc libc6-dev")
             source = str(Path(__file__).with_name("copied.c"))
             subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", str(library), source, "-ldl"], check=True)
-        wrapper = [sys.executable, str(Path(__file__).with_name("counted.py")), str(self.counts)]
+        wrapper = [sys.executable, str(Path(__file__).with_name("counting_broker.py")), str(self.counts)]
         properties = str(ROOT / "config/server.properties")
         return ["env", f"LD_PRELOAD={library}", *wrapper, properties, *overriding(self.overrides)]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from kafkalike.protocol.messages import by_name
-from tests.benchmarks.subjects import One, Sample, Subject, Three, perf_test
+from tests.benchmarks.measured_clusters import One, Sample, Subject, Three, perf_test
 from tests.servers import request, wait_until
 
 BULK = ("linger.ms=5", "batch.num.messages=100000", "batch.size=1000000", "queue.buffering.max.messages=500000")

@@ -24,7 +24,7 @@ from kafkalike.protocol.messages import (
 from tests.broker.apis.calls import ask
 from tests.controller.cluster import Cluster
 from tests.reactor import on_reactor
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 
 
 def new(name: str, partitions: int = 1, **rest: Any) -> Any:

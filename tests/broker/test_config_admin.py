@@ -17,7 +17,7 @@ from tests.broker.apis.calls import ask
 from tests.oracle import config_golden
 from tests.oracle import znodes_golden as golden
 from tests.reactor import on_reactor
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 from zk.client import ZkClient
 
 TOPIC, BROKER = 2, 4

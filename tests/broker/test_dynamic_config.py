@@ -10,7 +10,7 @@ from kafkalike.broker import config_admin
 from kafkalike.broker.dynamic_config import KEEP_MS, DynamicConfig
 from kafkalike.config import broker_config
 from tests.reactor import on_reactor, until
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 from zk.client import ZkClient
 
 

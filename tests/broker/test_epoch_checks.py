@@ -15,7 +15,7 @@ from kafkalike.protocol.messages import leader_and_isr, stop_replica, update_met
 from tests.broker.apis.calls import ask
 from tests.controller.cluster import Cluster
 from tests.reactor import on_reactor
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 
 MODULES = {"leader_and_isr": leader_and_isr, "stop_replica": stop_replica, "update_metadata": update_metadata}
 

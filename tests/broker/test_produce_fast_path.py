@@ -16,7 +16,7 @@ from kafkalike.protocol import framing
 from kafkalike.protocol.messages import produce
 from kafkalike.storage.log import Appended
 from tests.broker.connection import Connection
-from tests.examples import examples
+from tests.hypothesis_examples import examples
 
 VERSIONS = range(3, produce.VERSIONS[1] + 1)
 

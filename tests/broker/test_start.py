@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests import signalled
+from tests import signal_at_import
 from tests.servers import Broker, EmbeddedZooKeeper, Server, free_port, wait_until
 from zk import processes
 
@@ -143,7 +143,7 @@ def test_a_signal_during_the_imports_of_a_start_ends_it_without_a_word(
 ) -> None:
     broker = Broker(tmp_path / "broker", ensemble.connect)
     for number in (signal.SIGTERM, signal.SIGINT):
-        done = signalled.run(tmp_path / "hook", broker.command(), at, number)
+        done = signal_at_import.run(tmp_path / "hook", broker.command(), at, number)
         # The last: a shell that still runs the script passes the signal on in its own way.
         assert done.returncode in (0, -number, 128 + number), done
         assert "" == done.stderr.strip()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kafkalike.cli.options import key_values, load_properties
-from tests import signalled
+from tests import signal_at_import
 from tests.cli.commands import BIN, run, start
 from tests.servers import Kafka, free_port
 
@@ -200,7 +200,7 @@ def test_key_values() -> None:
 def test_a_ctrl_c_during_a_commands_imports_ends_it_without_a_word(tmp_path: Path, command: str) -> None:
     """Not even the help is complete then, or it is, if there are fewer."""
     for at in (1, 40):
-        done = signalled.run(tmp_path / "hook", [BIN / f"{command}.sh", "--help"], at)
+        done = signal_at_import.run(tmp_path / "hook", [BIN / f"{command}.sh", "--help"], at)
         assert done.returncode in (0, 130, -signal.SIGINT), done
         assert "" == done.stderr
 

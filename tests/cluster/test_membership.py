@@ -14,7 +14,7 @@ from kafkalike.cluster.znodes.encoding import encode_uuid
 from kafkalike.config import Config, Endpoint, broker_config
 from tests.oracle import znodes_golden as golden
 from tests.reactor import on_reactor, until
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 from zk.client import Stat, ZkClient
 
 

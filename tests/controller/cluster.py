@@ -17,7 +17,7 @@ from kafkalike.errors import Error
 from kafkalike.protocol.messages import leader_and_isr, stop_replica, update_metadata
 from tests.broker.apis.calls import ask
 from tests.reactor import until
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 from zk.client import Stat, ZkClient
 
 

@@ -9,7 +9,7 @@ from kafkalike.controller import auto_topic_creation
 from kafkalike.errors import Error, KafkaError
 from tests.controller.cluster import Cluster
 from tests.reactor import on_reactor
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 
 
 @on_reactor

@@ -22,7 +22,7 @@ from kafkalike.errors import Error, KafkaError
 from tests.controller.cluster import Cluster, whole_tree
 from tests.oracle import znodes_golden as golden
 from tests.reactor import on_reactor, until
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 from zk.client import Create, Delete, NoNode, ZkClient
 
 

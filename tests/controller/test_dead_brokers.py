@@ -12,7 +12,7 @@ from kafkalike.controller.effects import Read, Steps
 from tests.controller.cluster import Cluster
 from tests.controller.test_controller import has, order_topic
 from tests.reactor import on_reactor, until
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 
 
 @on_reactor

@@ -7,7 +7,7 @@ from typing import Any
 from kafkalike.controller.effects import FAILED, CreateNode, Write
 from tests.controller.cluster import Cluster
 from tests.reactor import on_reactor
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 
 
 @on_reactor

@@ -15,7 +15,7 @@ from kafkalike.controller.topic_admin import NewTopic, check_new, delete, effect
 from kafkalike.errors import Error, KafkaError
 from tests.reactor import on_reactor
 from tests.zk.test_recipes import Lossy
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 from zk.client import ZkClient
 
 RNG = random.Random(1)

@@ -14,7 +14,7 @@ from kafkalike.protocol.messages import allocate_producer_ids as messages
 from tests.oracle import znodes_golden as golden
 from tests.reactor import on_reactor
 from tests.zk.test_recipes import Lossy
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 from zk.client import ZkClient, gather
 
 

@@ -13,7 +13,7 @@ from kafkalike.errors import ProtocolError
 from kafkalike.protocol.compiler import reader_source, writer_source
 from kafkalike.protocol.messages import fetch, heartbeat, metadata
 from kafkalike.protocol.primitives import write_uvarint
-from tests.examples import examples
+from tests.hypothesis_examples import examples
 from tests.protocol.samples import ALL, sample
 
 

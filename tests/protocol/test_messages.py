@@ -20,7 +20,7 @@ from kafkalike.errors import Error
 from kafkalike.protocol import messages
 from kafkalike.protocol.messages import api_versions
 from kafkalike.protocol.schema import NEVER, Message
-from tests.examples import examples
+from tests.hypothesis_examples import examples
 from tests.protocol.samples import ALL, sample
 
 # What a broker of Kafka 3.9 lists when it runs with ZooKeeper.

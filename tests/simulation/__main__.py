@@ -10,6 +10,6 @@ if os.environ.get("PYTHONHASHSEED") != "0":
     os.environ["PYTHONHASHSEED"] = "0"
     os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
 
-from tests.simulation.command import main
+from tests.simulation.command_line import main
 
 sys.exit(main())

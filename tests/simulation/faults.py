@@ -14,9 +14,9 @@ from kafkalike.cluster.znodes.admin import DeleteTopicNode, PreferredElectionNod
 from kafkalike.cluster.znodes.topics import TopicNode
 from kafkalike.protocol.messages import delete_records
 from tests.simulation.disk import Key
+from tests.simulation.group_members import LEAVE_S, Member
 from tests.simulation.invariants import NO_LEADER
 from tests.simulation.machine import Host
-from tests.simulation.members import LEAVE_S, Member
 from zk.client import Create
 
 if TYPE_CHECKING:

@@ -12,19 +12,19 @@ from kafkalike.cluster.znodes.cluster import TOP_LEVEL, ClusterId
 from kafkalike.cluster.znodes.configs import EntityConfig
 from kafkalike.cluster.znodes.encoding import encode_uuid
 from kafkalike.cluster.znodes.topics import Assignment, TopicNode
-from tests.simulation import groups
+from tests.simulation import offset_committers
 from tests.simulation.clients import Consumer, Noise, Producer
 from tests.simulation.disk import Key
 from tests.simulation.faults import SPARE, Nemesis
-from tests.simulation.groups import Committer
+from tests.simulation.group_invariants import Membership
+from tests.simulation.group_members import Member, Timeouts
 from tests.simulation.invariants import NO_LEADER, Watcher
 from tests.simulation.machine import Host
-from tests.simulation.members import Member, Timeouts
-from tests.simulation.memberships import Membership
 from tests.simulation.network import Network, SimPeer
+from tests.simulation.offset_committers import Committer
 from tests.simulation.options import Options
 from tests.simulation.patches import applied, listening
-from tests.simulation.returning import Returning
+from tests.simulation.recreated_topic import RecreatedTopicCommitter
 from tests.simulation.world import Violation, World
 from tests.simulation.zookeeper import ZooKeeper
 from zk import ensemble
@@ -144,7 +144,7 @@ class Run:
         self._create_topic(TOPIC, TOPIC_ID, options.partitions)
         if self._has_groups:
             config = {"cleanup.policy": "compact"}
-            self._create_topic(groups.TOPIC, bytes(range(100, 116)), groups.PARTITIONS, config)
+            self._create_topic(offset_committers.TOPIC, bytes(range(100, 116)), offset_committers.PARTITIONS, config)
         if "recreate" in options.faults:
             self.create_spare()
         keys = self.keys
@@ -170,7 +170,9 @@ class Run:
             )
         if options.groups and "recreate" in options.faults:
             pause_s = min(options.produce_pause_s, 0.2)
-            self.groups.append(Returning(world, self.network, "r0", ids, (SPARE, 0), pause_s, self.watcher))
+            self.groups.append(
+                RecreatedTopicCommitter(world, self.network, "r0", ids, (SPARE, 0), pause_s, self.watcher)
+            )
         for number in range(options.memberships):
             self._add_members(f"m{number}")
         for client in (*self.producers, *self.consumers, *self.noise, *self.groups, *self.members):
@@ -231,11 +233,11 @@ class Run:
     @property
     def all_keys(self) -> list[Key]:
         """Also those that groups belong to, and those that come and go."""
-        more = groups.PARTITIONS if self._has_groups else 0
+        more = offset_committers.PARTITIONS if self._has_groups else 0
         spare = SPARE_PARTITIONS if "recreate" in self.options.faults else 0
         return [
             *self.keys,
-            *((groups.TOPIC, partition) for partition in range(more)),
+            *((offset_committers.TOPIC, partition) for partition in range(more)),
             *((SPARE, partition) for partition in range(spare)),
         ]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kafkalike.storage import index
 from kafkalike.storage.index import OFFSETS, TIMES, Index
-from tests.examples import examples
+from tests.hypothesis_examples import examples
 from tests.storage.disk import FailingDisk
 
 

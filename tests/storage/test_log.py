@@ -16,7 +16,7 @@ from kafkalike.protocol import batch
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.files import DirectoryOffline
 from kafkalike.storage.log import Appended, Log
-from tests.examples import examples
+from tests.hypothesis_examples import examples
 from tests.storage.disk import NOW, SMALL, FailingDisk, a_batch, contents, error_of, names, new_log, reopened
 
 # Appending

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 import pytest
 from kazoo.client import KazooClient
 
-from tests.names import own_name
 from tests.servers import DebianZooKeeper, EmbeddedZooKeeper, ZooKeeper
+from tests.unique_names import own_name
 
 # Short, so that sessions expire quickly.
 SETTINGS = {"tickTime": 200, "minSessionTimeout": 400, "maxSessionTimeout": 60000, "maxClientCnxns": 0}

@@ -18,7 +18,7 @@ from twisted.protocols.portforward import ProxyFactory
 
 from tests.reactor import on_reactor, until
 from tests.servers import free_port
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 from zk.client import (
     BadVersion,
     Check,

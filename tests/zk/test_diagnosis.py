@@ -14,7 +14,7 @@ from twisted.internet import reactor
 
 from tests.reactor import on_reactor, until
 from tests.servers import Kafka, ZooKeeper, free_port
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 from zk import diagnosis
 from zk.blocking import Client, Unreachable
 from zk.client import ConnectTimeout, ZkClient

@@ -8,7 +8,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from tests.reactor import on_reactor, until
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 from zk import recipes
 from zk.client import BadVersion, ConnectionLoss, Create, Set, ZkClient
 

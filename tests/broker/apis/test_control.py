@@ -22,7 +22,7 @@ from tests.broker.apis.calls import ask
 from tests.controller.cluster import Cluster
 from tests.controller.test_controller import has, order_topic
 from tests.reactor import on_reactor
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 from zk.client import SessionExpired
 
 

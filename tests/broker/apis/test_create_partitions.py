@@ -12,7 +12,7 @@ from kafkalike.protocol.messages import create_partitions as messages
 from tests.broker.apis.calls import ask
 from tests.controller.cluster import Cluster
 from tests.reactor import on_reactor
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 
 
 def topic(name: str, count: int, *assignments: list[int]) -> Any:

@@ -12,7 +12,7 @@ from kafkalike.protocol.messages import delete_topics as messages
 from tests.broker.apis.calls import ask
 from tests.controller.cluster import Cluster
 from tests.reactor import on_reactor
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 
 
 def request(version: int, *names: str, timeout_ms: int = 10000) -> Any:

@@ -19,7 +19,7 @@ from kafkalike.protocol.messages import update_metadata
 from tests.broker.apis.calls import ask
 from tests.controller.cluster import Cluster
 from tests.reactor import on_reactor
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 
 ID = b"0123456789abcdef"
 

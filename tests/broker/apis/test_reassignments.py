@@ -18,7 +18,7 @@ from tests.broker.apis.calls import ask
 from tests.controller.cluster import Cluster, Member
 from tests.controller.test_controller import has, order_topic
 from tests.reactor import on_reactor
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 
 
 async def two(clients: Clients, assignment: dict[int, tuple[int, ...]]) -> tuple[Member, Member]:

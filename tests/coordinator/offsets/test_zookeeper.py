@@ -15,7 +15,7 @@ from kafkalike.coordinator.offsets.znode_commits import Fence, ZnodeCommits
 from kafkalike.coordinator.offsets.znode_offsets import Committed, ZnodeOffsets
 from kafkalike.errors import Error, KafkaError
 from tests.reactor import on_reactor
-from tests.zoo import Clients
+from tests.zookeeper import Clients
 from zk.client import ZkClient
 
 STATE = PartitionNode.path(GROUP_METADATA, 0)

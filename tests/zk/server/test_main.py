@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import signalled
+from tests import signal_at_import
 from tests.servers import ROOT, EmbeddedZooKeeper, exchange, free_port, wait_until
 from zk.server.config import ConfigError
 from zk.server.main import USAGE, _logs, configure
@@ -177,6 +177,6 @@ def test_a_signal_at_any_line_ends_it_cleanly_and_a_second_one_changes_nothing(
 def test_a_signal_during_the_imports_ends_it_without_a_word(tmp_path: Path, at: int) -> None:
     command = [START, FILE, "--override", "clientPort=0", "--override", f"dataDir={tmp_path / 'data'}"]
     for number in (signal.SIGTERM, signal.SIGINT):
-        done = signalled.run(tmp_path / "hook", command, at, number)
+        done = signal_at_import.run(tmp_path / "hook", command, at, number)
         assert done.returncode in (0, -number), done
         assert "" == done.stderr

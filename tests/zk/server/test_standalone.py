@@ -7,7 +7,7 @@ import struct
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.examples import examples
+from tests.hypothesis_examples import examples
 from tests.zk.raw import OPEN, buffer, string, strings
 from zk.server import wire
 from zk.server.config import Limits

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.examples import examples
+from tests.hypothesis_examples import examples
 from zk.server.tree import CONTAINER_OWNER, STAT, Tree, permitted, resolve_acl
 from zk.server.wire import OPEN_ACL, Acl, Code, ZkError
 

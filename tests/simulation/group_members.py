@@ -1,5 +1,5 @@
 """Groups with members: they join, own partitions, commit and read offsets as owners do; they leave, die, hang, and are
-back. What must hold is in memberships.py, which every member tells what it sends and what it is told.
+back. What must hold is in group_invariants.py, which every member tells what it sends and what it is told.
 
 A member has two connections to its coordinator: one for calls that wait for the rest of its group, one for all others;
 so that a heartbeat or a commit may overtake a join, as those of a hanging process may.
@@ -23,7 +23,7 @@ from kafkalike.protocol.messages import (
 )
 from tests.simulation.clients import PORT, Client
 from tests.simulation.disk import Key
-from tests.simulation.memberships import Membership
+from tests.simulation.group_invariants import Membership
 from tests.simulation.network import Network, SimPeer
 from tests.simulation.world import Reactor, World
 

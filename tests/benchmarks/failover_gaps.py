@@ -1,6 +1,6 @@
 """The longest gap between acknowledgements when a leader dies, ends or stands still.
 
-    .venv/bin/python -m tests.benchmarks.gaps [--against apache] [--times 5] [--only leader-killed]
+    .venv/bin/python -m tests.benchmarks.failover_gaps [--against apache] [--times 5] [--only leader-killed]
 
 Three brokers, one partition on all of them, min.insync.replicas=2; a producer with acks=all sends every 10 ms, and
 gives a silent broker 5 s for an answer, 1 s for the handshake of a new connection. Each fault is done several times,

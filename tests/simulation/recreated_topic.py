@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.errors import Error
-from tests.simulation.groups import Committer
+from tests.simulation.offset_committers import Committer
 
 
-class Returning(Committer):
+class RecreatedTopicCommitter(Committer):
     """Commits go on from topic to topic, so that each offset belongs to one of them at most."""
 
     def __init__(self, *args: Any) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from twisted.internet import reactor
 
-from tests.names import own_name
 from tests.reactor import run
 from tests.servers import DebianZooKeeper, EmbeddedZooKeeper, ZooKeeper
+from tests.unique_names import own_name
 from zk.client import ZkClient
 
 # Short, so that sessions expire quickly.

@@ -1,4 +1,6 @@
-"""A broker that counts what it does between SIGUSR1 and SIGUSR2: `counted.py RESULT server.properties [--override ..]`.
+"""A broker that counts what it does between SIGUSR1 and SIGUSR2:
+
+    counting_broker.py RESULT server.properties [--override ..]
 
 SIGUSR1 starts counting and writes `{}` to the file RESULT; SIGUSR2 ends it and writes the counts: calls of Python
 functions, calls of functions written in C, bytes copied in memory (by copied.c, which has to be preloaded), and the

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests import examples
+from tests import hypothesis_examples
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,6 +32,6 @@ def test_fast_leaves_out_what_is_slow_and_what_is_not_ours() -> None:
 
 
 def test_the_ledger_names_what_failed() -> None:
-    line = examples.line(20, 60, ["test_x", "test_y"], datetime(2026, 1, 2, 3, 4, tzinfo=UTC))
+    line = hypothesis_examples.line(20, 60, ["test_x", "test_y"], datetime(2026, 1, 2, 3, 4, tzinfo=UTC))
     assert line.startswith("| 2026-01-02 03:04 | ")
     assert line.endswith(" | 60 | 20 | 2 | test_x, test_y |\n")

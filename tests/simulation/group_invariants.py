@@ -1,4 +1,4 @@
-"""What must hold of a group with members: told by the members (members.py), and by what is written to ZooKeeper.
+"""What must hold of a group with members: told by the members (group_members.py), and by what is written to ZooKeeper.
 
     OnePlanPerGeneration         whoever is assigned something in a generation is assigned it by the same plan of the
                                  same leader, which has a place for it: so owners are disjoint, and nothing is left over

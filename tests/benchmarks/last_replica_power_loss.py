@@ -1,6 +1,6 @@
 """How many of 1,000 acknowledged messages are gone after the last in-sync replica of three has lost power.
 
-    .venv/bin/python -m tests.benchmarks.last_replica [--against apache]
+    .venv/bin/python -m tests.benchmarks.last_replica_power_loss [--against apache]
 
 Three brokers, one partition on all of them, min.insync.replicas=2, acks=all. 700 messages reach the disks; 300 more are
 acknowledged by all three and are still in memory when the first two brokers are killed, one after the other, and then

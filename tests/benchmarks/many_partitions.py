@@ -1,6 +1,6 @@
 """What many partitions cost: one topic of 1,000 partitions on three brokers, each partition on all of them.
 
-    .venv/bin/python -m tests.benchmarks.partitions [--against apache] [--partitions 1000] [--times 3]
+    .venv/bin/python -m tests.benchmarks.many_partitions [--against apache] [--partitions 1000] [--times 3]
 
 Each time on a new cluster, both kinds on Apache ZooKeeper with sessions of 6 s:
 
@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 from kafkalike.protocol import LATEST
 from kafkalike.protocol.messages import create_topics, list_offsets, metadata
-from tests.benchmarks.subjects import Apache, cpu_seconds, memory_mb
+from tests.benchmarks.measured_clusters import Apache, cpu_seconds, memory_mb
 from tests.faults.cluster import BROKERS, Cluster
 from tests.servers import Broker, DebianZooKeeper, request, wait_until
 

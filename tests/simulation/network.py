@@ -24,7 +24,7 @@ CLIENT, SERVER = 0, 1
 
 
 class Wire:
-    """One connection. Each end is an object with `received(payload)` and `lost(reason)`."""
+    """One connection. Each end is an object with `deliver(payload)` and `lost(reason)`."""
 
     __slots__ = ("network", "machines", "lives", "ends", "open", "closed", "due", "stalled")
 
@@ -76,7 +76,7 @@ class Wire:
             # Another life of that machine: it does not know the connection.
             self.close(side)
         elif self.open and self.ends[side] is not None:
-            self.ends[side].received(payload)
+            self.ends[side].deliver(payload)
 
     def close(self, side: int) -> None:
         """This side ends the connection; the other hears of it when all before has arrived."""
@@ -241,7 +241,7 @@ class SimPeer(Peer):
             self._connect()
         return answer
 
-    def received(self, payload: Any) -> None:
+    def deliver(self, payload: Any) -> None:
         """A response has come."""
         number, response = payload
         if not self._in_flight or self._wire is None:
@@ -288,7 +288,7 @@ class _Probe:
 
     transport: Any = None
 
-    def received(self, payload: Any) -> None:
+    def deliver(self, payload: Any) -> None:
         """Nothing comes."""
 
     def lost(self, reason: Any) -> None:
@@ -316,9 +316,9 @@ class _Ended:
         self.peer = peer
         self.transport: Any = None
 
-    def received(self, payload: Any) -> None:
+    def deliver(self, payload: Any) -> None:
         if self.peer._wire is self.transport:
-            self.peer.received(payload)
+            self.peer.deliver(payload)
 
     def lost(self, reason: Any) -> None:
         if self.transport is not None:
@@ -382,7 +382,7 @@ class ServerEnd:
         self._running: deque[Any] = deque()
         server.connections[self] = None
 
-    def received(self, payload: Any) -> None:
+    def deliver(self, payload: Any) -> None:
         number, message, version, client_id, request = payload
         broker = self._server.dispatch._broker
         if message is None:

@@ -173,7 +173,7 @@ class ServerEnd:
         """A watch fired."""
         self.wire.send(SERVER, ("event", kind, path))
 
-    def received(self, payload: Any) -> None:
+    def deliver(self, payload: Any) -> None:
         kind, number, *args = payload
         if kind == "session":
             self._attach(*args)
@@ -628,7 +628,7 @@ class SimZkClient:
             self._number += 1
             self._wire.send(CLIENT, ("ping", self._number))
 
-    def received(self, payload: Any) -> None:
+    def deliver(self, payload: Any) -> None:
         """Something comes from the server."""
         if self._wire is None or self._stopped:
             return

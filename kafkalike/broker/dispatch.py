@@ -59,7 +59,7 @@ class Local:
 
     def __init__(self, broker: Any) -> None:
         self.listener = broker.config.inter_broker_listener
-        self.received = TIME.now
+        self.received_at = TIME.now
 
 
 class Unsupported:

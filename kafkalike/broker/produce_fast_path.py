@@ -156,7 +156,7 @@ class FastProduce(Call):
         self.request = None
         self.answer = None
         self.metrics = template.api.metrics
-        self.received = connection.received
+        self.received = connection.received_at
         self.started = TIME.now
         self.handled = 0.0
         self.timing = None

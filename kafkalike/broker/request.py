@@ -85,7 +85,7 @@ class Call:
         self.request = request
         self.answer: list[Any] | None = None
         self.metrics = api.metrics
-        self.received: float = connection.received
+        self.received: float = connection.received_at
         self.started = TIME.now
         self.handled = 0.0  # when the handler had returned, if it had no answer yet
         self.timing: Timing | None = None

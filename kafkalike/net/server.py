@@ -74,7 +74,7 @@ class Connection(protocol.Protocol):
         self.fast_path: Any = None  # for the broker: what it learnt from the requests of this connection
         self.hurry: Callable[[], None] | None = None  # answers the call that is open
         self._frames = Frames(server.max_frame)
-        self.received = 0.0  # when the frame came of which a call is made now
+        self.received_at = 0.0  # when the frame came of which a call is made now
         self._waiting: deque[Any] = deque()  # frames that may not start yet
         self._came: deque[float] = deque()  # when they came, as far as they have waited
         self._open: deque[Call] = deque()  # calls that have started and are not yet in the output
@@ -150,7 +150,7 @@ class Connection(protocol.Protocol):
                     hurry()
                     continue
                 waiting.popleft()
-                self.received = came.popleft() if came else TIME.now
+                self.received_at = came.popleft() if came else TIME.now
                 call = self.begin(self, frame)
                 self._open_is_produce = produce
                 open_calls.append(call)

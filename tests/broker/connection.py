@@ -17,7 +17,7 @@ class Connection:
 
     def __init__(self):
         self.closed = False
-        self.received = 0.0
+        self.received_at = 0.0
         self.answers = 0
 
     def answered(self):

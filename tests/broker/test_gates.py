@@ -157,7 +157,7 @@ def test_an_error_of_the_handler_is_held_back_too():
 
     handled_by(one, DELETE_TOPICS, handler)
     call = one.begin(
-        SimpleNamespace(fast_path=None, peer="h", received=0.0, answered=lambda: None),
+        SimpleNamespace(fast_path=None, peer="h", received_at=0.0, answered=lambda: None),
         frame(DELETE_TOPICS, 4, delete_topics.Request(topic_names=["a"]).encode(4)),
     )
     call.run()

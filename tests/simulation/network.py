@@ -374,7 +374,7 @@ class ServerEnd:
 
     def __init__(self, server: SimServer, wire: Wire) -> None:
         self.listener = server.listener
-        self.received = 0.0
+        self.received_at = 0.0
         self.peer = wire.machines[CLIENT].name
         self._server = server
         self._wire = wire

@@ -280,6 +280,7 @@ TESTED_TOGETHER = {
     "kafkalike/config/*.py": "tests/config",
     "kafkalike/cluster/znodes/*.py": "tests/cluster/test_znodes.py",
     "kafkalike/coordinator/group_effects.py": "tests/coordinator/test_group.py",
+    "kafkalike/coordinator/offsets/offset_commit.py": "tests/coordinator/offsets/test_znode_commits.py",
 }
 
 

@@ -183,7 +183,17 @@ class Broker:
         self._keeping = task.LoopingCall(self._keep_connections)
         self._keeping.clock = self.reactor
         self.producer_ids = ProducerIds(self.ask_controller, self.broker_id, lambda: self.membership.broker_epoch)
-        self.group_coordinator = GroupCoordinator(self)
+        self.group_coordinator = GroupCoordinator(
+            self.broker_id,
+            config,
+            self.replicas,
+            self.metadata,
+            lambda: self.controller.active,
+            self.zk,
+            self.reactor,
+            self.clock,
+        )
+        self.replicas.may_join = self.group_coordinator.may_join_isr
         await self.membership.register(self.broker_id)
         self.replicas.upkeep.start()
         self.replicas.mending.start()

@@ -7,7 +7,7 @@ from typing import Any
 from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.coordinator import group_records
 from kafkalike.coordinator.group_records import OffsetKey, OffsetValue
-from kafkalike.coordinator.offsets.znode_offsets import Committed
+from kafkalike.coordinator.offsets.offset_commit import Committed
 from kafkalike.protocol import batch
 from tests.coordinator.fakes import FakeBroker, group_in
 

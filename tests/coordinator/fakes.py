@@ -11,6 +11,7 @@ from kazoo.protocol.states import ZnodeStat
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from kafkalike import clock
 from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
 from kafkalike.cluster.topic_names import GROUP_METADATA
@@ -18,7 +19,9 @@ from kafkalike.cluster.znodes.admin import DeleteTopicNode
 from kafkalike.cluster.znodes.brokers import BROKER_IDS, BrokerNode
 from kafkalike.cluster.znodes.topics import Assignment, PartitionNode, TopicNode
 from kafkalike.coordinator.group_coordinator import GroupCoordinator
-from kafkalike.coordinator.group_partition import partition_of
+from kafkalike.coordinator.internal_topic import partition_of
+from kafkalike.coordinator.offsets.fence import Fence
+from kafkalike.coordinator.offsets.offset_commit import OffsetCommit
 from kafkalike.errors import Error, KafkaError
 from kafkalike.storage.log import CLIENT, COORDINATOR
 from zk.client import (
@@ -264,7 +267,8 @@ class FakeLog:
 class FakeReplicas:
     """Batches of one record each. `answers` is taken from, one for each append; NONE when it is empty."""
 
-    def __init__(self) -> None:
+    def __init__(self, topic: str = GROUP_METADATA) -> None:
+        self.topic = topic
         self.logs: dict[int, FakeLog] = {}
         self.callback: Any = None
         self.isr: tuple[int, ...] = (1,)
@@ -279,7 +283,7 @@ class FakeReplicas:
         self.callback(index, 1, False)
 
     def on_leadership(self, topic: str, callback: Any) -> None:
-        assert topic == GROUP_METADATA
+        assert topic == self.topic
 
         def announce(index: int, leader_epoch: int, leading: bool) -> None:
             self.epochs[index] = leader_epoch
@@ -300,7 +304,7 @@ class FakeReplicas:
     def append(
         self, topic: str, index: int, records: memoryview, acks: int, timeout_ms: int, done: Any, origin: int = CLIENT
     ) -> None:
-        assert (topic, acks, origin) == (GROUP_METADATA, -1, COORDINATOR)
+        assert (topic, acks, origin) == (self.topic, -1, COORDINATOR)
         error = self.answers.pop(0) if self.answers else Error.NONE
         if error is Error.NONE:
             self.log(topic, index).batches.append(bytes(records))
@@ -377,6 +381,18 @@ CONFIG = {
 }
 
 
+class WallClock(clock.Clock):
+    """What the reactor's clock says, since 1970."""
+
+    def __init__(self, reactor: Clock) -> None:
+        self._reactor = reactor
+
+    def wall_ms(self) -> int:
+        return int(self._reactor.seconds() * 1000)
+
+    monotonic_ms = wall_ms
+
+
 class FakeBroker:
     """Broker 1 of a cluster with topics t and u and, once it leads them, two partitions of __consumer_offsets."""
 
@@ -392,7 +408,16 @@ class FakeBroker:
         self.metadata = FakeMetadata(self.zk)
         self.metadata.topics(**{"t": 2, "u": 2, GROUP_METADATA: 2})
         self.controller = SimpleNamespace(active=True)
-        self.group_coordinator = GroupCoordinator(self)
+        self.group_coordinator = GroupCoordinator(
+            1,
+            CONFIG,
+            self.replicas,
+            self.metadata,
+            lambda: self.controller.active,
+            self.zk,
+            self.clock,
+            WallClock(self.clock),
+        )
         self.group_coordinator.start()
         for index in (0, 1):
             self.state(index, 1, 0)
@@ -412,6 +437,10 @@ class FakeBroker:
         self.state(index, 1, epoch)
         self.replicas.callback(index, epoch, True)
         self.settle()
+
+    def fence(self, index: int) -> Fence:
+        """Of a partition that the broker leads."""
+        return self.group_coordinator.topic.partitions[index].contents.offsets.fence
 
     def settle(self, seconds: float = 0.5) -> None:
         """Time passes, in small steps."""
@@ -435,8 +464,8 @@ class FakeBroker:
     def commit(self, group: str, *offsets: Any, generation: int = -1, member: str = "") -> list[list[Error]]:
         """Starts a commit of (topic, partition, offset[, epoch, metadata]); the list gets its answer."""
         answers: list[list[Error]] = []
-        full = [(*each, -1, "")[:5] if len(each) == 3 else each for each in offsets]
-        self.group_coordinator.commit(group, generation, member, None, full, answers.append)
+        commits = [OffsetCommit(*each) for each in offsets]
+        self.group_coordinator.commit(group, generation, member, None, commits, answers.append)
         return answers
 
     def committed(self, group: str, *offsets: Any) -> None:

@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from kafkalike.coordinator.group import State
-from kafkalike.coordinator.group_partition import partition_of
+from kafkalike.coordinator.internal_topic import partition_of
 from tests.simulation.disk import Key
 from tests.simulation.invariants import GROUPS_PARTITIONS, GROUPS_TOPIC, Watcher
 
@@ -186,8 +186,9 @@ class Membership:
                 return f"{self.group}: {member.name} has not read what it commits"
         index = partition_of(self.group, GROUPS_PARTITIONS)
         node = self._watcher.truth((GROUPS_TOPIC, index)).node
-        shard = hosts[node.leader].broker.group_coordinator.shards.get(index) if node is not None else None
-        served = shard.groups.get(self.group) if shard is not None else None
+        topic = hosts[node.leader].broker.group_coordinator.topic if node is not None else None
+        led = topic.partitions.get(index) if topic is not None else None
+        served = led.contents.groups.get(self.group) if led is not None else None
         if served is None:
             return f"{self.group}: its coordinator does not know it: {node!r}"
         group = served.group

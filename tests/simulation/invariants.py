@@ -15,7 +15,7 @@ from typing import Any
 
 from kafkalike.cluster.znodes.admin import DELETE_TOPICS
 from kafkalike.cluster.znodes.topics import TopicNode
-from kafkalike.coordinator.group_partition import partition_of
+from kafkalike.coordinator.internal_topic import partition_of
 from kafkalike.errors import Error
 from tests.simulation.disk import Batch, Key, ModelLog, fold
 from tests.simulation.machine import Host

@@ -24,10 +24,11 @@ from kafkalike.controller import (
     unclean_shutdown,
 )
 from kafkalike.controller.controller import Controller
-from kafkalike.coordinator import group_coordinator
 from kafkalike.coordinator.group import Group, State
 from kafkalike.coordinator.group_coordinator import GroupCoordinator
 from kafkalike.coordinator.group_effects import Synced
+from kafkalike.coordinator.group_partition import GroupPartition
+from kafkalike.coordinator.internal_topic import InternalTopic
 from kafkalike.coordinator.offsets import znode_commits, znode_offsets
 from kafkalike.coordinator.offsets.znode_commits import ZnodeCommits
 from kafkalike.errors import Error
@@ -576,7 +577,7 @@ def c12_answered_before_zookeeper_has_it() -> list[Patch]:
     """A commit is answered at once."""
     commit = ZnodeCommits.commit
 
-    def mutated(self: Any, fence: Any, group: str, offsets: Any, done: Any) -> None:
+    def mutated(self: Any, fence: Any, group: str, offsets: Any, done: Any, *_: Any) -> None:
         commit(self, fence, group, offsets, lambda errors: None)
         self._reactor.callLater(0, done, [Error.NONE] * len(offsets))
 
@@ -596,27 +597,27 @@ def c12_offsets_outlive_their_topic() -> list[Patch]:
 def d5_a_new_coordinator_reads_nothing() -> list[Patch]:
     """A coordinator begins to serve without what the log of its partition says of its groups (KAFKA-10614)."""
 
-    async def mutated(*_: Any) -> dict[str, Any]:
-        return {}
+    async def mutated(*_: Any) -> None:
+        pass
 
-    return [(group_coordinator, "read_log", mutated)]
+    return [(InternalTopic, "_read", mutated)]
 
 
 @mutant
 def d5_an_old_coordinator_goes_on() -> list[Patch]:
     """A coordinator whose partition has another leader serves its members as before (KAFKA-15468)."""
-    return [(GroupCoordinator, "_unload", lambda self, shard: None)]
+    return [(InternalTopic, "_unload", lambda self, partition: None)]
 
 
 @mutant
 def d6_told_before_it_is_on_disk() -> list[Patch]:
     """Members are told their assignments before the group's record is on all replicas."""
 
-    def mutated(self: Any, shard: Any, served: Any, effect: Any) -> None:
-        self._append(shard, served.group.group_id, effect.value, lambda _: None)
-        self._perform(shard, served, served.group.persisted(effect.ticket, Error.NONE, self.now_ms()))
+    def mutated(self: Any, served: Any, effect: Any) -> None:
+        self._append(served.group.group_id, effect.value, lambda _: None)
+        self.perform(served, served.group.persisted(effect.ticket, Error.NONE, self._clock.wall_ms()))
 
-    return [(GroupCoordinator, "_persist", mutated)]
+    return [(GroupPartition, "_persist", mutated)]
 
 
 @mutant
@@ -676,7 +677,7 @@ def d10_nobody_is_a_member_without_zookeeper() -> list[Patch]:
     heartbeat = GroupCoordinator.heartbeat
 
     def mutated(self: Any, *args: Any) -> Error:
-        return Error.UNKNOWN_MEMBER_ID if self._broker.zk.state != CONNECTED else heartbeat(self, *args)
+        return Error.UNKNOWN_MEMBER_ID if self.timeout._zk.state != CONNECTED else heartbeat(self, *args)
 
     return [(GroupCoordinator, "heartbeat", mutated)]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.coordinator.group_partition import partition_of
+from kafkalike.coordinator.internal_topic import partition_of
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import find_coordinator, offset_commit, offset_fetch
 from tests.simulation.clients import Client

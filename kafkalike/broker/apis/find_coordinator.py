@@ -55,7 +55,7 @@ async def find_coordinator(broker: Any, call: Any) -> Any:
 def _find(broker: Any, call: Any, key_type: int, key: str) -> Any:
     error = Error.COORDINATOR_NOT_AVAILABLE
     if key_type == GROUP:
-        state = broker.metadata.image.partition(GROUP_METADATA, broker.group_coordinator.partition_for(key))
+        state = broker.metadata.image.partition(GROUP_METADATA, broker.group_coordinator.topic.partition_for(key))
         endpoint = state and broker.metadata.image.endpoint(state.leader, call.listener)
         if endpoint:
             return messages.Coordinator(key=key, node_id=state.leader, host=endpoint[0], port=endpoint[1])

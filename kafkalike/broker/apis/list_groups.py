@@ -22,7 +22,7 @@ async def list_groups(broker: Any, call: Any) -> Any:
     """Asks the coordinator. Filters do not look at upper and lower case."""
     states = {each.lower() for each in call.request.states_filter or ()}
     types = {each.lower() for each in call.request.types_filter or ()}
-    error, listed = await broker.group_coordinator.overview()
+    error, listed = await broker.group_coordinator.list_groups()
     groups = [
         messages.ListedGroup(
             group_id=each.group_id, protocol_type=each.protocol_type, group_state=each.state, group_type=CLASSIC

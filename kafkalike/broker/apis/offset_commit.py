@@ -17,6 +17,7 @@ from typing import Any
 from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.distinct_partitions import by_topic
 from kafkalike.broker.pending_response import PendingResponse
+from kafkalike.coordinator.offsets.offset_commit import OffsetCommit
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import offset_commit as messages
 
@@ -28,7 +29,7 @@ def offset_commit(broker: Any, call: Any) -> Any:
     request = call.request
     topics, longest = broker.metadata.image.topics, broker.config["offset.metadata.max.bytes"]
     # The answer is made now; `accepted` are the places in it whose error is still to come.
-    offsets, accepted, answers = [], [], []
+    commits, accepted, answers = [], [], []
     for name, named in by_topic(request.topics).items():
         known = topics.get(name)
         partitions = []
@@ -41,11 +42,11 @@ def offset_commit(broker: Any, call: Any) -> Any:
             elif len(metadata) > longest:
                 answer.error_code = Error.OFFSET_METADATA_TOO_LARGE
             else:
-                offsets.append((name, index, each.committed_offset, each.committed_leader_epoch, metadata))
+                commits.append(OffsetCommit(name, index, each.committed_offset, each.committed_leader_epoch, metadata))
                 accepted.append(answer)
         answers.append(messages.OffsetCommitResponseTopic(name=name, partitions=partitions))
     response = messages.Response(topics=answers)
-    if not offsets:
+    if not commits:
         return response
 
     pending: PendingResponse[messages.Response] = PendingResponse()
@@ -57,7 +58,7 @@ def offset_commit(broker: Any, call: Any) -> Any:
 
     if call.version == 0:
         # Neither metadata nor leader epoch have a place in the classic znode.
-        plain = [(name, index, offset, -1, "") for name, index, offset, _, _ in offsets]
+        plain = [OffsetCommit(each.topic, each.partition, each.offset) for each in commits]
         broker.group_coordinator.commit_unbound(request.group_id, plain, done)
     else:
         broker.group_coordinator.commit(
@@ -65,7 +66,7 @@ def offset_commit(broker: Any, call: Any) -> Any:
             request.generation_id_or_member_epoch,
             request.member_id,
             request.group_instance_id,
-            offsets,
+            commits,
             done,
         )
     return pending

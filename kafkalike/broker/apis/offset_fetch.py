@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from kafkalike.broker.access import LAST_VERSION, Access, Operation, Resource
-from kafkalike.coordinator.offsets.znode_offsets import Committed
+from kafkalike.coordinator.offsets.offset_commit import Committed
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import offset_fetch as messages
 
@@ -69,7 +69,7 @@ async def _read_unbound(broker: Any, group_id: str, keys: list[Key]) -> list[tup
     image = broker.metadata.image
     answers = dict.fromkeys(keys, unknown)
     known = [key for key in answers if image.partition(*key) is not None]
-    for key, committed in zip(known, await broker.group_coordinator.offsets.read(group_id, known), strict=True):
+    for key, committed in zip(known, await broker.group_coordinator.fetch_unbound(group_id, known), strict=True):
         if committed.offset != -1 or committed.error is not Error.NONE:
             answers[key] = committed._replace(metadata="", leader_epoch=-1)
     return list(answers.items())

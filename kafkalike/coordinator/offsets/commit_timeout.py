@@ -1,4 +1,4 @@
-"""Since when ZooKeeper has been silent, and how long whoever needs it is kept waiting.
+"""offsets.commit.timeout.ms: how long whoever needs ZooKeeper for offsets is kept waiting while it is silent.
 
 The requests of a connection are answered in order, so a commit that waits keeps the heartbeats behind it waiting: a
 member that sends one commit after the other would hear nothing for minutes, and take its session for over. So the whole
@@ -10,54 +10,62 @@ ZooKeeper is silent since its connection was lost, or since the beginning of a w
 Made by group_coordinator.py; znode_commits.py and znode_offsets.py ask it.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from typing import Any, Generic, Protocol, TypeVar
 
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
 from kafkalike.cluster.znodes.consumers import ROOT
-from zk.client import CONNECTED
+from zk.client import CONNECTED, ZkClient
 
 SHARE = 3  # of a member's session: the part that it may be kept waiting
 
 
 class CommitTimeout:
-    """`seconds` is how long anybody waits; `since` is None while ZooKeeper answers."""
+    """`seconds` is how long anybody waits; `silent_since` is None while ZooKeeper answers."""
 
-    def __init__(self, zk: Any, timeout_ms: int, reactor: Any) -> None:
+    def __init__(self, zk: ZkClient, timeout_ms: int, reactor: IReactorTime) -> None:
         self._zk = zk
         self._reactor = reactor
         self.seconds = timeout_ms / 1000
-        self.since: float | None = None
+        self.silent_since: float | None = None
         zk.add_listener(self._zk_state)
 
     def stop(self) -> None:
         """Stops listening to the session."""
         self._zk.remove_listener(self._zk_state)
 
-    def patience(self, session_timeout_ms: int) -> float:
+    def of_member(self, session_timeout_ms: int) -> float:
         """How many seconds a member with this session waits."""
         share = session_timeout_ms / 1000 / SHARE
         return share if share < self.seconds else self.seconds
 
     def due(self, seconds: float) -> float:
         """When somebody who comes now, and would wait for so long, is told to try again: it may be now."""
-        now: float = self._reactor.seconds()
-        return now + seconds if self.since is None else max(self.since + seconds, now)
+        now = self._reactor.seconds()
+        return now + seconds if self.silent_since is None else max(self.silent_since + seconds, now)
 
-    def in_vain(self, since: float) -> None:
+    def is_over(self, seconds: float) -> bool:
+        """Whether ZooKeeper has been silent for so long already."""
+        return self.silent_since is not None and self.due(seconds) <= self._reactor.seconds()
+
+    def waited_in_vain(self, since: float) -> None:
         """Somebody has waited since then for nothing."""
-        if self.since is None:
-            self.since = since
+        if self.silent_since is None:
+            self.silent_since = since
             self._zk.exists(ROOT).addCallbacks(self._heard, lambda _: None)
 
     def _heard(self, _: Any) -> None:
         if self._zk.state == CONNECTED:
-            self.since = None
+            self.silent_since = None
 
     def _zk_state(self, state: str) -> None:
         if state == CONNECTED:
-            self.since = None
-        elif self.since is None:
-            self.since = self._reactor.seconds()
+            self.silent_since = None
+        elif self.silent_since is None:
+            self.silent_since = self._reactor.seconds()
 
 
 class Waiting(Protocol):
@@ -76,12 +84,12 @@ W = TypeVar("W", bound=Waiting)
 class Deadlines(Generic[W]):
     """Who waits for ZooKeeper. Those that wait for equally long are due in the order in which they came."""
 
-    def __init__(self, silence: CommitTimeout, reactor: Any) -> None:
-        self._silence = silence
+    def __init__(self, timeout: CommitTimeout, reactor: IReactorTime) -> None:
+        self._timeout = timeout
         self._reactor = reactor
         self._queues: dict[float, deque[W]] = {}
-        self._timer: Any = None
-        self._alarm = 0.0
+        self._timer: IDelayedCall | None = None
+        self._timer_due = 0.0
 
     def add(self, waiting: W, seconds: float) -> None:
         """`waiting` expires at its `due`, which is that of one who waits for so many seconds."""
@@ -91,8 +99,8 @@ class Deadlines(Generic[W]):
         queue.append(waiting)
         while queue and not queue[0].left:
             queue.popleft()
-        if self._timer is None or waiting.due < self._alarm:
-            self._arm(waiting.due)
+        if self._timer is None or waiting.due < self._timer_due:
+            self._set_timer(waiting.due)
 
     def clear(self) -> list[W]:
         """All that are left; nobody expires any more."""
@@ -103,10 +111,10 @@ class Deadlines(Generic[W]):
         self._queues.clear()
         return left
 
-    def _arm(self, due: float) -> None:
+    def _set_timer(self, due: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._alarm = due
+        self._timer_due = due
         self._timer = self._reactor.callLater(max(due - self._reactor.seconds(), 0), self._expire)
 
     def _expire(self) -> None:
@@ -116,9 +124,9 @@ class Deadlines(Generic[W]):
             while queue and (queue[0].due <= now or not queue[0].left):
                 waiting = queue.popleft()
                 if waiting.left:
-                    self._silence.in_vain(waiting.due - seconds)
+                    self._timeout.waited_in_vain(waiting.due - seconds)
                     waiting.expire()
             if not queue:
                 self._queues.pop(seconds, None)
         if self._queues:
-            self._arm(min(queue[0].due for queue in self._queues.values()))
+            self._set_timer(min(queue[0].due for queue in self._queues.values()))

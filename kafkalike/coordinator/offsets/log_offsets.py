@@ -1,8 +1,8 @@
 """Committed offsets in one partition of __consumer_offsets, in Apache Kafka's records: the way of a mixed cluster.
 
 What is remembered here is what the partition's log says: filled while the log is read, changed when a record is on
-every replica. In a cluster that keeps offsets in ZooKeeper there is nothing here. Called by group_coordinator.py, which
-also brings offsets from one place to the other when the mode of the cluster changes.
+every replica. In a cluster that keeps offsets in ZooKeeper there is nothing here. Called by
+partition_offsets.py and migration.py.
 
 Commits of a transaction count when its marker is COMMIT, and are forgotten when it is ABORT.
 """
@@ -11,47 +11,43 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from kafkalike.coordinator import group_records
 from kafkalike.coordinator.group_records import OffsetKey, OffsetValue
-from kafkalike.coordinator.offsets.znode_offsets import Committed, Key
+from kafkalike.coordinator.internal_topic import APPEND_ERRORS, AppendDone, KeyValue
+from kafkalike.coordinator.offsets.offset_commit import CommitDone, Committed, OffsetCommit, TopicPartition
+from kafkalike.coordinator.offsets.writes_in_flight import WritesInFlight, slices
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.control_records import COMMIT
+from kafkalike.storage.log import Appended
 
 # Records in one batch of a bulk change.
 BATCH = 200
 
 # What a failed append means to the client that commits.
-_ERRORS = {
-    Error.UNKNOWN_TOPIC_OR_PARTITION: Error.COORDINATOR_NOT_AVAILABLE,
-    Error.NOT_ENOUGH_REPLICAS: Error.COORDINATOR_NOT_AVAILABLE,
-    Error.NOT_ENOUGH_REPLICAS_AFTER_APPEND: Error.COORDINATOR_NOT_AVAILABLE,
-    Error.NOT_LEADER_OR_FOLLOWER: Error.NOT_COORDINATOR,
-    Error.KAFKA_STORAGE_ERROR: Error.NOT_COORDINATOR,
+COMMIT_ERRORS = APPEND_ERRORS | {
     Error.MESSAGE_TOO_LARGE: Error.INVALID_COMMIT_OFFSET_SIZE,
     Error.RECORD_LIST_TOO_LARGE: Error.INVALID_COMMIT_OFFSET_SIZE,
 }
 
-Append = Callable[[list[tuple[bytes, bytes | None]], Callable[[Any], None]], None]
+Append = Callable[[Sequence[KeyValue], AppendDone], None]
 Change = tuple[OffsetKey, OffsetValue | None]
 
 
 class LogOffsets:
-    """The offsets of one shard's groups."""
+    """The offsets of one partition's groups."""
 
     def __init__(self, append: Append) -> None:
         """`append(records, done)` writes (key, value) records as one batch; done(KafkaError, or something else)."""
         self._append = append
-        self._groups: dict[str, dict[Key, OffsetValue]] = {}
+        self._groups: dict[str, dict[TopicPartition, OffsetValue]] = {}
         self._pending: dict[int, list[Change]] = defaultdict(list)
         self._tickets: dict[OffsetKey, int] = {}
         self._in_flight: dict[OffsetKey, tuple[int, OffsetValue | None]] = {}  # the newest of each, and its ticket
         self._ticket = 0
-        self._writing = 0
-        self._settled: list[Deferred[None]] = []
+        self.writes = WritesInFlight()
 
     # While the log is read.
 
@@ -76,7 +72,7 @@ class LogOffsets:
     def __bool__(self) -> bool:
         return bool(self._groups)
 
-    def all(self) -> dict[str, dict[Key, OffsetValue]]:
+    def all(self) -> dict[str, dict[TopicPartition, OffsetValue]]:
         """Every offset, by group."""
         return {group: dict(offsets) for group, offsets in self._groups.items()}
 
@@ -86,11 +82,11 @@ class LogOffsets:
             key.topic for key in self._open_keys()
         }
 
-    def of(self, group: str) -> Mapping[Key, OffsetValue]:
+    def of(self, group: str) -> Mapping[TopicPartition, OffsetValue]:
         """The offsets of a group."""
         return self._groups.get(group, {})
 
-    def newest(self, group: str) -> dict[Key, OffsetValue]:
+    def newest(self, group: str) -> dict[TopicPartition, OffsetValue]:
         """The offsets of a group, as they are when what is being written has been written."""
         found = dict(self.of(group))
         for key, (_, value) in self._in_flight.items():
@@ -100,7 +96,9 @@ class LogOffsets:
                 found.pop((key.topic, key.partition), None)
         return found
 
-    def fetch(self, group: str, keys: Sequence[Key] | None, require_stable: bool) -> list[tuple[Key, Committed]]:
+    def fetch(
+        self, group: str, keys: Sequence[TopicPartition] | None, require_stable: bool
+    ) -> list[tuple[TopicPartition, Committed]]:
         """The offsets of these partitions, or of all there are; with `require_stable` none that is about to change."""
         found = self.of(group)
         pending = {(key.topic, key.partition) for key in self._open_keys() if key.group == group}
@@ -117,39 +115,39 @@ class LogOffsets:
     def commit(
         self,
         group: str,
-        offsets: Sequence[tuple[str, int, int, int, str]],
+        commits: Sequence[OffsetCommit],
         now_ms: int,
-        done: Callable[[list[Error]], None],
+        done: CommitDone,
     ) -> None:
-        """Writes (topic, partition, offset, leader epoch, metadata); `done` gets one error for each."""
+        """Writes these; `done` gets one error for each."""
         changes: list[Change] = []
-        for topic, partition, offset, leader_epoch, metadata in offsets:
+        for topic, partition, offset, leader_epoch, metadata in commits:
             key = OffsetKey(group, topic, partition)
             before = self._newest(key)
             # Later than what it replaces, whatever the clocks of the two brokers say: time decides what is newer.
             stamp = now_ms if before is None else max(now_ms, before.commit_timestamp_ms + 1)
             changes.append((key, OffsetValue(offset, leader_epoch, metadata, stamp)))
 
-        self._write(changes, lambda error: done([error] * len(offsets)))
+        self._write(changes, lambda error: done([error] * len(commits)))
 
     async def put(self, changes: Iterable[Change]) -> None:
         """Writes as they are; KafkaError when that fails."""
         changes = list(changes)
-        for start in range(0, len(changes), BATCH):
-            await self._put(changes[start : start + BATCH])
+        for some in slices(changes, BATCH):
+            await self._put(some)
 
-    async def remove(self, group: str, seen: Mapping[Key, OffsetValue]) -> int:
+    async def remove(self, group: str, seen: Mapping[TopicPartition, OffsetValue]) -> int:
         """Writes tombstones for those of these offsets that nobody has changed meanwhile; how many there were."""
-        keys, count = [OffsetKey(group, *key) for key in seen], 0
-        for start in range(0, len(keys), BATCH):
-            some = [key for key in keys[start : start + BATCH] if self._newest(key) == seen[key.topic, key.partition]]
-            await self._put([(key, None) for key in some])
-            count += len(some)
+        count = 0
+        for some in slices([OffsetKey(group, *key) for key in seen], BATCH):
+            same = [key for key in some if self._newest(key) == seen[key.topic, key.partition]]
+            await self._put([(key, None) for key in same])
+            count += len(same)
         return count
 
     def forget(self, is_gone: Callable[[OffsetKey, OffsetValue], bool]) -> list[OffsetKey]:
         """Forgets offsets, also those that are being written, at once; which. Tombstones for them are still to be
-        written: bury()."""
+        written: write_tombstones()."""
         applied = [
             (OffsetKey(group, *key), value) for group, offsets in self._groups.items() for key, value in offsets.items()
         ]
@@ -162,19 +160,10 @@ class LogOffsets:
         self._drop_pending(is_gone)
         return list(gone)
 
-    async def bury(self, keys: Sequence[OffsetKey]) -> None:
+    async def write_tombstones(self, keys: Sequence[OffsetKey]) -> None:
         """Writes tombstones for those of these partitions that have no offset; KafkaError when that fails."""
-        for start in range(0, len(keys), BATCH):
-            await self._put([(key, None) for key in keys[start : start + BATCH] if self._newest(key) is None])
-
-    def settled(self) -> Deferred[None]:
-        """Fires when nothing is being written."""
-        answer: Deferred[None] = Deferred()
-        if self._writing:
-            self._settled.append(answer)
-        else:
-            answer.callback(None)
-        return answer
+        for some in slices(keys, BATCH):
+            await self._put([(key, None) for key in some if self._newest(key) is None])
 
     async def _put(self, changes: list[Change]) -> None:
         if changes:
@@ -188,11 +177,10 @@ class LogOffsets:
         self._ticket += 1
         ticket = self._ticket
         self._in_flight.update((key, (ticket, value)) for key, value in changes)
-        self._writing += 1
 
-        def appended(result: Any) -> None:
+        def appended(result: Appended | KafkaError) -> None:
             if isinstance(result, KafkaError):
-                error = _ERRORS.get(result.error, result.error)
+                error = COMMIT_ERRORS.get(result.error, result.error)
             else:
                 error = Error.NONE
                 for key, value in changes:
@@ -203,15 +191,12 @@ class LogOffsets:
             for key, _ in changes:
                 if key in self._in_flight and self._in_flight[key][0] == ticket:
                     del self._in_flight[key]
-            self._writing -= 1
             done(error)
-            if not self._writing:
+            if not self.writes.count:
                 self._tickets.clear()
-                waiting, self._settled = self._settled, []
-                for answer in waiting:
-                    answer.callback(None)
 
-        self._append([(group_records.offset_key(*key), _encoded(value)) for key, value in changes], appended)
+        pairs = [(group_records.offset_key(*key), _encoded(value)) for key, value in changes]
+        self._append(pairs, self.writes.counted(appended))
 
     def _newest(self, key: OffsetKey) -> OffsetValue | None:
         if key in self._in_flight:

@@ -2,29 +2,29 @@
 
 Each of our brokers announces its `offsets.storage`. In ZooKeeper only while every registered broker announces that;
 with a broker of Apache Kafka among them, which announces nothing, or one that says so, offsets are in
-`__consumer_offsets`, where any coordinator finds them. Called by group_coordinator.py.
+`__consumer_offsets`, where any coordinator finds them. Called by partition_offsets.py.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.python.failure import Failure
 
 from kafkalike.cluster.znodes.brokers import BROKER_IDS, BrokerNode
 from kafkalike.cluster.znodes.encoding import Garbage, numbers
 from zk import recipes
-from zk.client import ConnectionClosed, ConnectionLoss, SessionExpired, gather
+from zk.client import ConnectionClosed, ConnectionLoss, SessionExpired, ZkClient, gather
 
 log = logging.getLogger("kafka.coordinator.offsets")
 
 ZOOKEEPER, KAFKA = "zookeeper", "kafka"
 
 
-def mode_of(announced: Mapping[int, str | None]) -> str:
-    """The mode of a cluster of brokers that announce this (None: nothing)."""
+def storage_of(announced: Mapping[int, str | None]) -> str:
+    """Where a cluster keeps offsets whose brokers announce this (None: nothing)."""
     return ZOOKEEPER if all(each == ZOOKEEPER for each in announced.values()) else KAFKA
 
 
@@ -38,17 +38,18 @@ def announcement(broker_id: int, data: bytes | None) -> str | None:
 
 
 class OffsetsStorage:
-    """The mode, and who is told when it changes."""
+    """Where offsets are (`current`, None until it is known), and who is told when that changes."""
 
-    def __init__(self, zk: Any, changed: Callable[[], Any]) -> None:
+    def __init__(self, zk: ZkClient, broker_id: int, changed: Callable[[], None]) -> None:
         """`changed()` is called after each change, not for the first value."""
         self._zk = zk
+        self._broker_id = broker_id
         self._changed = changed
         self._watch = recipes.ChildrenWatch(zk, BROKER_IDS, self._names)
         self._asked = 0
         self._waiting: list[Deferred[None]] = []
         self.announced: dict[int, str | None] = {}
-        self.mode: str | None = None
+        self.current: str | None = None
 
     def start(self) -> None:
         """Begins to watch."""
@@ -60,13 +61,17 @@ class OffsetsStorage:
         self._watch.stop()
 
     def known(self) -> Deferred[None]:
-        """Fires when there is a mode."""
+        """Fires when it is known where offsets are."""
         answer: Deferred[None] = Deferred()
-        if self.mode is None:
+        if self.current is None:
             self._waiting.append(answer)
         else:
             answer.callback(None)
         return answer
+
+    def announces_zookeeper(self, broker_id: int) -> bool:
+        """Whether that broker finds offsets that are in ZooKeeper."""
+        return broker_id == self._broker_id or self.announced.get(broker_id) == ZOOKEEPER
 
     def _names(self, names: list[str]) -> None:
         self._asked += 1
@@ -80,21 +85,21 @@ class OffsetsStorage:
         # One that went between the two looks is the subject of the next event.
         there = {each: node[0] for each, node in zip(ids, found, strict=True) if node is not None}
         self.announced = {each: announcement(each, data) for each, data in there.items()}
-        before, self.mode = self.mode, mode_of(self.announced)
+        before, self.current = self.current, storage_of(self.announced)
         if before is None:
             waiting, self._waiting = self._waiting, []
             for answer in waiting:
                 answer.callback(None)
-        elif before != self.mode:
+        elif before != self.current:
             others = sorted(each for each, said in self.announced.items() if said != ZOOKEEPER)
             log.info(
                 "Committed offsets are in %s now%s",
-                "ZooKeeper" if self.mode == ZOOKEEPER else "__consumer_offsets",
+                "ZooKeeper" if self.current == ZOOKEEPER else "__consumer_offsets",
                 f", because of broker {', '.join(map(str, others))}" if others else "",
             )
             self._changed()
 
-    def _failed(self, failure: Any) -> None:
+    def _failed(self, failure: Failure) -> None:
         # With the next connection the watch looks again.
         if not failure.check(ConnectionLoss, SessionExpired, ConnectionClosed):
             log.error("The registrations cannot be read: %s", failure.getTraceback())

@@ -15,32 +15,34 @@ Called by group_coordinator.py. Plain callbacks: a commit to a known node costs 
 multi.
 """
 
+from __future__ import annotations
+
 import logging
-from collections import deque
-from collections.abc import Callable, Container, Sequence
+from collections import defaultdict, deque
+from collections.abc import Container, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
-from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.cluster.znodes import consumers
 from kafkalike.cluster.znodes.consumers import Extra
-from kafkalike.cluster.znodes.encoding import Garbage
-from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.coordinator.offsets.commit_timeout import CommitTimeout, Deadlines
+from kafkalike.coordinator.offsets.fence import AMBIGUOUS, Fence, Fences
+from kafkalike.coordinator.offsets.offset_commit import CommitDone, OffsetCommit
 from kafkalike.errors import Error
 from zk.client import (
     CONNECTED,
     BadVersion,
     Check,
     ConnectionClosed,
-    ConnectionLoss,
     Create,
     Delete,
     NodeExists,
     NoNode,
-    SessionExpired,
     Set,
+    ZkClient,
     gather,
 )
 
@@ -50,25 +52,6 @@ log = logging.getLogger("kafka.coordinator.offsets")
 FLIGHTS, SLOTS, BYTES = 4, 128, 256 * 1024
 # What is known about a slot's nodes.
 UNKNOWN, NODE, EXTRA, EXTRA_PARENT = 0, 1, 2, 4
-AMBIGUOUS = (ConnectionLoss, SessionExpired)
-ASK_AGAIN_SECONDS = 1.0
-
-Done = Callable[[list[Error]], None]
-
-
-class Fence:
-    """This broker's leadership of one __consumer_offsets partition, as the version of its state node proves it."""
-
-    def __init__(self, partition: int, leader_epoch: int) -> None:
-        self.partition = partition
-        self.leader_epoch = leader_epoch
-        self.path = PartitionNode.path(GROUP_METADATA, partition)
-        self.version = -1
-        self.lost = False
-        self.asking = False
-        self.unreadable = False  # the state node, and that has been said
-        self.waiting: list[Slot] = []
-        self.asked: list[Deferred[bool]] = []
 
 
 class Slot:
@@ -115,7 +98,7 @@ class _Commit:
 
     __slots__ = ("errors", "left", "done", "due")
 
-    def __init__(self, count: int, done: Done, due: float) -> None:
+    def __init__(self, count: int, done: CommitDone, due: float) -> None:
         self.errors: list[Error | None] = [None] * count
         self.left = count
         self.done = done
@@ -137,19 +120,19 @@ class _Commit:
 class ZnodeCommits:
     """All commits that this broker coordinates."""
 
-    def __init__(self, zk: Any, broker_id: int, silence: CommitTimeout, reactor: Any) -> None:
+    def __init__(self, zk: ZkClient, broker_id: int, timeout: CommitTimeout, reactor: IReactorTime) -> None:
         self._zk = zk
-        self._broker_id = broker_id
-        self._silence = silence
+        self._timeout = timeout
         self._reactor = reactor
         self._slots: dict[tuple[str, str, int], Slot] = {}
         self._queue: deque[Slot] = deque()
         self._flights = 0
         self._pump_due = False
-        self._deadlines: Deadlines[_Commit] = Deadlines(silence, reactor)
+        self._deadlines: Deadlines[_Commit] = Deadlines(timeout, reactor)
         self._unsure: list[Slot] = []
         self._interrupted: list[Slot] = []
-        self._fences: set[Fence] = set()
+        self.fences = Fences(zk, broker_id, reactor, self._decided)
+        self._waiting: defaultdict[Fence, list[Slot]] = defaultdict(list)  # for their fence to be decided
         self._making: dict[str, list[Deferred[None]]] = {}  # parents of nodes, and who waits for them
 
     def start(self) -> None:
@@ -164,89 +147,15 @@ class ZnodeCommits:
 
     # Fences.
 
-    def fence(self, partition: int, leader_epoch: int) -> Fence:
-        """A fence for a partition that this broker has begun to lead; ask() makes it valid."""
-        fence = Fence(partition, leader_epoch)
-        self._fences.add(fence)
-        return fence
-
-    def ask(self, fence: Fence) -> "Deferred[bool]":
-        """Reads the state node, synced; True if this broker still leads in that epoch."""
-        answer: Deferred[bool] = Deferred()
-        if fence.lost:
-            answer.callback(False)
-            return answer
-        fence.asked.append(answer)
-        self._ask_again(fence)
-        return answer
-
-    def drop(self, fence: Fence) -> None:
-        """The partition is led by another broker now."""
-        fence.lost = True
-        self._fences.discard(fence)
-        self._requeue(fence)
-        for answer in _taken(fence.asked):
-            answer.callback(False)
-        for key in [key for key, slot in self._slots.items() if slot.fence is fence and slot.value is None]:
-            if not self._slots[key].busy:
-                del self._slots[key]
-
-    def _ask_again(self, fence: Fence) -> None:
-        if not fence.asking and not fence.lost:
-            fence.asking = True
-            Deferred.fromCoroutine(self._ask(fence)).addErrback(self._ask_failed, fence)
-
-    async def _ask(self, fence: Fence) -> None:
-        leader_epoch = fence.leader_epoch
-        self._zk.sync(fence.path).addErrback(lambda _: None)
-        try:
-            data, stat = await self._zk.get(fence.path)
-            node = PartitionNode.decode(GROUP_METADATA, fence.partition, data)
-        except (NoNode, Garbage) as problem:
-            # It does not say that another broker leads: the controller does, when it has written a state.
-            self._ask_later(fence, problem)
-            return
-        fence.asking = fence.unreadable = False
-        if fence.lost:
-            return
-        if fence.leader_epoch != leader_epoch:
-            # This broker goes on under another epoch: what was read may be from before it.
-            self._ask_again(fence)
-            return
-        if (node.leader, node.leader_epoch) != (self._broker_id, fence.leader_epoch):
-            log.info("%s-%d: epoch %d of this broker is over", GROUP_METADATA, fence.partition, fence.leader_epoch)
-            self.drop(fence)
-            return
-        fence.version = stat.version
-        self._requeue(fence)
-        for answer in _taken(fence.asked):
-            answer.callback(True)
-
-    def _ask_later(self, fence: Fence, problem: Exception) -> None:
-        if not fence.unreadable and not fence.lost:
-            fence.unreadable = True
-            log.warning("The state of %s-%d cannot be read, trying again: %s", GROUP_METADATA, fence.partition, problem)
-        fence.version = -1
-        self._reactor.callLater(ASK_AGAIN_SECONDS, self._ask_now, fence)
-
-    def _ask_now(self, fence: Fence) -> None:
-        fence.asking = False
-        self._ask_again(fence)
-
-    def _ask_failed(self, failure: Any, fence: Fence) -> None:
-        if failure.check(*AMBIGUOUS):
-            # Asked again when there is a connection.
-            fence.version = -1
-            fence.asking = False
-            if self._zk.state == CONNECTED:
-                self._ask_again(fence)
-        elif not failure.check(ConnectionClosed):
-            self._ask_later(fence, failure.value)
-
-    def _requeue(self, fence: Fence) -> None:
-        for slot in _taken(fence.waiting):
+    def _decided(self, fence: Fence) -> None:
+        """A fence has become valid, or is lost: commits under it go on."""
+        for slot in self._waiting.pop(fence, ()):
             slot.queued = False
             self._enqueue(slot)
+        if fence.lost:
+            for key in [key for key, slot in self._slots.items() if slot.fence is fence and slot.value is None]:
+                if not self._slots[key].busy:
+                    del self._slots[key]
 
     # Commits.
 
@@ -254,22 +163,22 @@ class ZnodeCommits:
         self,
         fence: Fence | None,
         group: str,
-        offsets: Sequence[tuple[str, int, int, int, str]],
-        done: Done,
+        commits: Sequence[OffsetCommit],
+        done: CommitDone,
         patience: float | None = None,
     ) -> None:
-        """Writes (topic, partition, offset, leader epoch or -1, metadata); `done` gets one error for each, in order.
+        """Writes these; `done` gets one error for each, in order.
 
         Without a fence the write is not bound to any coordinator: OffsetCommit v0. `patience`: seconds to wait.
         """
-        silence = self._silence
-        seconds = silence.seconds if patience is None else patience
-        commit = _Commit(len(offsets), done, silence.due(seconds))
-        if silence.since is not None and commit.due <= self._reactor.seconds():
+        timeout = self._timeout
+        seconds = timeout.seconds if patience is None else patience
+        commit = _Commit(len(commits), done, timeout.due(seconds))
+        if timeout.silent_since is not None and commit.due <= self._reactor.seconds():
             commit.expire()
             return
         slots = self._slots
-        for index, (topic, partition, offset, leader_epoch, metadata) in enumerate(offsets):
+        for index, (topic, partition, offset, leader_epoch, metadata) in enumerate(commits):
             key = (group, topic, partition)
             slot = slots.get(key)
             if slot is None:
@@ -336,8 +245,8 @@ class ZnodeCommits:
             checks = [Check(fence.path, fence.version) for fence in fences]
             self._flights += 1
             self._zk.multi(checks + operations).addCallbacks(
-                self._landed, self._crashed, (batch,), None, (batch, list(fences), operations)
-            ).addErrback(self._broken)
+                self._written_all, self._refused, (batch,), {}, (batch, list(fences), operations)
+            ).addErrback(self._failed)
 
     def _can_fly(self, slot: Slot) -> bool:
         """Sends a slot where it has to go first, if it cannot be written now."""
@@ -351,8 +260,8 @@ class ZnodeCommits:
             return False
         if fence is not None and (fence.asking or fence.version < 0):
             slot.queued = True
-            fence.waiting.append(slot)
-            self._ask_again(fence)
+            self._waiting[fence].append(slot)
+            self.fences.ask(fence)
             return False
         if not slot.ready():
             slot.busy = True
@@ -375,7 +284,7 @@ class ZnodeCommits:
             operations.append(Delete(slot.extra_path))
         return 200
 
-    def _landed(self, _: Any, batch: list[Slot]) -> None:
+    def _written_all(self, _: Any, batch: list[Slot]) -> None:
         self._flights -= 1
         for slot in batch:
             self._written(slot)
@@ -392,7 +301,7 @@ class ZnodeCommits:
         for commit, index in waiters:
             commit.settle(index, Error.NONE)
 
-    def _crashed(self, failure: Any, batch: list[Slot], fences: list[Fence], operations: list[Any]) -> None:
+    def _refused(self, failure: Failure, batch: list[Slot], fences: list[Fence], operations: list[Any]) -> None:
         self._flights -= 1
         error = failure.value
         if failure.check(*AMBIGUOUS):
@@ -437,7 +346,7 @@ class ZnodeCommits:
         for commit, index in waiters:
             commit.settle(index, error)
 
-    def _broken(self, failure: Any) -> None:
+    def _failed(self, failure: Failure) -> None:
         log.error("A commit failed in a way not foreseen: %s", failure.getTraceback())
 
     # Finding out.
@@ -458,7 +367,7 @@ class ZnodeCommits:
         slot.prepared, slot.known, slot.busy = True, known, False
         self._enqueue(slot)
 
-    def _made(self, path: str) -> "Deferred[None]":
+    def _made(self, path: str) -> Deferred[None]:
         """Makes a parent; whoever wants the same one meanwhile gets the same result."""
         answer: Deferred[None] = Deferred()
         waiting = self._making.setdefault(path, [])
@@ -471,7 +380,7 @@ class ZnodeCommits:
         for answer in self._making.pop(path):
             answer.callback(result)
 
-    def _not_prepared(self, failure: Any, slot: Slot) -> None:
+    def _not_prepared(self, failure: Failure, slot: Slot) -> None:
         slot.busy = False
         if failure.check(*AMBIGUOUS):
             self._interrupted.append(slot)
@@ -488,9 +397,7 @@ class ZnodeCommits:
 
     def _zk_state(self, state: str) -> None:
         if state == CONNECTED:
-            for fence in list(self._fences):
-                if fence.version < 0 and (fence.asked or fence.waiting):
-                    self._ask_again(fence)
+            self.fences.connected()
             self._resolve()
 
     def _resolve(self) -> None:
@@ -515,7 +422,7 @@ class ZnodeCommits:
             self._give_back(slot)
             self._enqueue(slot)
 
-    def _not_read_back(self, failure: Any, slot: Slot) -> None:
+    def _not_read_back(self, failure: Failure, slot: Slot) -> None:
         if failure.check(*AMBIGUOUS):
             self._unsure.append(slot)
             if self._zk.state == CONNECTED:

@@ -11,12 +11,16 @@ czxid), whatever the clocks say. A topic is looked at after its offsets, and a s
 offset that is there while its topic is not was written before any topic that may be made.
 """
 
+from __future__ import annotations
+
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred, TimeoutError, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
 from kafkalike.cluster import topic_names
 from kafkalike.cluster.znodes import consumers
@@ -24,7 +28,10 @@ from kafkalike.cluster.znodes.consumers import Extra
 from kafkalike.cluster.znodes.encoding import numbers
 from kafkalike.cluster.znodes.topics import TopicNode
 from kafkalike.coordinator.offsets.commit_timeout import CommitTimeout
-from kafkalike.coordinator.offsets.znode_commits import Fence, ZnodeCommits
+from kafkalike.coordinator.offsets.fence import Fence
+from kafkalike.coordinator.offsets.offset_commit import Committed, TopicPartition
+from kafkalike.coordinator.offsets.writes_in_flight import slices
+from kafkalike.coordinator.offsets.znode_commits import ZnodeCommits
 from kafkalike.errors import Error, KafkaError
 from zk.client import (
     CONNECTED,
@@ -37,6 +44,7 @@ from zk.client import (
     NotEmpty,
     SessionExpired,
     Stat,
+    ZkClient,
     gather,
 )
 
@@ -46,29 +54,19 @@ log = logging.getLogger("kafka.coordinator.offsets")
 BATCH = 500
 RETRIES = 5
 
-Key = tuple[str, int]
 # The Stat of a topic's znode, None when there is no such topic. Its czxid tells offsets of this topic from those of an
 # earlier one with the same name.
 Birth: TypeAlias = "Stat | None"
-Found = tuple[bytes, Any]  # data and Stat
-
-
-class Committed(NamedTuple):
-    """What a group has committed for a partition; offset -1 without an error: nothing."""
-
-    offset: int = -1
-    leader_epoch: int = -1
-    metadata: str = ""
-    error: Error = Error.NONE
+Found = tuple[bytes, Stat]
 
 
 class ZnodeOffsets:
     """The tree under /consumers, for one broker."""
 
-    def __init__(self, zk: Any, commits: ZnodeCommits, silence: CommitTimeout, reactor: Any) -> None:
+    def __init__(self, zk: ZkClient, commits: ZnodeCommits, timeout: CommitTimeout, reactor: IReactorTime) -> None:
         self._zk = zk
         self._commits = commits
-        self._silence = silence
+        self._timeout = timeout
         self._reactor = reactor
         self._synced = False
         zk.add_listener(self._zk_state)
@@ -77,13 +75,13 @@ class ZnodeOffsets:
         """Stops listening to the session."""
         self._zk.remove_listener(self._zk_state)
 
-    def doubt(self) -> None:
+    def sync_first(self) -> None:
         """Somebody else may have written since the last read: sync before the next one."""
         self._synced = False
 
     # Reading.
 
-    async def read(self, group: str, keys: Sequence[Key], patience: float | None = None) -> list[Committed]:
+    async def read(self, group: str, keys: Sequence[TopicPartition], patience: float | None = None) -> list[Committed]:
         """The offsets of these partitions, in order; COORDINATOR_LOAD_IN_PROGRESS when ZooKeeper does not answer
         within `patience`, in seconds."""
         self._begin(patience)
@@ -96,7 +94,7 @@ class ZnodeOffsets:
         topics = dict(zip(topics, births, strict=True))
         return [_committed(node, extra, topics[key[0]]) for key, node, extra in zip(keys, nodes, extras, strict=True)]
 
-    async def keys(self, group: str, patience: float | None = None) -> list[Key]:
+    async def keys(self, group: str, patience: float | None = None) -> list[TopicPartition]:
         """Every partition that the group has an offset of, sorted."""
         self._begin(patience)
         return await self.in_time(self._keys(group), patience)
@@ -133,7 +131,7 @@ class ZnodeOffsets:
         self._begin()
         return bool(await self.in_time(self._children(consumers.ids_path(group))))
 
-    async def committed_ms(self, group: str) -> dict[Key, int]:
+    async def committed_ms(self, group: str) -> dict[TopicPartition, int]:
         """When each offset was committed."""
         keys = await self.keys(group)
         stats = await gather([self._zk.exists(consumers.offset_path(group, *key)) for key in keys])
@@ -146,11 +144,11 @@ class ZnodeOffsets:
         for COORDINATOR_NOT_AVAILABLE and NOT_COORDINATOR, which Apache's broker never answers here while it leads.
         """
         waiting: Deferred[Any] = Deferred()
-        seconds = self._silence.seconds if patience is None else patience
-        due = self._silence.due(seconds)
+        seconds = self._timeout.seconds if patience is None else patience
+        due = self._timeout.due(seconds)
 
         def give_up() -> None:
-            self._silence.in_vain(due - seconds)
+            self._timeout.waited_in_vain(due - seconds)
             waiting.errback(KafkaError(Error.COORDINATOR_LOAD_IN_PROGRESS))
 
         timer = self._reactor.callLater(max(due - self._reactor.seconds(), 0), give_up)
@@ -169,14 +167,18 @@ class ZnodeOffsets:
     # Removing.
 
     async def remove(
-        self, fence: Fence | None, group: str, keys: Iterable[Key], not_after_ms: Mapping[Key, int] | None = None
+        self,
+        fence: Fence | None,
+        group: str,
+        keys: Iterable[TopicPartition],
+        not_after_ms: Mapping[TopicPartition, int] | None = None,
     ) -> int:
         """Removes the offsets of these partitions, and parents that become empty; how many there were.
 
         `not_after_ms` names for each the time of commit that was seen: a later commit is kept.
         """
         removed = 0
-        by_topic: dict[str, list[Key]] = {}
+        by_topic: dict[str, list[TopicPartition]] = {}
         for key in keys:
             by_topic.setdefault(key[0], []).append(key)
         for topic, those in by_topic.items():
@@ -213,8 +215,8 @@ class ZnodeOffsets:
             # Offsets in the first batches, the node of the group in the last.
             deletes = [Delete(path) for path in paths]
             try:
-                for start in range(0, len(deletes), BATCH):
-                    await self._fenced(fence, deletes[start : start + BATCH])
+                for some in slices(deletes, BATCH):
+                    await self._fenced(fence, some)
             except (NoNode, NotEmpty):
                 continue
             finally:
@@ -234,13 +236,12 @@ class ZnodeOffsets:
         fence: Fence | None,
         group: str,
         topic: str,
-        keys: Sequence[Key],
-        not_after_ms: Mapping[Key, int] | None,
+        keys: Sequence[TopicPartition],
+        not_after_ms: Mapping[TopicPartition, int] | None,
         birth: Callable[[], Awaitable[Birth]] | None = None,
     ) -> int:
         removed = 0
-        for start in range(0, len(keys), BATCH // 2):
-            some = keys[start : start + BATCH // 2]
+        for some in slices(keys, BATCH // 2):
             removed += await self._remove_some(fence, group, some, not_after_ms, birth)
         await self._tidy(group, topic)
         return removed
@@ -249,8 +250,8 @@ class ZnodeOffsets:
         self,
         fence: Fence | None,
         group: str,
-        keys: Sequence[Key],
-        not_after_ms: Mapping[Key, int] | None,
+        keys: Sequence[TopicPartition],
+        not_after_ms: Mapping[TopicPartition, int] | None,
         birth: Callable[[], Awaitable[Birth]] | None,
     ) -> int:
         """Removes one batch. What is written after the look stays: versions are checked."""
@@ -298,7 +299,7 @@ class ZnodeOffsets:
     async def _confirmed(self, fence: Fence) -> bool:
         """Whether this broker still leads. While the state cannot be read nobody waits for longer than a commit may."""
         try:
-            return await self._commits.ask(fence).addTimeout(self._silence.seconds, self._reactor)
+            return await self._commits.fences.confirm(fence).addTimeout(self._timeout.seconds, self._reactor)
         except TimeoutError:
             raise KafkaError(Error.COORDINATOR_LOAD_IN_PROGRESS) from None
 
@@ -323,17 +324,17 @@ class ZnodeOffsets:
                 with contextlib.suppress(NoNode):
                     await self._zk.delete(path)
 
-    def _get(self, path: str) -> "Deferred[Found | None]":
+    def _get(self, path: str) -> Deferred[Found | None]:
         """A node's data and Stat; None when there is no node."""
-        answer: Deferred[Found | None] = self._zk.get(path)
-        return answer.addCallbacks(_data, _none)  # type: ignore[arg-type]
+        answer: Deferred[Any] = self._zk.get(path)
+        return answer.addCallbacks(_data, _none)
 
-    def _birth(self, topic: str) -> "Deferred[Birth]":
+    def _birth(self, topic: str) -> Deferred[Birth]:
         illegal = topic_names.illegal(topic) is not None
         answer: Deferred[Birth] = succeed(None) if illegal else self._zk.exists(TopicNode.path(topic))
         return answer
 
-    async def _keys(self, group: str) -> list[Key]:
+    async def _keys(self, group: str) -> list[TopicPartition]:
         topics = await self._children(consumers.offsets_path(group))
         above = [consumers.offsets_path(group, consumers.decode_name(topic)) for topic in topics]
         names = await gather([self._children(path) for path in above])
@@ -352,18 +353,18 @@ class ZnodeOffsets:
 
     def _begin(self, patience: float | None = None) -> None:
         """Before each read: KafkaError if ZooKeeper has been silent for longer than anybody is kept waiting; else a
-        sync, unless there was one since doubt()."""
-        seconds = self._silence.seconds if patience is None else patience
-        if self._silence.since is not None and self._silence.due(seconds) <= self._reactor.seconds():
+        sync, unless there was one since sync_first()."""
+        seconds = self._timeout.seconds if patience is None else patience
+        if self._timeout.is_over(seconds):
             raise KafkaError(Error.COORDINATOR_LOAD_IN_PROGRESS)
         # ZooKeeper keeps the order of a session: what is asked next is answered after the sync.
         if not self._synced:
             self._synced = True
-            self._zk.sync(consumers.ROOT).addErrback(lambda _: self.doubt())
+            self._zk.sync(consumers.ROOT).addErrback(lambda _: self.sync_first())
 
     def _zk_state(self, state: str) -> None:
         if state == CONNECTED:
-            self.doubt()
+            self.sync_first()
 
 
 def _data(found: tuple[bytes | None, Stat]) -> Found:
@@ -371,7 +372,7 @@ def _data(found: tuple[bytes | None, Stat]) -> Found:
     return found[0] or b"", found[1]
 
 
-def _none(failure: Any) -> None:
+def _none(failure: Failure) -> None:
     failure.trap(NoNode)
 
 

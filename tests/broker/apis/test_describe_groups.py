@@ -5,8 +5,8 @@ import pytest
 from kafkalike.broker.apis import describe_groups
 from kafkalike.errors import Error
 from tests.coordinator.fakes import FakeBroker, group_in
+from tests.coordinator.groups import stable
 from tests.coordinator.test_group import subscription
-from tests.coordinator.test_group_coordinator import stable
 
 Request = describe_groups.messages.Request
 A, B = group_in(0), group_in(1)

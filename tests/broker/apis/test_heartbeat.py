@@ -5,7 +5,7 @@ import pytest
 from kafkalike.broker.apis import heartbeat
 from kafkalike.errors import Error
 from tests.coordinator.fakes import FakeBroker, group_in
-from tests.coordinator.test_group_coordinator import stable
+from tests.coordinator.groups import stable
 
 Request = heartbeat.messages.Request
 A, B = group_in(0), group_in(1)

@@ -41,7 +41,7 @@ def test_a_first_member_leads(version: int) -> None:
 def test_version_0_has_one_timeout() -> None:
     broker = FakeBroker()
     answer = broker.call(join_group, 0, request())
-    member = broker.group_coordinator.shards[0].groups[A].group.members[answer.member_id]
+    member = broker.group_coordinator.topic.partitions[0].contents.groups[A].group.members[answer.member_id]
     assert (member.session_timeout_ms, member.rebalance_timeout_ms) == (10_000, 10_000)
 
 

@@ -5,7 +5,7 @@ import pytest
 from kafkalike.broker.apis import leave_group
 from kafkalike.errors import Error
 from tests.coordinator.fakes import FakeBroker, group_in
-from tests.coordinator.test_group_coordinator import stable, state_of
+from tests.coordinator.groups import stable, state_of
 
 messages = leave_group.messages
 A, B = group_in(0), group_in(1)

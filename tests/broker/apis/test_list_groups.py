@@ -4,7 +4,7 @@ import pytest
 
 from kafkalike.broker.apis import list_groups
 from tests.coordinator.fakes import FakeBroker, group_in
-from tests.coordinator.test_group_coordinator import stable
+from tests.coordinator.groups import stable
 
 Request = list_groups.messages.Request
 A, B = group_in(0), group_in(1)

@@ -5,7 +5,7 @@ import pytest
 from kafkalike.broker.apis import offset_delete
 from kafkalike.errors import Error, KafkaError
 from tests.coordinator.fakes import FakeBroker, group_in
-from tests.coordinator.test_group_coordinator import stable
+from tests.coordinator.groups import stable
 
 messages = offset_delete.messages
 A, B = group_in(0), group_in(1)

@@ -26,12 +26,12 @@ class World:
     def __init__(self) -> None:
         self.clock = Clock()
         self.zk = FakeZk(self.clock)
-        self.silence = CommitTimeout(self.zk, 5000, self.clock)
-        self.deadlines: Deadlines[Waiter] = Deadlines(self.silence, self.clock)
+        self.timeout = CommitTimeout(self.zk, 5000, self.clock)
+        self.deadlines: Deadlines[Waiter] = Deadlines(self.timeout, self.clock)
         self.told: list[str] = []
 
     def wait(self, name: str, seconds: float = 5) -> Waiter:
-        waiter = Waiter(self.silence.due(seconds), name, self.told)
+        waiter = Waiter(self.timeout.due(seconds), name, self.told)
         self.deadlines.add(waiter, seconds)
         return waiter
 
@@ -62,11 +62,11 @@ def test_a_silence_begins_with_the_loss_of_the_connection_and_ends_with_the_next
     world = World()
     world.zk.suspend()
     world.advance(4)
-    assert 5 == world.silence.due(5)
+    assert 5 == world.timeout.due(5)
     world.advance(4)
-    assert world.clock.seconds() == world.silence.due(5)
+    assert world.clock.seconds() == world.timeout.due(5)
     world.zk.connect()
-    assert world.clock.seconds() + 5 == world.silence.due(5)
+    assert world.clock.seconds() + 5 == world.timeout.due(5)
 
 
 def test_a_silence_on_a_living_connection_begins_with_the_first_who_waits_in_vain() -> None:
@@ -76,9 +76,9 @@ def test_a_silence_on_a_living_connection_begins_with_the_first_who_waits_in_vai
     world.wait("in vain", 2)
     world.advance(2.1)
     assert ["in vain"] == world.told
-    assert 15 == round(world.silence.due(5))
+    assert 15 == round(world.timeout.due(5))
     world.advance(21)
-    assert world.silence.since is None
+    assert world.timeout.silent_since is None
 
 
 def test_nobody_expires_after_clear() -> None:

@@ -10,7 +10,7 @@ from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.coordinator import group_records
 from kafkalike.coordinator.group_records import OffsetKey, OffsetValue
 from kafkalike.coordinator.offsets.log_offsets import LogOffsets
-from kafkalike.coordinator.offsets.znode_offsets import Committed
+from kafkalike.coordinator.offsets.offset_commit import Committed
 from kafkalike.errors import Error
 from kafkalike.protocol import batch
 from kafkalike.protocol.control_records import ABORT, COMMIT, EndTxnMarker, build_marker
@@ -67,7 +67,7 @@ def test_answers_out_of_order_leave_the_newest() -> None:
     answers: list[list[Error]] = []
     for offset in (1, 2, 3):
         offsets.commit("g", [("t", 0, offset, -1, "")], 0, answers.append)
-    settled = offsets.settled()
+    settled = offsets.writes.settled()
     assert [(T0, Committed())] == offsets.fetch("g", [T0], False)
     for index, seen in ((1, 2), (2, 3), (0, 3)):
         assert not settled.called

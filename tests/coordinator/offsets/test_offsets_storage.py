@@ -7,15 +7,16 @@ from types import SimpleNamespace
 from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.cluster.znodes.brokers import BrokerNode
 from kafkalike.coordinator.group_records import OffsetKey
-from kafkalike.coordinator.offsets.offsets_storage import KAFKA, ZOOKEEPER, announcement, mode_of
-from kafkalike.coordinator.offsets.znode_offsets import Committed
+from kafkalike.coordinator.offsets.offset_commit import Committed
+from kafkalike.coordinator.offsets.offsets_storage import KAFKA, ZOOKEEPER, announcement, storage_of
 from tests.coordinator.apache import NODE, T0, G, beside_apaches, fetched, logged
 from tests.coordinator.fakes import FakeBroker
 
 
 def test_zookeeper_only_while_everybody_says_so() -> None:
-    assert ZOOKEEPER == mode_of({}) == mode_of({1: ZOOKEEPER, 2: ZOOKEEPER})
-    assert KAFKA == mode_of({1: ZOOKEEPER, 2: None}) == mode_of({1: KAFKA}) == mode_of({1: ZOOKEEPER, 2: KAFKA})
+    assert ZOOKEEPER == storage_of({}) == storage_of({1: ZOOKEEPER, 2: ZOOKEEPER})
+    assert KAFKA == storage_of({1: ZOOKEEPER, 2: None})
+    assert KAFKA == storage_of({1: KAFKA}) == storage_of({1: ZOOKEEPER, 2: KAFKA})
 
 
 def test_a_registration_that_cannot_be_read_announces_nothing() -> None:
@@ -57,16 +58,16 @@ def test_who_knows_the_log_only_gets_in_sync_when_offsets_are_there() -> None:
     broker.register(3, "zookeeper")
     broker.settle()
     partition = broker.replicas.partition(GROUP_METADATA, 0)
-    assert broker.replicas.may_join(partition, 3)
-    assert not broker.replicas.may_join(partition, 2)
+    assert broker.group_coordinator.may_join_isr(partition, 3)
+    assert not broker.group_coordinator.may_join_isr(partition, 2)
     broker.replicas.later = []
     broker.register(2, None)
     broker.settle()
-    assert not broker.replicas.may_join(partition, 2)
-    assert broker.replicas.may_join(SimpleNamespace(topic="t", index=0), 2)
+    assert not broker.group_coordinator.may_join_isr(partition, 2)
+    assert broker.group_coordinator.may_join_isr(SimpleNamespace(topic="t", index=0), 2)
     for answer in broker.replicas.later:
         answer()
-    assert broker.replicas.may_join(partition, 2)
+    assert broker.group_coordinator.may_join_isr(partition, 2)
 
 
 def test_offsets_stay_in_the_log_while_such_a_one_is_in_sync() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.cluster.znodes.topics import PartitionNode, TopicNode
-from kafkalike.coordinator.offsets.znode_offsets import Committed
+from kafkalike.coordinator.offsets.offset_commit import Committed
 from kafkalike.errors import Error, KafkaError
 from tests.coordinator.fakes import FakeBroker, group_in
 
@@ -16,7 +16,7 @@ A = group_in(0)
 
 
 def read(broker: FakeBroker, group: str, *keys: tuple[str, int]) -> list[Committed]:
-    return broker.wait(broker.group_coordinator.offsets.read(group, keys))
+    return broker.wait(broker.group_coordinator.znodes.read(group, keys))
 
 
 def test_whatever_a_tool_wrote_is_believed() -> None:
@@ -115,16 +115,16 @@ def test_reads_that_come_later_in_the_same_silence_are_not_even_sent() -> None:
 def test_the_keys_of_a_group() -> None:
     broker = FakeBroker()
     broker.committed("a/b", ("u", 10, 1), ("u", 9, 1), ("t", 0, 1))
-    assert broker.wait(broker.group_coordinator.offsets.keys("a/b")) == [("t", 0), ("u", 9), ("u", 10)]
-    assert broker.wait(broker.group_coordinator.offsets.keys("nobody")) == []
-    assert broker.wait(broker.group_coordinator.offsets.groups()) == ["a/b"]
+    assert broker.wait(broker.group_coordinator.znodes.keys("a/b")) == [("t", 0), ("u", 9), ("u", 10)]
+    assert broker.wait(broker.group_coordinator.znodes.keys("nobody")) == []
+    assert broker.wait(broker.group_coordinator.znodes.groups()) == ["a/b"]
 
 
 def test_removing_offsets_removes_empty_parents_and_no_others() -> None:
     broker = FakeBroker()
-    fence = broker.group_coordinator.shards[0].fence
+    fence = broker.fence(0)
     broker.committed(A, ("t", 0, 1, 1, "x"), ("t", 1, 1), ("u", 0, 1))
-    assert broker.wait(broker.group_coordinator.offsets.remove(fence, A, [("t", 0), ("u", 0), ("u", 5)])) == 2
+    assert broker.wait(broker.group_coordinator.znodes.remove(fence, A, [("t", 0), ("u", 0), ("u", 5)])) == 2
     nodes = {each.removeprefix(f"/consumers/{A}/") for each in broker.zk.tree.nodes if each.startswith("/consumers/g")}
     assert nodes >= {"offsets/t/1", "owners/t", "ids"}
     assert not nodes & {"offsets/t/0", "offsets-extra/t/0", "offsets-extra/t", "offsets/u", "owners/u"}
@@ -133,21 +133,21 @@ def test_removing_offsets_removes_empty_parents_and_no_others() -> None:
 
 def test_a_deposed_coordinator_removes_nothing() -> None:
     broker = FakeBroker()
-    fence = broker.group_coordinator.shards[0].fence
+    fence = broker.fence(0)
     broker.committed(A, ("t", 0, 1))
     broker.state(0, leader=2, epoch=1)
     with pytest.raises(KafkaError) as raised:
-        broker.wait(broker.group_coordinator.offsets.remove(fence, A, [("t", 0)]))
+        broker.wait(broker.group_coordinator.znodes.remove(fence, A, [("t", 0)]))
     assert raised.value.error is Error.NOT_COORDINATOR
     with pytest.raises(KafkaError):
-        broker.wait(broker.group_coordinator.offsets.remove_group(fence, A))
+        broker.wait(broker.group_coordinator.znodes.remove_group(fence, A))
     assert broker.zk.data(f"/consumers/{A}/offsets/t/0") == b"1"
 
 
 @pytest.mark.parametrize("state", [None, b"{"])
 def test_a_removal_waits_for_a_state_that_cannot_be_read_no_longer_than_a_commit_does(state: bytes | None) -> None:
     broker = FakeBroker()
-    fence = broker.group_coordinator.shards[0].fence
+    fence = broker.fence(0)
     broker.committed(A, ("t", 0, 1))
     path = PartitionNode.path(GROUP_METADATA, 0)
     good = broker.zk.data(path)
@@ -156,19 +156,19 @@ def test_a_removal_waits_for_a_state_that_cannot_be_read_no_longer_than_a_commit
     else:
         broker.zk.put(path, state)
     with pytest.raises(KafkaError, match="COORDINATOR_LOAD_IN_PROGRESS"):
-        broker.wait(broker.group_coordinator.offsets.remove(fence, A, [("t", 0)]))
+        broker.wait(broker.group_coordinator.znodes.remove(fence, A, [("t", 0)]))
     assert broker.zk.data(f"/consumers/{A}/offsets/t/0") == b"1"
     broker.zk.put(path, good)
     broker.settle(1.5)
-    assert broker.wait(broker.group_coordinator.offsets.remove(fence, A, [("t", 0)])) == 1
+    assert broker.wait(broker.group_coordinator.znodes.remove(fence, A, [("t", 0)])) == 1
 
 
 def test_a_commit_later_than_what_was_seen_is_kept() -> None:
     broker = FakeBroker()
     broker.committed(A, ("t", 0, 1), ("t", 1, 1))
-    seen = broker.wait(broker.group_coordinator.offsets.committed_ms(A))
+    seen = broker.wait(broker.group_coordinator.znodes.committed_ms(A))
     broker.committed(A, ("t", 0, 2))
-    assert broker.wait(broker.group_coordinator.offsets.remove(None, A, list(seen), seen)) == 1
+    assert broker.wait(broker.group_coordinator.znodes.remove(None, A, list(seen), seen)) == 1
     assert broker.zk.below(f"/consumers/{A}/offsets") == {f"/consumers/{A}/offsets/t/0": b"2"}
 
 
@@ -187,7 +187,7 @@ def test_what_is_older_than_its_topic_is_removed_and_what_comes_meanwhile_stays(
 
     broker.zk.before_multi = commit
     birth = partial(broker.zk.exists, TopicNode.path("t"))
-    assert broker.wait(broker.group_coordinator.offsets.remove_older(None, A, "t", birth)) == 1
+    assert broker.wait(broker.group_coordinator.znodes.remove_older(None, A, "t", birth)) == 1
     assert broker.zk.below(f"/consumers/{A}") == {
         f"/consumers/{A}/offsets-extra/t/0": b"new",
         f"/consumers/{A}/offsets/t/0": b"2",
@@ -203,18 +203,18 @@ def test_a_group_that_is_to_go_without_offsets_stays_for_a_commit_that_comes_mea
         broker.zk.put(f"/consumers/{A}/offsets/t/0", b"2")
 
     broker.zk.before_multi = commit
-    fence = broker.group_coordinator.shards[0].fence
+    fence = broker.fence(0)
     with pytest.raises(KafkaError, match="NON_EMPTY_GROUP"):
-        broker.wait(broker.group_coordinator.offsets.remove_group(fence, A, only_empty=True))
+        broker.wait(broker.group_coordinator.znodes.remove_group(fence, A, only_empty=True))
     assert broker.zk.below(f"/consumers/{A}") == {f"/consumers/{A}/offsets/t/0": b"2"}
     broker.zk.do_delete(f"/consumers/{A}/offsets/t/0")
-    broker.wait(broker.group_coordinator.offsets.remove_group(fence, A, only_empty=True))
+    broker.wait(broker.group_coordinator.znodes.remove_group(fence, A, only_empty=True))
     assert f"/consumers/{A}" not in broker.zk.tree.nodes
 
 
 def test_a_removal_whose_answer_was_lost_is_finished() -> None:
     broker = FakeBroker()
-    fence = broker.group_coordinator.shards[0].fence
+    fence = broker.fence(0)
     broker.committed(A, ("t", 0, 1))
     results: list[int] = []
 
@@ -224,14 +224,14 @@ def test_a_removal_whose_answer_was_lost_is_finished() -> None:
         broker.clock.callLater(0.1, broker.zk.connect)
 
     broker.zk.before_multi = lose
-    results.append(broker.wait(broker.group_coordinator.offsets.remove(fence, A, [("t", 0)])))
+    results.append(broker.wait(broker.group_coordinator.znodes.remove(fence, A, [("t", 0)])))
     assert broker.zk.below(f"/consumers/{A}/offsets") == {}
 
 
 def test_removing_a_group_leaves_nothing() -> None:
     broker = FakeBroker()
     broker.committed(A, ("t", 0, 1, 1, "x"), ("u", 0, 1))
-    broker.wait(broker.group_coordinator.offsets.remove_group(broker.group_coordinator.shards[0].fence, A))
+    broker.wait(broker.group_coordinator.znodes.remove_group(broker.fence(0), A))
     assert not [each for each in broker.zk.tree.nodes if each.startswith(f"/consumers/{A}")]
     broker.committed(A, ("t", 0, 2))
 
@@ -241,7 +241,7 @@ def test_a_group_of_living_classic_consumers_is_not_removed() -> None:
     broker.committed(A, ("t", 0, 1))
     broker.zk.put(f"/consumers/{A}/ids/consumer-1", b"{}")
     with pytest.raises(KafkaError) as raised:
-        broker.wait(broker.group_coordinator.offsets.remove_group(broker.group_coordinator.shards[0].fence, A))
+        broker.wait(broker.group_coordinator.znodes.remove_group(broker.fence(0), A))
     assert raised.value.error is Error.NON_EMPTY_GROUP
     assert broker.zk.data(f"/consumers/{A}/offsets/t/0") == b"1"
 
@@ -256,5 +256,5 @@ def test_a_classic_consumer_that_comes_meanwhile_saves_its_group() -> None:
 
     broker.zk.before_multi = race
     with pytest.raises(KafkaError):
-        broker.wait(broker.group_coordinator.offsets.remove_group(broker.group_coordinator.shards[0].fence, A))
+        broker.wait(broker.group_coordinator.znodes.remove_group(broker.fence(0), A))
     assert broker.zk.data(f"/consumers/{A}/offsets/t/0") == b"1"

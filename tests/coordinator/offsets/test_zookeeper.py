@@ -26,18 +26,18 @@ class Coordinator:
 
     def __init__(self, zk: ZkClient) -> None:
         self.zk = zk
-        silence = CommitTimeout(zk, 20_000, reactor)
-        self.commits = ZnodeCommits(zk, 1, silence, reactor)
-        self.offsets = ZnodeOffsets(zk, self.commits, silence, reactor)
+        timeout = CommitTimeout(zk, 20_000, reactor)
+        self.commits = ZnodeCommits(zk, 1, timeout, reactor)
+        self.offsets = ZnodeOffsets(zk, self.commits, timeout, reactor)
         self.commits.start()
-        self.fence: Fence = self.commits.fence(0, 0)
+        self.fence: Fence = self.commits.fences.add(0, 0)
 
     async def start(self) -> Coordinator:
         await self.zk.ensure_path("/consumers")
         for topic in ("t", "u"):
             await self.zk.ensure_path(TopicNode.path(topic))
         await self.zk.create(STATE, PartitionNode(1, 0, (1,), 1).encode(), makepath=True)
-        assert await self.commits.ask(self.fence)
+        assert await self.commits.fences.confirm(self.fence)
         return self
 
     def commit(self, group: str, *offsets: tuple[str, int, int, int, str]) -> Deferred[list[Error]]:

@@ -27,13 +27,12 @@ from kafkalike.broker.log_dir_events import LogDirEvents
 from kafkalike.broker.peer_connections import Peers
 from kafkalike.broker.produce_forwarding import ProduceForwarding
 from kafkalike.clock import Clock
-from kafkalike.cluster import topic_names
+from kafkalike.cluster import topic_names, zookeeper
 from kafkalike.cluster.membership import Membership, MembershipError
 from kafkalike.cluster.metadata import Image
 from kafkalike.cluster.metadata_cache import MetadataCache
 from kafkalike.cluster.znodes.brokers import BrokerNode
 from kafkalike.cluster.znodes.configs import EntityConfig
-from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.config import Config, ConfigException, Endpoint, connections_by_host, http_endpoints, unbindable
 from kafkalike.controller.controller import Controller
 from kafkalike.coordinator.group_coordinator import GroupCoordinator
@@ -45,7 +44,7 @@ from kafkalike.net.server import Limits, Listener, Server
 from kafkalike.protocol.messages import api_versions, controlled_shutdown
 from kafkalike.replication.replicas import Replicas
 from kafkalike.storage.directory import DirectoryLost, LogDirectory, StorageError, read_broker_id
-from zk.client import CONNECTED, ConnectionLoss, ConnectTimeout, NoNode, SessionExpired, ZkClient, gather
+from zk.client import CONNECTED, ConnectionLoss, ConnectTimeout, SessionExpired, ZkClient, gather
 from zk.descriptors import raise_limit
 
 log = logging.getLogger("kafka.server.KafkaServer")
@@ -221,7 +220,7 @@ class Broker:
             log.info("broker.id is %d", self.broker_id)
 
     async def _all_overrides(self) -> dict[str, dict[str, str]]:
-        names = await self.zk.children("/config/topics")
+        names = await zookeeper.children(self.zk, EntityConfig, "topics")
         found = await gather(self.topic_overrides(name) for name in names)
         return dict(zip(names, found, strict=True))
 
@@ -229,14 +228,7 @@ class Broker:
         """A topic's own configuration, from its znode; garbage there is logged and counts as none."""
 
         async def read() -> dict[str, str]:
-            try:
-                data, _ = await self.zk.get(EntityConfig.path("topics", topic))
-                return EntityConfig.decode("topics", topic, data)
-            except NoNode:
-                return {}
-            except Garbage as problem:
-                log.error("%s", problem)
-                return {}
+            return await zookeeper.read(self.zk, EntityConfig, "topics", topic) or {}
 
         return Deferred.fromCoroutine(read())
 

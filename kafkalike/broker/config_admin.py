@@ -14,12 +14,12 @@ from typing import Any
 from kafkalike import config as tables
 from kafkalike.broker import loggers
 from kafkalike.broker.access import Access, Operation, Resource
-from kafkalike.cluster import znode_sizes
+from kafkalike.cluster import znode_sizes, zookeeper
 from kafkalike.cluster.znodes.configs import ConfigChange, EntityConfig
 from kafkalike.cluster.znodes.controller import ControllerNode
+from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.config import ConfigException
 from kafkalike.errors import Error, KafkaError
-from zk import recipes
 from zk.client import BadVersion, Check, ConnectionLoss, Create, NodeExists, NoNode, SessionExpired, Set
 
 TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS = 2, 4, 8, 16  # resource types
@@ -141,11 +141,13 @@ def _without_faults_of_before(resource: Any, wanted: Mapping[str, str], usable: 
 
 async def _present(broker: Any, kind: str, name: str) -> dict[str, str]:
     try:
-        found = await recipes.get_or_none(broker.zk, EntityConfig.path(kind, name))
-        return EntityConfig.decode(kind, name, found[0] if found else None)
+        config, _ = await zookeeper.get(broker.zk, EntityConfig, kind, name)
+        return config
+    except NoNode:
+        return {}
     except (SessionExpired, ConnectionLoss):
         raise _away() from None
-    except ValueError as problem:
+    except Garbage as problem:
         # Garbage is not overwritten unseen.
         raise KafkaError(Error.INVALID_CONFIG, str(problem)) from None
 
@@ -159,7 +161,7 @@ async def write(zk: Any, kind: str, name: str, values: Mapping[str, str]) -> Non
                 break
         else:
             raise KafkaError(Error.STALE_CONTROLLER_EPOCH, "The controller changes too often.")
-        await zk.create(ConfigChange.PREFIX, ConfigChange.encode(kind, name), sequence=True)
+        await zookeeper.notify(zk, ConfigChange(kind, name))
     except (SessionExpired, ConnectionLoss):
         raise _away() from None
 

@@ -19,11 +19,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from kafkalike.broker.config_admin import DEFAULT
-from kafkalike.cluster import topic_names
+from kafkalike.cluster import topic_names, zookeeper
 from kafkalike.cluster.znodes.configs import ConfigChange, EntityConfig
 from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.config import without_effect
-from zk import recipes
 from zk.client import ConnectionLoss, NoNode, SessionExpired, ZkClient
 
 log = logging.getLogger("kafka.server.ZkConfigManager")
@@ -53,7 +52,7 @@ class DynamicConfig:
         self._clock = clock
         self._last = -1
         self._told: set[str] = set()  # the faults that the log has a line for
-        self._watch = recipes.ChildrenWatch(zk, ConfigChange.PARENT, self._listed)
+        self._watch = zookeeper.watch_children(zk, ConfigChange, self._listed)
         self._names: list[str] | None = None
         self._working = False
 
@@ -104,24 +103,18 @@ class DynamicConfig:
             raise
 
     async def _notified(self, name: str) -> None:
-        path = f"{ConfigChange.PARENT}/{name}"
-        try:
-            data, _ = await self._zk.get(path)
-            kind, entity = ConfigChange.decode(path, data)
-        except NoNode:
+        change = await zookeeper.read(self._zk, ConfigChange, name)
+        if change is None:
             return
-        except Garbage as problem:
-            log.error("%s", problem)
-            return
-        if kind == "topics" and topic_names.illegal(entity) is None:
-            await self._topic_entity(entity)
-        elif kind == "brokers" and entity in (DEFAULT, str(self._broker_id)):
+        if change.kind == "topics" and topic_names.illegal(change.name) is None:
+            await self._topic_entity(change.name)
+        elif change.kind == "brokers" and change.name in (DEFAULT, str(self._broker_id)):
             await self._broker_entity()
 
     async def _remove_old(self, names: list[str]) -> None:
         limit = self._clock() * 1000 - KEEP_MS
         for name in names:
-            path = f"{ConfigChange.PARENT}/{name}"
+            path = ConfigChange.path(name)
             stat = await self._zk.exists(path)
             if stat is not None and stat.ctime < limit:
                 with contextlib.suppress(NoNode):
@@ -155,11 +148,13 @@ class DynamicConfig:
     async def _values(self, kind: str, name: str) -> dict[str, str] | None:
         """None when what is there cannot be used: then what held before goes on."""
         try:
-            found = await recipes.get_or_none(self._zk, EntityConfig.path(kind, name))
-            return EntityConfig.decode(kind, name, found[0] if found else None)
+            config, _ = await zookeeper.get(self._zk, EntityConfig, kind, name)
+        except NoNode:
+            return {}
         except Garbage as problem:
             log.error("%s", problem)
             return None
+        return config
 
 
 def _number(name: str) -> int:

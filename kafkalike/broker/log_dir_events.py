@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from kafkalike.cluster import zookeeper
 from kafkalike.cluster.znodes.brokers import LogDirEvent
 from zk import recipes
 from zk.client import SessionExpired
@@ -34,8 +35,8 @@ class LogDirEvents:
 
     def tell(self) -> None:
         """Now."""
-        data = LogDirEvent.encode(self._broker_id)
-        told = Deferred.fromCoroutine(recipes.insist(lambda: self._zk.create(LogDirEvent.PREFIX, data, sequence=True)))
+        event = LogDirEvent(self._broker_id)
+        told = Deferred.fromCoroutine(recipes.insist(lambda: zookeeper.notify(self._zk, event)))
         # With a new session comes a new registration: then the controller asks of itself.
         told.addErrback(lambda failure: failure.trap(SessionExpired))
         told.addErrback(lambda failure: log.error("The controller is not told: %s", failure.getTraceback()))

@@ -130,7 +130,7 @@ def _indexes(client: Any, topic: str) -> list[int]:
         data, _ = client.get(TopicNode.path(topic))
     except ClientError:
         return []
-    return list(TopicNode.decode(topic, data).partitions)
+    return list(TopicNode.decode(data, topic).partitions)
 
 
 def _names(partitions: Any) -> str:

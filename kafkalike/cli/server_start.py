@@ -159,9 +159,12 @@ def _log_to_stdout() -> None:
 
     from twisted.python.log import PythonLoggingObserver
 
+    from kafkalike.cluster.znodes import encoding
+
     logging.basicConfig(
         stream=sys.stdout, level=logging.INFO, format="[%(asctime)s] %(levelname)s %(message)s (%(name)s)"
     )
+    encoding.log.addFilter(encoding.OncePerContent())
     PythonLoggingObserver("kafkalike.twisted").start()
     logging.getLogger("kafkalike.twisted").setLevel(logging.ERROR)
 

@@ -26,11 +26,12 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from kafkalike.cluster.znodes.brokers import BROKER_IDS, BROKER_SEQUENCE, BrokerNode, Endpoint
+from kafkalike.cluster import zookeeper
+from kafkalike.cluster.znodes.brokers import BROKER_SEQUENCE, BrokerNode, Endpoint
 from kafkalike.cluster.znodes.cluster import TOP_LEVEL, ClusterId
-from kafkalike.cluster.znodes.encoding import Garbage, encode_uuid, numbers
+from kafkalike.cluster.znodes.encoding import Garbage, decode_or_none, encode_uuid, numbers
 from zk import ensemble, recipes
-from zk.client import CONNECTED, LOST, ConnectionLoss, SessionExpired, ZkClient, gather
+from zk.client import CONNECTED, LOST, ConnectionLoss, NoNode, SessionExpired, Stat, ZkClient, gather
 
 log = logging.getLogger(__name__)
 
@@ -84,14 +85,14 @@ class Membership:
         paths = dict.fromkeys(path for leaf in TOP_LEVEL for path in ensemble.parents(leaf))
         await gather(recipes.ensure(self._zk, path) for path in paths)
         while True:
-            found = await recipes.get_or_none(self._zk, ClusterId.path())
-            if found is not None:
-                try:
-                    self.cluster_id = ClusterId.decode(found[0])
-                except Garbage as error:
-                    raise MembershipError(f"{error}; the cluster has no id") from None
+            try:
+                self.cluster_id, _ = await zookeeper.get(self._zk, ClusterId)
+            except NoNode:
+                await zookeeper.create(self._zk, ClusterId, encode_uuid(random_uuid()))
+            except Garbage as error:
+                raise MembershipError(f"{error}; the cluster has no id") from None
+            else:
                 return self.cluster_id
-            await recipes.ensure(self._zk, ClusterId.path(), ClusterId.encode(encode_uuid(random_uuid())))
 
     def generate_broker_id(self) -> Deferred[int]:
         """A number nobody has had: above reserved.broker.max.id, counted in /brokers/seqid."""
@@ -191,7 +192,7 @@ class Membership:
         self._session = session
         self.broker_epoch = stat.czxid
         if self._own_node is None and self.extra.get(BrokerNode.UNCLEAN):
-            self._own_node = recipes.DataWatch(self._zk, BrokerNode.path(self.broker_id), self._own_node_changed)
+            self._own_node = zookeeper.watch(self._zk, BrokerNode, self._own_node_changed, self.broker_id)
             self._own_node.start()
         self._remember_session()
         log.info("registered broker %d at %s: epoch %d", self.broker_id, _join(node.endpoints), self.broker_epoch)
@@ -205,15 +206,11 @@ class Membership:
             answer.callback(self.broker_epoch)
         return self.broker_epoch
 
-    def _own_node_changed(self, data: bytes | None, stat: Any) -> None:
+    def _own_node_changed(self, node: BrokerNode | None, stat: Stat | None) -> None:
         """The controller takes the mark of an unclean stop away; a registration after that is of the same life."""
-        if stat is None or stat.ephemeralOwner != self._session:
+        if node is None or stat is None or stat.ephemeralOwner != self._session:
             return
-        try:
-            marked = BrokerNode.decode(self.broker_id, data).unclean
-        except Garbage:
-            return
-        if not marked and self._own_node is not None:
+        if not node.unclean and self._own_node is not None:
             self.extra.pop(BrokerNode.UNCLEAN, None)
             self._own_node.stop()
 
@@ -266,9 +263,8 @@ class Membership:
         return brokers
 
     def _is_ours(self, data: bytes | None) -> bool:
-        try:
-            node = BrokerNode.decode(self.broker_id, data)
-        except Garbage:
+        node = decode_or_none(BrokerNode, data, self.broker_id)
+        if node is None:
             return True
         ours = {(e.host, e.port) for e in self._advertised()}
         return any((e.host, e.port) in ours for e in node.endpoints)
@@ -330,17 +326,7 @@ class Membership:
 
 async def live_brokers(zk: ZkClient) -> dict[int, BrokerNode]:
     """Every registered broker; one whose registration is garbage is left out, with a line in the log."""
-    ids = numbers(await zk.children(BROKER_IDS))
-    found = await gather(recipes.get_or_none(zk, BrokerNode.path(i)) for i in ids)
-    brokers = {}
-    for broker_id, node in zip(ids, found, strict=True):
-        if node is None:
-            continue
-        try:
-            brokers[broker_id] = BrokerNode.decode(broker_id, node[0])
-        except Garbage as error:
-            log.warning("%s", error)
-    return brokers
+    return await zookeeper.read_each(zk, BrokerNode, numbers(await zookeeper.children(zk, BrokerNode)))
 
 
 def random_uuid(rng: random.Random | None = None) -> bytes:
@@ -354,10 +340,8 @@ def random_uuid(rng: random.Random | None = None) -> bytes:
 
 
 def _addresses(broker_id: int, data: bytes | None) -> str:
-    try:
-        return _join(BrokerNode.decode(broker_id, data).endpoints)
-    except Garbage:
-        return "an address that cannot be read"
+    node = decode_or_none(BrokerNode, data, broker_id)
+    return _join(node.endpoints) if node is not None else "an address that cannot be read"
 
 
 def _join(endpoints: Sequence[Any]) -> str:

@@ -12,10 +12,9 @@ from typing import Protocol
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.python.failure import Failure
 
-from kafkalike.cluster import topic_names
+from kafkalike.cluster import topic_names, zookeeper
 from kafkalike.cluster.metadata_cache import MetadataCache
 from kafkalike.cluster.znodes.admin import DeleteTopicNode
-from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.cluster.znodes.topics import TopicNode
 from kafkalike.config import Config
 from kafkalike.controller.topic_admin import (
@@ -27,7 +26,6 @@ from kafkalike.controller.topic_admin import (
     write_new,
 )
 from kafkalike.errors import Error, KafkaError
-from zk import recipes
 from zk.client import ZkClient, gather
 
 log = logging.getLogger("kafka.server.AutoTopicCreationManager")
@@ -98,11 +96,8 @@ async def _leadable(broker: Creator, name: str) -> frozenset[int]:
     A topic that is being deleted gets none, nor does one whose brokers died before the first election.
     """
     zk = broker.zk
-    marked, found = await gather([zk.exists(DeleteTopicNode.path(name)), recipes.get_or_none(zk, TopicNode.path(name))])
-    try:
-        partitions = TopicNode.decode(name, found[0]).partitions if found and not marked else {}
-    except Garbage:
-        partitions = {}
+    marked, node = await gather([zk.exists(DeleteTopicNode.path(name)), zookeeper.read(zk, TopicNode, name)])
+    partitions = node.partitions if node is not None and not marked else {}
     live = broker.metadata.image.brokers.keys()
     leadable = frozenset(p for p, assignment in partitions.items() if not live.isdisjoint(assignment.replicas))
     if not leadable:

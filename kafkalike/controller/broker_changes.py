@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 
-from kafkalike.cluster.znodes.brokers import BROKER_IDS, BrokerNode
-from kafkalike.cluster.znodes.encoding import Garbage, numbers
+from kafkalike.cluster.znodes.brokers import BrokerNode
+from kafkalike.cluster.znodes.encoding import decode_or_none, numbers
 from kafkalike.controller import reassignment
 from kafkalike.controller.context import Context, LiveBroker, Partition, PartitionState, ReplicaState
 from kafkalike.controller.control_requests import Batch
@@ -23,21 +23,18 @@ P, R = PartitionState, ReplicaState
 
 
 def read_brokers() -> Steps[dict[int, LiveBroker]]:
-    (names,) = yield Children([BROKER_IDS])
+    (names,) = yield Children([BrokerNode.directory()])
     ids = numbers(names)
     nodes = (yield Read([BrokerNode.path(broker_id) for broker_id in ids])) if ids else []
     brokers = {}
     for broker_id, found in zip(ids, nodes, strict=True):
         if found is None:
             continue
-        try:
-            node = BrokerNode.decode(broker_id, found.data)
-            if not node.endpoints:
-                raise Garbage(BrokerNode.path(broker_id), "no endpoints")
-        except Garbage as error:
-            log.warning("%s", error)
-            continue
-        brokers[broker_id] = LiveBroker(broker_id, found.czxid, node)
+        node = decode_or_none(BrokerNode, found.data, broker_id)
+        if node is not None and node.endpoints:
+            brokers[broker_id] = LiveBroker(broker_id, found.czxid, node)
+        elif node is not None:
+            log.warning("znode %s is ignored: no endpoints", BrokerNode.path(broker_id))
     return brokers
 
 

@@ -19,13 +19,14 @@ from twisted.internet import defer
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from kafkalike.clock import Clock, Timers
+from kafkalike.cluster import zookeeper
 from kafkalike.cluster.membership import Membership, random_uuid
-from kafkalike.cluster.znodes.admin import DELETE_TOPICS, PreferredElectionNode, ReassignNode
-from kafkalike.cluster.znodes.brokers import BROKER_IDS, LOG_DIR_EVENTS, BrokerNode
+from kafkalike.cluster.znodes.admin import DeleteTopicNode, PreferredElectionNode, ReassignNode
+from kafkalike.cluster.znodes.brokers import BrokerNode, LogDirEvent
 from kafkalike.cluster.znodes.cluster import FeatureNode
 from kafkalike.cluster.znodes.controller import ControllerEpoch, ControllerNode
 from kafkalike.cluster.znodes.encoding import Garbage
-from kafkalike.cluster.znodes.topics import ISR_CHANGES, TOPICS
+from kafkalike.cluster.znodes.topics import ISR_CHANGES, TopicNode
 from kafkalike.controller import (
     broker_changes,
     control_responses,
@@ -90,12 +91,12 @@ class Controller:
         self._bells: dict[str, recipes.Bell] = {}
         self._events = EventQueue(timers, self._superseded)
         self._stopped = False
-        self._watch = recipes.DataWatch(zk, ControllerNode.path(), self._controller_changed)
+        self._watch = zookeeper.watch(zk, ControllerNode, self._controller_changed)
         self._directories: dict[str, StepsOf] = {
-            BROKER_IDS: broker_changes.brokers_changed,
-            TOPICS: lambda context: topic_creation.topics_changed(context, self._new_id),
-            DELETE_TOPICS: lambda context: reassignment.deletions_changed(context, self._new_id),
-            LOG_DIR_EVENTS: notifications.log_dirs_failed,
+            BrokerNode.directory(): broker_changes.brokers_changed,
+            TopicNode.directory(): lambda context: topic_creation.topics_changed(context, self._new_id),
+            DeleteTopicNode.directory(): lambda context: reassignment.deletions_changed(context, self._new_id),
+            LogDirEvent.directory(): notifications.log_dirs_failed,
             ISR_CHANGES: notifications.isr_changed,
         }
         self._elected_at = -1
@@ -215,15 +216,13 @@ class Controller:
         elif state == CONNECTED:
             self._enqueue("elect", self._elect)
 
-    def _controller_changed(self, data: bytes | None, stat: Stat | None) -> None:
+    def _controller_changed(self, controller: ControllerNode | None, stat: Stat | None) -> None:
         self._controller_id = self._elected_at = -1
         if stat is not None:
             # A persistent one belongs to a migration, and is nobody's to delete.
             self._elected_at = stat.czxid if stat.ephemeralOwner else -1
-            try:
-                self._controller_id = ControllerNode.decode(data).broker_id
-            except Garbage as error:
-                log.warning("%s", error)
+        if controller is not None:
+            self._controller_id = controller.broker_id
         if self._term is not None and (stat is None or stat.ephemeralOwner != self._zk.session_id):
             self._resign(f"the controller is now {self._controller_id}")
         if stat is None or stat.ephemeralOwner == self._zk.session_id:
@@ -370,7 +369,7 @@ class Controller:
             steps = self._directories[path]
         elif path in NODES:
             steps = NODES[path]
-        elif directory == TOPICS:
+        elif directory == TopicNode.directory():
             steps = lambda context: topic_creation.topic_changed(context, name)  # noqa: E731
         else:
             assert path == BrokerNode.path(int(name)), f"nobody attends to {path}"

@@ -10,9 +10,9 @@ from typing import Any
 from twisted.internet.defer import ensureDeferred
 
 from kafkalike.clock import Timers
-from kafkalike.cluster.znodes.admin import DELETE_TOPICS, PreferredElectionNode, ReassignNode
-from kafkalike.cluster.znodes.brokers import BROKER_IDS, LOG_DIR_EVENTS
-from kafkalike.cluster.znodes.topics import ISR_CHANGES, TOPICS
+from kafkalike.cluster.znodes.admin import DeleteTopicNode, PreferredElectionNode, ReassignNode
+from kafkalike.cluster.znodes.brokers import BrokerNode, LogDirEvent
+from kafkalike.cluster.znodes.topics import ISR_CHANGES, TopicNode
 from kafkalike.controller.effects import Superseded
 from kafkalike.metrics import Timer
 from zk.client import ConnectionClosed, ConnectionLoss, SessionExpired
@@ -24,12 +24,12 @@ ELECTION_TIME = Timer("kafka.controller:type=ControllerStats,name=LeaderElection
 # How long an event takes, by the first word of its key, or by the znode that has changed.
 EVENT_TIMES = {
     "presumed dead": ELECTION_TIME,
-    BROKER_IDS: ELECTION_TIME,
+    BrokerNode.directory(): ELECTION_TIME,
     "elect": Timer("kafka.controller:type=ControllerStats,name=ControllerChangeRateAndTimeMs"),
-    TOPICS: Timer("kafka.controller:type=ControllerStats,name=TopicChangeRateAndTimeMs"),
-    DELETE_TOPICS: Timer("kafka.controller:type=ControllerStats,name=TopicDeletionRateAndTimeMs"),
+    TopicNode.directory(): Timer("kafka.controller:type=ControllerStats,name=TopicChangeRateAndTimeMs"),
+    DeleteTopicNode.directory(): Timer("kafka.controller:type=ControllerStats,name=TopicDeletionRateAndTimeMs"),
     ISR_CHANGES: Timer("kafka.controller:type=ControllerStats,name=IsrChangeRateAndTimeMs"),
-    LOG_DIR_EVENTS: Timer("kafka.controller:type=ControllerStats,name=LogDirChangeRateAndTimeMs"),
+    LogDirEvent.directory(): Timer("kafka.controller:type=ControllerStats,name=LogDirChangeRateAndTimeMs"),
     ReassignNode.path(): Timer("kafka.controller:type=ControllerStats,name=PartitionReassignmentRateAndTimeMs"),
     PreferredElectionNode.path(): Timer("kafka.controller:type=ControllerStats,name=ManualLeaderBalanceRateAndTimeMs"),
 }

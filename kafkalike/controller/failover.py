@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 
-from kafkalike.cluster.znodes.admin import DELETE_TOPICS, DeleteTopicNode, PreferredElectionNode, ReassignNode
-from kafkalike.cluster.znodes.brokers import BROKER_IDS, LOG_DIR_EVENTS, BrokerNode
+from kafkalike.cluster.znodes.admin import DeleteTopicNode, PreferredElectionNode, ReassignNode
+from kafkalike.cluster.znodes.brokers import BrokerNode, LogDirEvent
 from kafkalike.cluster.znodes.cluster import FeatureNode
-from kafkalike.cluster.znodes.topics import ISR_CHANGES, TOPICS
+from kafkalike.cluster.znodes.topics import ISR_CHANGES, TopicNode
 from kafkalike.controller import leader_election, reassignment
 from kafkalike.controller.admin_znodes import delete_names
 from kafkalike.controller.broker_changes import read_brokers
@@ -40,7 +40,13 @@ log = logging.getLogger(__name__)
 
 P, R = PartitionState, ReplicaState
 
-DIRECTORIES = (BROKER_IDS, TOPICS, DELETE_TOPICS, LOG_DIR_EVENTS, ISR_CHANGES)
+DIRECTORIES = (
+    BrokerNode.directory(),
+    TopicNode.directory(),
+    DeleteTopicNode.directory(),
+    LogDirEvent.directory(),
+    ISR_CHANGES,
+)
 
 
 def take_over(context: Context, new_id: NewId) -> Steps[None]:
@@ -49,7 +55,7 @@ def take_over(context: Context, new_id: NewId) -> Steps[None]:
     if features is None or not FeatureNode.is_current(features.data):
         yield PutFeatures(FeatureNode.encode())
     yield Listen(DIRECTORIES, (ReassignNode.path(), PreferredElectionNode.path()))
-    yield from _forget_notifications(LOG_DIR_EVENTS)
+    yield from _forget_notifications(LogDirEvent.directory())
     yield from _forget_notifications(ISR_CHANGES)
 
     context.brokers = yield from read_brokers()
@@ -59,7 +65,7 @@ def take_over(context: Context, new_id: NewId) -> Steps[None]:
         log.warning("broker %d is registered, and nobody listens at its address: presumed dead", broker_id)
     if refusing:
         yield AwaitAnswer(tuple(sorted(refusing)))
-    (topics,) = yield Children([TOPICS])
+    (topics,) = yield Children([TopicNode.directory()])
     partitions = yield from load_topics(context, sorted(topics), new_id)
     yield Listen(nodes=tuple(BrokerNode.path(broker_id) for broker_id in sorted(context.brokers)))
     yield from read_leaderships(context, partitions)
@@ -94,7 +100,7 @@ def _forget_notifications(directory: str) -> Steps[None]:
 
 def _read_deletions(context: Context) -> Steps[bool]:
     """Whether there are orders for topics that are not known: they may have been made since topics were read."""
-    (names,) = yield Children([DELETE_TOPICS])
+    (names,) = yield Children([DeleteTopicNode.directory()])
     if not context.deletion_enabled:
         yield from delete_names([DeleteTopicNode.path(name) for name in sorted(names)])
         return False

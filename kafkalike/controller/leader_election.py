@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable
 
 from kafkalike.cluster.znodes.admin import PreferredElectionNode
-from kafkalike.cluster.znodes.encoding import Garbage
+from kafkalike.cluster.znodes.encoding import decode_or_none
 from kafkalike.controller.admin_znodes import delete_if_unchanged
 from kafkalike.controller.context import NO_LEADER, Context, Partition, PartitionState
 from kafkalike.controller.control_requests import Batch
@@ -100,11 +100,7 @@ def node_changed(context: Context) -> Steps[None]:
     (found,) = yield Read([PreferredElectionNode.path()])
     if found is None:
         return
-    try:
-        partitions = PreferredElectionNode.decode(found.data)
-    except Garbage as error:
-        log.warning("%s", error)
-        partitions = []
+    partitions = decode_or_none(PreferredElectionNode, found.data) or []
     results = yield from elect(context, partitions, PREFERRED)
     for partition, outcome in results.items():
         if isinstance(outcome, KafkaError) and outcome.error is not Error.ELECTION_NOT_NEEDED:

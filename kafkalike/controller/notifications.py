@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from kafkalike.cluster.znodes.brokers import LOG_DIR_EVENTS
+from kafkalike.cluster.znodes.brokers import LogDirEvent
 from kafkalike.cluster.znodes.topics import ISR_CHANGES
 from kafkalike.controller import reassignment
 from kafkalike.controller.broker_changes import delete_what_is_back, replicas_failed
@@ -50,8 +50,8 @@ def log_dir_answered(
 def log_dirs_failed(context: Context) -> Steps[None]:
     """Brokers say that they lost a directory, or have again what they lacked: asking for all their replicas is how to
     learn which."""
-    (names,) = yield Children([LOG_DIR_EVENTS])
-    paths = [f"{LOG_DIR_EVENTS}/{name}" for name in sorted(names)]
+    (names,) = yield Children([LogDirEvent.directory()])
+    paths = [f"{LogDirEvent.directory()}/{name}" for name in sorted(names)]
     nodes = (yield Read(paths)) if paths else []
     broker_ids = {_broker_of(node.data) for node in nodes if node is not None}
     replicas = context.replicas_on(i for i in broker_ids if i in context.brokers)

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from kafkalike.cluster.znodes.configs import EntityConfig
-from kafkalike.cluster.znodes.encoding import Garbage
+from kafkalike.cluster.znodes.encoding import decode_or_none
 from kafkalike.cluster.znodes.topics import PartitionNode, TopicNode
 from kafkalike.config import parse_topic_overrides, usable
 from kafkalike.controller import election_strategies
@@ -215,11 +215,7 @@ def _unclean_topics(context: Context, topics: list[str]) -> Steps[set[str]]:
     nodes = (yield Read([EntityConfig.path("topics", topic) for topic in topics])) if topics else []
     allowed = set()
     for topic, node in zip(topics, nodes, strict=True):
-        try:
-            config = EntityConfig.decode("topics", topic, node.data if node else None)
-        except Garbage as error:
-            log.warning("%s", error)
-            config = {}
+        config = (decode_or_none(EntityConfig, node.data, "topics", topic) if node is not None else None) or {}
         values = parse_topic_overrides(usable(config)[0])
         if values.get("unclean.leader.election.enable", context.unclean_by_default):
             allowed.add(topic)

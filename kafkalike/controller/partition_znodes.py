@@ -4,13 +4,12 @@ controller reads them, and how it changes them under the version that it knows.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 from kafkalike.cluster.znodes.controller import ControllerEpoch
-from kafkalike.cluster.znodes.encoding import Garbage
+from kafkalike.cluster.znodes.encoding import decode_or_none
 from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.controller.context import Context, Leadership, Partition
 from kafkalike.controller.effects import BAD_VERSION, Node, Read, SetNode, Steps, Superseded, Write
@@ -116,9 +115,9 @@ def ignore_or_end(partition: Partition, state: PartitionNode) -> Steps[None]:
     whoever was elected next would give up again."""
     path = PartitionNode.path(*partition)
     (found,) = yield Read([ControllerEpoch.path()])
-    with contextlib.suppress(Garbage):
-        if found is not None and ControllerEpoch.decode(found.data) >= state.controller_epoch:
-            raise Superseded(f"{path} was written in controller epoch {state.controller_epoch}")
+    newest = decode_or_none(ControllerEpoch, found.data) if found is not None else None
+    if newest is not None and newest >= state.controller_epoch:
+        raise Superseded(f"{path} was written in controller epoch {state.controller_epoch}")
     log.warning("znode %s is ignored: there is no controller epoch %d", path, state.controller_epoch)
 
 
@@ -138,27 +137,18 @@ def leadership_of(node: PartitionNode, partition_epoch: int) -> Leadership:
 
 def decode(context: Context, partition: Partition, found: Node | None) -> PartitionNode | None:
     """The state in a znode; None when it is absent, or garbage, which is logged and noted."""
-    if found is None:
-        return None
-    try:
-        return PartitionNode.decode(*partition, found.data)
-    except Garbage as error:
-        log.warning("%s", error)
+    state = decode_or_none(PartitionNode, found.data, *partition) if found is not None else None
+    if found is not None and state is None:
         context.unusable_states.add(partition)
-        return None
+    return state
 
 
 def read_leaderships(context: Context, partitions: list[Partition]) -> Steps[None]:
     """Reads the leaderships of these partitions into the context."""
     nodes = (yield Read([PartitionNode.path(*partition) for partition in partitions])) if partitions else []
     for partition, found in zip(partitions, nodes, strict=True):
-        if found is None:
-            continue
-        try:
-            node = PartitionNode.decode(*partition, found.data)
-        except Garbage:
-            # Logged when a leader is sought, which will be in vain.
-            context.unusable_states.add(partition)
+        node = decode(context, partition, found)
+        if found is None or node is None:
             continue
         if node.controller_epoch > context.epoch:
             yield from ignore_or_end(partition, node)

@@ -24,7 +24,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from kafkalike.cluster import znode_sizes
 from kafkalike.cluster.znodes.admin import ReassignNode
-from kafkalike.cluster.znodes.encoding import Garbage
+from kafkalike.cluster.znodes.encoding import Garbage, decode_or_none
 from kafkalike.cluster.znodes.topics import Assignment, TopicNode
 from kafkalike.controller import election_strategies, topic_deletion
 from kafkalike.controller.admin_znodes import delete_if_unchanged
@@ -221,7 +221,7 @@ def _write_assignments(context: Context, assignments: Assignments) -> Steps[Fail
         writes: dict[str, SetNode] = {}
         for (topic, wanted), node in zip(remaining.items(), found, strict=True):
             try:
-                known = TopicNode.decode(topic, node.data) if node is not None else None
+                known = TopicNode.decode(node.data, topic) if node is not None else None
             except Garbage as garbage:
                 failed |= _all_of(topic, wanted, Error.UNKNOWN_SERVER_ERROR, str(garbage))
                 continue
@@ -308,10 +308,8 @@ def node_changed(context: Context) -> Steps[None]:
     (found,) = yield Read([ReassignNode.path()])
     if found is None:
         return
-    try:
-        wanted = ReassignNode.decode(found.data)
-    except Garbage as error:
-        log.warning("%s", error)
+    wanted = decode_or_none(ReassignNode, found.data)
+    if wanted is None:
         yield from delete_if_unchanged({ReassignNode.path(): found})
         return
     refused: Failed = {}
@@ -341,11 +339,8 @@ def node_changed(context: Context) -> Steps[None]:
 def _strike_from_node(context: Context, done: Wanted) -> Steps[None]:
     """Takes partitions out of the node, if they are there with this target (None: whatever the target)."""
     (found,) = yield Read([ReassignNode.path()])
-    if found is None:
-        return
-    try:
-        wanted = ReassignNode.decode(found.data)
-    except Garbage:
+    wanted = decode_or_none(ReassignNode, found.data) if found is not None else None
+    if wanted is None:
         return
     matches: Callable[[Partition], bool] = lambda p: p in done and done[p] in (None, wanted[p])  # noqa: E731
     kept = {partition: target for partition, target in wanted.items() if not matches(partition)}

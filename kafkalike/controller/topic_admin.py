@@ -15,18 +15,18 @@ from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
 from kafkalike import config as configuration
-from kafkalike.cluster import topic_names, znode_sizes
+from kafkalike.cluster import topic_names, znode_sizes, zookeeper
 from kafkalike.cluster.membership import random_uuid
 from kafkalike.cluster.metadata import NO_LEADER, Image
 from kafkalike.cluster.znodes.admin import DeleteTopicNode
 from kafkalike.cluster.znodes.configs import EntityConfig
 from kafkalike.cluster.znodes.encoding import Garbage
-from kafkalike.cluster.znodes.topics import NO_TOPIC_ID, TOPICS, Assignment, TopicNode
+from kafkalike.cluster.znodes.topics import NO_TOPIC_ID, Assignment, TopicNode
 from kafkalike.config import Config
 from kafkalike.controller.assignment import assign
 from kafkalike.errors import Error, KafkaError
 from zk import recipes
-from zk.client import BadVersion, ConnectionLoss, Create, NodeExists, SessionExpired, Set, ZkClient, gather
+from zk.client import BadVersion, ConnectionLoss, Create, NodeExists, NoNode, SessionExpired, Set, ZkClient, gather
 
 DEFAULT = -1
 
@@ -148,7 +148,7 @@ async def _check_name_is_free(zk: ZkClient, name: str) -> None:
     if there is not None:
         raise _exists(name)
     if topic_names.may_collide(name):
-        others = topic_names.colliding(name, await zk.children(TOPICS))
+        others = topic_names.colliding(name, await zookeeper.children(zk, TopicNode))
         if others:
             raise KafkaError(
                 Error.INVALID_TOPIC_EXCEPTION, f"Topic '{name}' collides with existing topics: {', '.join(others)}"
@@ -233,20 +233,24 @@ async def extend(
 ) -> frozenset[int]:
     """Gives a topic more partitions, `count` in all; the partitions it has then."""
     while True:
-        found = await recipes.get_or_none(zk, TopicNode.path(name)) if not topic_names.illegal(name) else None
+        unknown = KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist.")
+        if topic_names.illegal(name):
+            raise unknown
         try:
-            node = TopicNode.decode(name, found[0]) if found else None
+            node, stat = await zookeeper.get(zk, TopicNode, name)
+        except NoNode:
+            raise unknown from None
         except Garbage as error:
             raise KafkaError(Error.UNKNOWN_SERVER_ERROR, str(error)) from None
-        if node is None or found is None or not node.partitions:
-            raise KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist.")
+        if not node.partitions:
+            raise unknown
         added = _check_extension(name, node, image, count, manual)
         partitions = {**node.partitions, **{p: Assignment(tuple(replicas)) for p, replicas in added.items()}}
         if validate_only:
             return frozenset(partitions)
         wanted = TopicNode(partitions, node.topic_id)
         try:
-            await zk.set(TopicNode.path(name), wanted.encode(), found[1].version)
+            await zookeeper.write(zk, TopicNode, wanted, name, version=stat.version)
             return frozenset(partitions)
         except BadVersion:
             continue

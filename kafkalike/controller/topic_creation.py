@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from kafkalike.cluster.znodes.encoding import Garbage
-from kafkalike.cluster.znodes.topics import NO_TOPIC_ID, TOPICS, TopicNode
+from kafkalike.cluster.znodes.encoding import decode_or_none
+from kafkalike.cluster.znodes.topics import NO_TOPIC_ID, TopicNode
 from kafkalike.controller.context import Context, Partition, PartitionState, ReplicaState, shown
 from kafkalike.controller.control_requests import Batch
 from kafkalike.controller.effects import Children, Ignore, Listen, Read, SetNode, Steps, Write, slices
@@ -24,7 +24,7 @@ NewId = Callable[[], bytes]
 
 def topics_changed(context: Context, new_id: NewId) -> Steps[None]:
     """The children of /brokers/topics are others: new topics get leaders, vanished ones are forgotten."""
-    (names,) = yield Children([TOPICS])
+    (names,) = yield Children([TopicNode.directory()])
     found = set(names)
     context.unreadable_topics &= found
     for topic in sorted(context.assignments.keys() - found):
@@ -45,10 +45,8 @@ def load_topics(context: Context, topics: list[str], new_id: NewId) -> Steps[lis
     for topic, found in zip(topics, nodes, strict=True):
         if found is None:
             continue
-        try:
-            node = TopicNode.decode(topic, found.data)
-        except Garbage as error:
-            log.warning("%s", error)
+        node = decode_or_none(TopicNode, found.data, topic)
+        if node is None:
             context.unreadable_topics.add(topic)
             continue
         context.unreadable_topics.discard(topic)
@@ -87,12 +85,8 @@ def create_partitions(context: Context, partitions: list[Partition]) -> Steps[No
 def topic_changed(context: Context, topic: str) -> Steps[None]:
     """A topic's znode is another: partitions that it has and we have not are new."""
     (found,) = yield Read([TopicNode.path(topic)])
-    if found is None:
-        return
-    try:
-        node = TopicNode.decode(topic, found.data)
-    except Garbage as error:
-        log.warning("%s", error)
+    node = decode_or_none(TopicNode, found.data, topic) if found is not None else None
+    if node is None:
         return
     if topic not in context.assignments:
         # It was garbage when it was first looked at, or has been made anew since.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from kafkalike.cluster.znodes.admin import DELETE_TOPICS, DeleteTopicNode
+from kafkalike.cluster.znodes.admin import DeleteTopicNode
 from kafkalike.cluster.znodes.configs import EntityConfig
 from kafkalike.cluster.znodes.topics import PartitionNode, TopicNode
 from kafkalike.controller.admin_znodes import delete_names
@@ -27,7 +27,7 @@ P, R = PartitionState, ReplicaState
 def deletions_changed(context: Context, new_id: NewId) -> Steps[None]:
     """The children of /admin/delete_topics are others. A topic may have been made and ordered to be deleted before
     anybody here looked for new topics."""
-    (names,) = yield Children([DELETE_TOPICS])
+    (names,) = yield Children([DeleteTopicNode.directory()])
     unknown = {name for name in names if name not in context.assignments}
     if unknown and context.deletion_enabled:
         found = yield Read([TopicNode.path(name) for name in unknown])

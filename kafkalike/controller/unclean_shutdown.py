@@ -9,12 +9,11 @@ suspect may lead all the same: unclean_recovery.py. (KIP-966, with ZooKeeper.)
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 
 from kafkalike.cluster.znodes.brokers import BrokerNode
-from kafkalike.cluster.znodes.encoding import Garbage
+from kafkalike.cluster.znodes.encoding import decode_or_none
 from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.controller.context import NO_LEADER, Context, LiveBroker, Partition, PartitionState
 from kafkalike.controller.effects import BAD_VERSION, Node, Read, SetNode, Steps, Write
@@ -41,8 +40,9 @@ def take_out(context: Context, brokers: Mapping[int, LiveBroker], broker_ids: It
                 writes[partition] = (struck, node.version)
             elif partition in refused and node is not None:
                 # It was done, and the answer was lost; or somebody else's write has made it needless.
-                with contextlib.suppress(Garbage):
-                    _believe(context, partition, PartitionNode.decode(*partition, node.data), node.version)
+                state = decode_or_none(PartitionNode, node.data, *partition)
+                if state is not None:
+                    _believe(context, partition, state, node.version)
         operations = [
             SetNode(PartitionNode.path(*p), state.encode(), version) for p, (state, version) in writes.items()
         ]
@@ -73,12 +73,8 @@ def _strike(
     unclean: Mapping[int, LiveBroker],
 ) -> Steps[PartitionNode | None]:
     """The state without its unclean members; None when nothing is to be written."""
-    if found is None:
-        return None
-    try:
-        state = PartitionNode.decode(*partition, found.data)
-    except Garbage:
-        # Said when a leader is sought.
+    state = decode_or_none(PartitionNode, found.data, *partition) if found is not None else None
+    if state is None:
         return None
     if state.controller_epoch > context.epoch:
         yield from ignore_or_end(partition, state)

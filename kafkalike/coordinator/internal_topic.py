@@ -22,8 +22,8 @@ from twisted.internet import task
 from twisted.internet.interfaces import IReactorTime
 
 from kafkalike.clock import Clock
+from kafkalike.cluster import zookeeper
 from kafkalike.cluster.metadata_cache import MetadataCache
-from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.cluster.znodes.topics import TopicNode
 from kafkalike.coordinator.background import Background
 from kafkalike.errors import Error, KafkaError
@@ -33,7 +33,6 @@ from kafkalike.protocol.record import Record
 from kafkalike.replication.partition import Partition
 from kafkalike.storage.log import COORDINATOR, Appended, Log
 from zk.client import ConnectionLoss, SessionExpired, ZkClient, ZooKeeperError
-from zk.recipes import get_or_none
 
 log = logging.getLogger(__name__)
 
@@ -290,14 +289,14 @@ class InternalTopic(Generic[C]):
             return
         while partition.is_led:
             try:
-                found = await get_or_none(self._zk, TopicNode.path(self.name))
-                if found is not None:
-                    self._count = len(TopicNode.decode(self.name, found[0]).partitions)
+                node = await zookeeper.read(self._zk, TopicNode, self.name)
+                if node is not None:
+                    self._count = len(node.partitions)
                 return
             except (ConnectionLoss, SessionExpired) as problem:
                 log.warning("The number of partitions of %s is not known yet: %s", self.name, type(problem).__name__)
                 await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
-            except (ZooKeeperError, Garbage) as problem:
+            except ZooKeeperError as problem:
                 log.warning("The number of partitions of %s is not known: %s", self.name, problem)
                 return
 

@@ -20,10 +20,10 @@ from kafkalike.cluster.znodes.topics import Assignment, PartitionNode, TopicNode
 from tests.oracle.znodes_golden import HERE
 
 DECODERS: dict[str, Callable[[str, bytes | None], Any]] = {
-    "broker": lambda path, data: BrokerNode.decode(int(path.rsplit("/", 1)[1]), data),
-    "topic": lambda path, data: TopicNode.decode(path.split("/")[3], data),
-    "state": lambda path, data: PartitionNode.decode(path.split("/")[3], int(path.split("/")[5]), data),
-    "config": lambda path, data: EntityConfig.decode(*path.split("/")[2:4], data),
+    "broker": lambda path, data: BrokerNode.decode(data, int(path.rsplit("/", 1)[1])),
+    "topic": lambda path, data: TopicNode.decode(data, path.split("/")[3]),
+    "state": lambda path, data: PartitionNode.decode(data, path.split("/")[3], int(path.split("/")[5])),
+    "config": lambda path, data: EntityConfig.decode(data, *path.split("/")[2:4]),
     "controller": lambda path, data: ControllerNode.decode(data),
     "epoch": lambda path, data: ControllerEpoch.decode(data),
     "cluster": lambda path, data: ClusterId.decode(data),
@@ -103,12 +103,12 @@ def test_the_feature_node_is_kafkas() -> None:
 
 
 def test_an_old_broker_has_one_plaintext_endpoint() -> None:
-    node = BrokerNode.decode(1, b'{"version":1,"host":"h","port":9092,"jmx_port":-1,"timestamp":"1"}')
+    node = BrokerNode.decode(b'{"version":1,"host":"h","port":9092,"jmx_port":-1,"timestamp":"1"}', 1)
     assert (Endpoint("PLAINTEXT", "PLAINTEXT", "h", 9092),) == node.endpoints
 
 
 def test_without_a_map_a_listener_is_named_as_its_protocol() -> None:
-    node = BrokerNode.decode(1, b'{"version":2,"host":"h","port":1,"endpoints":["SSL://[::1]:2"]}')
+    node = BrokerNode.decode(b'{"version":2,"host":"h","port":1,"endpoints":["SSL://[::1]:2"]}', 1)
     assert (Endpoint("SSL", "SSL", "::1", 2),) == node.endpoints
 
 
@@ -122,12 +122,12 @@ def test_host_and_port_are_those_of_the_first_plaintext_endpoint() -> None:
 
 def test_keys_of_ours_are_kept() -> None:
     node = BrokerNode((Endpoint("A", "PLAINTEXT", "a", 2),), extra={"ours": {"x": 1}})
-    assert {"ours": {"x": 1}} == BrokerNode.decode(1, node.encode()).extra
+    assert {"ours": {"x": 1}} == BrokerNode.decode(node.encode(), 1).extra
 
 
 def test_a_reassignment_is_read_and_written() -> None:
     node = TopicNode({0: Assignment((3, 2, 1), (3,), (1,)), 1: Assignment((2, 1))}, bytes(range(16)))
-    assert node == TopicNode.decode("t", node.encode())
+    assert node == TopicNode.decode(node.encode(), "t")
     assert node.partitions[0].being_reassigned and not node.partitions[1].being_reassigned
     assert Assignment((3, 2), (3,), ()) == node.partitions[0].without(1)
 
@@ -174,10 +174,10 @@ def test_garbage_is_one_kind_of_error(decode: Callable[[str, bytes | None], Any]
 def test_numbers_in_znodes_fit_into_the_protocols_fields() -> None:
     huge, path = 2**31, "/brokers/topics/t/partitions/0/state"
     good = {"leader": 1, "leader_epoch": 2, "isr": [1], "controller_epoch": 3, "version": 1}
-    assert PartitionNode(1, 2, (1,), 3) == PartitionNode.decode("t", 0, json.dumps(good).encode())
+    assert PartitionNode(1, 2, (1,), 3) == PartitionNode.decode(json.dumps(good).encode(), "t", 0)
     for key, value in (("leader", huge), ("leader_epoch", -huge - 1), ("isr", [huge]), ("controller_epoch", huge)):
         with pytest.raises(Garbage, match=path):
-            PartitionNode.decode("t", 0, json.dumps(good | {key: value}).encode())
+            PartitionNode.decode(json.dumps(good | {key: value}).encode(), "t", 0)
     assert 2**31 - 1 == ControllerEpoch.decode(b"2147483647")
     for text in (b"2147483648", b"9" * 5000):
         with pytest.raises(Garbage):

@@ -23,7 +23,7 @@ async def test_a_topic_that_is_needed_is_there_when_create_is_done(clients: Clie
     assert 5 == len(member.metadata.image.topics["__consumer_offsets"].partitions)
     data, _ = await member.zk.get("/config/topics/__consumer_offsets")
     expected = {"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": "104857600"}
-    assert expected == EntityConfig.decode("topics", "__consumer_offsets", data)
+    assert expected == EntityConfig.decode(data, "topics", "__consumer_offsets")
     with pytest.raises(KafkaError) as caught:
         await auto_topic_creation.create(member, "u", 1, 2)
     assert Error.INVALID_REPLICATION_FACTOR == caught.value.error

@@ -80,7 +80,7 @@ async def test_a_topic_is_created_extended_and_deleted_with_kafkas_znodes(client
     created = {path: node for path, node in (await whole_tree(one.zk)).items() if path not in before}
     assert golden.tree(golden.dump("33")["created"]) == forms(created)
 
-    node = TopicNode.decode("gold-d", (await one.zk.get(TopicNode.path("gold-d")))[0])
+    node = TopicNode.decode((await one.zk.get(TopicNode.path("gold-d")))[0], "gold-d")
     more = TopicNode({**node.partitions, 2: Assignment((12,))}, node.topic_id)
     await two.zk.set(TopicNode.path("gold-d"), more.encode())
     assert await two.metadata.wait(lambda image: 2 in image.topics["gold-d"].partitions, 10000)
@@ -130,8 +130,9 @@ async def test_a_controller_whose_session_expires_is_one_no_longer_and_comes_bac
     assert boss is not None and 2 == boss.controller.epoch
     for member in (one, two):
         await until(lambda member=member: sorted(member.metadata.image.brokers) == [1, 2])  # type: ignore[misc]
-    assert boss.controller.context is not None
-    assert one.membership.broker_epoch == boss.controller.context.brokers[1].epoch
+    context = boss.controller.context
+    assert context is not None
+    await until(lambda: 1 in context.brokers and one.membership.broker_epoch == context.brokers[1].epoch)
     assert 1 == len([m for m in cluster.members.values() if m.controller.active])
 
 

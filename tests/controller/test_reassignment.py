@@ -233,7 +233,7 @@ def test_a_topic_is_deleted_in_the_middle_of_a_move(successor: bool) -> None:
 def test_the_other_partitions_of_the_topic_are_left_as_they_are() -> None:
     """One may have been added since the controller last looked."""
     world, context = world_of(1, 2)
-    node = TopicNode.decode("gold-r", world.nodes[TopicNode.path("gold-r")].data)
+    node = TopicNode.decode(world.nodes[TopicNode.path("gold-r")].data, "gold-r")
     world.put(TopicNode.path("gold-r"), TopicNode({**node.partitions, 1: Assignment((1,))}, node.topic_id).encode())
     move(world, context, 2)
     assert {"0": [2, 1], "1": [1]} == topic(world)["partitions"]
@@ -282,13 +282,13 @@ def test_partitions_that_are_moved_together_go_side_by_side() -> None:
         assert Error.UNKNOWN_TOPIC_OR_PARTITION == results["s", count].error
         assert set(wanted) == set(reassignment.going_on(context))
         for partition in wanted:
-            node = PartitionNode.decode(*partition, world.nodes[PartitionNode.path(*partition)].data)
+            node = PartitionNode.decode(world.nodes[PartitionNode.path(*partition)].data, *partition)
             world.put(PartitionNode.path(*partition), node.with_isr((1, 2, 3), 1, False).encode())
         world.put("/isr_change_notification/isr_change_0000000000", isr_changes(wanted))
         world.perform(notifications.isr_changed(context))
         assert [] == reassignment.going_on(context)
         for name in ("s", "t"):
-            node = TopicNode.decode(name, world.nodes[TopicNode.path(name)].data)
+            node = TopicNode.decode(world.nodes[TopicNode.path(name)].data, name)
             assert {Assignment((2, 3))} == set(node.partitions.values())
         assert {2} == {world.state(*partition)["leader"] for partition in wanted}
         return sum(isinstance(each, Write) for each in world.asked), len(world.letters())
@@ -334,7 +334,7 @@ def test_moves_in_the_old_znode_that_do_not_fit_are_taken_out_of_it() -> None:
     world.put(ReassignNode.path(), ReassignNode.encode({("big", p): target for p in range(9000)}))
     world.perform(reassignment.node_changed(context))
     assert ReassignNode.path() not in world.nodes
-    node = TopicNode.decode("big", world.nodes[TopicNode.path("big")].data)
+    node = TopicNode.decode(world.nodes[TopicNode.path("big")].data, "big")
     assert not any(assignment.being_reassigned for assignment in node.partitions.values())
 
 

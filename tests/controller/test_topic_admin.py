@@ -161,8 +161,8 @@ async def test_config_and_topic_are_written_together(clients: Clients) -> None:
     config_stat, topic_stat = await zk.exists("/config/topics/t"), await zk.exists("/brokers/topics/t")
     assert config_stat.czxid == topic_stat.czxid
     data, _ = await zk.get("/config/topics/t")
-    assert {"retention.ms": "1000"} == EntityConfig.decode("topics", "t", data)
-    node = TopicNode.decode("t", (await zk.get("/brokers/topics/t"))[0])
+    assert {"retention.ms": "1000"} == EntityConfig.decode(data, "topics", "t")
+    node = TopicNode.decode((await zk.get("/brokers/topics/t"))[0], "t")
     assert new.topic_id == node.topic_id != bytes(16)
     assert new.replicas == {p: a.replicas for p, a in node.partitions.items()}
     assert {2} == {len(replicas) for replicas in new.replicas.values()}
@@ -173,7 +173,7 @@ async def test_a_left_over_configuration_is_replaced(clients: Clients) -> None:
     zk = await prepared(clients)
     await zk.create("/config/topics/t", EntityConfig.encode({"retention.ms": "5"}))
     await write_new(zk, await check(zk, "t"))
-    assert {} == EntityConfig.decode("topics", "t", (await zk.get("/config/topics/t"))[0])
+    assert {} == EntityConfig.decode((await zk.get("/config/topics/t"))[0], "topics", "t")
 
 
 @on_reactor
@@ -183,7 +183,7 @@ async def test_of_two_that_create_one_topic_one_succeeds_and_a_lost_answer_is_no
     await write_new(Lossy(zk, multi=1), first)  # type: ignore[arg-type]
     with pytest.raises(KafkaError, match="already exists"):
         await write_new(zk, second)
-    assert first.topic_id == TopicNode.decode("t", (await zk.get("/brokers/topics/t"))[0]).topic_id
+    assert first.topic_id == TopicNode.decode((await zk.get("/brokers/topics/t"))[0], "t").topic_id
 
 
 @on_reactor
@@ -205,7 +205,7 @@ async def existing(clients: Clients, replicas: dict[int, tuple[int, ...]]) -> Zk
 async def test_a_topic_is_extended_after_its_last_partition(clients: Clients) -> None:
     zk = await existing(clients, {0: (2, 3), 1: (3, 1)})
     assert {0, 1, 2, 3} == await extend(zk, IMAGE, "t", 4, None, False)
-    node = TopicNode.decode("t", (await zk.get("/brokers/topics/t"))[0])
+    node = TopicNode.decode((await zk.get("/brokers/topics/t"))[0], "t")
     # As Kafka: the start is the position of partition 0's leader, so the round robin goes on.
     assert [(2, 3), (3, 1), (1, 3), (2, 3)] == [node.partitions[p].replicas for p in range(4)]
     assert b"i" * 16 == node.topic_id

@@ -65,7 +65,7 @@ def test_a_topic_without_an_id_is_given_one() -> None:
     world.put(TopicNode.path("old"), b'{"version":1,"partitions":{"0":[11]}}')
     context = world.controller(11)
     assert world.new_id() == context.topic_id("old")
-    assert world.new_id() == TopicNode.decode("old", world.nodes[TopicNode.path("old")].data).topic_id
+    assert world.new_id() == TopicNode.decode(world.nodes[TopicNode.path("old")].data, "old").topic_id
 
 
 def test_garbage_in_a_topic_hides_that_topic_only(caplog: pytest.LogCaptureFixture) -> None:

@@ -327,7 +327,7 @@ def test_a_leader_that_changes_its_isr_makes_those_who_left_before_unnecessary()
     assert (3, 2) == state.reduced((1, 2), 1).reduced((1,), 1).former
     assert (2, 1) == state.reduced((1, 3), 1).reduced((3,), 1).former
     assert () == lone.elected(2, (2,), 1, recovering=True).former
-    decoded = PartitionNode.decode("t", 0, lone.encode())
+    decoded = PartitionNode.decode(lone.encode(), "t", 0)
     assert lone == decoded and [2, 3] == json.loads(lone.encode())["former_isr"]
 
 

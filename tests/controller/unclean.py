@@ -29,7 +29,7 @@ def crashed(world: World, broker_id: int) -> None:
 
 
 def marked(world: World, broker_id: int) -> bool:
-    return BrokerNode.decode(broker_id, world.nodes[BrokerNode.path(broker_id)].data).unclean
+    return BrokerNode.decode(world.nodes[BrokerNode.path(broker_id)].data, broker_id).unclean
 
 
 def questions(world: World) -> list[int]:

@@ -234,7 +234,7 @@ def _contents(request: Any) -> str:
 
 def replicas(world: World, partition: Partition) -> tuple[int, ...]:
     """The assignment in the topic's znode."""
-    node = TopicNode.decode(partition[0], world.nodes[TopicNode.path(partition[0])].data)
+    node = TopicNode.decode(world.nodes[TopicNode.path(partition[0])].data, partition[0])
     return node.partitions[partition[1]].replicas
 
 

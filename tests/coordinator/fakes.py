@@ -16,7 +16,7 @@ from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
 from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.cluster.znodes.admin import DeleteTopicNode
-from kafkalike.cluster.znodes.brokers import BROKER_IDS, BrokerNode
+from kafkalike.cluster.znodes.brokers import BrokerNode
 from kafkalike.cluster.znodes.topics import Assignment, PartitionNode, TopicNode
 from kafkalike.coordinator.group_coordinator import GroupCoordinator
 from kafkalike.coordinator.internal_topic import partition_of
@@ -125,7 +125,7 @@ class FakeZk:
         return answer
 
     def _do(self, answer: Deferred[Any], request: tuple[Any, ...]) -> None:
-        if not str(request[1]).startswith(BROKER_IDS):
+        if not str(request[1]).startswith(BrokerNode.directory()):
             self.log.append(request)
         try:
             result = getattr(self, "do_" + request[0])(*request[1:])

@@ -137,7 +137,7 @@ class Mixed:
     def state(self, topic: str, partition: int) -> PartitionNode:
         """A partition's state node."""
         with self.znodes() as client:
-            return PartitionNode.decode(topic, partition, client.get(PartitionNode.path(topic, partition))[0])
+            return PartitionNode.decode(client.get(PartitionNode.path(topic, partition))[0], topic, partition)
 
     def give_control_to(self, kind: str, timeout: float = 60) -> int:
         """Deletes /controller, as operators do, until one of this kind is elected and has told everybody."""

@@ -175,11 +175,11 @@ class Story:
         """A partition's state and its epoch."""
         with self.cluster.znodes() as client:
             data, stat = client.get(PartitionNode.path(topic, partition))
-            return PartitionNode.decode(topic, partition, data), stat.version
+            return PartitionNode.decode(data, topic, partition), stat.version
 
     def topic_id(self, topic: str) -> bytes:
         with self.cluster.znodes() as client:
-            return TopicNode.decode(topic, client.get(TopicNode.path(topic))[0]).topic_id
+            return TopicNode.decode(client.get(TopicNode.path(topic))[0], topic).topic_id
 
     def create(self, topic: str, *assignment: list[int], **configs: str) -> None:
         replicas = [

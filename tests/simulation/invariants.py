@@ -13,7 +13,7 @@ import json
 from bisect import bisect_left
 from typing import Any
 
-from kafkalike.cluster.znodes.admin import DELETE_TOPICS
+from kafkalike.cluster.znodes.admin import DeleteTopicNode
 from kafkalike.cluster.znodes.topics import TopicNode
 from kafkalike.coordinator.internal_topic import partition_of
 from kafkalike.errors import Error
@@ -25,7 +25,7 @@ NO_LEADER = -1
 STATES = "/brokers/topics/"
 BROKERS = "/brokers/ids/"
 GROUPS = "/consumers/"
-DELETIONS = DELETE_TOPICS + "/"
+DELETIONS = DeleteTopicNode.directory() + "/"
 GROUPS_TOPIC, GROUPS_PARTITIONS = "__consumer_offsets", 2
 
 
@@ -153,7 +153,7 @@ class Watcher:
             if data is None:
                 self.ids.pop(topic, None)
                 return
-            decoded = TopicNode.decode(topic, data)
+            decoded = TopicNode.decode(data, topic)
             self.ids[topic] = decoded.topic_id
             for index, assignment in decoded.partitions.items():
                 truth = self.truth((topic, index))

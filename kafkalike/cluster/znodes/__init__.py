@@ -4,6 +4,8 @@ The form is Apache Kafka 3.9's in ZooKeeper mode, key for key, so that either ca
 easily broken: parents carry null data, never empty bytes; the version in /cluster/id is a string; time stamps are
 strings in /controller and /brokers/ids, and so are block_start and block_end in /latest_producer_id_block.
 
-`decode` raises `Garbage` for anything that cannot be meant. Whoever reads a znode logs that in one line and goes on as
-if the node had said nothing.
+Every class has `path(*key)` and, where the znode has data, `decode(data, *key)` and `encode`; those that stand in a
+directory of their kind have `directory()`. `decode` raises `Garbage` for anything that cannot be meant (encoding.py).
+The verbs that read, write and watch any of them are in cluster/zookeeper.py; the controller's steps, which do no I/O,
+ask for paths and decode what they get.
 """

@@ -7,8 +7,6 @@ from typing import Any
 
 from kafkalike.cluster.znodes.encoding import Garbage, broker_ids, field_of, json_object, shortened, to_json
 
-DELETE_TOPICS = "/admin/delete_topics"
-
 
 class DeleteTopicNode:
     """The order to delete a topic: it has no data."""
@@ -16,7 +14,12 @@ class DeleteTopicNode:
     @staticmethod
     def path(topic: str) -> str:
         """/admin/delete_topics/T"""
-        return f"{DELETE_TOPICS}/{topic}"
+        return f"/admin/delete_topics/{topic}"
+
+    @staticmethod
+    def directory() -> str:
+        """The parent of them all."""
+        return "/admin/delete_topics"
 
 
 class PreferredElectionNode:

@@ -8,9 +8,7 @@ from typing import Any
 
 from kafkalike.cluster.znodes.encoding import Garbage, field_of, json_object, shortened, to_json
 
-BROKER_IDS = "/brokers/ids"
 BROKER_SEQUENCE = "/brokers/seqid"
-LOG_DIR_EVENTS = "/log_dir_event_notification"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,12 @@ class BrokerNode:
     @staticmethod
     def path(broker_id: int) -> str:
         """/brokers/ids/N"""
-        return f"{BROKER_IDS}/{broker_id}"
+        return f"/brokers/ids/{broker_id}"
+
+    @staticmethod
+    def directory() -> str:
+        """The parent of them all."""
+        return "/brokers/ids"
 
     @property
     def is_apaches(self) -> bool:
@@ -66,7 +69,7 @@ class BrokerNode:
     @classmethod
     def without_mark(cls, data: bytes | None) -> bytes:
         """A registration as it was, but for that key."""
-        node = json_object(BROKER_IDS, data)
+        node = json_object(cls.directory(), data)
         node.pop(cls.UNCLEAN, None)
         return to_json(node)
 
@@ -90,7 +93,7 @@ class BrokerNode:
         return to_json(node | dict(self.extra))
 
     @classmethod
-    def decode(cls, broker_id: int, data: bytes | None) -> BrokerNode:
+    def decode(cls, data: bytes | None, broker_id: int) -> BrokerNode:
         """Any version; version 1 knows host and port only, and without a map a listener's name is its protocol."""
         path = cls.path(broker_id)
         node = json_object(path, data)
@@ -117,15 +120,22 @@ class BrokerNode:
         )
 
 
+@dataclass(frozen=True, slots=True)
 class LogDirEvent:
-    """A broker tells that it has lost a log directory; the controller deletes the node."""
+    """A broker tells that it has lost a log directory: a sequential znode, which the controller deletes."""
 
-    PREFIX = f"{LOG_DIR_EVENTS}/log_dir_event_"
+    broker_id: int
+
+    PREFIX = "log_dir_event_"
 
     @staticmethod
-    def encode(broker_id: int) -> bytes:
+    def directory() -> str:
+        """The parent of them all."""
+        return "/log_dir_event_notification"
+
+    def encode(self) -> bytes:
         """Version 1; event 1 is the loss of a directory, and there is no other."""
-        return to_json({"version": 1, "broker": broker_id, "event": 1})
+        return to_json({"version": 1, "broker": self.broker_id, "event": 1})
 
 
 def _endpoint(path: str, text: Any, protocols: Mapping[str, Any]) -> Endpoint:

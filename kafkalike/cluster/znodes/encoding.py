@@ -1,11 +1,22 @@
-"""JSON and other text in znodes, read with distrust: what cannot be meant raises `Garbage`, which names the znode."""
+"""JSON and other text in znodes, read with distrust: what cannot be meant raises `Garbage`, which names the znode.
+
+Who only wants to know what a znode says calls `decode_or_none`, which logs garbage and goes on as if the znode had said
+nothing. Who has to answer somebody, or would overwrite the znode, calls the class's own `decode`.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
+import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol, TypeVar, TypeVarTuple, cast
+
+log = logging.getLogger(__name__)
+
+Key = TypeVarTuple("Key")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Garbage(ValueError):
@@ -13,6 +24,51 @@ class Garbage(ValueError):
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"znode {path} is ignored: {why}")
+        self.path = path
+
+
+class ReadableZnode(Protocol[T_co, *Key]):
+    """A class of znodes. The key says which of them is meant: a broker's id, say, or a topic and a partition."""
+
+    def path(self, *key: *Key) -> str:
+        """Where it is."""
+        ...
+
+    def decode(self, data: bytes | None, /, *key: *Key) -> T_co:
+        """What its data say; `Garbage`."""
+        ...
+
+
+def decode_or_none(znode: ReadableZnode[T, *Key], data: bytes | None, *key: *Key) -> T | None:
+    """What a znode's data say; None, and a line in the log, when that is garbage."""
+    try:
+        return znode.decode(data, *key)
+    except Garbage as garbage:
+        log.warning("%s", garbage)
+        return None
+
+
+class OncePerContent(logging.Filter):
+    """For this file's logger: a line about garbage is not repeated while the znode holds the same."""
+
+    MOST = 10_000
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, str] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is new."""
+        garbage = record.args[0] if isinstance(record.args, tuple) and record.args else None
+        if not isinstance(garbage, Garbage):
+            return True
+        text = str(garbage)
+        if self._said.get(garbage.path) == text:
+            return False
+        if len(self._said) >= self.MOST:
+            self._said.clear()
+        self._said[garbage.path] = text
+        return True
 
 
 def encode_uuid(uuid: bytes) -> str:
@@ -29,10 +85,12 @@ def decode_uuid(text: str) -> bytes:
 
 
 def to_json(node: Mapping[str, Any]) -> bytes:
+    """As Apache Kafka writes it: without spaces, characters as they are."""
     return json.dumps(node, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def json_object(path: str, data: bytes | None) -> dict[str, Any]:
+    """The object that a znode holds."""
     try:
         node = json.loads(data or b"")
     except (ValueError, RecursionError):
@@ -42,11 +100,12 @@ def json_object(path: str, data: bytes | None) -> dict[str, Any]:
     return node
 
 
-def field_of(node: Mapping[str, Any], path: str, key: str, kind: type) -> Any:
+def field_of(node: Mapping[str, Any], path: str, key: str, kind: type[T]) -> T:
+    """A field that has to be there, and of this type."""
     value = node.get(key)
     if not (is_int32(value) if kind is int else isinstance(value, kind)):
         raise Garbage(path, f"{key} is {shortened(value)}")
-    return value
+    return cast(T, value)
 
 
 def is_int32(value: Any) -> bool:
@@ -55,12 +114,14 @@ def is_int32(value: Any) -> bool:
 
 
 def broker_ids(path: str, value: Any) -> tuple[int, ...]:
+    """A list of broker ids, as of replicas."""
     if not isinstance(value, list) or not all(map(is_int32, value)):
         raise Garbage(path, f"no list of broker ids: {shortened(value)}")
     return tuple(value)
 
 
 def shortened(value: Any) -> str:
+    """What was found, for a line in the log."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 

@@ -18,7 +18,6 @@ from kafkalike.cluster.znodes.encoding import (
     to_json,
 )
 
-TOPICS = "/brokers/topics"
 ISR_CHANGES = "/isr_change_notification"
 
 NO_LEADER = -1
@@ -72,12 +71,17 @@ class TopicNode:
     @staticmethod
     def path(topic: str) -> str:
         """/brokers/topics/T"""
-        return f"{TOPICS}/{topic}"
+        return f"/brokers/topics/{topic}"
+
+    @staticmethod
+    def directory() -> str:
+        """The parent of them all."""
+        return "/brokers/topics"
 
     @staticmethod
     def partitions_path(topic: str) -> str:
         """The parent of the partitions' nodes."""
-        return f"{TOPICS}/{topic}/partitions"
+        return f"/brokers/topics/{topic}/partitions"
 
     def encode(self) -> bytes:
         """Version 3."""
@@ -90,7 +94,7 @@ class TopicNode:
         return to_json(node)
 
     @classmethod
-    def decode(cls, topic: str, data: bytes | None) -> TopicNode:
+    def decode(cls, data: bytes | None, topic: str) -> TopicNode:
         """Versions 1 to 3."""
         path = cls.path(topic)
         node = json_object(path, data)
@@ -165,12 +169,12 @@ class PartitionNode:
     @staticmethod
     def parent(topic: str, partition: int) -> str:
         """/brokers/topics/T/partitions/P"""
-        return f"{TOPICS}/{topic}/partitions/{partition}"
+        return f"/brokers/topics/{topic}/partitions/{partition}"
 
     @staticmethod
     def path(topic: str, partition: int) -> str:
         """/brokers/topics/T/partitions/P/state"""
-        return f"{TOPICS}/{topic}/partitions/{partition}/state"
+        return f"/brokers/topics/{topic}/partitions/{partition}/state"
 
     def encode(self) -> bytes:
         """Version 1; `leader_recovery_state` only while it is not recovered."""
@@ -190,7 +194,7 @@ class PartitionNode:
         return to_json(node)
 
     @classmethod
-    def decode(cls, topic: str, partition: int, data: bytes | None) -> PartitionNode:
+    def decode(cls, data: bytes | None, topic: str, partition: int) -> PartitionNode:
         """All keys are needed but the recovery state and ours."""
         path = cls.path(topic, partition)
         node = json_object(path, data)

@@ -22,7 +22,7 @@ from kafkalike.cluster import topic_names
 from kafkalike.cluster.metadata_cache import MetadataCache
 from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.cluster.znodes.admin import DeleteTopicNode
-from kafkalike.cluster.znodes.topics import TOPICS, TopicNode
+from kafkalike.cluster.znodes.topics import TopicNode
 from kafkalike.coordinator.background import Background
 from kafkalike.coordinator.group_records import OffsetKey, OffsetValue
 from kafkalike.coordinator.internal_topic import RETRY_SECONDS
@@ -102,7 +102,7 @@ class DeletedTopics:
         topics = sorted(offsets.log.topics())
         births: dict[str, Birth] = {}
         while topics and offsets.is_led:
-            self._zk.sync(TOPICS).addErrback(lambda _: None)
+            self._zk.sync(TopicNode.directory()).addErrback(lambda _: None)
             try:
                 births = dict(zip(topics, await gather([self._birth(topic) for topic in topics]), strict=True))
                 break

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from kafkalike.cluster import zookeeper
 from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.cluster.znodes.topics import PartitionNode
@@ -90,8 +91,7 @@ class Fences:
         leader_epoch = fence.leader_epoch
         self._zk.sync(fence.path).addErrback(lambda _: None)
         try:
-            data, stat = await self._zk.get(fence.path)
-            node = PartitionNode.decode(GROUP_METADATA, fence.partition, data)
+            node, stat = await zookeeper.get(self._zk, PartitionNode, GROUP_METADATA, fence.partition)
         except (NoNode, Garbage) as problem:
             # It does not say that another broker leads: the controller does, when it has written a state.
             self._ask_later(fence, problem)

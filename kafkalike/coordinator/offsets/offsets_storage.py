@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.python.failure import Failure
 
-from kafkalike.cluster.znodes.brokers import BROKER_IDS, BrokerNode
-from kafkalike.cluster.znodes.encoding import Garbage, numbers
+from kafkalike.cluster import zookeeper
+from kafkalike.cluster.znodes.brokers import BrokerNode
+from kafkalike.cluster.znodes.encoding import decode_or_none, numbers
 from zk import recipes
 from zk.client import ConnectionClosed, ConnectionLoss, SessionExpired, ZkClient, gather
 
@@ -30,10 +31,8 @@ def storage_of(announced: Mapping[int, str | None]) -> str:
 
 def announcement(broker_id: int, data: bytes | None) -> str | None:
     """What a registration says; a broker whose registration cannot be read announces nothing."""
-    try:
-        said = BrokerNode.decode(broker_id, data).extra.get(BrokerNode.OFFSETS_STORAGE)
-    except Garbage:
-        return None
+    node = decode_or_none(BrokerNode, data, broker_id)
+    said = node.extra.get(BrokerNode.OFFSETS_STORAGE) if node is not None else None
     return said if isinstance(said, str) else None
 
 
@@ -45,7 +44,7 @@ class OffsetsStorage:
         self._zk = zk
         self._broker_id = broker_id
         self._changed = changed
-        self._watch = recipes.ChildrenWatch(zk, BROKER_IDS, self._names)
+        self._watch = zookeeper.watch_children(zk, BrokerNode, self._names)
         self._asked = 0
         self._waiting: list[Deferred[None]] = []
         self.announced: dict[int, str | None] = {}

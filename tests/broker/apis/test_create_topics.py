@@ -114,7 +114,7 @@ async def test_what_is_not_led_in_time_is_timed_out_and_comes_all_the_same(clien
     answer = await ask(member, "create_topics", request(topic("t"), topic("a b"), timeout_ms=timeout_ms))
     assert [Error.REQUEST_TIMED_OUT, Error.INVALID_TOPIC_EXCEPTION] == [r.error_code for r in answer.topics]
     assert (-1, []) == (answer.topics[0].num_partitions, answer.topics[0].configs)
-    assert 1 == len(TopicNode.decode("t", (await member.zk.get("/brokers/topics/t"))[0]).partitions)
+    assert 1 == len(TopicNode.decode((await member.zk.get("/brokers/topics/t"))[0], "t").partitions)
 
 
 @on_reactor

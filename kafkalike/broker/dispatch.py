@@ -6,6 +6,7 @@ name, and ApiVersions lists exactly these.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -15,6 +16,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from kafkalike.broker import apis, request_metrics
+from kafkalike.broker.broker import Broker
 from kafkalike.broker.gates import NO_GATES, Gates, call_class
 from kafkalike.broker.produce_fast_path import ProduceFastPath
 from kafkalike.broker.request import Api, Call
@@ -27,6 +29,7 @@ from kafkalike.protocol.messages import api_versions, produce
 _HEAD = struct.Struct(">ii")
 
 
+@functools.cache
 def load_apis() -> dict[int, Api]:
     """Every API in `broker/apis/`, by key."""
     served = {}
@@ -52,12 +55,20 @@ def load_apis() -> dict[int, Api]:
     return served
 
 
+def versions() -> list[api_versions.ApiVersion]:
+    """What is served, as the answer to ApiVersions says it."""
+    return [
+        api_versions.ApiVersion(api_key=api.key, min_version=api.oldest, max_version=api.newest)
+        for _, api in sorted(load_apis().items())
+    ]
+
+
 class Local:
     """The connection of a broker with itself."""
 
     peer = "127.0.0.1"
 
-    def __init__(self, broker: Any) -> None:
+    def __init__(self, broker: Broker) -> None:
         self.listener = broker.config.inter_broker_listener
         self.received_at = TIME.now
 
@@ -80,9 +91,9 @@ class Unsupported:
 class Dispatch:
     """Makes calls of frames for one broker."""
 
-    def __init__(self, broker: Any, gates: Gates = NO_GATES) -> None:
+    def __init__(self, broker: Broker, gates: Gates = NO_GATES) -> None:
         self._broker = broker
-        self.apis = load_apis()
+        self.apis = dict(load_apis())
         self._call = call_class(gates)
         self._has_fast_path = gates == NO_GATES
 

@@ -12,23 +12,27 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from kafkalike.broker.config_admin import DEFAULT
+from kafkalike.clock import Clock
 from kafkalike.cluster import topic_names, zookeeper
 from kafkalike.cluster.znodes.configs import ConfigChange, EntityConfig
 from kafkalike.cluster.znodes.encoding import Garbage
-from kafkalike.config import without_effect
+from kafkalike.config import Config, without_effect
 from zk.client import ConnectionLoss, NoNode, SessionExpired, ZkClient
 
 log = logging.getLogger("kafka.server.ZkConfigManager")
 
 KEEP_MS = 15 * 60 * 1000
 UNCLEAN = "unclean.leader.election.enable"
+
+
+async def topic_overrides(zk: ZkClient, topic: str) -> dict[str, str]:
+    """A topic's own configuration, from its znode; garbage there is logged and counts as none."""
+    return await zookeeper.read(zk, EntityConfig, "topics", topic) or {}
 
 
 class DynamicConfig:
@@ -38,10 +42,10 @@ class DynamicConfig:
         self,
         zk: ZkClient,
         broker_id: int,
-        config: Any,
+        config: Config,
         topic_changed: Callable[[str, dict[str, str]], None],
         broker_changed: Callable[[set[str]], None],
-        clock: Callable[[], float] = time.time,
+        clock: Clock,
     ) -> None:
         """`topic_changed(topic, its values)` and `broker_changed(names whose values are others now)` are told."""
         self._zk = zk
@@ -112,7 +116,7 @@ class DynamicConfig:
             await self._broker_entity()
 
     async def _remove_old(self, names: list[str]) -> None:
-        limit = self._clock() * 1000 - KEEP_MS
+        limit = self._clock.wall_ms() - KEEP_MS
         for name in names:
             path = ConfigChange.path(name)
             stat = await self._zk.exists(path)

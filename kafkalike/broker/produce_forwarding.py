@@ -24,12 +24,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from kafkalike.broker import current_leader
+from kafkalike.broker.current_leader import CurrentLeader
+from kafkalike.broker.peer_connections import Peers
 from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.errors import Error
 from kafkalike.protocol.batch import NO_PRODUCER_ID, read_header
 from kafkalike.protocol.messages import produce
 from kafkalike.replication.hosted_partitions import now_ms
+from kafkalike.replication.replicas import Replicas
 
 WINDOW_MS = 200  # after a leader was deposed
 RETRY_SECONDS = 0.005  # to a new leader that does not know yet that it leads
@@ -41,8 +43,10 @@ UNAWARE = frozenset((Error.NOT_LEADER_OR_FOLLOWER, Error.UNKNOWN_TOPIC_OR_PARTIT
 class ProduceForwarding:
     """What one broker hands on."""
 
-    def __init__(self, broker: Any, reactor: Any) -> None:
-        self._broker = broker
+    def __init__(self, replicas: Replicas, peers: Peers, current_leader: CurrentLeader, reactor: Any) -> None:
+        self._replicas = replicas
+        self._peers = peers
+        self.current_leader = current_leader
         self._reactor = reactor
         self._queues: dict[tuple[str, int], _Queue] = {}
 
@@ -58,9 +62,9 @@ class ProduceForwarding:
         if refusal.error_code != Error.NOT_LEADER_OR_FOLLOWER:
             return None
         key = (topic.name, refusal.index)
-        replicas = self._broker.replicas
+        replicas = self._replicas
         hosted = replicas.hosted.get(key)
-        if hosted is None or hosted.partition.leading or not self._broker.peers.knows(hosted.partition.leader):
+        if hosted is None or hosted.partition.leading or not self._peers.knows(hosted.partition.leader):
             return None
         partition = hosted.partition
         if not 0 <= now_ms() - partition.deposed_ms < WINDOW_MS:
@@ -80,7 +84,7 @@ class ProduceForwarding:
 
     def send(self, leader: int, call: Any) -> Any:
         """A Deferred of the leader's answer."""
-        return self._broker.peers.forward(leader, produce, call.version, call.request)
+        return self._peers.forward(leader, produce, call.version, call.request)
 
     def later(self, seconds: float, function: Callable[[], None]) -> Any:
         """Calls it then; what is returned can be cancelled."""
@@ -131,7 +135,8 @@ class _Queue:
         self._unanswered[connection] -= 1
         if is_told:
             topic = response.responses[0]
-            current_leader.fill(call, produce, response, [(topic.name, self.key[1], topic.partition_responses[0])])
+            moved = [(topic.name, self.key[1], topic.partition_responses[0])]
+            self._forwarding.current_leader.fill(call.listener, produce, response, moved)
         if not self._unanswered[connection]:
             del self._unanswered[connection]
             self._crowded.discard(connection)

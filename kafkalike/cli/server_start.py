@@ -93,7 +93,7 @@ def _run(config: Any, unknown: list[str], signals: ServerSignals, waiting: Foreg
     from twisted.internet import reactor as installed
     from twisted.internet.defer import Deferred
 
-    from kafkalike.broker.broker import Broker, StartupError
+    from kafkalike.broker.kafka_server import KafkaServer, StartupError
     from kafkalike.config import without_effect
 
     reactor: Any = installed
@@ -103,7 +103,7 @@ def _run(config: Any, unknown: list[str], signals: ServerSignals, waiting: Foreg
         log.warning("The configuration '%s' was supplied but isn't a known config.", name)
     for line in without_effect(config, config.originals):
         log.warning("No effect here: %s", line)
-    broker = Broker(config, reactor, halt=lambda: os._exit(1))
+    server = KafkaServer(config, reactor, halt=lambda: os._exit(1))
     refusal = ""
     status = 0
     ending = False
@@ -111,7 +111,7 @@ def _run(config: Any, unknown: list[str], signals: ServerSignals, waiting: Foreg
     async def begin() -> None:
         nonlocal status, refusal
         try:
-            await broker.start()
+            await server.start()
             # What lives until the end need not be looked at by every collection.
             gc.collect()
             gc.freeze()
@@ -130,7 +130,7 @@ def _run(config: Any, unknown: list[str], signals: ServerSignals, waiting: Foreg
 
     async def finish() -> None:
         try:
-            await broker.stop()
+            await server.stop()
         except BaseException:
             log.exception("Fatal error during shutdown.")
         reactor.stop()

@@ -31,7 +31,7 @@ class Connection:
 
 def dispatch_alone():
     """Dispatch of a broker that has nothing but the list of its APIs."""
-    broker = SimpleNamespace(api_versions=lambda: api_versions.Response(api_keys=[api_versions.ApiVersion(api_key=18)]))
+    broker = SimpleNamespace(api_versions=[api_versions.ApiVersion(api_key=18)])
     return Dispatch(broker)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from kafkalike.broker import config_admin
 from kafkalike.broker.dynamic_config import KEEP_MS, DynamicConfig
+from kafkalike.clock import Clock
 from kafkalike.config import broker_config
 from tests.reactor import on_reactor, until
 from tests.zookeeper import Clients
@@ -17,14 +16,26 @@ from zk.client import ZkClient
 class Heard:
     """A broker's dynamic configuration, and what it told."""
 
-    def __init__(self, zk: ZkClient, clock: Any = None, **settings: str) -> None:
+    def __init__(self, zk: ZkClient, clock: Clock | None = None, **settings: str) -> None:
         self.config, _ = broker_config({"zookeeper.connect": "z", "broker.id": "1"} | settings)
         self.topics: list[tuple[str, dict[str, str]]] = []
         self.names: list[set[str]] = []
-        more = {} if clock is None else {"clock": clock}
+        told = self.topics.append
         self.dynamic = DynamicConfig(
-            zk, 1, self.config, lambda topic, values: self.topics.append((topic, values)), self.names.append, **more
+            zk, 1, self.config, lambda topic, values: told((topic, values)), self.names.append, clock or Clock()
         )
+
+
+class Told(Clock):
+    """The time that a test says it is."""
+
+    __slots__ = ("now_ms",)
+
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+
+    def wall_ms(self) -> int:
+        return self.now_ms
 
 
 async def prepared(zk: ZkClient) -> None:
@@ -159,12 +170,12 @@ async def test_old_notifications_are_removed_after_they_were_read(clients: Clien
     await config_admin.write(zk, "topics", "t", {"retention.ms": "5"})
     ((name,), path) = (await zk.children("/config/changes"), "/config/changes")
     _, stat = await zk.get(f"{path}/{name}")
-    now = [(stat.ctime + KEEP_MS) / 1000]
-    heard = Heard(zk, clock=lambda: now[0])
+    clock = Told(stat.ctime + KEEP_MS)
+    heard = Heard(zk, clock)
     await heard.dynamic.start()
     await until(lambda: heard.topics)
     assert [name] == await zk.children(path)
-    now[0] += 60
+    clock.now_ms += 60_000
     await zk.create(f"{path}/config_change_", b'{"version":2,"entity_path":"users/u"}', sequence=True)
 
     async def gone() -> bool:

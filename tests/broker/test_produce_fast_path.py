@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kafkalike.broker.current_leader import CurrentLeader
 from kafkalike.broker.dispatch import Dispatch
 from kafkalike.broker.produce_fast_path import MOST, FastProduce
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
@@ -50,9 +51,11 @@ def broker():
     state = PartitionState(2, 9, (2,), (1, 2))
     brokers = {2: Broker(2, "r2", {"PLAINTEXT": ("there", 9093, "PLAINTEXT")})}
     image = Image(brokers=brokers, topics={"events": Topic("events", bytes(16), {0: state})})
-    forwarding = SimpleNamespace(take=lambda call, response: None)
+    metadata, replicas = SimpleNamespace(image=image), Replicas()
     return SimpleNamespace(
-        broker_id=1, replicas=Replicas(), metadata=SimpleNamespace(image=image), produce_forwarding=forwarding
+        replicas=replicas,
+        current_leader=CurrentLeader(1, metadata, replicas),
+        produce_forwarding=SimpleNamespace(take=lambda call, response: None),
     )
 
 

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from kafkalike.broker import produce_forwarding
+from kafkalike.broker.current_leader import CurrentLeader
 from kafkalike.cluster.metadata import Broker, Image, PartitionState, Topic
 from kafkalike.errors import Error
 from kafkalike.protocol import batch
@@ -52,11 +53,11 @@ class Cluster:
         self.replicas = SimpleNamespace(
             hosted={("t", 0): SimpleNamespace(partition=self.partition)}, purgatory=Purgatory()
         )
-        self.broker_id = 1
-        self.metadata = SimpleNamespace(image=image)
         self.peers = SimpleNamespace(knows=lambda broker_id: broker_id == 2, forward=self.send)
         self.sent = []
-        self.forwarding = produce_forwarding.ProduceForwarding(self, clock)
+        self.forwarding = produce_forwarding.ProduceForwarding(
+            self.replicas, self.peers, CurrentLeader(1, SimpleNamespace(image=image), self.replicas), clock
+        )
 
     def send(self, leader, message, version, request):
         answer = Deferred()
@@ -64,7 +65,6 @@ class Cluster:
         return answer
 
     def take(self, call, offset=-1, error=NOT_LEADER):
-        call.broker = self
         answer = produce.PartitionProduceResponse(index=0, error_code=error, base_offset=offset)
         topic = produce.TopicProduceResponse(name="t", partition_responses=[answer])
         pending = self.forwarding.take(call, produce.Response(responses=[topic]))

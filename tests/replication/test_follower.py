@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from twisted.internet import defer, reactor, task
 
+from kafkalike.broker.current_leader import CurrentLeader
 from kafkalike.broker.dispatch import Dispatch
 from kafkalike.broker.fetch_sessions import FetchSessions
 from kafkalike.cluster.metadata import Image
@@ -65,6 +66,7 @@ class Node:
         self.fetch_max_bytes = 1 << 20
         self.rack_aware = False
         self.metadata = SimpleNamespace(image=Image(names={ID: "t"}))
+        self.current_leader = CurrentLeader(broker_id, self.metadata, self.replicas)
         self.dispatch = Dispatch(self)
         shared.run(self.replicas.load, "cluster", {}, [LogDirectory(path) for path in self.config.log_dirs])
 

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from kafkalike.broker.broker import Broker, StartupError
+from kafkalike.broker.kafka_server import KafkaServer, StartupError
 from kafkalike.clock import Clock
 from kafkalike.config import broker_config
 from tests.simulation.disk import Disk
@@ -60,7 +60,7 @@ class Host(Machine):
         self.world.note("starts")
         config, unknown = broker_config(self.settings | {"broker.id": str(self.broker_id)})
         assert not unknown, unknown
-        self.broker = Broker(config, Reactor(self), clock=MachineClock(self), rng=self.world.product_random)
+        self.broker = KafkaServer(config, Reactor(self), clock=MachineClock(self), rng=self.world.product_random)
         life = self.life
         started: Deferred[None] = Deferred.fromCoroutine(self.broker.start())
         started.addCallbacks(self._started, self._failed, callbackArgs=(life,), errbackArgs=(life,))

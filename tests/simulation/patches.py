@@ -21,7 +21,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.logger import globalLogPublisher
 
-from kafkalike.broker import dispatch
 from kafkalike.cluster import membership
 from kafkalike.net.peer import Peer
 from kafkalike.net.server import Listener, Server
@@ -30,14 +29,6 @@ from kafkalike.storage.directory import LogDirectory, read_broker_id
 from tests.simulation import disk, network, zookeeper
 from tests.simulation.world import World
 from zk.client import ZkClient
-
-_load_apis = dispatch.load_apis
-
-
-@functools.cache
-def load_apis() -> Any:
-    """The table of APIs, made once instead of once per broker."""
-    return _load_apis()
 
 
 class Time:
@@ -151,7 +142,6 @@ def applied(world: World, net: network.Network, watcher: Any, thread_delay_s: fl
     everywhere(read_header, disk.Head.of)
     everywhere(read_producer, disk.producer_of)
     everywhere(read_broker_id, lambda path: None)
-    put(dispatch, "load_apis", load_apis)
     put(threads, "deferToThreadPool", functools.partial(_defer_to_thread, world, thread_delay_s))
     put(task, "coiterate", functools.partial(_coiterate, world))
     put(os, "urandom", lambda count: world.random.randbytes(count))

@@ -27,7 +27,7 @@ def api_versions(broker: Any, call: Any) -> Any:
         _SOFTWARE.fullmatch(request.client_software_name) and _SOFTWARE.fullmatch(request.client_software_version)
     ):
         raise KafkaError(Error.INVALID_REQUEST)
-    return broker.api_versions()
+    return messages.Response(api_keys=broker.api_versions)
 
 
 def failed(call: Any, error: KafkaError) -> Any:

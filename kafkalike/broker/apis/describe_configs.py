@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from kafkalike import config as tables
 from kafkalike.broker import config_admin, loggers
 from kafkalike.broker.access import Operation
+from kafkalike.broker.dynamic_config import topic_overrides
+from kafkalike.cluster import topic_names
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import describe_configs as messages
 
@@ -106,10 +108,12 @@ async def _entries(broker: Any, resource: Any, defaults: list[Entry]) -> list[En
 
 
 async def _topic(broker: Any, topic: str, defaults: list[Entry]) -> list[Entry]:
-    broker.check_topic_name(topic)
+    reason = topic_names.illegal(topic)
+    if reason:
+        raise KafkaError(Error.INVALID_TOPIC_EXCEPTION, reason)
     if topic not in broker.metadata.image.topics:
         raise KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION, "")
-    overrides, _ = tables.usable(await broker.topic_overrides(topic))
+    overrides, _ = tables.usable(await topic_overrides(broker.zk, topic))
     values = {name: tables.text_of(value) for name, value in tables.parse_topic_overrides(overrides).items()}
     return [_overridden(entry, values[entry.name]) if entry.name in values else entry for entry in defaults]
 

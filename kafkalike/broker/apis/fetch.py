@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from kafkalike.broker import current_leader, epoch_checks, request_metrics
+from kafkalike.broker import epoch_checks, request_metrics
 from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.errors import Error, KafkaError
@@ -248,8 +248,8 @@ class _Attempt(PendingResponse[messages.Response]):
         response = messages.Response(session_id=self._fetching.session_id, responses=topics)
         if call.version >= LEADER_HINTS:
             names = call.broker.metadata.image.names
-            current_leader.fill_where_moved(
-                call,
+            call.broker.current_leader.fill_where_moved(
+                call.listener,
                 messages,
                 response,
                 ((names.get(t.topic_id), p.partition_index, p) for t in topics for p in t.partitions if p.error_code),

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.broker import current_leader
 from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.broker.request import NO_RESPONSE
@@ -128,7 +127,7 @@ def _success(index: int, appended: Any) -> Any:
 def _point_to_leaders(call: Any, response: Any) -> None:
     if call.version >= LEADER_HINTS:
         answers = ((topic.name, p.index, p) for topic in response.responses for p in topic.partition_responses)
-        current_leader.fill_where_moved(call, messages, response, answers)
+        call.broker.current_leader.fill_where_moved(call.listener, messages, response, answers)
 
 
 def _refusal(broker: Any, topic: str, index: int, problem: KafkaError) -> Any:

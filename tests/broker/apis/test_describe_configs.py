@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import succeed
 
-from kafkalike.broker.broker import Broker
+from kafkalike.cluster.znodes.configs import EntityConfig
 from kafkalike.config import broker_config, read_properties
 from kafkalike.protocol.messages import describe_configs as api
 from tests.broker.apis.calls import ask
@@ -39,9 +39,8 @@ def broker(topic: dict[str, str] | None = None, **more: str) -> Any:
     return SimpleNamespace(
         config=config,
         broker_id=0,
-        check_topic_name=Broker.check_topic_name,
         metadata=SimpleNamespace(image=SimpleNamespace(topics={"t": None})),
-        topic_overrides=lambda _: succeed(topic or {}),
+        zk=SimpleNamespace(get=lambda path: succeed((EntityConfig.encode(topic or {}), None))),
     )
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sys
 
-from kafkalike.client.blocking.network import Connection, Disconnected, Node
+from kafkalike.client.blocking.network import Connection
+from kafkalike.client.cluster import Node
+from kafkalike.client.errors import Disconnected
 from kafkalike.config import broker_config, read_properties
 from kafkalike.errors import KafkaError
 from kafkalike.protocol.messages import metadata

@@ -20,7 +20,8 @@ from kafkalike.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from kafkalike.client.blocking.admin import Admin, ConfigEntry
+    from kafkalike.client.admin.configs import ConfigEntry
+    from kafkalike.client.blocking.admin import Admin
 
 TYPES = ("topics", "clients", "users", "brokers", "ips", "broker-loggers", "client-metrics")
 SERVED = ("topics", "brokers", "broker-loggers")
@@ -82,8 +83,8 @@ def main(**given: Any) -> None:
     options = {key.rstrip("_").replace("_", "-"): value for key, value in given.items()}
     kind, entity = _check(options)
     from kafkalike.client.blocking.admin import Admin
-    from kafkalike.client.blocking.network import TimedOut
     from kafkalike.client.blocking.properties import admin_options
+    from kafkalike.client.errors import TimedOut
     from kafkalike.errors import KafkaError
 
     properties = load_properties(options["command-config"])
@@ -164,7 +165,7 @@ def _check_alter(options: Mapping[str, Any], kind: str, name: str | None) -> Non
 
 def alter(admin: Admin, kind: str, entity: str, options: Mapping[str, Any]) -> None:
     """--alter."""
-    from kafkalike.client.blocking.admin import BROKER, BROKER_LOGGER, TOPIC
+    from kafkalike.client.admin.configs import BROKER, BROKER_LOGGER, TOPIC
 
     added = load_properties(options["add-config-file"]) | parse_configs(options["add-config"] or "")
     for key in added:
@@ -206,7 +207,7 @@ def describe(admin: Admin, kind: str, entity: str | None, everything: bool) -> N
     if entity is not None:
         entities = [entity]
     elif kind == "topics":
-        entities = sorted(admin.topics())
+        entities = sorted(admin.list_topics())
     else:
         entities = [*map(str, sorted(admin.cluster().nodes)), ""]
     for name in entities:
@@ -222,7 +223,7 @@ def describe(admin: Admin, kind: str, entity: str | None, everything: bool) -> N
 
 
 def _entries(admin: Admin, kind: str, name: str) -> list[ConfigEntry]:
-    from kafkalike.client.blocking.admin import BROKER, BROKER_LOGGER, TOPIC
+    from kafkalike.client.admin.configs import BROKER, BROKER_LOGGER, TOPIC
 
     resource = {"topics": TOPIC, "brokers": BROKER, "broker-loggers": BROKER_LOGGER}[kind]
     found = admin.describe_configs([name], resource, synonyms=True)[name]

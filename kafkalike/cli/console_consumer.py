@@ -226,9 +226,9 @@ def _consume(
     properties: Mapping[str, str],
     formatter: Formatter | NoOp,
 ) -> None:
-    from kafkalike.client.blocking.consumer import Consumer, NoOffset
-    from kafkalike.client.blocking.network import TimedOut
+    from kafkalike.client.blocking.consumer import Consumer
     from kafkalike.client.blocking.properties import consumer_options
+    from kafkalike.client.errors import NoOffset, TimedOut
     from kafkalike.errors import KafkaError
 
     # A group that nobody asked for is not to leave offsets behind.

@@ -167,9 +167,9 @@ def main(**given: Any) -> None:
 
 
 def _produce(servers: str, given: Mapping[str, Any], reader: LineReader) -> None:
-    from kafkalike.client.blocking.network import TimedOut
     from kafkalike.client.blocking.producer import CODECS, Producer
     from kafkalike.client.blocking.properties import producer_options
+    from kafkalike.client.errors import TimedOut
     from kafkalike.errors import KafkaError
 
     properties = load_properties(given["producer_config"]) | key_values(given["producer_property"])

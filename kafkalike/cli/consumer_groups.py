@@ -24,7 +24,8 @@ from kafkalike.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from kafkalike.client.blocking.admin import Admin, Committed, Group
+    from kafkalike.client.admin.groups import CommittedOffset, Group
+    from kafkalike.client.blocking.admin import Admin
 
 Partition = tuple[str, int]
 Options = Mapping[str, Any]
@@ -89,8 +90,8 @@ def main(**given: Any) -> None:
     options = {name.rstrip("_").replace("_", "-"): value for name, value in given.items()}
     action = _check(options)
     from kafkalike.client.blocking.admin import Admin
-    from kafkalike.client.blocking.network import TimedOut
     from kafkalike.client.blocking.properties import admin_options
+    from kafkalike.client.errors import TimedOut
     from kafkalike.errors import KafkaError
 
     settings = admin_options(load_properties(options["command-config"]))
@@ -177,7 +178,7 @@ def _check_reset(options: dict[str, Any], scoped: bool) -> None:
 
 def _groups(admin: Admin, options: Options) -> list[str]:
     if options["all-groups"]:
-        return sorted(group.group_id for group in admin.groups())
+        return sorted(group.group_id for group in admin.list_groups())
     return list(dict.fromkeys(options["group"]))
 
 
@@ -188,7 +189,7 @@ def list_(admin: Admin, options: Options) -> None:
     """Names; with --state or --type a table."""
     states = _chosen(options["state"], STATES, "state")
     types = _chosen(options["type"], TYPES, "types")
-    groups = sorted(admin.groups(states, types), key=lambda group: group.group_id)
+    groups = sorted(admin.list_groups(states, types), key=lambda group: group.group_id)
     if options["state"] is None and options["type"] is None:
         for group in groups:
             print(group.group_id)
@@ -465,7 +466,7 @@ def _plan(admin: Admin, options: Options, group_id: str) -> dict[Partition, int]
     return current | _at(admin, [partition for partition in scope if partition not in committed], LATEST)
 
 
-def _scope(admin: Admin, options: Options, committed: Mapping[Partition, Committed]) -> list[Partition]:
+def _scope(admin: Admin, options: Options, committed: Mapping[Partition, CommittedOffset]) -> list[Partition]:
     if options["all-topics"]:
         return sorted(committed)
     scope = [partition for topic in options["topic"] if ":" in topic for partition in _partitions_of(topic)]
@@ -488,7 +489,9 @@ def _partitions_of(argument: str) -> list[Partition]:
     return partitions
 
 
-def _shifted(scope: Iterable[Partition], committed: Mapping[Partition, Committed], by: int) -> dict[Partition, int]:
+def _shifted(
+    scope: Iterable[Partition], committed: Mapping[Partition, CommittedOffset], by: int
+) -> dict[Partition, int]:
     wanted = {}
     for topic, number in scope:
         if (topic, number) not in committed:

@@ -43,7 +43,7 @@ Filter = Callable[[Partition], bool]
 def main(**given: Any) -> None:
     """Checks the options, then asks the leaders."""
     options = {key.replace("_", "-"): value for key, value in given.items()}
-    from kafkalike.client.blocking.network import TimedOut
+    from kafkalike.client.errors import TimedOut
     from kafkalike.errors import KafkaError
 
     try:
@@ -67,7 +67,7 @@ def _show(options: Mapping[str, Any]) -> None:
     with Admin(servers, **admin_options(properties)) as admin:
         partitions = [
             (topic, p.partition)
-            for topic, info in admin.topics().items()
+            for topic, info in admin.list_topics().items()
             if not (options["exclude-internal-topics"] and topic in INTERNAL_TOPICS)
             for p in info.partitions
             if wanted((topic, p.partition))
@@ -82,7 +82,7 @@ def _show(options: Mapping[str, Any]) -> None:
 
 def _offset(admin: Admin, partition: Partition, timestamp: int) -> int:
     """-1 when there is none; a failure is told and counts as none."""
-    from kafkalike.client.blocking.network import TimedOut
+    from kafkalike.client.errors import TimedOut
     from kafkalike.errors import KafkaError
 
     try:

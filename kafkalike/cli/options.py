@@ -127,7 +127,7 @@ def _hint(option: str, ctx: click.Context | None) -> str:
 
 def _expected(problem: Exception) -> bool:
     """Failures of the cluster or of what was typed, not of ours. Imports only when something failed anyway."""
-    from kafkalike.client.blocking.network import Disconnected, TimedOut
+    from kafkalike.client.errors import Disconnected, TimedOut
     from kafkalike.errors import KafkaError
 
     return isinstance(problem, (OSError, ValueError, KafkaError, TimedOut, Disconnected))

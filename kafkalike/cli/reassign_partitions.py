@@ -89,8 +89,8 @@ def main(**given: Any) -> None:
     options = {key.rstrip("_").replace("_", "-"): value for key, value in given.items()}
     action = _check(options)
     from kafkalike.client.blocking.admin import Admin
-    from kafkalike.client.blocking.network import TimedOut
     from kafkalike.client.blocking.properties import admin_options
+    from kafkalike.client.errors import TimedOut
     from kafkalike.errors import KafkaError
 
     try:
@@ -235,7 +235,7 @@ def list_(admin: Admin, _: Mapping[str, Any]) -> None:
 
 
 def _set_throttles(admin: Admin, planned: Mapping[Partition, reassignment.Move], rate: int) -> None:
-    from kafkalike.client.blocking.admin import BROKER, TOPIC
+    from kafkalike.client.admin.configs import BROKER, TOPIC
 
     leaders, followers = reassignment.leader_throttles(planned), reassignment.follower_throttles(planned)
     admin.alter_configs(
@@ -254,7 +254,7 @@ def _set_throttles(admin: Admin, planned: Mapping[Partition, reassignment.Move],
 
 def _clear_throttles(admin: Admin, targets: Sequence[tuple[Partition, Sequence[int]]]) -> None:
     """Of all brokers and of the topics named: nobody knows any more which took part."""
-    from kafkalike.client.blocking.admin import BROKER, TOPIC
+    from kafkalike.client.admin.configs import BROKER, TOPIC
 
     brokers = sorted(set(admin.cluster().nodes) | {broker for _, replicas in targets for broker in replicas})
     print(f"Clearing broker-level throttles on broker{_s(brokers)} {numbers(brokers)}")

@@ -10,7 +10,6 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,7 +21,8 @@ from kafkalike.protocol import ANY_REPLICA
 
 if TYPE_CHECKING:
     from kafkalike.client.blocking.admin import Admin
-    from kafkalike.client.blocking.network import Node, TopicInfo
+    from kafkalike.client.cluster import Node, TopicInfo
+    from kafkalike.client.effects import Steps
 
 
 @click.command(
@@ -63,7 +63,7 @@ def main(
     from kafkalike.client.blocking.admin import Admin
 
     with Admin(broker_list, client_id="replica-verification") as admin:
-        topics = [topic for topic in admin.topics().values() if allowed.fullmatch(topic.name)]
+        topics = [topic for topic in admin.list_topics().values() if allowed.fullmatch(topic.name)]
         if not topics:
             fail(f"No topics found. {wanted} if specified, is either filtering out all topics or there is no topic.")
         verification = _Verification(admin, topics, timestamp, fetch_size, max_wait_ms)
@@ -82,7 +82,7 @@ class _Verification:
     def __init__(
         self, admin: Admin, topics: Sequence[TopicInfo], timestamp: int, fetch_size: int, max_wait_ms: int
     ) -> None:
-        self._network = admin.network
+        self._loop = admin.loop
         self._ids = {topic.name: topic.id for topic in topics}
         self._fetch_size = fetch_size
         self._max_wait_ms = max_wait_ms
@@ -90,17 +90,19 @@ class _Verification:
         found = admin.list_offsets(dict.fromkeys(self._replicas, timestamp))
         self._offsets = {partition: found[partition].offset for partition in self._replicas}
         brokers = sorted({broker for replicas in self._replicas.values() for broker in replicas})
-        nodes = admin.network.cluster.nodes
+        nodes = admin.cluster().nodes
         away = [broker for broker in brokers if broker not in nodes]
         if away:
             fail(f"Broker {away[0]} has replicas to verify and is not there: all brokers have to be up at the start")
         self._nodes = {broker: nodes[broker] for broker in brokers}
-        self._threads = ThreadPoolExecutor(len(brokers))
         self._lag: tuple[int, Partition | None, int] = (-1, None, -1)
 
     def round(self) -> None:
         """Reads from every broker and compares."""
-        answers = dict(zip(self._nodes, self._threads.map(self._fetch, self._nodes.values()), strict=True))
+        from kafkalike.client.effects import gather
+
+        fetches = [self._fetch(node) for node in self._nodes.values()]
+        answers = dict(zip(self._nodes, self._loop.run(gather(fetches)), strict=True))
         self._lag = (-1, None, -1)
         for partition, brokers in self._replicas.items():
             replicas = [Replica(broker, *answers[broker].get(partition, (0, ()))) for broker in brokers]
@@ -119,9 +121,10 @@ class _Verification:
         told = "null" if partition is None else name(partition)
         return f"max lag is {lag} for partition {told} at offset {offset} among {len(self._replicas)} partitions"
 
-    def _fetch(self, node: Node) -> dict[Partition, tuple[int, Sequence[Batch]]]:
+    def _fetch(self, node: Node) -> Steps[dict[Partition, tuple[int, Sequence[Batch]]]]:
         """What a broker has of its partitions from the verified offsets on; nothing from one that is away."""
-        from kafkalike.client.blocking.network import Disconnected
+        from kafkalike.client.effects import Sleep
+        from kafkalike.client.errors import Disconnected
         from kafkalike.errors import KafkaError
         from kafkalike.protocol.messages import fetch
 
@@ -138,9 +141,9 @@ class _Verification:
             return made
 
         try:
-            response = self._network.call(node, fetch, request, timeout_ms=30_000 + self._max_wait_ms)
+            response = yield from self._loop.routing.ask(node, fetch, request, timeout_ms=30_000 + self._max_wait_ms)
         except (Disconnected, KafkaError):
-            time.sleep(1)
+            yield Sleep(1000)
             return {}
         names = {topic_id: topic for topic, topic_id in self._ids.items()}
         return {

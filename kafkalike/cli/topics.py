@@ -23,8 +23,9 @@ from kafkalike.cli.options import (
 from kafkalike.cluster.topic_names import INTERNAL_TOPICS
 
 if TYPE_CHECKING:
-    from kafkalike.client.blocking.admin import Admin, ConfigEntry
-    from kafkalike.client.blocking.network import PartitionInfo, TopicInfo
+    from kafkalike.client.admin.configs import ConfigEntry
+    from kafkalike.client.blocking.admin import Admin
+    from kafkalike.client.cluster import PartitionInfo, TopicInfo
 
 ACTIONS = ("create", "list", "alter", "describe", "delete")
 REPORTS = (
@@ -75,8 +76,8 @@ def main(**given: Any) -> None:
     options = {name.rstrip("_").replace("_", "-"): value for name, value in given.items()}
     action = _check(options)
     from kafkalike.client.blocking.admin import Admin
-    from kafkalike.client.blocking.network import TimedOut
     from kafkalike.client.blocking.properties import admin_options
+    from kafkalike.client.errors import TimedOut
     from kafkalike.errors import KafkaError
 
     properties = load_properties(options["command-config"])
@@ -160,12 +161,12 @@ def create(admin: Admin, options: Mapping[str, Any]) -> None:
 
 def list_(admin: Admin, options: Mapping[str, Any]) -> None:
     """--list."""
-    print("\n".join(_matching(admin.topics(), options)))
+    print("\n".join(_matching(admin.list_topics(), options)))
 
 
 def alter(admin: Admin, options: Mapping[str, Any]) -> None:
     """--alter."""
-    topics = admin.topics()
+    topics = admin.list_topics()
     names = _matching(topics, options)
     _demand(names, options)
     assignment = _assignment(options["replica-assignment"])
@@ -179,7 +180,7 @@ def alter(admin: Admin, options: Mapping[str, Any]) -> None:
 
 def delete(admin: Admin, options: Mapping[str, Any]) -> None:
     """--delete."""
-    names = _matching(admin.topics(), options)
+    names = _matching(admin.list_topics(), options)
     _demand(names, options)
     if names:
         admin.delete_topics(names)
@@ -187,7 +188,7 @@ def delete(admin: Admin, options: Mapping[str, Any]) -> None:
 
 def describe(admin: Admin, options: Mapping[str, Any]) -> None:
     """--describe."""
-    topics = admin.topics()
+    topics = admin.list_topics()
     wanted_id = _topic_id(options["topic-id"])
     if wanted_id is not None:
         names = [name for name, topic in topics.items() if topic.id == wanted_id]
@@ -200,7 +201,7 @@ def describe(admin: Admin, options: Mapping[str, Any]) -> None:
         return
     topics = admin.describe_topics(names)
     configs = admin.describe_configs(names)
-    live = set(admin.network.cluster.nodes)
+    live = set(admin.cluster().nodes)
     moving = admin.reassignments({name: [p.partition for p in topics[name].partitions] for name in names})
     whole = not any(options[report] for report in REPORTS)
     for name in names:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kafkalike.client import assignors, subscription
+from kafkalike.client import assignors, consumer_protocol
 from kafkalike.client.assignors import Partition
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import heartbeat, join_group, leave_group, sync_group
@@ -135,7 +135,7 @@ class Membership:
         """JoinGroup or SyncGroup when one is due, else None. It counts as sent."""
         if self.state is State.OUT:
             self._become(State.JOINING)
-            wanted = subscription.encode_subscription(self.topics, self.assignment)
+            wanted = consumer_protocol.encode_subscription(self.topics, self.assignment)
             return join_group.Request(
                 group_id=self.group_id,
                 session_timeout_ms=self.session_timeout_ms,
@@ -164,12 +164,12 @@ class Membership:
         self.generation_id = response.generation_id
         shares = []
         if response.leader == response.member_id and not response.skip_assignment:
-            wanted = {m.member_id: subscription.decode_subscription(m.metadata) for m in response.members}
+            wanted = {m.member_id: consumer_protocol.decode_subscription(m.metadata) for m in response.members}
             counts = partitions({topic for topics in wanted.values() for topic in topics})
             plan = assignors.ASSIGNORS[response.protocol_name](wanted, counts)
             shares = [
                 sync_group.SyncGroupRequestAssignment(
-                    member_id=member, assignment=subscription.encode_assignment(share)
+                    member_id=member, assignment=consumer_protocol.encode_assignment(share)
                 )
                 for member, share in plan.items()
             ]
@@ -194,7 +194,7 @@ class Membership:
             return self._refused(error)
         self._become(State.STABLE)
         self._revoked = False
-        self.assignment = tuple(subscription.decode_assignment(bytes(response.assignment or b"")))
+        self.assignment = tuple(consumer_protocol.decode_assignment(bytes(response.assignment or b"")))
         return [Assigned(self.assignment)]
 
     def heartbeat(self) -> Any:

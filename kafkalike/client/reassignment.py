@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from kafkalike.client.admin.replicas import OngoingReassignment
 from kafkalike.client.partition_lists import Partition, duplicates, name
 
 LEADER_RATE = "leader.replication.throttled.rate"
@@ -19,14 +20,6 @@ BROKER_THROTTLES = (LEADER_RATE, FOLLOWER_RATE, LOG_DIRS_RATE)
 LEADER_REPLICAS = "leader.replication.throttled.replicas"
 FOLLOWER_REPLICAS = "follower.replication.throttled.replicas"
 TOPIC_THROTTLES = (LEADER_REPLICAS, FOLLOWER_REPLICAS)
-
-
-class Ongoing(NamedTuple):
-    """A reassignment that goes on. `replicas` has those being added."""
-
-    replicas: tuple[int, ...]
-    adding: tuple[int, ...]
-    removing: tuple[int, ...]
 
 
 class Move(NamedTuple):
@@ -55,7 +48,7 @@ def executable(targets: Sequence[tuple[Partition, Sequence[int]]]) -> dict[Parti
 
 
 def moves(
-    ongoing: Mapping[Partition, Ongoing],
+    ongoing: Mapping[Partition, OngoingReassignment],
     proposed: Mapping[Partition, Sequence[int]],
     current: Mapping[Partition, Sequence[int]],
 ) -> dict[Partition, Move]:
@@ -104,7 +97,7 @@ def status(partition: Partition, replicas: Sequence[int], target: Sequence[int],
     )
 
 
-def listed(partition: Partition, state: Ongoing) -> str:
+def listed(partition: Partition, state: OngoingReassignment) -> str:
     """A reassignment that goes on, in a line."""
     adding = f" adding: {numbers(state.adding)}." if state.adding else ""
     removing = f" removing: {numbers(state.removing)}." if state.removing else ""

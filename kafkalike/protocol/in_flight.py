@@ -42,6 +42,11 @@ class InFlightRequests:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def oldest(self) -> InFlightRequest | None:
+        """The request whose response comes next."""
+        return self._waiting[0] if self._waiting else None
+
     def send(self, message: ModuleType, version: int, request: Any, token: Any = None) -> bytes:
         """The frame of a request of this message module, which then waits for its response."""
         number = (self._correlation_id + 1) & 0x7FFFFFFF

@@ -4,8 +4,13 @@ from collections.abc import Mapping
 
 import pytest
 
+from kafkalike.client.consumer_protocol import (
+    decode_assignment,
+    decode_subscription,
+    encode_assignment,
+    encode_subscription,
+)
 from kafkalike.client.membership import Assigned, Effect, Fail, FindCoordinator, Lost, Membership, Revoke, State
-from kafkalike.client.subscription import decode_assignment, decode_subscription, encode_assignment, encode_subscription
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import heartbeat, join_group, leave_group, sync_group
 

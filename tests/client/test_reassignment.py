@@ -3,7 +3,8 @@
 import pytest
 
 from kafkalike.client import reassignment
-from kafkalike.client.reassignment import Move, Ongoing
+from kafkalike.client.admin.replicas import OngoingReassignment
+from kafkalike.client.reassignment import Move
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def test_a_move_goes_from_the_present_replicas_to_the_new_ones() -> None:
 
 
 def test_a_move_in_the_place_of_another_still_starts_where_that_one_did() -> None:
-    ongoing = {("a", 0): Ongoing((2, 3, 1), (2, 3), (1,)), ("b", 5): Ongoing((1, 2), (2,), ())}
+    ongoing = {("a", 0): OngoingReassignment((2, 3, 1), (2, 3), (1,)), ("b", 5): OngoingReassignment((1, 2), (2,), ())}
     planned = reassignment.moves(ongoing, {("a", 0): [4]}, {("a", 0): [2, 3, 1]})
     assert {
         ("a", 0): Move(frozenset({1}), frozenset({4})),
@@ -54,5 +55,7 @@ def test_lines() -> None:
         "There is no active reassignment of partition b-3, but replica set is 2,1 rather than 1,2."
         == reassignment.status(other, (2, 1), [1, 2], False)
     )
-    assert "a-0: replicas: 2,1. adding: 2. removing: 1." == reassignment.listed(done, Ongoing((2, 1), (2,), (1,)))
-    assert "a-0: replicas: 2,1." == reassignment.listed(done, Ongoing((2, 1), (), ()))
+    assert "a-0: replicas: 2,1. adding: 2. removing: 1." == reassignment.listed(
+        done, OngoingReassignment((2, 1), (2,), (1,))
+    )
+    assert "a-0: replicas: 2,1." == reassignment.listed(done, OngoingReassignment((2, 1), (), ()))

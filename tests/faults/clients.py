@@ -29,7 +29,9 @@ from typing import Any
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from kafkalike.client.blocking.network import Connection, Disconnected, Node
+from kafkalike.client.blocking.network import Connection
+from kafkalike.client.cluster import Node
+from kafkalike.client.errors import Disconnected
 from kafkalike.errors import Error
 from kafkalike.protocol.batch import build
 from kafkalike.protocol.messages import list_offsets, metadata, produce

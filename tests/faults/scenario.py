@@ -19,7 +19,7 @@ import confluent_kafka
 import pytest
 from confluent_kafka import TopicPartition
 
-from kafkalike.client.blocking.network import Disconnected
+from kafkalike.client.errors import Disconnected
 from tests.faults.checker import Limits, Recovery, Violation, check, live
 from tests.faults.clients import (
     Bare,

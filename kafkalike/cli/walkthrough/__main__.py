@@ -282,7 +282,7 @@ def _wait_for_enter() -> None:
 
 def _run(stage: Stage, step: Step, report: Report) -> None:
     from kafkalike.cli.walkthrough.report import NotHeld
-    from kafkalike.client.blocking.network import Disconnected, TimedOut
+    from kafkalike.client.errors import Disconnected, TimedOut
     from kafkalike.errors import KafkaError
 
     stage.begin(report)

@@ -256,19 +256,18 @@ class OwnCluster:
 
     def _serves(self, server: Server) -> bool:
         """ZooKeeper serves when it listens; a broker when it is in its own metadata, and there is a controller."""
-        from kafkalike.client.blocking.network import Disconnected, Network, TimedOut
+        from kafkalike.client.blocking.admin import Admin
+        from kafkalike.client.errors import TimedOut
         from kafkalike.errors import KafkaError
 
         if server is self.zookeeper:
             return True
-        network = Network(server.address, "walkthrough", tell=_silent)
-        try:
-            cluster = network.refresh()
+        with Admin(server.address, client_id="walkthrough", default_api_timeout_ms=0, tell=_silent) as admin:
+            try:
+                cluster = admin.cluster()
+            except (TimedOut, KafkaError):
+                return False
             return cluster.controller_id >= 0 and server.port in [node.port for node in cluster.nodes.values()]
-        except (Disconnected, TimedOut, KafkaError):
-            return False
-        finally:
-            network.close()
 
     def stop(self) -> None:
         """Ends all, the brokers before ZooKeeper, which each of them tells goodbye."""

@@ -19,10 +19,11 @@ from kafkalike.cli.walkthrough.cluster import COPIES, OwnCluster, python_environ
 from kafkalike.cli.walkthrough.ending import in_time
 from kafkalike.cli.walkthrough.report import NotHeld, Report
 from kafkalike.cli.walkthrough.tidying import tidy
-from kafkalike.client.blocking.admin import BROKER, Admin
+from kafkalike.client.admin.configs import BROKER
+from kafkalike.client.blocking.admin import Admin
 from kafkalike.client.blocking.consumer import Consumer
-from kafkalike.client.blocking.network import TimedOut
 from kafkalike.client.blocking.producer import Producer
+from kafkalike.client.errors import TimedOut
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import EARLIEST, LATEST
 from zk import blocking, ensemble

@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from kafkalike.client.blocking.admin import Admin
-from kafkalike.client.blocking.network import Disconnected, TimedOut, raise_error
+from kafkalike.client.errors import Disconnected, TimedOut
 from kafkalike.errors import Error, KafkaError
-from kafkalike.protocol.messages import leave_group
 
 # A member that was killed may just be joining again when it is made to leave.
 LAST_MEMBER_S = 10
@@ -41,13 +40,7 @@ def delete_group(admin: Admin, group: str) -> None:
                 return
             if problem.error is not Error.NON_EMPTY_GROUP or time.monotonic() > deadline:
                 raise
-        _remove_members(admin, group)
+        members = [member.member_id for member in admin.describe_group(group).members]
+        if members:
+            admin.remove_members(group, members)
         time.sleep(0.05)
-
-
-def _remove_members(admin: Admin, group: str) -> None:
-    described = admin.describe_group(group)
-    leaving = [leave_group.MemberIdentity(member_id=member.member_id) for member in described.members]
-    if leaving:
-        request = leave_group.Request(group_id=group, members=leaving)
-        raise_error(admin.network.call(described.coordinator, leave_group, request).error_code)

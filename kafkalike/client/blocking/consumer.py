@@ -15,26 +15,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from kafkalike.client import membership
-from kafkalike.client.blocking.admin import Admin, Partition
-from kafkalike.client.blocking.network import (
-    Connection,
-    Disconnected,
-    Network,
-    TimedOut,
-    error_about,
-    raise_error,
-    wait_readable,
-)
+from kafkalike.client.blocking.admin import Admin
+from kafkalike.client.blocking.network import Connection, Network, wait_readable
+from kafkalike.client.cluster import Partition
+from kafkalike.client.errors import Disconnected, NoOffset, TimedOut, error_about, raise_error
 from kafkalike.client.fetched import read_records
 from kafkalike.client.membership import Membership, State
 from kafkalike.client.positions import ConsumerRecord, Positions
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import EARLIEST, LATEST
 from kafkalike.protocol.messages import fetch, heartbeat, join_group, leave_group, sync_group
-
-
-class NoOffset(Exception):
-    """A partition has no committed offset, and auto.offset.reset=none."""
 
 
 class Consumer:
@@ -72,7 +62,9 @@ class Consumer:
                 "String must be one of: latest, earliest, none"
             )
         self.network = Network(bootstrap_servers, client_id, request_timeout_ms=request_timeout_ms)
-        self.admin = Admin(network=self.network)
+        self.admin = Admin(
+            bootstrap_servers, client_id=client_id, request_timeout_ms=request_timeout_ms, tell=self.network.tell
+        )
         self.group_id = group_id
         self.auto_offset_reset = auto_offset_reset
         self.enable_auto_commit = enable_auto_commit and group_id is not None
@@ -369,7 +361,7 @@ class Consumer:
     # Positions.
 
     def _find_positions(self, partitions: list[Partition]) -> None:
-        """Committed offset; else by reset policy, and saved."""
+        """CommittedOffset offset; else by reset policy, and saved."""
         try:
             found = self.admin.committed(self.group_id, partitions) if self.group_id is not None else {}
             for partition, committed in found.items():
@@ -537,7 +529,8 @@ class Consumer:
         """Commits if that is automatic, leaves the group at once, closes the connections."""
         member = self._member
         # An outage must not hold up the end for as long as it may hold up the work.
-        self.admin.timeout_ms = min(self.admin.timeout_ms, 5000)
+        routing = self.admin.loop.routing
+        routing.default_api_timeout_ms = min(routing.default_api_timeout_ms, 5000)
         heart = self._heart
         if heart is not None:
             heart.stop()
@@ -553,6 +546,7 @@ class Consumer:
                 except (Disconnected, KafkaError):
                     pass  # The session timeout does it then.
         self.network.close()
+        self.admin.close()
 
     def __enter__(self) -> Consumer:
         return self

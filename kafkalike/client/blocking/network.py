@@ -14,12 +14,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Sequence
 from types import ModuleType
 from typing import Any, TypeVar
 
 from kafkalike.client.blocking import diagnosis
+from kafkalike.client.cluster import Cluster, Node, TopicInfo, parse_servers
+from kafkalike.client.errors import Disconnected, NotKafka, TimedOut, error_about, raise_error
 from kafkalike.errors import Error, KafkaError, ProtocolError
 from kafkalike.protocol import framing
 from kafkalike.protocol.messages import api_versions, find_coordinator, metadata
@@ -31,77 +32,6 @@ PATIENCE_SECONDS = 1.0  # with one silent broker, before another is asked too
 
 # The newest version that this client fills in by itself: later ones name topics by id, or carry several groups.
 _NEWEST = {"Fetch": 12, "Produce": 10, "OffsetFetch": 7, "FindCoordinator": 3, "DeleteTopics": 5, "OffsetCommit": 8}
-
-
-class Disconnected(Exception):
-    """A connection could not be made, broke, or stayed silent."""
-
-
-class NotKafka(ValueError):
-    """At the address that was given for a broker there is none, and never will be: nothing is tried again."""
-
-
-class TimedOut(Exception):
-    """It did not work within the time given for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A broker's address. Negative ids are bootstrap servers, whose real id is not known yet."""
-
-    id: int
-    host: str
-    port: int
-    rack: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port} (id: {self.id} rack: {self.rack or 'null'})"
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionInfo:
-    """One partition as Metadata tells it."""
-
-    partition: int
-    leader: int
-    leader_epoch: int
-    replicas: tuple[int, ...]
-    isr: tuple[int, ...]
-    error: Error
-
-
-@dataclass(frozen=True, slots=True)
-class TopicInfo:
-    """One topic as Metadata tells it."""
-
-    name: str
-    id: bytes
-    internal: bool
-    error: Error
-    partitions: tuple[PartitionInfo, ...]
-
-
-@dataclass(slots=True)
-class Cluster:
-    """What the last Metadata answers said."""
-
-    cluster_id: str | None = None
-    controller_id: int = -1
-    nodes: dict[int, Node] = field(default_factory=dict)
-    topics: dict[str, TopicInfo] = field(default_factory=dict)
-
-
-def parse_servers(text: str) -> list[Node]:
-    """`host:port,host:port` as bootstrap nodes; ValueError in Kafka's words."""
-    nodes: list[Node] = []
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        host, _, port = part.split("://")[-1].rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise ValueError(f"Invalid url in bootstrap.servers: {part}")
-        nodes.append(Node(-len(nodes) - 1, host.strip("[]"), int(port)))
-    if not nodes:
-        raise ValueError("No resolvable bootstrap urls given in bootstrap.servers")
-    return nodes
 
 
 class Connection:
@@ -233,20 +163,6 @@ class Connection:
         """Closes the socket."""
         with contextlib.suppress(OSError):
             self._socket.close()
-
-
-def raise_error(code: int, message: str | None = None, about: str = "") -> None:
-    """Raises the KafkaError of a code other than 0."""
-    if code:
-        raise error_about(about, Error(code), message)
-
-
-def error_about(about: str, error: Error, message: str | None = None) -> KafkaError:
-    """With the broker's own text if it sent one; else with what it is about ("topic t") before the sentence that is the
-    same for every such error."""
-    if message in (None, "", error.message) and about:
-        message = f"{about}: {error.message}"
-    return KafkaError(error, message or None)
 
 
 class Network:
@@ -408,18 +324,8 @@ class Network:
 
         response = self.call(self.any_node(), metadata, request)
         with self._lock:
-            cluster = self.cluster
-            cluster.cluster_id = response.cluster_id
-            cluster.controller_id = response.controller_id
-            nodes = {b.node_id: Node(b.node_id, b.host, b.port, b.rack or None) for b in response.brokers}
-            if nodes:
-                cluster.nodes = nodes
-            found = {topic.name: _topic(topic) for topic in response.topics}
-            if topics is None:
-                cluster.topics = found
-            else:
-                cluster.topics = cluster.topics | found
-        return cluster
+            self.cluster.update(response, topics is None)
+        return self.cluster
 
     def topic(self, name: str, *, create: bool = False) -> TopicInfo:
         """A topic with all its partitions led. KafkaError (some retriable) when it is not so."""
@@ -535,33 +441,3 @@ def wait_readable(connections: Iterable[Connection], timeout_ms: float) -> list[
         return []
     ready, _, _ = select.select(waiting, [], [], max(timeout_ms, 0) / 1000)
     return ready
-
-
-def partition_counts(cluster: Cluster, topics: Iterable[str]) -> Mapping[str, int]:
-    """Partition counts of those topics that exist."""
-    return {
-        name: len(cluster.topics[name].partitions)
-        for name in topics
-        if name in cluster.topics and cluster.topics[name].error is Error.NONE
-    }
-
-
-def _topic(topic: Any) -> TopicInfo:
-    parts = sorted(topic.partitions, key=lambda p: p.partition_index)
-    return TopicInfo(
-        topic.name,
-        bytes(topic.topic_id),
-        topic.is_internal,
-        Error(topic.error_code),
-        tuple(
-            PartitionInfo(
-                p.partition_index,
-                p.leader_id,
-                p.leader_epoch,
-                tuple(p.replica_nodes),
-                tuple(p.isr_nodes),
-                Error(p.error_code),
-            )
-            for p in parts
-        ),
-    )

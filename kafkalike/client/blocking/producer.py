@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from kafkalike.client.accumulator import Accumulator, Batch, record_size
-from kafkalike.client.blocking.network import Disconnected, Network, Node, TimedOut, raise_error, wait_readable
+from kafkalike.client.blocking.network import Network, wait_readable
+from kafkalike.client.cluster import Node
+from kafkalike.client.errors import Disconnected, TimedOut, raise_error
 from kafkalike.client.partitioners import Keyless, RoundRobin, Sticky, partition_for_key
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch as batches

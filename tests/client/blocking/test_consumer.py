@@ -10,9 +10,9 @@ import confluent_kafka
 import pytest
 
 from kafkalike.client.blocking.admin import Admin
-from kafkalike.client.blocking.consumer import Consumer, NoOffset
-from kafkalike.client.blocking.network import TimedOut
+from kafkalike.client.blocking.consumer import Consumer
 from kafkalike.client.blocking.producer import Producer
+from kafkalike.client.errors import NoOffset, TimedOut
 from tests.servers import Kafka, free_port, wait_until
 
 

@@ -6,15 +6,9 @@ import time
 
 import pytest
 
-from kafkalike.client.blocking.network import (
-    Connection,
-    Disconnected,
-    Network,
-    Node,
-    NotKafka,
-    TimedOut,
-    parse_servers,
-)
+from kafkalike.client.blocking.network import Connection, Network
+from kafkalike.client.cluster import Node, parse_servers
+from kafkalike.client.errors import Disconnected, NotKafka, TimedOut
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import metadata
 from tests.servers import Kafka, free_port

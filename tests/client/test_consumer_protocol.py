@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafkalike.client.subscription import (
+from kafkalike.client.consumer_protocol import (
     decode_assignment,
     decode_subscription,
     encode_assignment,

@@ -65,7 +65,7 @@ PURE = [
     "kafkalike.replication.refused_batches",
     "kafkalike.replication.fetch_plan",
     "kafkalike.replication.replication_quota",
-    "kafkalike.net.descriptors",
+    "kafkalike.net.file_descriptors",
     "kafkalike.controller.admin_znodes",
     "kafkalike.controller.assignment",
     "kafkalike.controller.broker_changes",

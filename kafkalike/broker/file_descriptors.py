@@ -6,7 +6,7 @@ import logging
 import os
 from typing import Any
 
-from kafkalike.net.descriptors import LEAST_RESERVE, Descriptors
+from kafkalike.net.file_descriptors import LEAST_RESERVE, FileDescriptors
 from kafkalike.replication.replicas import Replicas
 from kafkalike.storage.directory import StorageError
 from kafkalike.storage.open_files import OPEN_FILES
@@ -18,13 +18,13 @@ PLENTY = 100  # connections that a broker can be expected to have
 RECOMMENDED = 100_000  # as in Kafka's documentation
 
 
-def share(replicas: Replicas, reactor: Any, limit: int) -> Descriptors:
+def share(replicas: Replicas, reactor: Any, limit: int) -> FileDescriptors:
     """The budget of a broker whose logs are loaded; StorageError if it is too small for any broker."""
     if limit < LEAST:
         raise StorageError(
             f"This process may have {limit} open files (ulimit -n), and a broker needs {LEAST} at least."
         )
-    descriptors = Descriptors()
+    descriptors = FileDescriptors()
     asked = False
 
     def close() -> None:

@@ -12,31 +12,44 @@ from twisted.internet import defer
 from kafkalike.broker import request_metrics
 from kafkalike.broker.dispatch import Dispatch
 from kafkalike.config import Config, ConfigException, Endpoint, connections_by_host, unbindable
-from kafkalike.net.descriptors import Descriptors
-from kafkalike.net.server import Limits, Listener, Server
+from kafkalike.net.connection_limits import ConnectionLimits
+from kafkalike.net.file_descriptors import FileDescriptors
+from kafkalike.net.listener import Listener
+from kafkalike.net.server import Server
+from kafkalike.protocol.messages import produce
 from kafkalike.storage.log import Log
 
 log = logging.getLogger("kafka.server.KafkaServer")
+
+# How a request begins that may overlap with others of its kind.
+OVERLAPPING = produce.API_KEY.to_bytes(2, "big")
 
 
 class Listeners:
     """All of them, bound from the moment this is made."""
 
-    def __init__(self, config: Config, dispatch: Dispatch, descriptors: Descriptors, reactor: Any) -> None:
+    def __init__(self, config: Config, dispatch: Dispatch, descriptors: FileDescriptors, reactor: Any) -> None:
         """ConfigException or OSError, each one line, if an address cannot be had."""
         self._config = config
         self._bound: list[Listener] = []
         broken = unbindable(config)
         if broken is not None:
             raise ConfigException(broken.text)
-        limits = Limits(*self._limits())
+        limits = ConnectionLimits(*self._limits())
         buffers = (config["socket.send.buffer.bytes"], config["socket.receive.buffer.bytes"])
         longest, backlog = config["socket.request.max.bytes"], config["socket.listen.backlog.size"]
         idle_ms = config["connections.max.idle.ms"]
         try:
             for at in config.listeners:
                 server = Server(
-                    at.listener, dispatch.begin, longest, limits, buffers, descriptors, request_metrics.sent
+                    at.listener,
+                    dispatch.begin,
+                    longest,
+                    limits,
+                    buffers,
+                    descriptors,
+                    request_metrics.sent,
+                    overlapping=OVERLAPPING,
                 )
                 self._bound.append(Listener(reactor, server, at.host, at.port, backlog, idle_ms))
         except OSError:

@@ -7,7 +7,6 @@ brokers versions are agreed by inter.broker.protocol.version, so none is asked f
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +14,9 @@ from typing import Any
 from twisted.internet import error, protocol
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
-from twisted.internet.interfaces import IPullProducer
-from zope.interface import implementer
 
 from kafkalike.errors import ProtocolError
+from kafkalike.net.outlet import Outlet, PlainOutlet
 from kafkalike.net.reactor import READ, READ_BULK
 from kafkalike.protocol.framing import Frames
 from kafkalike.protocol.in_flight import MAX_RESPONSE_BYTES, InFlightRequests
@@ -26,44 +24,36 @@ from kafkalike.protocol.in_flight import MAX_RESPONSE_BYTES, InFlightRequests
 log = logging.getLogger("kafka.clients.NetworkClient")
 
 
-@implementer(IPullProducer)
-class _Wire(protocol.Protocol):
-    """The protocol of one connection of a Peer. What is sent goes straight to the socket; what it does not take, and
-    all after it, waits with the transport, which tells us as a pull producer when it is through."""
+class _Connection(protocol.Protocol):
+    """One connection of a Peer."""
 
     transport: Any
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self._frames = Frames(MAX_RESPONSE_BYTES)
-        self._stuck = False
-        self._registering = False
+        self._outlet: Outlet
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
+        self._outlet = self._peer.outlet(self.transport, self)
 
     def send(self, data: bytes) -> None:
-        """Sends now if the socket takes it; an error of the connection is heard of by `connectionLost`."""
-        sent = 0
-        if not self._stuck:
-            # Full, or broken: which of them the transport will find out.
-            with contextlib.suppress(OSError):
-                sent = self.transport.socket.send(data)
-            if sent == len(data):
-                return
-            self._stuck = self._registering = True
-            self.transport.registerProducer(self, False)
-            self._registering = False
-        self.transport.write(data[sent:] if sent else data)
+        """Sends at once what the other side takes; an error of the connection is heard of by `connectionLost`."""
+        self._outlet.put((data,))
+        if not self._outlet.stuck:
+            self._outlet.flush()
 
-    def resumeProducing(self) -> None:
-        """The transport has sent everything."""
-        if not self._registering:
-            self._stuck = False
-            self.transport.unregisterProducer()
+    def abort(self) -> None:
+        """Ends the connection; the peer hears it later."""
+        self._outlet.abort()
 
-    def stopProducing(self) -> None:
-        """The connection is going away."""
+    def has_room(self) -> None:
+        """Requests are never held back: nobody waits for it."""
+
+    def cannot_send(self, problem: OSError) -> None:
+        """The other side is gone."""
+        self._outlet.abort()
 
     def dataReceived(self, data: bytes) -> None:
         try:
@@ -74,9 +64,10 @@ class _Wire(protocol.Protocol):
                 self.transport.bufferSize = READ_BULK
         except ProtocolError as broken:
             log.warning("Connection to %s: %s", self._peer, broken)
-            self.transport.abortConnection()
+            self._outlet.abort()
 
     def connectionLost(self, reason: Any = None) -> None:
+        self._outlet.release()
         self._peer.lost(self, reason)
 
 
@@ -92,14 +83,17 @@ class Peer:
         timeout_ms: int = 30_000,
         connect_timeout_ms: int = 10_000,
         on_lost: Callable[[bool, BaseException], None] | None = None,
+        outlet: Callable[[Any, _Connection], Outlet] = PlainOutlet,
     ) -> None:
+        """`outlet` makes the outlet of each connection."""
         self.host = host
         self.port = port
+        self.outlet = outlet
         self._reactor = reactor
         self._timeout = timeout_ms / 1000
         self._connect_timeout = connect_timeout_ms / 1000
         self._on_lost = on_lost
-        self._wire: Any = None
+        self._connection: Any = None
         self._connecting: Deferred[Any] | None = None
         self._unsent: list[bytes] = []
         self._in_flight = InFlightRequests(client_id)  # with the Deferred of each
@@ -113,7 +107,7 @@ class Peer:
     @property
     def connected(self) -> bool:
         """Whether there is a connection at this moment."""
-        return self._wire is not None
+        return self._connection is not None
 
     def request(self, message: Any, version: int, request: Any) -> Deferred[Any]:
         """Sends a request of a message module; its response object, ConnectionError, or TimeoutError."""
@@ -122,8 +116,8 @@ class Peer:
         answer: Deferred[Any] = Deferred()
         frame = self._in_flight.send(message, version, request, answer)
         self._start_timer()
-        if self._wire is not None:
-            self._wire.send(frame)
+        if self._connection is not None:
+            self._connection.send(frame)
         else:
             self._unsent.append(frame)
             self._connect()
@@ -138,7 +132,7 @@ class Peer:
 
     def open(self) -> None:
         """Connects, though there is nothing to send: so that the end of the connection is noticed."""
-        if not self._closed and self._wire is None:
+        if not self._closed and self._connection is None:
             self._connect()
 
     def close(self) -> None:
@@ -146,8 +140,8 @@ class Peer:
         self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
-        if self._wire is not None:
-            self._wire.transport.abortConnection()
+        if self._connection is not None:
+            self._connection.abort()
         self._fail(ConnectionError(f"the connection to {self} is closed"))
 
     def answered(self, frame: Any) -> None:
@@ -156,11 +150,11 @@ class Peer:
         self._since = self._reactor.seconds()
         asked.token.callback(response)
 
-    def lost(self, wire: Any, reason: Any) -> None:
+    def lost(self, connection: Any, reason: Any) -> None:
         """The connection ended."""
-        if self._wire is not wire:
+        if self._connection is not connection:
             return
-        self._wire = None
+        self._connection = None
         why = reason.value if reason is not None else error.ConnectionDone()
         self._fail(ConnectionError(f"the connection to {self} was lost: {why}"))
         self._hear(True, why)
@@ -172,17 +166,17 @@ class Peer:
         endpoint = HostnameEndpoint(
             self._reactor, self.host, self.port, timeout=self._connect_timeout, attemptDelay=0.02
         )
-        self._connecting = connectProtocol(endpoint, _Wire(self))
+        self._connecting = connectProtocol(endpoint, _Connection(self))
         self._connecting.addCallbacks(self._connected, self._refused)
 
-    def _connected(self, wire: Any) -> None:
+    def _connected(self, connection: Any) -> None:
         self._connecting = None
         if self._closed:
-            wire.transport.abortConnection()
+            connection.abort()
             return
-        self._wire = wire
+        self._connection = connection
         unsent, self._unsent = self._unsent, []
-        wire.send(b"".join(unsent))
+        connection.send(b"".join(unsent))
 
     def _refused(self, failure: Any) -> None:
         self._connecting = None
@@ -204,8 +198,8 @@ class Peer:
             self._timer = self._reactor.callLater(left, self._time_out)
             return
         log.warning("No answer from %s in %.1f s", self, self._timeout)
-        if self._wire is not None:
-            self._wire.transport.abortConnection()
+        if self._connection is not None:
+            self._connection.abort()
         elif self._connecting is not None:
             self._connecting.cancel()
 

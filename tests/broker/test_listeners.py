@@ -12,13 +12,13 @@ from twisted.internet.defer import Deferred
 
 from kafkalike.broker.listeners import Listeners
 from kafkalike.config import ConfigException, broker_config
-from kafkalike.net.descriptors import Descriptors
+from kafkalike.net.file_descriptors import FileDescriptors
 
 
 def listeners(text: str, **more: str) -> Listeners:
     config, _ = broker_config({"zookeeper.connect": "z", "listeners": text} | more)
     dispatch: Any = SimpleNamespace(begin=None)
-    return Listeners(config, dispatch, Descriptors(), reactor)
+    return Listeners(config, dispatch, FileDescriptors(), reactor)
 
 
 def test_what_is_advertised_has_the_port_that_was_bound() -> None:

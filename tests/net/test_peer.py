@@ -6,10 +6,14 @@ import struct
 import pytest
 from twisted.internet import defer, reactor
 
+from kafkalike.net.connection_limits import ConnectionLimits
+from kafkalike.net.listener import Listener
+from kafkalike.net.outlet import PlainOutlet
 from kafkalike.net.peer import Peer
-from kafkalike.net.server import Limits, Listener, Server
+from kafkalike.net.server import Server
 from kafkalike.protocol.messages import heartbeat
 from tests import reactor as shared
+from tests.net.outlets import WritingOutlet
 
 
 class Remote:
@@ -51,7 +55,7 @@ def remote():
 
 @pytest.fixture
 def server(remote):
-    made = Server("PLAINTEXT", remote.begin, 1 << 20, Limits(100, 100, {}))
+    made = Server("PLAINTEXT", remote.begin, 1 << 20, ConnectionLimits(100, 100, {}))
     listener = shared.run(Listener, reactor, made, "127.0.0.1", 0, 10, 600_000)
     shared.run(listener.accept)
     yield listener
@@ -59,11 +63,22 @@ def server(remote):
     shared.run(made.abort_all)
 
 
+@pytest.fixture(params=[PlainOutlet, WritingOutlet])
+def outlet(request):
+    return request.param
+
+
 @pytest.fixture
-def peer(server):
+def peer(server, outlet):
     lost = []
     peer = Peer(
-        reactor, "127.0.0.1", server.port, "test", timeout_ms=300, on_lost=lambda was, why: lost.append((was, why))
+        reactor,
+        "127.0.0.1",
+        server.port,
+        "test",
+        timeout_ms=300,
+        on_lost=lambda was, why: lost.append((was, why)),
+        outlet=outlet,
     )
     peer.heard = lost
     yield peer
@@ -145,13 +160,13 @@ def test_a_closed_peer_sends_nothing(peer):
     assert peer.heard == []
 
 
-def test_more_than_the_socket_takes_arrives_in_order(server, remote):
+def test_more_than_the_socket_takes_arrives_in_order(server, remote, outlet):
     """The other side reads no more until it has answered what it has: most waits with the transport."""
     count = 600
     lost = []
 
     async def scenario():
-        peer = Peer(reactor, "127.0.0.1", server.port, "test", on_lost=lambda was, why: lost.append(was))
+        peer = Peer(reactor, "127.0.0.1", server.port, "test", on_lost=lambda was, why: lost.append(was), outlet=outlet)
         members = [f"{number:030000d}" for number in range(count)]
         answers = [peer.request(heartbeat, 0, heartbeat.Request(group_id="g", member_id=each)) for each in members]
         for number in range(count):

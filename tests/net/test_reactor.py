@@ -12,8 +12,11 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 
 from kafkalike.errors import ProtocolError
+from kafkalike.net.connection import MAX_QUEUED
+from kafkalike.net.connection_limits import ConnectionLimits
+from kafkalike.net.listener import Listener
 from kafkalike.net.reactor import HOLD_S, READ, READ_BULK, Reactor
-from kafkalike.net.server import MAX_QUEUED, Limits, Listener, Server
+from kafkalike.net.server import Server
 
 BIG = b"x" * (8 << 20)
 
@@ -127,7 +130,7 @@ class Served:
         self.reactor = Reactor()
         self.run: Callable[[bytes], None] = lambda asked: None
         self.longest = 0
-        self.server = Server("PLAINTEXT", self.begin, 1 << 20, Limits(100, 100, {}))
+        self.server = Server("PLAINTEXT", self.begin, 1 << 20, ConnectionLimits(100, 100, {}), overlapping=b"\0\0")
         self.listener = Listener(self.reactor, self.server, "127.0.0.1", 0, 10, 0)
         self.listener.accept()
         self.clients = [socket.create_connection(("127.0.0.1", self.listener.port)) for _ in range(clients)]
@@ -215,7 +218,7 @@ def test_what_a_timer_answers_leaves_at_the_end_of_the_timers(served: Served, mo
 
 
 def test_a_server_that_starts_in_a_turn_is_held_from_the_next(served: Served) -> None:
-    late = Server("OTHER", served.begin, 1 << 20, Limits(100, 100, {}))
+    late = Server("OTHER", served.begin, 1 << 20, ConnectionLimits(100, 100, {}))
     listener = Listener(served.reactor, late, "127.0.0.1", 0, 10, 0)
     served.run = lambda asked: listener.accept() if listener._port is None else None
     served.ask(b"a")
@@ -251,8 +254,8 @@ def test_a_fault_in_sending_ends_its_connection_alone(served: Served, caplog: py
     def broken() -> bool:
         raise RuntimeError("a fault")
 
-    first._send_all = broken
-    late = Server("OTHER", served.begin, 1 << 20, Limits(100, 100, {}))
+    first._outlet._send = broken
+    late = Server("OTHER", served.begin, 1 << 20, ConnectionLimits(100, 100, {}))
     listener = Listener(served.reactor, late, "127.0.0.1", 0, 10, 0)
     listener.accept()
     served.ask(b"a")

@@ -234,8 +234,8 @@ class SimPeer(Peer):
         number = self._in_flight.add(message, version, answer)
         frame = (number, message, version, self._in_flight.client_id, request)
         self._start_timer()
-        if self._wire is not None:
-            self._wire.wire.send(CLIENT, frame)
+        if self._connection is not None:
+            self._connection.wire.send(CLIENT, frame)
         else:
             self._unsent.append(frame)  # type: ignore[arg-type]
             self._connect()
@@ -244,7 +244,7 @@ class SimPeer(Peer):
     def deliver(self, payload: Any) -> None:
         """A response has come."""
         number, response = payload
-        if not self._in_flight or self._wire is None:
+        if not self._in_flight or self._connection is None:
             return
         correlation_id, message, version, answer = self._in_flight.complete_oldest()
         assert number == correlation_id, "answers come in order"
@@ -269,7 +269,7 @@ class SimPeer(Peer):
         if self._closed:
             wire.close(CLIENT)
             return
-        self._wire = transport
+        self._connection = transport
         unsent, self._unsent = self._unsent, []
         for frame in unsent:
             wire.send(CLIENT, frame)
@@ -317,7 +317,7 @@ class _Ended:
         self.transport: Any = None
 
     def deliver(self, payload: Any) -> None:
-        if self.peer._wire is self.transport:
+        if self.peer._connection is self.transport:
             self.peer.deliver(payload)
 
     def lost(self, reason: Any) -> None:
@@ -335,6 +335,9 @@ class _Transport:
         self.transport = self
 
     def abortConnection(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
         wire = self.wire
         if not wire.closed[CLIENT]:
             wire.close(CLIENT)
@@ -370,7 +373,7 @@ class Question:
 
 
 class ServerEnd:
-    """An accepted connection. Only produce requests overlap, as in net/server.py."""
+    """An accepted connection. Only produce requests overlap, as in net/connection.py."""
 
     def __init__(self, server: SimServer, wire: Wire) -> None:
         self.listener = server.listener
@@ -444,7 +447,7 @@ class ServerEnd:
 class SimServer:
     """net/server.py's Server, as far as the broker looks at it."""
 
-    def __init__(self, listener: str, begin: Callable[..., Any], *_: Any) -> None:
+    def __init__(self, listener: str, begin: Callable[..., Any], *_: Any, **__: Any) -> None:
         self.listener = listener
         self.dispatch: Any = begin.__self__  # type: ignore[attr-defined]
         self.accepting = False
@@ -459,7 +462,7 @@ class SimServer:
 
 
 class SimListener:
-    """net/server.py's Listener."""
+    """net/listener.py's Listener."""
 
     def __init__(self, reactor: Any, server: SimServer, host: str, port: int, *_: Any) -> None:
         self.server = server

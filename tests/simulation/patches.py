@@ -22,8 +22,9 @@ from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.logger import globalLogPublisher
 
 from kafkalike.cluster import membership
+from kafkalike.net.listener import Listener
 from kafkalike.net.peer import Peer
-from kafkalike.net.server import Listener, Server
+from kafkalike.net.server import Server
 from kafkalike.protocol.batch import read_header, read_producer
 from kafkalike.storage.directory import LogDirectory, read_broker_id
 from tests.simulation import disk, network, zookeeper

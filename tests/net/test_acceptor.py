@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from twisted.internet.protocol import Factory, Protocol
 
-from kafkalike.net.descriptors import Descriptors
-from kafkalike.net.port import Port
+from kafkalike.net.acceptor import Acceptor
+from kafkalike.net.file_descriptors import FileDescriptors
 from tests.reactor import on_reactor, until
 
 
@@ -31,7 +31,7 @@ class Guests(Factory):
         return guest
 
 
-class Budget(Descriptors):
+class Budget(FileDescriptors):
     """Lets in as many as it is told."""
 
     room = 0
@@ -55,12 +55,12 @@ def arrive(listening: socket.socket, count: int) -> list[socket.socket]:
     return [socket.create_connection(listening.getsockname()) for _ in range(count)]
 
 
-def opened(listening: socket.socket, room: int) -> tuple[Port, Budget]:
+def opened(listening: socket.socket, room: int) -> tuple[Acceptor, Budget]:
     from twisted.internet import reactor
 
     budget = Budget()
     budget.guests, budget.room = Guests(), room
-    return Port.adopt(reactor, listening, budget.guests, budget), budget
+    return Acceptor.adopt(reactor, listening, budget.guests, budget), budget
 
 
 @on_reactor
@@ -131,7 +131,7 @@ async def test_a_machine_without_descriptors_is_told_once_and_that_there_are_som
     caplog.set_level(logging.INFO)
     guests = Guests()
     clients = arrive(listening, 3)
-    port = Port.adopt(reactor, listening, guests, Descriptors())
+    port = Acceptor.adopt(reactor, listening, guests, FileDescriptors())
     port.socket = Exhausted()
     await until(lambda: len(guests.here) == 3)
     await until(lambda: len(caplog.messages) > 1)

@@ -14,7 +14,7 @@ from typing import Any
 
 from twisted.internet import tcp
 
-from kafkalike.net.descriptors import Descriptors
+from kafkalike.net.file_descriptors import FileDescriptors
 
 log = logging.getLogger("kafka.network.SocketServer")
 
@@ -23,15 +23,15 @@ PAUSE_SECONDS = 0.1
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
-class Port(tcp.Port):
+class Acceptor(tcp.Port):
     """Made by `adopt`."""
 
-    descriptors: Descriptors
+    descriptors: FileDescriptors
 
     @classmethod
-    def adopt(cls, reactor: Any, listening: socket.socket, factory: Any, descriptors: Descriptors) -> Port:
+    def adopt(cls, reactor: Any, listening: socket.socket, factory: Any, descriptors: FileDescriptors) -> Acceptor:
         """Takes over a socket that listens already, and accepts."""
-        port: Port = cls._fromListeningDescriptor(reactor, listening.fileno(), listening.family, factory)
+        port: Acceptor = cls._fromListeningDescriptor(reactor, listening.fileno(), listening.family, factory)
         port.descriptors = descriptors
         port.startListening()
         return port
@@ -72,7 +72,7 @@ class Port(tcp.Port):
 
     def _pause(self) -> None:
         self.stopReading()
-        reactor: Any = self.reactor  # the interface that Port names has no clock
+        reactor: Any = self.reactor  # the interface that Acceptor names has no clock
         reactor.callLater(PAUSE_SECONDS, self._try_again)
 
     def _try_again(self) -> None:

@@ -6,12 +6,12 @@ import logging
 
 import pytest
 
-from kafkalike.net.descriptors import Descriptors
+from kafkalike.net.file_descriptors import FileDescriptors
 
 
-def budget(limit: int, logs: int, files: int = 0) -> tuple[Descriptors, list[int]]:
+def budget(limit: int, logs: int, files: int = 0) -> tuple[FileDescriptors, list[int]]:
     """A budget, and the numbers of files that it asked for."""
-    descriptors, asked = Descriptors(), []
+    descriptors, asked = FileDescriptors(), []
     open_files = [files]
 
     def close(most: int) -> None:
@@ -26,7 +26,7 @@ def budget(limit: int, logs: int, files: int = 0) -> tuple[Descriptors, list[int
 
 
 def test_without_a_limit_everybody_is_let_in() -> None:
-    assert Descriptors().admits()
+    assert FileDescriptors().admits()
 
 
 @pytest.mark.parametrize(

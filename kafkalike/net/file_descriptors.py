@@ -19,7 +19,7 @@ log = logging.getLogger("kafka.network.SocketServer")
 LEAST_RESERVE, MOST_RESERVE = 32, 256
 
 
-class Descriptors:
+class FileDescriptors:
     """One broker's budget. Without `restrict` there is no limit."""
 
     def __init__(self) -> None:

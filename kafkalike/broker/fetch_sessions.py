@@ -35,7 +35,7 @@ class Fetched:
 
     __slots__ = (
         "topic", "topic_id", "index", "offset", "max_bytes", "current_leader_epoch", "last_fetched_epoch",
-        "high_watermark", "log_start_offset", "session", "name", "subscription", "on_stir",
+        "high_watermark", "log_start_offset", "session", "name", "subscription", "on_stir", "traffic",
     )  # fmt: skip
 
     def __init__(self, session: Session, topic: str, topic_id: bytes, request: Any) -> None:
@@ -46,6 +46,7 @@ class Fetched:
         self.name = topic  # also where the request has only the id, once it was looked up
         self.subscription: Any = None  # to what may happen to the partition; has end()
         self.on_stir: Callable[[int], None] | None = None
+        self.traffic: Any = None  # where the bytes count that the client is sent
         self.update(request)
 
     def update(self, request: Any) -> None:

@@ -17,6 +17,7 @@ from kafkalike.protocol.messages import list_offsets
 from kafkalike.replication.fetch_plan import Following, Position, truncation
 from kafkalike.replication.fetchers import Ask
 from kafkalike.replication.hosted_partitions import HostedPartition, now_ms
+from kafkalike.replication.topic_traffic import REPLICATION_IN
 
 if TYPE_CHECKING:
     from kafkalike.replication.replicas import Replicas
@@ -92,6 +93,7 @@ class FollowedPartitions:
                 if first < source.log_end_offset:
                     source.truncate_fully(first)
             source.append_as_follower(data.records, now_ms())
+            REPLICATION_IN.count += len(data.records)
             if hosted.follower_throttled:
                 self._replicas.follower_throttle.record(len(data.records), now_ms())
             self._replicas.purgatory.wake(hosted.appended_key)

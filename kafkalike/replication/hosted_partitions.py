@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kafkalike.config import Config
-from kafkalike.replication import replication_quota
+from kafkalike.replication import replication_quota, topic_traffic
 from kafkalike.replication.partition import Partition
+from kafkalike.replication.topic_traffic import TopicTraffic
 from kafkalike.storage.log import Log
 
 
@@ -20,13 +21,16 @@ def now_ms() -> int:
 class HostedPartition:
     """A partition of which this broker has a replica: its state and its log."""
 
-    __slots__ = ("partition", "log", "key", "appended_key", "config", "leader_throttled", "follower_throttled")
+    __slots__ = (
+        "partition", "log", "key", "appended_key", "config", "leader_throttled", "follower_throttled", "traffic",
+    )  # fmt: skip
 
     def __init__(self, partition: Partition, log: Log, config: Config) -> None:
         self.partition = partition
         self.log = log
         self.key = (partition.topic, partition.index)
         self.appended_key = (partition.topic, partition.index, "appended")
+        self.traffic = topic_traffic.of(partition.topic)
         self.configure(config)
 
     def configure(self, config: Config) -> None:
@@ -44,7 +48,7 @@ class Read(NamedTuple):
 
     `diverging` is (epoch, end offset) when the reader's log has left ours: it must be cut before it goes on. `settled`:
     the same read finds the same until a key of the partition is woken, and then `on_stir` wants to know until when the
-    reader has asked.
+    reader has asked. What is sent of the records is counted in `traffic`.
     """
 
     high_watermark: int
@@ -54,3 +58,4 @@ class Read(NamedTuple):
     diverging: tuple[int, int] | None = None
     settled: bool = False
     on_stir: Callable[[int], None] | None = None
+    traffic: TopicTraffic | None = None

@@ -35,6 +35,7 @@ from kafkalike.replication.purgatory import Purgatory, Waiter
 from kafkalike.replication.refused_batches import RefusedBatches
 from kafkalike.replication.repair import Repair
 from kafkalike.replication.replication_quota import ReplicationQuota
+from kafkalike.replication.topic_traffic import REPLICATION_OUT
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import DirectoryLost, LogDirectory
 from kafkalike.storage.files import DirectoryOffline
@@ -256,7 +257,14 @@ class Replicas:
             appended = hosted.log.append(records, partition.leader_epoch, now, origin)
         except KafkaError as problem:
             self._refusals.note(topic, index, records, problem.error, now_ms())
+            if (topic, index) in self.hosted:
+                self.hosted[topic, index].traffic.refused(len(records), problem.error)
             raise
+        traffic = hosted.traffic
+        traffic.produce_requests.count += 1
+        if not appended.duplicate:
+            traffic.messages_in.count += appended.last_offset - appended.base_offset + 1
+            traffic.bytes_in.count += len(records)
         if partition.followers:
             self.purgatory.wake(hosted.appended_key)
         # With followers in sync this changes nothing: their next fetches do.
@@ -320,10 +328,11 @@ class Replicas:
         if asked.last_fetched_epoch >= 0:
             diverging = self._diverging(source, asked.last_fetched_epoch, asked.offset)
             if diverging is not None:
-                return Read(mark, stable, source.log_start_offset, None, diverging)
+                return Read(mark, stable, source.log_start_offset, None, diverging, traffic=hosted.traffic)
         limit = stable if isolation_level == READ_COMMITTED else mark
         records = source.read(asked.offset, max_bytes, limit, min_one_batch) if max_bytes > 0 else None
-        return Read(mark, stable, source.log_start_offset, records, settled=asked.offset >= limit)
+        settled = asked.offset >= limit
+        return Read(mark, stable, source.log_start_offset, records, settled=settled, traffic=hosted.traffic)
 
     def read_as_follower(
         self, topic: str, index: int, asked: Any, max_bytes: int, min_one_batch: bool, follower: int, broker_epoch: int
@@ -361,6 +370,7 @@ class Replicas:
 
     def sent(self, topic: str, index: int, size: int) -> None:
         """Bytes of a partition have left for a follower."""
+        REPLICATION_OUT.count += size
         hosted = self.hosted.get((topic, index))
         if hosted is not None and hosted.leader_throttled:
             self.leader_throttle.record(size, now_ms())

@@ -28,6 +28,7 @@ class Link:
     listener = "PLAINTEXT"
     peer = "127.0.0.1"
     fast_path = None
+    received_at = 0.0
 
     def __init__(self):
         self.call = None

@@ -22,6 +22,7 @@ from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import fetch as messages
 from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED, now_ms
+from kafkalike.replication.topic_traffic import EXPECTED
 from kafkalike.storage.segment import Damaged
 
 TOPIC_IDS = 13  # the first version that names topics by id
@@ -175,6 +176,8 @@ class _Attempt(PendingResponse[messages.Response]):
                 data = self._read_one(fetched)
             except KafkaError as problem:
                 data = _error(fetched.index, problem.error)
+                if fetched.traffic is not None and problem.error not in EXPECTED:
+                    fetched.traffic.failed_fetch.count += 1
             records = data.records
             if records:
                 self._size += records.size
@@ -200,6 +203,7 @@ class _Attempt(PendingResponse[messages.Response]):
             found = replicas.read_as_follower(topic, index, fetched, limit, not size, replica, self._replica_epoch)
         else:
             found = replicas.read(topic, index, fetched, limit, isolation, not size, call.version >= FROM_FOLLOWERS)
+            fetched.traffic = found.traffic
         if self._racks is not None:
             here = replicas.partition(topic, index)
             chosen = here.preferred_replica(fetched.offset, self._call.request.rack_id, self._racks)
@@ -231,14 +235,20 @@ class _Attempt(PendingResponse[messages.Response]):
         call.connection.hurry = None
         topics: list[Any] = []
         last = None
+        for fetched in self._results:
+            if fetched.traffic is not None:
+                fetched.traffic.fetch_requests.count += 1
         for fetched, data in self._fetching.answer(self._results.items()):
             key = (fetched.topic, fetched.topic_id)
             if key != last:
                 partitions: list[Any] = []
                 topics.append(_Topic(topic=fetched.topic, topic_id=fetched.topic_id, partitions=partitions))
                 last = key
-            if self._replica >= 0 and data.records:
-                self._broker.replicas.sent(fetched.name, fetched.index, data.records.size)
+            if data.records:
+                if self._replica >= 0:
+                    self._broker.replicas.sent(fetched.name, fetched.index, data.records.size)
+                elif fetched.traffic is not None:
+                    fetched.traffic.bytes_out.count += data.records.size
             if data.records and data.records.size <= FEW:
                 # Bytes that cannot be read cannot be sent either: the connection will say so.
                 with contextlib.suppress(OSError, Damaged):

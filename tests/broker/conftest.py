@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.broker.connection import Connection, dispatch_alone
+from tests.broker.recording_connection import Connection, dispatch_alone
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from kafkalike.protocol.messages import (
     metadata,
     produce,
 )
-from tests.broker.client import Connection
+from tests.broker.raw_client import Connection
 from tests.servers import ROOT, Broker, EmbeddedZooKeeper, Kafka, Server, free_port, receive, request
 
 Start = Callable[[Server], Any]

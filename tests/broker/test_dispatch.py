@@ -6,7 +6,7 @@ import pytest
 
 from kafkalike.errors import Error, ProtocolError
 from kafkalike.protocol.messages import api_versions, delete_records
-from tests.broker.connection import (
+from tests.broker.recording_connection import (
     API_VERSIONS,
     DELETE_RECORDS,
     body,

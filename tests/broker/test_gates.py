@@ -11,7 +11,7 @@ from kafkalike.broker.request import Call
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import delete_records, delete_topics, produce
 from tests.broker import test_produce_fast_path as fast_path
-from tests.broker.connection import DELETE_RECORDS, Connection, body, delete_records_call, frame, handled_by
+from tests.broker.recording_connection import DELETE_RECORDS, Connection, body, delete_records_call, frame, handled_by
 
 DELETE_TOPICS = 20
 

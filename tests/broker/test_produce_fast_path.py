@@ -16,7 +16,7 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import framing
 from kafkalike.protocol.messages import produce
 from kafkalike.storage.log import Appended
-from tests.broker.connection import Connection
+from tests.broker.recording_connection import Connection
 from tests.hypothesis_examples import examples
 
 VERSIONS = range(3, produce.VERSIONS[1] + 1)

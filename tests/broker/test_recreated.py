@@ -10,7 +10,7 @@ import pytest
 from kafkalike.errors import Error
 from kafkalike.protocol import batch
 from kafkalike.protocol.messages import fetch, metadata, produce
-from tests.broker.client import Connection
+from tests.broker.raw_client import Connection
 from tests.servers import Kafka, wait_until, zookeeper_client
 
 BY_NAME, BY_ID = (7, 12), (13, 17)

@@ -7,7 +7,7 @@ from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.broker.request import NO_RESPONSE
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import api_versions, delete_records
-from tests.broker.connection import (
+from tests.broker.recording_connection import (
     API_VERSIONS,
     DELETE_RECORDS,
     body,

@@ -16,7 +16,7 @@ from kafkalike.metrics import WINDOW, Timer
 from kafkalike.net.reactor import TIME
 from kafkalike.protocol.messages import fetch, heartbeat, metadata
 from tests.broker import test_produce_fast_path as fast_path
-from tests.broker.connection import Connection
+from tests.broker.recording_connection import Connection
 
 
 @pytest.fixture(autouse=True)

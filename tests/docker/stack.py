@@ -26,7 +26,7 @@ from docker.models.containers import Container
 from tests.faults.checker import check
 from tests.faults.clients import Member, Producer, librdkafka
 from tests.faults.history import OK, History
-from tests.faults.replica import read_replica
+from tests.faults.replica_files import read_replica
 from tests.servers import ROOT, free_port, require, wait_until, zookeeper_client
 
 IMAGES = ROOT / "build/docker.env"

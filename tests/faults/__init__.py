@@ -2,7 +2,7 @@
 
     history.py    what clients record: invocations and outcomes on one clock
     checker.py    the judge: pure functions from evidence to violations
-    replica.py    the third kind of evidence: the brokers' own files
+    replica_files.py    the third kind of evidence: the brokers' own files
     cluster.py    three brokers and a ZooKeeper, ours or Apache's, and who has which part
     network.py    a namespace for each server, and cuts between them
     clients.py    producers, consumers, group members and observers that record

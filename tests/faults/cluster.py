@@ -24,7 +24,7 @@ from kazoo.retry import KazooRetry
 
 from tests.faults.history import Replica
 from tests.faults.network import Network
-from tests.faults.replica import checkpoint, read_replica
+from tests.faults.replica_files import checkpoint, read_replica
 from tests.servers import Broker, ZooKeeper, wait_until
 
 BROKERS = (1, 2, 3)

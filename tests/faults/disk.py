@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.history import Batch
-from tests.faults.replica import split
+from tests.faults.replica_files import split
 from tests.servers import require, tool, wait_until
 
 BLOCK = 1 << 16

@@ -12,7 +12,7 @@ import pytest
 from kafkalike.protocol.framing import read_request_header, request_header
 from kafkalike.protocol.messages import by_key
 from tests.mixed.cluster import Mixed
-from tests.mixed.recorder import compared, record, save, saved
+from tests.mixed.recording_broker import compared, record, save, saved
 
 CAPTURES = Path(__file__).parent.parent / "oracle" / "control"
 # No replica is taken out of an ISR because it does not fetch: the brokers of the story never do.

@@ -1,4 +1,4 @@
-"""The command: which steps, on which cluster, shown how."""
+"""The command: it chooses the steps, the cluster that they run on, and how they are shown."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _chosen(step: str | None) -> tuple[Step, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What was asked for."""
+    """The walk that the user asked for."""
 
     steps: tuple[Step, ...]
     pause: bool
@@ -178,7 +178,7 @@ class Walk:
 
 
 def _walk_on(walk: Walk, bootstrap: str, zookeeper: str) -> int:
-    from kafkalike.cli.walkthrough.ending import at_a_signal
+    from kafkalike.cli.walkthrough.interruption import at_a_signal
 
     stage = _stage(bootstrap, zookeeper)
     if stage is None:
@@ -189,7 +189,7 @@ def _walk_on(walk: Walk, bootstrap: str, zookeeper: str) -> int:
 
 def _walk_alone(walk: Walk, brokers: int, usual_ports: bool, keep: bool) -> int:
     from kafkalike.cli.walkthrough.cluster import OwnCluster, Trouble
-    from kafkalike.cli.walkthrough.ending import at_a_signal
+    from kafkalike.cli.walkthrough.interruption import at_a_signal
 
     def say(text: str) -> None:
         if not walk.as_json:
@@ -251,7 +251,7 @@ def _stage(bootstrap: str, zookeeper: str, own: OwnCluster | None = None) -> Sta
 
 
 def _run_all(walk: Walk, stage: Stage) -> int:
-    """The exit code."""
+    """Runs the steps and gives the exit code."""
     from kafkalike.cli.walkthrough.report import Report, announce, show, summary
 
     began = time.monotonic()
@@ -275,7 +275,7 @@ def _run_all(walk: Walk, stage: Stage) -> int:
 
 
 def _wait_for_enter() -> None:
-    # An input that has ended will not press Enter any more.
+    # When standard input has ended, nobody will press Enter any more.
     with contextlib.suppress(EOFError):
         input("Enter goes on. ")
 

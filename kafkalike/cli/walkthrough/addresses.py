@@ -1,6 +1,5 @@
-"""Addresses that a user has given are looked at before the walk begins: ZooKeeper and brokers, of one cluster.
-
-Else a step would not hold some minutes later, and the broker would be blamed.
+"""Before the walk begins it checks the addresses that a user has given: they must be the ZooKeeper and the brokers of
+one cluster. Else a step would fail some minutes later, and the broker would be blamed.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ TIMEOUT_MS = 5000
 
 
 class WrongAddress(Exception):
-    """The text is for the user."""
+    """An address that cannot be used. The text is for the user."""
 
 
 def check(admin: Admin, bootstrap: str, zookeeper: str) -> None:
-    """The brokers' cluster is the one that ZooKeeper has there. Brokers before 0.10.1 do not tell theirs."""
+    """Checks that brokers and ZooKeeper name the same cluster id. Brokers before 0.10.1 do not tell theirs."""
     found = cluster_id_in(zookeeper)
     told = admin.cluster().cluster_id
     if told not in (None, found):
@@ -29,7 +28,7 @@ def check(admin: Admin, bootstrap: str, zookeeper: str) -> None:
 
 
 def cluster_id_in(zookeeper: str) -> str:
-    """The id of the cluster that ZooKeeper has there."""
+    """The cluster id that is stored in this ZooKeeper."""
     try:
         ensemble = parse(zookeeper)
     except EnsembleError as problem:

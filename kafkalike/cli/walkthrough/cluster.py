@@ -1,7 +1,7 @@
 """A cluster for the walk alone: an embedded ZooKeeper and brokers, in a temporary directory.
 
-Each runs as the scripts in bin/ run it. Whether a server is up is asked of its own process before its port: on a busy
-machine the port may be somebody else's, even a ZooKeeper's or a broker's of another walk.
+Each server runs as the scripts in bin/ run it. To learn whether a server is up the walk looks at the server's process
+before its port: on a busy machine another process may hold the port, even a ZooKeeper or a broker of another walk.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-# Where the packages are, in a checkout or in an environment.
+# The directory that the packages are in, in a checkout or in an environment.
 ROOT = Path(__file__).resolve().parents[3]
 ZOOKEEPER_PORT = 2181
 BROKER_PORT = 9092
@@ -27,7 +27,7 @@ COPIES = 3
 
 
 class Trouble(Exception):
-    """A server does not start or does not end."""
+    """A server did not start or did not end."""
 
 
 def free_port() -> int:
@@ -40,7 +40,7 @@ def free_port() -> int:
 
 
 def is_taken(port: int) -> bool:
-    """Whether somebody listens there."""
+    """Whether a process listens at the port."""
     with socket.socket() as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -77,7 +77,7 @@ def _target(link: Path) -> str:
 
 
 class Server:
-    """One process."""
+    """One server's process."""
 
     def __init__(self, name: str, port: int, output: Path, command: Callable[[int], list[str]]) -> None:
         self.name = name
@@ -91,7 +91,7 @@ class Server:
         return f"127.0.0.1:{self.port}"
 
     def launch(self) -> None:
-        """Starts it, out of reach of the terminal's Ctrl-C: the walk ends it."""
+        """Starts the process out of reach of the terminal's Ctrl-C: the walk ends it."""
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, *self.command(self.port)],
@@ -105,7 +105,7 @@ class Server:
 
     @property
     def code(self) -> int | None:
-        """The exit code, once it has ended."""
+        """The exit code of a process that has ended, else None."""
         assert self.process is not None
         return self.process.poll()
 
@@ -115,19 +115,19 @@ class Server:
         return self.code is None and listens(self.process.pid, self.port)
 
     def kill(self) -> int:
-        """kill -9; the process id that it had."""
+        """Kills the process (kill -9); gives the process id that it had."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         return self.process.pid
 
     def terminate(self) -> None:
-        """SIGTERM, unless it has ended."""
+        """Sends SIGTERM, unless the process has ended."""
         if self.process is not None and self.code is None:
             self.process.terminate()
 
     def join(self) -> None:
-        """Waits for its end; SIGKILL to what does not end."""
+        """Waits for the process's end; kills one that does not end."""
         if self.process is None:
             return
         try:
@@ -136,7 +136,7 @@ class Server:
             self.kill()
 
     def last_lines(self) -> str:
-        """What it said last."""
+        """The last lines of the server's output."""
         try:
             return " / ".join(self.output.read_text(errors="replace").splitlines()[-3:])
         except OSError:
@@ -144,7 +144,7 @@ class Server:
 
 
 class OwnCluster:
-    """ZooKeeper and so many brokers; `tell` is given what is to be printed while they start."""
+    """ZooKeeper and a number of brokers; `tell` is given what is to be printed while they start."""
 
     def __init__(self, brokers: int = 1, *, usual_ports: bool = False, tell: Callable[[str], object]) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="kafkalike-walkthrough-"))
@@ -200,7 +200,7 @@ class OwnCluster:
         return ["-m", "kafkalike.cli.server_start", "server.properties", *_overrides(settings)]
 
     def start(self) -> None:
-        """ZooKeeper, then all brokers at once."""
+        """Starts ZooKeeper, then all brokers at once."""
         self._first_launch(self.zookeeper)
         self._await(self.zookeeper, may_move=True)
         for broker in self.brokers.values():
@@ -220,7 +220,7 @@ class OwnCluster:
         self._tell(f"{taken} is taken, using {server.port}.\n")
 
     def start_again(self, servers: list[Server]) -> float:
-        """The same commands, on the same ports; the seconds that took."""
+        """Starts all servers with the same commands on the same ports; gives the seconds that took."""
         began = time.monotonic()
         for server in servers:
             server.launch()
@@ -235,7 +235,7 @@ class OwnCluster:
         dots = 0
         while not (server.listens() and self._serves(server)):
             if server.code is not None:
-                # Somebody took the port since it was looked at.
+                # Another process took the port after the walk had chosen it.
                 if may_move and is_taken(server.port):
                     tell("\n")
                     self._move(server)
@@ -270,7 +270,7 @@ class OwnCluster:
             return cluster.controller_id >= 0 and server.port in [node.port for node in cluster.nodes.values()]
 
     def stop(self) -> None:
-        """Ends all, the brokers before ZooKeeper, which each of them tells goodbye."""
+        """Ends all servers; the brokers before ZooKeeper, for each broker closes its session."""
         for servers in (list(self.brokers.values()), [self.zookeeper]):
             for server in servers:
                 server.terminate()
@@ -278,7 +278,7 @@ class OwnCluster:
                 server.join()
 
     def remove(self) -> None:
-        """The files."""
+        """Removes the servers' files."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
@@ -291,6 +291,6 @@ def _overrides(settings: dict[str, object]) -> list[str]:
 
 
 def python_environment() -> dict[str, str]:
-    """For child processes: the same packages, wherever this one was started from."""
+    """The environment of child processes: it has the same packages, wherever this process was started from."""
     path = os.environ.get("PYTHONPATH", "")
     return os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep + path if path else ''}"}

@@ -1,4 +1,6 @@
-"""W12 and W13: everything is killed and goes on; a consumer stops and is gone."""
+"""W12 and W13: every server and the consumer are killed and go on where they were; a consumer that stops leaves its
+group.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,21 @@ Place = tuple[int, int]
 
 
 class ReaderProcess:
-    """A consumer in a process of its own, and what it said so far."""
+    """A consumer in a process of its own, and what it has printed so far."""
 
     def __init__(self, stage: Stage, group: str, topic: str, work_ms: int) -> None:
         self.given: list[Place] = []
         self.committed: dict[int, int] = {}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "kafkalike.cli.walkthrough.reader", stage.bootstrap, group, topic, str(work_ms)],
+            [
+                sys.executable,
+                "-m",
+                "kafkalike.cli.walkthrough.killed_consumer",
+                stage.bootstrap,
+                group,
+                topic,
+                str(work_ms),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=python_environment(),
@@ -44,20 +54,20 @@ class ReaderProcess:
                 self.committed[said["committed"][0]] = said["committed"][1]
 
     def kill(self) -> int:
-        """kill -9, after which nothing more is said."""
+        """Kills the consumer (kill -9) and reads the last that it printed."""
         self.process.kill()
         self.process.wait()
         self._listener.join(5)
         return self.process.pid
 
     def close(self) -> None:
-        """At the end of the step."""
+        """Ends the process when the step is over."""
         if self.process.poll() is None:
             self.kill()
 
 
 def survives_outages(stage: Stage) -> None:
-    """W12."""
+    """W12: nothing is lost when servers and the consumer are killed."""
     topic, group = stage.topic(2), stage.group()
     count = 30
     stage.sent(f"{count} messages to {topic}; a consumer process acknowledges one after the other, 40 ms each")
@@ -118,7 +128,7 @@ def _kill_everything(stage: Stage, own: OwnCluster, reader: ReaderProcess, topic
 
 
 def stops(stage: Stage) -> None:
-    """W13."""
+    """W13: a consumer that stops leaves its group."""
     topic, group = stage.topic(2), stage.group()
     stage.produce(topic, ["a", "b", "c"])
     consumer = stage.subscribed(group, topic)

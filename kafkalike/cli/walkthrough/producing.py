@@ -1,4 +1,4 @@
-"""W1 to W3: messages on their way into partitions."""
+"""W1 to W3: producers send messages, and brokers store them in partitions."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from kafkalike.cli.walkthrough.report import NotHeld
 from kafkalike.cli.walkthrough.stage import Stage, percentile
 from kafkalike.client.partitioners import murmur2, partition_for_key
 
-# Keys with the partitions, of 4, that the Java client puts them into.
+# Keys, each with the partition of 4 that the Java client chooses for it.
 JAVA_KEYS = {b"21": 0, b"foobar": 2, b"a-little-bit-long-string": 0, b"a-little-bit-longer-string": 3}
 JAVA_MURMUR2 = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string": -985981536}
 
 
 def regular_intervals(stage: Stage) -> None:
-    """W1."""
+    """W1: a producer sends at regular intervals."""
     topic = stage.topic(2)
     rate, count = 10, 21
     stage.sent(f"{count} messages to {topic}, one every {1000 // rate} ms: Produce, acks=all, one request each")
@@ -41,7 +41,7 @@ def regular_intervals(stage: Stage) -> None:
 
 
 def stored_on_disk(stage: Stage) -> None:
-    """W2."""
+    """W2: brokers store the messages on disk."""
     topic = stage.topic(2)
     values = [f"stored {number}" for number in range(6)]
     stage.sent(f"{len(values)} messages without key to {topic}, 2 partitions")
@@ -66,7 +66,7 @@ def stored_on_disk(stage: Stage) -> None:
 
 
 def _dumped(stage: Stage, copies: list[list[Path]]) -> list[list[tuple[int, str]]]:
-    """Offsets and messages in each copy's log files, as the command shows them."""
+    """The offsets and messages that kafka-dump-log.sh shows in each replica's log files."""
     names = [str(path) for files in copies for path in files]
     dumped = stage.tool("kafka-dump-log.sh", "--print-data-log", "--files", ",".join(names), show=False)
     stage.report.sent.pop()
@@ -92,7 +92,7 @@ def _read_back(stage: Stage, topic: str, expected: dict[int, list[tuple[int, str
 
 
 def shared_equally(stage: Stage) -> None:
-    """W3."""
+    """W3: partitions share the messages equally."""
     two, four = stage.topic(2), stage.topic(4)
     stage.sent(f"2 messages without key to {two}, 2 partitions")
     pair = stage.produce(two, ["first", "second"])

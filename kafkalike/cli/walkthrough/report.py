@@ -1,4 +1,4 @@
-"""What a step says: collected while it runs, then shown as text for 80 columns or as one line of JSON."""
+"""A step's report: collected while the step runs, then shown as text for 80 columns or as one line of JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class NotHeld(Exception):
 
 @dataclass(slots=True)
 class Report:
-    """One step. The lists are in the order in which things happened."""
+    """The report of one step. Its lists are in the order in which things happened."""
 
     name: str
     title: str
@@ -34,7 +34,7 @@ class Report:
     seconds: float = 0.0
 
     def as_json(self) -> str:
-        """One line."""
+        """The report as one line of JSON."""
         names = ("sent", "seen", "znodes", "log_bytes", "measured", "held", "skipped", "why")
         found: dict[str, Any] = {"step": self.name, "title": self.title}
         found |= {name: getattr(self, name) for name in names}
@@ -43,13 +43,13 @@ class Report:
         return json.dumps(found, ensure_ascii=False)
 
     def heading(self, colour: bool) -> str:
-        """What is about to happen."""
+        """The text before a step: what is about to happen."""
         paint = _Paint(colour)
         lines = textwrap.wrap(f"{self.name}  {self.title}", WIDTH, subsequent_indent="    ")
         return "\n".join(paint.bold(line) for line in lines)
 
     def as_text(self, colour: bool) -> str:
-        """What follows the heading: some lines, none longer than 80 columns except for what must not be cut."""
+        """The text after a step: lines of 80 columns at most, except for what must not be cut."""
         paint = _Paint(colour)
         lines = _block("sent", self.sent)
         lines += _block("seen", self.seen)
@@ -68,7 +68,8 @@ class Report:
 
 
 def _whole(entries: list[str]) -> list[str]:
-    """Without the mark of lines that are never wrapped; a znode and its data, cut for 80 columns, are one entry."""
+    """The entries for JSON: without the mark of lines that are never wrapped, and a znode with its data as one
+    entry."""
     whole: list[str] = []
     begun = False
     for entry in entries:
@@ -97,7 +98,7 @@ def _block(label: str, entries: list[str]) -> list[str]:
 
 
 class _Paint:
-    """Colours, on a terminal only."""
+    """Colours the text, on a terminal only."""
 
     def __init__(self, on: bool) -> None:
         self.on = on
@@ -116,13 +117,13 @@ class _Paint:
 
 
 def announce(report: Report, as_json: bool) -> None:
-    """Before a step: it may take some seconds."""
+    """Shows the heading before a step runs, which may take some seconds."""
     if not as_json:
         print(report.heading(sys.stdout.isatty()), flush=True)
 
 
 def show(report: Report, as_json: bool) -> None:
-    """After it, to standard output, at once."""
+    """Shows the report after the step, at once."""
     if as_json:
         print(report.as_json(), flush=True)
     else:
@@ -130,7 +131,7 @@ def show(report: Report, as_json: bool) -> None:
 
 
 def summary(reports: list[Report], seconds: float) -> str:
-    """The last line. A step of which a part was skipped is not counted among those that hold."""
+    """The last line of the walk. It does not count a step of which a part was skipped among those that hold."""
     skipped = [report.name for report in reports if report.failure is None and report.skipped]
     failed = [report.name for report in reports if report.failure is not None]
     holds = len(reports) - len(skipped) - len(failed)

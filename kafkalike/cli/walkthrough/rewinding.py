@@ -8,9 +8,9 @@ from kafkalike.cli.walkthrough.stage import Stage
 
 
 def rewinds(stage: Stage) -> None:
-    """W14."""
+    """W14: a consumer goes back to the beginning, to an offset, and to a time."""
     topic, group = stage.topic(1), stage.group()
-    # The old messages are from two minutes ago: a tool that takes long to start still finds the border.
+    # The old messages are two minutes old, so that a tool that starts slowly still finds where the new ones begin.
     now = datetime.now(UTC)
     between = now - timedelta(minutes=1)
     written = int((now - timedelta(minutes=2)).timestamp() * 1000)

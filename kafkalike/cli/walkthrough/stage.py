@@ -1,4 +1,6 @@
-"""What the steps act on. Knows the cluster, makes topics and groups, and notices what changed in znodes and files."""
+"""What the steps act on: the stage knows the cluster, makes topics and groups, and notices changes of znodes and
+files.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from kafkalike.cli.walkthrough.addresses import check
-from kafkalike.cli.walkthrough.classic import ClassicConsumer
+from kafkalike.cli.walkthrough.classic_consumer import ClassicConsumer
+from kafkalike.cli.walkthrough.cleanup import tidy
 from kafkalike.cli.walkthrough.cluster import COPIES, OwnCluster, python_environment
-from kafkalike.cli.walkthrough.ending import in_time
+from kafkalike.cli.walkthrough.interruption import in_time
 from kafkalike.cli.walkthrough.report import NotHeld, Report
-from kafkalike.cli.walkthrough.tidying import tidy
 from kafkalike.client.admin.configs import BROKER
 from kafkalike.client.blocking.admin import Admin
 from kafkalike.client.blocking.consumer import Consumer
@@ -31,10 +33,10 @@ from zk.server.wire import Code
 
 Znodes = dict[str, tuple[bytes, int]]
 
-# So much of a znode's data fits into a line.
+# How much of a znode's data fits into a line.
 LINE = 62
 
-# The first topic, on a cluster that is the walk's own: it is there to be played with, when the cluster is kept.
+# The first topic on a cluster of the walk's own: when the cluster is kept, users can play with it.
 FIRST_TOPIC = "quickstart"
 
 
@@ -77,8 +79,8 @@ class Stage:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
     def abandon(self) -> str:
-        """On a cluster that is not ours, when the walk is interrupted at any place: as close, but on connections of its
-        own, and given up soon. What is to be told then."""
+        """Removes what the walk made on a cluster that is not ours, when the walk is interrupted: like close, but on
+        connections of its own, and for a short time. Gives what the user is to be told."""
         left: list[str] = []
 
         def remove() -> None:
@@ -95,13 +97,13 @@ class Stage:
         return "; ".join(left) or "the walk's topics and groups are removed."
 
     def begin(self, report: Report) -> None:
-        """A step begins."""
+        """Begins a step with an empty report."""
         self.report = report
         self._roots, self._znodes, self._sizes = [], {}, {}
         self._topics_before = len(self._topics)
 
     def end(self) -> None:
-        """A step ends: its clients are closed, what is left to show is noted."""
+        """Ends a step: closes its clients, and notes the last changes of znodes and files."""
         self.look()
         self._close_open()
 
@@ -113,25 +115,25 @@ class Stage:
     # What a step says.
 
     def sent(self, text: str) -> None:
-        """What was asked of the cluster."""
+        """Notes what the step asked of the cluster."""
         self.report.sent.append(text)
 
     def seen(self, text: str) -> None:
-        """What it answered."""
+        """Notes what the cluster answered."""
         self.report.seen.append(text)
 
     def measured(self, text: str) -> None:
-        """A figure."""
+        """Notes a figure that the step measured."""
         self.report.measured.append(text)
 
     def holds(self, condition: object, text: str) -> None:
-        """Part of the step's "holds when". Ends the walk when it does not."""
+        """Notes a part of the step's "holds when". Ends the walk when it does not hold."""
         if not condition:
             raise NotHeld(text)
         self.report.held.append(text)
 
     def wait(self, condition: Callable[[], object], what: str, timeout_s: float = 15) -> float:
-        """Waits until something is so; the seconds it took. Not so in time: it does not hold."""
+        """Waits until a condition is true and gives the seconds that took; NotHeld when the time is over before."""
         began = time.monotonic()
         while not condition():
             if time.monotonic() - began > timeout_s:
@@ -142,8 +144,8 @@ class Stage:
     # What a step makes.
 
     def topic(self, partitions: int = 2) -> str:
-        """A new topic of this step, with all its leaders. The first of all is made by the command that a user would
-        give, and shown with what its creation does in ZooKeeper."""
+        """Creates a topic for this step and waits for all its leaders. The walk's first topic is created by the command
+        that a user would give, and the report shows what that does in ZooKeeper."""
         first = not self._topics
         name = FIRST_TOPIC if first and self.own is not None else self._name(self._topics)
         self._topics.append(name)
@@ -187,20 +189,20 @@ class Stage:
         return len(topic.partitions) == partitions and all(p.leader >= 0 for p in topic.partitions)
 
     def producer(self, **options: Any) -> Producer:
-        """A producer, closed at the end of the step."""
+        """Makes a producer, which is closed at the end of the step."""
         producer = Producer(self.bootstrap, client_id="walkthrough-producer", **options)
         self._open.append(producer)
         return producer
 
     def consumer(self, group: str | None, **options: Any) -> Consumer:
-        """A consumer, closed at the end of the step."""
+        """Makes a consumer, which is closed at the end of the step."""
         defaults: dict[str, Any] = {"auto_offset_reset": "earliest", "session_timeout_ms": 6000}
         consumer = Consumer(self.bootstrap, group_id=group, client_id="walkthrough-consumer", **defaults | options)
         self._open.append(consumer)
         return consumer
 
     def subscribed(self, group: str, topic: str, **options: Any) -> Consumer:
-        """A consumer that has its partitions and positions."""
+        """Makes a consumer and waits until it has its partitions and positions."""
         consumer = self.consumer(group, **options)
         consumer.subscribe([topic])
         # A consumer that asks a broker which has not heard of the topic yet is given no partitions at first.
@@ -210,17 +212,17 @@ class Stage:
         return consumer
 
     def classic_consumer(self, group: str, topic: str) -> ClassicConsumer:
-        """A consumer that registers in ZooKeeper, closed at the end of the step."""
+        """Makes a consumer that registers in ZooKeeper; it is closed at the end of the step."""
         self.sent("a classic consumer registers itself in ZooKeeper, without the broker")
         return self.closing(ClassicConsumer(self.connect, group, topic))
 
     def finish(self, thing: Any) -> None:
-        """Closes this now and not at the end of the step."""
+        """Closes a client now and not at the end of the step."""
         thing.close()
         self._open.remove(thing)
 
     def closing(self, thing: Any) -> Any:
-        """Closes this at the end of the step too."""
+        """Has something else closed at the end of the step."""
         self._open.append(thing)
         return thing
 
@@ -236,7 +238,7 @@ class Stage:
         return [delivery.result(10_000) for delivery in deliveries]
 
     def tool(self, script: str, *arguments: str, show: bool = True) -> str:
-        """Runs one of the commands; what it printed."""
+        """Runs one of the commands and gives what it printed."""
         module = script.removeprefix("kafka-").removesuffix(".sh").replace("-", "_")
         servers = [] if module == "dump_log" else ["--bootstrap-server", self.bootstrap]
         self.sent(f"$ {script} {' '.join(arguments)}")
@@ -256,7 +258,7 @@ class Stage:
         return done.stdout
 
     def ends(self, topic: str) -> dict[int, tuple[int, int]]:
-        """Oldest offset and next offset of each partition."""
+        """The oldest offset and the next offset of each partition."""
         parts = [(topic, p.partition) for p in self.admin.describe_topics([topic])[topic].partitions]
         starts = self.admin.list_offsets(dict.fromkeys(parts, EARLIEST))
         ends = self.admin.list_offsets(dict.fromkeys(parts, LATEST))
@@ -265,7 +267,7 @@ class Stage:
     # Znodes.
 
     def watch(self, *paths: str) -> None:
-        """What changes under these paths from now on belongs to the step."""
+        """Notes from now on what changes under these paths."""
         self._roots += paths
         self._catch_up()
         for path in paths:
@@ -298,19 +300,19 @@ class Stage:
         self._look_at_log(when)
 
     def _catch_up(self) -> None:
-        """Our server of an ensemble may be behind; what was answered to others before is seen after this."""
+        """Waits until our server of the ensemble has caught up with what other clients were answered before."""
         self.zookeeper_is_back()
         self.zk.sync("/")
 
     def zookeeper_is_back(self) -> bool:
-        """Whether there is a connection to ZooKeeper, or can be one again after an outage."""
+        """Whether ZooKeeper answers, over the old connection or a new one after an outage."""
         if self.zk.state != "CONNECTED":
             with suppress(blocking.ClientError, OSError):
                 self.zk.connect()
         return self.zk.state == "CONNECTED"
 
     def exists(self, path: str) -> bool:
-        """Whether there is such a znode."""
+        """Whether the znode exists."""
         try:
             self.zk.exists(path)
         except blocking.ClientError as error:
@@ -319,7 +321,7 @@ class Stage:
         return True
 
     def _is_only_a_parent(self, path: str, now: Znodes) -> bool:
-        """Without data and with children: the children tell it all."""
+        """Whether a znode has no data and children that say all there is to show."""
         both = self._znodes | now
         return not both[path][0] and any(other.startswith(f"{path}/") for other in both)
 
@@ -346,7 +348,7 @@ class Stage:
         return int(data or b""), stat.version
 
     def set_znode(self, path: str, data: bytes) -> None:
-        """By hand, as any tool could."""
+        """Sets a znode's data by hand, as any tool could."""
         self.sent(f"zk: set {path} {data.decode()}")
         try:
             self.zk.set(path, data)
@@ -363,7 +365,7 @@ class Stage:
         for node in cluster.nodes:
             try:
                 entries = {e.name: e.value for e in self.admin.describe_configs([str(node)], BROKER)[str(node)]}
-            except (KafkaError, KeyError, TimedOut):  # TimedOut: it has just died.
+            except (KafkaError, KeyError, TimedOut):  # TimedOut: the process has just died.
                 continue
             for name in (entries.get("log.dirs") or entries.get("log.dir") or "").split(","):
                 path = Path(name.strip())
@@ -400,7 +402,7 @@ class Stage:
 
 
 def _only(error: blocking.ClientError, code: Code) -> None:
-    """Raises every error but one that is expected."""
+    """Raises every error but the expected one."""
     if error.code != code:
         raise error
 

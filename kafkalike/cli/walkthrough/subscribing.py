@@ -1,4 +1,4 @@
-"""W4 to W6: a consumer appears, learns where to begin, and that place is remembered."""
+"""W4 to W6: a consumer subscribes, learns the offset it begins at, and that offset is saved."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from kafkalike.protocol import EARLIEST, LATEST
 
 
 def subscribes(stage: Stage) -> None:
-    """W4."""
+    """W4: a consumer subscribes."""
     topic, group = stage.topic(2), stage.group()
     stage.sent(f"a consumer of group {group} subscribes to {topic}: FindCoordinator, JoinGroup, SyncGroup")
     consumer = stage.subscribed(group, topic)
@@ -27,7 +27,7 @@ def subscribes(stage: Stage) -> None:
 
 
 def current_offset(stage: Stage) -> None:
-    """W5."""
+    """W5: the consumer is given the current offset."""
     topic = stage.topic(2)
     stage.sent(f"3 messages to {topic}-0, 2 to {topic}-1")
     stage.produce(topic, ["a", "b", "c"], partition=0)
@@ -46,7 +46,7 @@ def current_offset(stage: Stage) -> None:
 
 
 def saved_offset(stage: Stage) -> None:
-    """W6."""
+    """W6: the offset is saved in ZooKeeper."""
     topic, group = stage.topic(2), stage.group()
     stage.produce(topic, ["a", "b", "c"], partition=0)
     stage.sent(f"our consumer of group {group} subscribes, auto.offset.reset=latest, and reads nothing")

@@ -1,4 +1,6 @@
-"""UpdateFeatures: refused as Apache Kafka 3.9.1 refuses it with ZooKeeper; test_senseless.py has what that answered."""
+"""UpdateFeatures: refused as Apache Kafka 3.9.1 with ZooKeeper refuses it, whose answers are in
+invalid_requests.json.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""W7 to W9: asking at intervals, being answered at once, and taking one's time."""
+"""W7 to W9: a consumer polls at intervals, gets new messages at once, and may take its time to process them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kafkalike.cli.walkthrough.stage import Stage, percentile
 
 
 def asks_at_intervals(stage: Stage) -> None:
-    """W7."""
+    """W7: the consumer polls at intervals."""
     topic, group = stage.topic(2), stage.group()
     consumer = stage.subscribed(group, topic)
     stage.sent(f"Fetch on the idle topic {topic}, with max_wait_ms={consumer.fetch_max_wait_ms}, for 2 seconds")
@@ -18,7 +18,7 @@ def asks_at_intervals(stage: Stage) -> None:
     while time.monotonic() - began < 2:
         consumer.poll(2000 - (time.monotonic() - began) * 1000)
     seconds = time.monotonic() - began
-    # Each leader of a partition is asked for its own.
+    # The consumer polls each partition's leader for that leader's partitions.
     rates = {broker: (consumer.fetches[broker] - before[broker]) / seconds for broker in sorted(consumer.fetches)}
     for broker, rate in rates.items():
         stage.measured(f"{rate:.1f} Fetch requests/s reach broker {broker} (about 10)")
@@ -33,7 +33,7 @@ def asks_at_intervals(stage: Stage) -> None:
 
 
 def forwards_at_once(stage: Stage) -> None:
-    """W8."""
+    """W8: the broker forwards a new message at once."""
     topic, group = stage.topic(1), stage.group()
     consumer = stage.subscribed(group, topic)
     count = 60
@@ -67,7 +67,7 @@ def forwards_at_once(stage: Stage) -> None:
 
 
 def processes_slowly(stage: Stage) -> None:
-    """W9."""
+    """W9: slow processing costs nothing."""
     topic, group = stage.topic(1), stage.group()
     session_s, processing_s = 6, 7
     stage.produce(topic, ["takes long", "next"])

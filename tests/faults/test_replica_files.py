@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kafkalike.protocol.batch import build
-from tests.faults.replica import checkpoint, read_replica
+from tests.faults.replica_files import checkpoint, read_replica
 
 
 def write(directory: Path, *batches: bytes, name: str = "00000000000000000000.log") -> Path:

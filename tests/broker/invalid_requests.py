@@ -4,8 +4,8 @@ A row is one API, one version, one field and a value that it should not have: a 
 illegal, null or not UTF-8, a number that means nothing, a list that is null or empty. The rows are made from the fields
 of a sensible request, so that none is forgotten; `VALUES` has what is tried where a field has a meaning of its own.
 
-What Apache Kafka 3.9.1 answers in ZooKeeper mode stands in senseless.json. `python -m tests.broker.senseless` records
-it anew.
+What Apache Kafka 3.9.1 answers in ZooKeeper mode stands in invalid_requests.json, which
+`python -m tests.broker.invalid_requests` records anew.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from kafkalike.protocol.messages import (
     produce,
 )
 from kafkalike.protocol.schema import Field, Struct
-from tests.broker.client import Connection
-from tests.broker.sensible import BASES, GROUP, NOBODY, READ, RECORDS, WRITE, World, module
+from tests.broker.raw_client import Connection
+from tests.broker.valid_requests import BASES, GROUP, NOBODY, READ, RECORDS, WRITE, World, module
 from tests.servers import ApacheBroker, Broker, EmbeddedZooKeeper, Kafka, wait_until
 
 RECORDED = Path(__file__).with_suffix(".json")
@@ -164,7 +164,7 @@ def tried(api: str, field: Field, version: int, value: Any) -> Iterator[tuple[st
 
 
 class Row(NamedTuple):
-    """One request: `api` is its use in sensible.py, `what` says which field has which value; `change` gives it that."""
+    """One request: `api` is its use in valid_requests.py, `what` names the field and its value, `change` sets it."""
 
     api: str
     version: int

@@ -1,4 +1,4 @@
-"""What the walk made on a cluster that is not its own is removed again: members that were killed, groups, topics."""
+"""Removes what the walk made on a cluster that is not its own: members that were killed, groups, topics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LAST_MEMBER_S = 10
 
 
 def tidy(admin: Admin, groups: Sequence[str], topics: Sequence[str]) -> Iterator[str]:
-    """Removes them; a sentence about each thing that could not be."""
+    """Removes the walk's groups and topics; gives a sentence about each one that could not be removed."""
     for group in groups:
         yield from _try(f"group {group}", lambda group=group: delete_group(admin, group))  # type: ignore[misc]
     if topics:
@@ -29,7 +29,7 @@ def _try(what: str, action: Callable[[], None]) -> Iterator[str]:
 
 
 def delete_group(admin: Admin, group: str) -> None:
-    """Deletes a group. Members that are still in it were killed, and are made to leave."""
+    """Deletes a group. Members that are still in the group were killed, and are made to leave."""
     deadline = time.monotonic() + LAST_MEMBER_S
     while True:
         try:

@@ -1,8 +1,8 @@
 """Ctrl-C, SIGTERM and a terminal that goes away end the walk and all that it started, within two seconds.
 
-The handler of the signal does it, and no exception that unwinds: an interrupted step may wait just then for a broker
-that has been killed, and to close its clients would be to wait for that broker again. The process then dies of the
-signal, so that a script around it ends too.
+The signal's handler ends them, and does not raise an exception: an interrupted step may be waiting for a broker that
+has been killed, and closing the step's clients would wait for that broker again. The process then dies of the signal,
+so that a script that runs the walk ends too.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-# What talks to a cluster that is not ours is given up after this.
+# How long the cleanup of a cluster that is not ours may take.
 PATIENCE_S = 1.5
 
 
 def at_a_signal(end: Callable[[], str]) -> None:
-    """At a signal all child processes are killed, `end` is called, and what it returns is told."""
+    """From now on a signal kills all child processes, calls `end`, and prints the text that `end` returns."""
 
     def on_signal(number: int, _: FrameType | None) -> None:
         for each in SIGNALS:
@@ -38,13 +38,13 @@ def at_a_signal(end: Callable[[], str]) -> None:
 
 
 def _say(text: str) -> None:
-    # Not print: the signal may have come in the midst of one.
+    # Not print(): the signal may have come in the middle of one.
     with contextlib.suppress(OSError):
         os.write(2, text.encode())
 
 
 def kill_children() -> None:
-    """kill -9 of every process that this one has started, known or just being forked, until each is gone."""
+    """Kills every process that this one has started, also one that is just being forked, until each is gone."""
     for pid in children():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -58,7 +58,7 @@ def children() -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                # The name, in brackets, may contain anything; behind it are the state and the parent's id.
+                # The process's name, in brackets, may contain anything; the state and the parent's id follow it.
                 parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
                 if int(parent) == os.getpid():
                     found.append(int(entry.name))
@@ -66,7 +66,7 @@ def children() -> list[int]:
 
 
 def in_time(action: Callable[[], None]) -> bool:
-    """Runs this in a thread; whether it was done before patience ended."""
+    """Runs a function in a thread; whether it ended before the time was over."""
     thread = threading.Thread(target=action, daemon=True)
     thread.start()
     thread.join(PATIENCE_S)

@@ -1,4 +1,4 @@
-"""W10 and W11: what is done is said, and stays said."""
+"""W10 and W11: a consumer commits what it has processed, and the commit stays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kafkalike.client.positions import ConsumerRecord
 
 
 def acknowledges(stage: Stage) -> None:
-    """W10."""
+    """W10: the consumer commits offsets."""
     topic, group = stage.topic(1), stage.group()
     stage.produce(topic, ["one", "two", "three"])
     consumer = stage.subscribed(group, topic)
@@ -27,7 +27,7 @@ def acknowledges(stage: Stage) -> None:
 
 
 def offset_moves_on(stage: Stage) -> None:
-    """W11."""
+    """W11: the committed offset moves on."""
     topic, group = stage.topic(1), stage.group()
     stage.produce(topic, ["one", "two", "three"])
     consumer = stage.subscribed(group, topic)

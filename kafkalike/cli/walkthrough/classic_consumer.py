@@ -1,4 +1,4 @@
-"""A consumer of Kafka 0.8, as far as ZooKeeper sees it: registers itself, and is gone with its session."""
+"""A consumer of Kafka 0.8, as far as ZooKeeper sees it: it registers itself, and is gone with its session."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ class ClassicConsumer:
         self._session.create_with_parents(self.path, json.dumps(registration).encode(), EPHEMERAL)
 
     def close(self) -> None:
-        """Ends the session: the ephemeral goes at once."""
+        """Ends the session: the registration goes at once."""
         self._session.close()

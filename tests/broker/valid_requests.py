@@ -1,4 +1,4 @@
-"""A sensible request of each API, and of each use of it: what senseless.py makes senseless, field by field."""
+"""A sensible request of each API, and of each use of it: what invalid_requests.py makes senseless, field by field."""
 
 from __future__ import annotations
 

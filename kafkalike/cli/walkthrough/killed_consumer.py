@@ -1,6 +1,7 @@
-"""The consumer that W12 kills: reads, says what it was given, works a little, acknowledges, says so. Lines of JSON.
+"""The consumer that W12 kills. It reads, works a little on each message, and commits; it prints what it was given and
+what it has committed as lines of JSON.
 
-python -m kafkalike.cli.walkthrough.reader BOOTSTRAP GROUP TOPIC MILLISECONDS
+python -m kafkalike.cli.walkthrough.killed_consumer BOOTSTRAP GROUP TOPIC MILLISECONDS
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from kafkalike.client.blocking.consumer import Consumer
 
 
 def main(bootstrap: str, group: str, topic: str, work_ms: str) -> None:
-    """Until it is killed."""
+    """Consumes until it is killed."""
     consumer = Consumer(bootstrap, group_id=group, auto_offset_reset="earliest", session_timeout_ms=6000)
     consumer.subscribe([topic])
     consumer.join(60_000)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kafkalike.cli.walkthrough.ending import children, kill_children
+from kafkalike.cli.walkthrough.interruption import children, kill_children
 from tests.cli.commands import BIN, run
 from tests.servers import Kafka, wait_until, zookeeper_client
 from tests.terminal import Terminal, assert_gone, is_running
@@ -144,5 +144,5 @@ def test_children_are_found_by_their_parent() -> None:
 def test_killing_when_there_is_nothing_to_kill(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
-    monkeypatch.setattr("kafkalike.cli.walkthrough.ending.children", lambda: [gone.pid])
+    monkeypatch.setattr("kafkalike.cli.walkthrough.interruption.children", lambda: [gone.pid])
     kill_children()

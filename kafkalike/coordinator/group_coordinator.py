@@ -228,7 +228,7 @@ class GroupCoordinator:
         done: CommitDone,
     ) -> None:
         """OffsetCommit; `done` gets one error for each."""
-        found = self.topic.find(group_id)
+        found = self.topic.partitions.get(self.topic.partition_for(group_id))
         error = Error.NOT_COORDINATOR if found is None else found.status.value
         if found is None or error is not Error.NONE:
             done([error] * len(commits))

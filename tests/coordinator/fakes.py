@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -400,6 +401,7 @@ class FakeBroker:
         self.reactor = self.clock = Clock()
         self.clock.advance(1_700_000_000)
         self.broker_id = 1
+        self.rng = random.Random(1)
         self.config = CONFIG
         self.zk = FakeZk(self.clock)
         self.zk.put("/consumers", None)

@@ -32,7 +32,7 @@ def join_group(broker: Any, call: Any) -> Any:
         request.rebalance_timeout_ms if version >= 1 else request.session_timeout_ms,
         request.protocol_type,
         tuple((each.name, bytes(each.metadata)) for each in request.protocols),
-        str(uuid.uuid4()),
+        str(uuid.UUID(int=broker.rng.getrandbits(128), version=4)),
         version >= 4,
         version >= 9,
         request.reason,

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred, TimeoutError, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -50,6 +50,7 @@ from zk.client import (
 
 log = logging.getLogger("kafka.coordinator.offsets")
 
+T = TypeVar("T")
 # Removals in one multi, below ZooKeeper's limit for the size of a request.
 BATCH = 500
 RETRIES = 5
@@ -137,13 +138,13 @@ class ZnodeOffsets:
         stats = await gather([self._zk.exists(consumers.offset_path(group, *key)) for key in keys])
         return {key: stat.mtime for key, stat in zip(keys, stats, strict=True) if stat is not None}
 
-    async def in_time(self, answer: Any, patience: float | None = None) -> Any:
+    async def in_time(self, answer: Deferred[T] | Coroutine[Any, Any, T], patience: float | None = None) -> T:
         """The answer, or COORDINATOR_LOAD_IN_PROGRESS if ZooKeeper takes longer than a commit may take.
 
         That is the one error of OffsetFetch after which every client asks again: librdkafka gives its partitions up
         for COORDINATOR_NOT_AVAILABLE and NOT_COORDINATOR, which Apache's broker never answers here while it leads.
         """
-        waiting: Deferred[Any] = Deferred()
+        waiting: Deferred[T] = Deferred()
         seconds = self._timeout.seconds if patience is None else patience
         due = self._timeout.due(seconds)
 

@@ -77,34 +77,34 @@ STEPS = (
     Step(
         "W7",
         "The consumer asks for new messages at a regular interval, such as 100 ms.",
-        "receiving.asks_at_intervals",
+        "polling.asks_at_intervals",
         "A Fetch waits at the broker until there is something, at most for fetch.max.wait.ms; then the next one is "
         "sent.",
     ),
     Step(
         "W8",
         "When messages arrive, the broker forwards them to the consumer.",
-        "receiving.forwards_at_once",
+        "polling.forwards_at_once",
         "An append wakes the Fetch requests that wait for its partition, so the interval is an upper bound and not a "
         "delay.",
     ),
     Step(
         "W9",
         "The consumer receives and processes the message.",
-        "receiving.processes_slowly",
+        "polling.processes_slowly",
         "Heartbeats have a connection of their own and do not wait for the application, so long work does not look "
         "like death.",
     ),
     Step(
         "W10",
         "The consumer acknowledges.",
-        "acknowledging.acknowledges",
+        "committing.acknowledges",
         "A committed offset says that everything before it is done, so ack() commits only the contiguous prefix.",
     ),
     Step(
         "W11",
         "The broker moves the offset on and updates it in ZooKeeper.",
-        "acknowledging.offset_moves_on",
+        "committing.offset_moves_on",
         "The coordinator answers an OffsetCommit only when ZooKeeper has acknowledged the write: what was answered "
         "cannot be lost any more.",
     ),

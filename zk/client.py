@@ -203,6 +203,15 @@ class ZkClient:
         return self._state
 
     @property
+    def on_answer(self) -> Callable[[float], object]:
+        """Called with the milliseconds that each operation took; on kazoo's thread."""
+        return self._mailbox.on_answer
+
+    @on_answer.setter
+    def on_answer(self, listener: Callable[[float], object]) -> None:
+        self._mailbox.on_answer = listener
+
+    @property
     def session_id(self) -> int | None:
         """The id of the newest session, as `Stat.ephemeralOwner` shows it; kept while SUSPENDED."""
         return self._session[0] if self._session else None
@@ -445,6 +454,7 @@ class _Mailbox:
         self._reactor = reactor
         self._letters: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._awaited = False
+        self.on_answer: Callable[[float], object] = lambda ms: None
 
     def put(self, function: Callable[..., Any], *args: Any) -> None:
         self._letters.append((function, args))
@@ -470,10 +480,11 @@ class _Mailbox:
 class _Reply:
     """Stands where kazoo has its AsyncResult, without the lock and the condition that one has."""
 
-    __slots__ = ("_deferred", "_mailbox")
+    __slots__ = ("_deferred", "_mailbox", "_began")
 
     def __init__(self, mailbox: _Mailbox, deferred: Deferred[Any]) -> None:
         self._mailbox = mailbox
+        self._began = time.monotonic()
         self._deferred: Deferred[Any] | None = deferred
 
     def set(self, value: Any = None) -> None:
@@ -486,6 +497,7 @@ class _Reply:
         # kazoo can report twice (queued, then unable to wake its thread): the first one counts.
         deferred, self._deferred = self._deferred, None
         if deferred is not None:
+            self._mailbox.on_answer(1000 * (time.monotonic() - self._began))
             self._mailbox.put(getattr(deferred, outcome), value)
 
 

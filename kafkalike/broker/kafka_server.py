@@ -30,7 +30,7 @@ from kafkalike.broker.peer_connections import Peers
 from kafkalike.broker.peer_liveness import PeerLiveness
 from kafkalike.broker.produce_forwarding import ProduceForwarding
 from kafkalike.clock import Clock
-from kafkalike.cluster import zookeeper
+from kafkalike.cluster import zookeeper, zookeeper_metrics
 from kafkalike.cluster.membership import Membership, MembershipError
 from kafkalike.cluster.metadata_cache import MetadataCache
 from kafkalike.cluster.znodes.brokers import BrokerNode
@@ -83,6 +83,7 @@ class KafkaServer:
         self.state = NOT_RUNNING
         BROKER_STATE.watch(self, lambda server: server.state)
         self.zk = ZkClient(config["zookeeper.connect"], config["zookeeper.session.timeout.ms"], reactor)
+        zookeeper_metrics.watch(self.zk)
         self.metadata = MetadataCache(reactor=reactor)
         self.membership: Membership | None = None
         self.peers: Peers | None = None

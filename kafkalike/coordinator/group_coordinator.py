@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from kafkalike.clock import Clock
 from kafkalike.cluster.metadata_cache import MetadataCache
 from kafkalike.cluster.topic_names import GROUP_METADATA
+from kafkalike.coordinator import group_gauges
 from kafkalike.coordinator.background import Background
 from kafkalike.coordinator.group import Limits, State
 from kafkalike.coordinator.group_effects import Joined, Joining, Left, Synced
@@ -103,6 +104,7 @@ class GroupCoordinator:
         self._serving = Serving(limits, self.znodes, self._deleted_topics, reactor, clock, self._background)
         self.commits.start()
         self.storage.start()
+        group_gauges.watch(self.topic)
 
     def start(self) -> None:
         """Begins the periodic removal of expired offsets."""

@@ -100,6 +100,11 @@ class Connection(protocol.Protocol):
         self._closing = False
         self._gone = False
 
+    @property
+    def waiting(self) -> int:
+        """How many frames may not start yet."""
+        return len(self._waiting)
+
     def connectionMade(self) -> None:
         self.peer = self.transport.getPeer().host
         self._outlet = self.server.outlet(self.transport, self)

@@ -9,12 +9,19 @@ from typing import Any
 
 from twisted.internet import protocol
 
+from kafkalike.metrics import Gauge, Meter
 from kafkalike.net.connection import Call, Connection, Timings
 from kafkalike.net.connection_limits import ConnectionLimits
 from kafkalike.net.file_descriptors import FileDescriptors
 from kafkalike.net.outlet import Outlet, PlainOutlet
 
 log = logging.getLogger("kafka.network.SocketServer")
+
+# socket-server-metrics, as exporters show it; Kafka has it by listener and network thread.
+CONNECTIONS = Gauge("kafka_server_socketservermetrics_connection_count", "listener")
+CREATED = Meter("kafka_server_socketservermetrics_connection_creation_total", "listener")
+CLOSED = Meter("kafka_server_socketservermetrics_connection_close_total", "listener")
+QUEUED_REQUESTS = Gauge("kafka.network:type=RequestChannel,name=RequestQueueSize")
 
 
 class Server(protocol.Factory):
@@ -47,6 +54,8 @@ class Server(protocol.Factory):
         self.descriptors = descriptors or FileDescriptors()
         self._limits = limits
         self._connections: set[Connection] = set()
+        CONNECTIONS.watch(self, lambda server: [((server.listener,), len(server._connections))])
+        QUEUED_REQUESTS.watch(self, lambda server: sum(each.waiting for each in server._connections))
 
     def buildProtocol(self, addr: Any) -> Connection:
         return Connection(self)
@@ -69,6 +78,7 @@ class Server(protocol.Factory):
     def admit(self, connection: Connection) -> bool:
         """Whether this connection may stay."""
         self._connections.add(connection)
+        CREATED.mark(1, self.listener)
         self.descriptors.connected()
         return self._limits.admit(connection.peer)
 
@@ -76,6 +86,7 @@ class Server(protocol.Factory):
         """A connection is gone."""
         if connection in self._connections:
             self._connections.discard(connection)
+            CLOSED.mark(1, self.listener)
             self.descriptors.disconnected()
             self._limits.forget(connection.peer)
 

@@ -54,7 +54,7 @@ class Position(NamedTuple):
 class Following:
     """One partition that is fetched."""
 
-    __slots__ = ("topic", "topic_id", "index", "leader_epoch", "failures", "in_sync")
+    __slots__ = ("topic", "topic_id", "index", "leader_epoch", "failures", "in_sync", "lag")
 
     def __init__(self, topic: str, topic_id: bytes, index: int, leader_epoch: int) -> None:
         self.topic = topic
@@ -62,6 +62,7 @@ class Following:
         self.index = index
         self.leader_epoch = leader_epoch
         self.failures = 0  # in a row
+        self.lag = 0  # records that the leader had committed, and we had not, when it answered last
         self.in_sync = False  # whether the last answer left nothing to be fetched
 
     @property
@@ -91,6 +92,11 @@ class FetchPlan:
 
     def __len__(self) -> int:
         return len(self._followings)
+
+    @property
+    def followings(self) -> list[Following]:
+        """All that are fetched."""
+        return list(self._followings.values())
 
     def add(self, following: Following) -> None:
         """Fetches a partition from now on; replaces an earlier one of the same partition."""

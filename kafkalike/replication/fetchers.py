@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
 from kafkalike.config import Config
 from kafkalike.errors import Error
+from kafkalike.metrics import Gauge
 from kafkalike.protocol.messages import api_versions, fetch
 from kafkalike.replication.fetch_plan import FetchPlan, Following, Position
 
 log = logging.getLogger("kafka.server.ReplicaFetcherThread")
+
+# Kafka names the threads that fetch; here they are one.
+CLIENT = "Replica"
+MAX_LAG = Gauge("kafka.server:type=ReplicaFetcherManager,name=MaxLag", "clientId")
+LAG = Gauge("kafka.server:type=FetcherLagMetrics,name=ConsumerLag", "clientId", "topic", "partition")
 
 FETCH_VERSION = 17  # what inter.broker.protocol.version 3.9 means
 FIRST_PAUSE_MS = 10  # after an error; doubled with each one that follows, up to replica.fetch.backoff.ms
@@ -53,6 +59,8 @@ class Fetchers:
         self._ask = ask
         self._fetchers: dict[int, _Fetcher] = {}
         self._new: dict[_Fetcher, None] = {}  # those with partitions that are new
+        MAX_LAG.watch(self, lambda each: [((CLIENT,), max((f.lag for f in each._followings()), default=0))])
+        LAG.watch(self, lambda each: [((CLIENT, f.topic, str(f.index)), f.lag) for f in each._followings()])
 
     def follow(self, leader: int, following: Following) -> None:
         """Fetches a partition from `leader`, and from nobody else; `begin` when all of an order are known."""
@@ -64,6 +72,10 @@ class Fetchers:
             )
         fetcher.plan.add(following)
         self._new[fetcher] = None
+
+    def _followings(self) -> Iterator[Following]:
+        for fetcher in list(self._fetchers.values()):
+            yield from fetcher.plan.followings
 
     def begin(self) -> None:
         """Asks for the partitions that are new."""

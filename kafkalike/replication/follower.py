@@ -63,6 +63,7 @@ class FollowedPartitions:
         try:
             if error is Error.NONE:
                 self._take(hosted, data)
+                following.lag = max(data.high_watermark - hosted.log.log_end_offset, 0)
                 following.in_sync = data.diverging_epoch.epoch < 0 and hosted.log.log_end_offset >= data.high_watermark
             elif error is Error.OFFSET_OUT_OF_RANGE:
                 self._find_range(hosted, following)

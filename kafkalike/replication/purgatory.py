@@ -11,16 +11,21 @@ request of a thousand idle partitions costs no more than one of none.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Hashable, Iterable
 from itertools import islice
 from typing import Protocol
+
+from kafkalike.metrics import Gauge
+
+SIZE = Gauge("kafka.server:type=DelayedOperationPurgatory,name=PurgatorySize", "delayedOperation")
 
 TICK_MS = 5
 MOST = 100  # that expire in one turn of the reactor: others have requests, too
 
 
 class Waiter(Protocol):
-    """Something that waits."""
+    """Something that waits. Its class has `operation`, which Kafka calls it by, unless that is Produce."""
 
     def try_finish(self) -> bool:
         """Answers if it can; True when it has."""
@@ -61,8 +66,15 @@ class Purgatory:
         self._buckets: dict[int, dict[Waiter, None]] = {}
         self._order: list[int] = []  # heap of bucket numbers
 
+        SIZE.watch(self, Purgatory.sizes)
+
     def __len__(self) -> int:
         return len(self._places)
+
+    def sizes(self) -> list[tuple[tuple[str], int]]:
+        """How many waiters there are, by the operation that they are part of."""
+        counts = Counter(getattr(each, "operation", "Produce") for each in self._places)
+        return [((operation,), counts[operation]) for operation in ("Fetch", "Produce")]
 
     def watch(self, waiter: Waiter, keys: Iterable[Hashable], deadline_ms: int) -> None:
         """Keeps `waiter` until one of `keys` is woken and it finishes, or until its deadline."""

@@ -98,6 +98,8 @@ def _begin(broker: Any, call: Any, replica: int, epoch: int) -> Any:
 class _Attempt(PendingResponse[messages.Response]):
     """A fetch that looks whether it can be answered."""
 
+    operation = "Fetch"
+
     __slots__ = (
         "_broker", "_call", "_fetching", "_results", "_size", "_urgent", "_room", "_replica", "_replica_epoch", "_racks"
     )  # fmt: skip

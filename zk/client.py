@@ -69,8 +69,8 @@ from kazoo.retry import KazooRetry
 from kazoo.security import OPEN_ACL_UNSAFE
 from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, fail
 
-from zk import diagnosis, ensemble
-from zk.server import wire
+from zk import address_check, ensemble, wire
+from zk.paths import parents
 
 __all__ = [
     "CONNECTED",
@@ -246,7 +246,7 @@ class ZkClient:
 
         first.addBoth(connected)
         if self._chroot:
-            first.addCallback(lambda _: self._ensure(ensemble.parents(self._chroot)))
+            first.addCallback(lambda _: self._ensure(parents(self._chroot)))
         self._kazoo.start_async()
         return first
 
@@ -297,7 +297,7 @@ class ZkClient:
 
             def parent_missing(failure: Any) -> Any:
                 failure.trap(NoNode)
-                above = ensemble.parents(self._real(path))[:-1]
+                above = parents(self._real(path))[:-1]
                 return self._ensure(above).addCallback(lambda _: self._send(create))
 
             answer.addErrback(parent_missing)
@@ -313,8 +313,8 @@ class ZkClient:
 
     def ensure_path(self, path: str) -> Deferred[None]:
         """Creates what is missing of a path, with null data."""
-        below_chroot = len(ensemble.parents(self._chroot))
-        return self._ensure(ensemble.parents(self._real(path))[below_chroot:])
+        below_chroot = len(parents(self._chroot))
+        return self._ensure(parents(self._real(path))[below_chroot:])
 
     def multi(self, operations: Sequence[Op]) -> Deferred[list[Any]]:
         """All or nothing. Results in order; else the error of the first operation that could not be done, with its
@@ -395,10 +395,10 @@ class ZkClient:
         """In a thread: says at once which names are none, and soon what else is wrong, each thing once; the tries go
         on, for a name may appear and a server start."""
         for server in self.ensemble.servers:
-            self._tell(server, diagnosis.unresolved(server[0]))
+            self._tell(server, address_check.unresolved(server[0]))
         while not self._over.wait(LOOK_SECONDS):
             for server in self.ensemble.servers:
-                self._tell(server, diagnosis.look(*server))
+                self._tell(server, address_check.why_no_session(*server))
 
     def _tell(self, server: tuple[str, int], reason: str | None) -> None:
         if reason is None:

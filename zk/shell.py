@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from zk.blocking import AUTH_FAILED, CONNECTION_LOSS, SESSION_EXPIRED, Client, ClientError, Stat
+from zk.blocking_client import AUTH_FAILED, CONNECTION_LOSS, SESSION_EXPIRED, Client, ClientError, Stat
 from zk.command_name import typed
 from zk.ensemble import EnsembleError, parse
-from zk.server.paths import check_path
-from zk.server.wire import OPEN_ACL, Acl, Code, ZkError
-from zk.server.words import VERSION
+from zk.paths import check_path
+from zk.server.four_letter_words import VERSION
 from zk.signals import interruptible
+from zk.wire import OPEN_ACL, Acl, Code, ZkError
 
 USAGE = f"USAGE: {typed('zookeeper-shell.sh')} zookeeper_host:port[/path] [args...]"
 HELP = f"""\

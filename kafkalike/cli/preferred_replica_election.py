@@ -89,9 +89,9 @@ def _by_request(servers: str, properties: dict[str, str], partitions: list[Parti
 
 
 def _by_znode(servers: str, partitions: list[Partition] | None) -> None:
-    from zk.blocking import Client, ClientError
+    from zk.blocking_client import Client, ClientError
     from zk.ensemble import parse
-    from zk.server.wire import Code
+    from zk.wire import Code
 
     client = Client(parse(servers), TIMEOUT_MS)
     client.connect()
@@ -125,7 +125,7 @@ def _by_znode(servers: str, partitions: list[Partition] | None) -> None:
 def _indexes(client: Any, topic: str) -> list[int]:
     """A topic's partitions; none of a topic that is not there."""
     from kafkalike.cluster.znodes.topics import TopicNode
-    from zk.blocking import ClientError
+    from zk.blocking_client import ClientError
 
     try:
         data, _ = client.get(TopicNode.path(topic))

@@ -11,7 +11,7 @@ import click
 
 from kafkalike.cli.options import Command, version
 from zk.daemon import Background, Foreground, detach
-from zk.shipped import hint, shipped
+from zk.packaged_files import hint, shipped
 from zk.signals import ServerSignals
 
 # What thousands of requests under way hold at once is looked at for garbage no oftener than so many objects come to be.

@@ -10,8 +10,8 @@ import click
 
 from kafkalike.cli.options import Command, fail, version
 from zk import processes
+from zk.packaged_files import shipped
 from zk.processes import Process
-from zk.shipped import shipped
 
 MODULE = "kafkalike.cli.server_start"
 SCRIPT = "kafka-server-start"

@@ -30,8 +30,9 @@ from kafkalike.cluster import zookeeper
 from kafkalike.cluster.znodes.brokers import BROKER_SEQUENCE, BrokerNode, Endpoint
 from kafkalike.cluster.znodes.cluster import TOP_LEVEL, ClusterId
 from kafkalike.cluster.znodes.encoding import Garbage, decode_or_none, encode_uuid, numbers
-from zk import ensemble, recipes
+from zk import recipes
 from zk.client import CONNECTED, LOST, ConnectionLoss, NoNode, SessionExpired, Stat, ZkClient, gather
+from zk.paths import parents
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class Membership:
 
     async def _prepare(self) -> str:
         # ZooKeeper keeps the order of one session's requests, so a child need not wait for its parent.
-        paths = dict.fromkeys(path for leaf in TOP_LEVEL for path in ensemble.parents(leaf))
+        paths = dict.fromkeys(path for leaf in TOP_LEVEL for path in parents(leaf))
         await gather(recipes.ensure(self._zk, path) for path in paths)
         while True:
             try:

@@ -38,7 +38,7 @@ from zk.client import (
     ZooKeeperError,
 )
 from zk.server.tree import Tree
-from zk.server.wire import OPEN_ACL, STAT, Code, ZkError
+from zk.wire import OPEN_ACL, STAT, Code, ZkError
 
 ERRORS = {
     Code.NO_NODE: NoNode,

@@ -27,8 +27,8 @@ from tests.simulation.patches import applied, listening
 from tests.simulation.recreated_topic import RecreatedTopicCommitter
 from tests.simulation.world import Violation, World
 from tests.simulation.zookeeper import ZooKeeper
-from zk import ensemble
 from zk.client import Create
+from zk.paths import parents
 
 TOPIC = "t"
 TOPIC_ID = bytes(range(16))
@@ -128,7 +128,7 @@ class Run:
 
     def _prepare(self) -> None:
         zookeeper = self.zookeeper
-        paths = dict.fromkeys(path for leaf in TOP_LEVEL for path in ensemble.parents(leaf))
+        paths = dict.fromkeys(path for leaf in TOP_LEVEL for path in parents(leaf))
         zookeeper.write(*(Create(path) for path in paths if path not in zookeeper.head.nodes))
         zookeeper.write(
             Create("/cluster"), Create(ClusterId.path(), ClusterId.encode(encode_uuid(bytes(range(1, 17)))))

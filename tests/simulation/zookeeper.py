@@ -20,9 +20,10 @@ from tests.simulation.network import CLIENT, NETWORK, SERVER, Network, Wire
 from tests.simulation.world import Machine, World
 from zk import client as real
 from zk import ensemble
+from zk.paths import parents
 from zk.server.tree import CHILDREN_CHANGED, CREATED, DATA_CHANGED, DELETED, Tree
 from zk.server.watches import Watches
-from zk.server.wire import OPEN_ACL, Code, ZkError
+from zk.wire import OPEN_ACL, Code, ZkError
 
 CONNECTED, SUSPENDED, LOST = "CONNECTED", "SUSPENDED", "LOST"
 PORT = 2181
@@ -542,7 +543,7 @@ class SimZkClient:
 
             def parent_missing(failure: Any) -> Any:
                 failure.trap(real.NoNode)
-                above = ensemble.parents(path)[:-1]
+                above = parents(path)[:-1]
                 return self._ensure(above).addCallback(lambda _: self._send("write", ([operation],), single=True))
 
             answer.addErrback(parent_missing)
@@ -555,7 +556,7 @@ class SimZkClient:
         return self._send("write", ([real.Delete(path, version)],), single=True)
 
     def ensure_path(self, path: str) -> Deferred[None]:
-        return self._ensure(ensemble.parents(path))
+        return self._ensure(parents(path))
 
     def multi(self, operations: Any) -> Deferred[Any]:
         return self._send("write", (list(operations),))

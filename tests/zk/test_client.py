@@ -19,6 +19,7 @@ from twisted.protocols.portforward import ProxyFactory
 from tests.reactor import on_reactor, until
 from tests.servers import free_port
 from tests.zookeeper import Clients
+from zk import wire
 from zk.client import (
     BadVersion,
     Check,
@@ -38,7 +39,6 @@ from zk.client import (
     gather,
     handshake_seconds,
 )
-from zk.server import wire
 
 
 @pytest.mark.real_zookeeper

@@ -2,7 +2,7 @@
 
 import pytest
 
-from zk.ensemble import EnsembleError, check_path, join, parents, parse
+from zk.ensemble import EnsembleError, parse
 
 
 @pytest.mark.parametrize(
@@ -32,28 +32,6 @@ def test_an_ensemble_prints_as_it_is_read() -> None:
 def test_what_cannot_be_meant_is_refused(text: str) -> None:
     with pytest.raises(EnsembleError):
         parse(text)
-
-
-@pytest.mark.parametrize("path", ["a", "/a/", "//", "/.", "/a/..", "/\u0001", "/\ud800", "/\uffff"])
-def test_illegal_paths_are_refused(path: str) -> None:
-    with pytest.raises(EnsembleError):
-        check_path(path)
-
-
-def test_legal_paths_pass() -> None:
-    for path in ("/", "/a", "/a/b c/%2F", "/ü"):
-        check_path(path)
-
-
-def test_parents_come_from_the_top() -> None:
-    assert ["/a", "/a/b", "/a/b/c"] == parents("/a/b/c")
-    assert [] == parents("/")
-    assert [] == parents("")
-
-
-def test_join_puts_one_slash() -> None:
-    assert "/a/b/c" == join("/a/", "b", "/c")
-    assert "/" == join("", "/")
 
 
 @pytest.mark.parametrize("host", ["a..b", ".a", "x" * 64])

@@ -18,11 +18,11 @@ from typing import Any
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from zk.server import words
+from zk.server import four_letter_words
 from zk.server.config import Config
 from zk.server.journal import Journal, Snapshot
 from zk.server.standalone import Append, Close, Effect, Effects, Send, Standalone
-from zk.server.wire import INT
+from zk.wire import INT
 
 log = logging.getLogger("zk.server")
 
@@ -88,7 +88,7 @@ class Client(Protocol):
         while end - pos >= 4:
             (length,) = INT.unpack_from(buf, pos)
             if not 0 <= length <= server.max_frame:
-                if not self.received and buf[pos : pos + 4] in words.WORDS:
+                if not self.received and buf[pos : pos + 4] in four_letter_words.WORDS:
                     self._answer(buf[pos : pos + 4])
                 else:
                     known = "" if self.received else ", which no ZooKeeper client sends first"
@@ -435,9 +435,9 @@ class Server(Factory):
         name = word.decode()
         if self.config.words is not None and name not in self.config.words:
             return f"{name} is not executed because it is not in the whitelist.\n"
-        return words.WORDS[word](self.status())
+        return four_letter_words.WORDS[word](self.status())
 
-    def status(self) -> words.Status:
+    def status(self) -> four_letter_words.Status:
         """What the words tell."""
         standalone = self.standalone
         clients = []
@@ -445,7 +445,7 @@ class Server(Factory):
             conn = standalone.connections.get(client.id)
             session = conn.session if conn is not None else None
             clients.append(
-                words.Client(
+                four_letter_words.Client(
                     client.address,
                     client.port,
                     session.id if session else 0,
@@ -456,7 +456,7 @@ class Server(Factory):
             )
         tree = standalone.tree
         limits = self.config.limits
-        return words.Status(
+        return four_letter_words.Status(
             zxid=standalone.zxid,
             nodes=len(tree.nodes),
             ephemerals=sum(map(len, tree.ephemerals.values())),

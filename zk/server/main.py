@@ -15,9 +15,9 @@ from typing import Any
 from zk.command_name import typed
 from zk.daemon import Background, Foreground, detach
 from zk.descriptors import raise_limit
+from zk.packaged_files import hint, shipped
 from zk.server.config import Config, ConfigError, override, parse, read
 from zk.server.journal import JournalError
-from zk.shipped import hint, shipped
 from zk.signals import ServerSignals
 
 # File descriptors that are not for clients: the journal, snapshots, what the process itself has open.

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from hashlib import sha1
 from typing import NamedTuple
 
-from zk.server import entries, wire
+from zk import wire
+from zk.server import journal_entries
 from zk.server.config import Limits
 from zk.server.sessions import PASSWORD_SIZE, Session, Sessions
 from zk.server.tree import (
@@ -29,7 +30,7 @@ from zk.server.tree import (
     permitted,
 )
 from zk.server.watches import Kind, Mode, Watches
-from zk.server.wire import ADMIN, READ, Acl, Code, Marshalling, Op, ZkError
+from zk.wire import ADMIN, READ, Acl, Code, Marshalling, Op, ZkError
 
 
 class Append(NamedTuple):
@@ -100,12 +101,12 @@ class Standalone:
 
     def replay(self, entry: bytes) -> None:
         """One entry of the journal; those that the snapshot has already are passed over, none may be missing."""
-        zxid = entries.zxid_of(entry)
+        zxid = journal_entries.zxid_of(entry)
         if zxid <= self.zxid:
             return
         if zxid != self.zxid + 1:
             raise ValueError(f"zxid 0x{zxid:x} follows 0x{self.zxid:x}")
-        entries.replay(entry, self.tree, self.sessions)
+        journal_entries.replay(entry, self.tree, self.sessions)
         self.zxid = zxid
 
     def started(self, now_ms: int) -> None:
@@ -225,7 +226,7 @@ class Standalone:
 
     def _end_session(self, session: Session, wall_ms: int) -> Effects:
         self.zxid += 1
-        entries.close_session(self.tree, self.sessions, session.id, self.zxid)
+        journal_entries.close_session(self.tree, self.sessions, session.id, self.zxid)
         return [self._entry(Op.CLOSE_SESSION, session.id, wall_ms), *self._events()]
 
     def _close_session(self, conn: Connection, session: Session, xid: int, frame: bytes, wall_ms: int) -> Effects:
@@ -257,7 +258,7 @@ class Standalone:
     # Changes.
 
     def _entry(self, kind: int, session_id: int, wall_ms: int, body: bytes = b"") -> Append:
-        return Append(entries.HEADER.pack(kind, self.zxid, wall_ms, session_id) + body)
+        return Append(journal_entries.HEADER.pack(kind, self.zxid, wall_ms, session_id) + body)
 
     def _change(self, conn: Connection, session: Session, xid: int, op: int, frame: bytes, wall_ms: int) -> Effects:
         self.zxid = zxid = self.zxid + 1
@@ -268,7 +269,7 @@ class Standalone:
         except ZkError as error:
             entry = self._entry(Op.ERROR, session.id, wall_ms)
             return [entry, Send(conn.id, wire.reply(xid, zxid, error.code))]
-        effects: Effects = [Append(entries.HEADER.pack(kind, zxid, wall_ms, session.id) + record)]
+        effects: Effects = [Append(journal_entries.HEADER.pack(kind, zxid, wall_ms, session.id) + record)]
         if self.tree.events:
             effects += self._events()
         effects.append(Send(conn.id, wire.reply(xid, zxid, 0, body)))
@@ -293,7 +294,7 @@ class Standalone:
             raise ZkError(Code.BAD_ARGUMENTS)
         owner = CONTAINER_OWNER if op == Op.CREATE_CONTAINER else session.id if flags & 1 else 0
         path, node = self.tree.create(path, data, acl, owner, flags & 2 != 0, conn.ids, self.zxid, wall_ms)
-        record = entries.create(path, data, node.acl, owner)
+        record = journal_entries.create(path, data, node.acl, owner)
         name = wire.string(path)
         return Op.CREATE, record, name if op == Op.CREATE else name + node.stat()
 
@@ -305,12 +306,12 @@ class Standalone:
     def _set_data(self, conn: Connection, session: Session, args: tuple, wall_ms: int) -> "Result":
         path, data, version = args
         node = self.tree.set_data(path, data, version, conn.ids, self.zxid, wall_ms)
-        return Op.SET_DATA, entries.set_data(path, data), node.stat()
+        return Op.SET_DATA, journal_entries.set_data(path, data), node.stat()
 
     def _set_acl(self, conn: Connection, session: Session, args: tuple, wall_ms: int) -> "Result":
         path, acl, version = args
         node = self.tree.set_acl(path, acl, version, conn.ids)
-        return Op.SET_ACL, entries.set_acl(path, node.acl), node.stat()
+        return Op.SET_ACL, journal_entries.set_acl(path, node.acl), node.stat()
 
     def _check(self, conn: Connection, session: Session, args: tuple, wall_ms: int) -> "Result":
         path, version = args

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from zk import processes
 from zk.command_name import typed
+from zk.packaged_files import shipped
 from zk.server import main as server_start
 from zk.server.config import ConfigError
 from zk.server.main import configure
-from zk.shipped import shipped
 
 MODULE = "zk.server.main"
 SCRIPT = "zookeeper-server-start"

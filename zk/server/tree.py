@@ -11,8 +11,8 @@ as it was when the snapshot began.
 
 from collections.abc import Iterator, Sequence
 
-from zk.server.paths import check_path, parent_of
-from zk.server.wire import (
+from zk.paths import check_path, parent_of
+from zk.wire import (
     ADMIN,
     CREATE,
     DELETE,
@@ -30,7 +30,7 @@ from zk.server.wire import (
     read_string,
     string,
 )
-from zk.server.wire import acls as acls_record
+from zk.wire import acls as acls_record
 
 Ids = Sequence[tuple[str, str]]
 

@@ -7,7 +7,7 @@ both tables is told once. Watches end with their connection; the client sets the
 
 from enum import IntEnum, IntFlag
 
-from zk.server.paths import ancestors, parent_of
+from zk.paths import ancestors, parent_of
 from zk.server.tree import CHILDREN_CHANGED, DELETED
 
 

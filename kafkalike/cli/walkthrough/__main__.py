@@ -239,7 +239,7 @@ def _invitation(own: OwnCluster) -> str:
 def _stage(bootstrap: str, zookeeper: str, own: OwnCluster | None = None) -> Stage | None:
     from kafkalike.cli.walkthrough.addresses import WrongAddress
     from kafkalike.cli.walkthrough.stage import Stage
-    from zk.blocking import Unreachable
+    from zk.blocking_client import Unreachable
 
     try:
         return Stage(bootstrap, zookeeper, own)

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from kafkalike.client.blocking.admin import Admin
 from kafkalike.cluster.znodes.cluster import ClusterId
-from zk.blocking import Client, ClientError
+from zk.blocking_client import Client, ClientError
 from zk.ensemble import EnsembleError, parse
-from zk.server.wire import Code
+from zk.wire import Code
 
 TIMEOUT_MS = 5000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from zk import blocking, ensemble
+from zk import blocking_client, ensemble
 
 EPHEMERAL = 1
 
@@ -16,7 +16,7 @@ class ClassicConsumer:
     def __init__(self, connect: str, group: str, topic: str) -> None:
         self.name = f"{group}_classic-1"
         self.path = f"/consumers/{group}/ids/{self.name}"
-        self._session = blocking.Client(ensemble.parse(connect), timeout_ms=10_000)
+        self._session = blocking_client.Client(ensemble.parse(connect), timeout_ms=10_000)
         self._session.connect()
         registration = {
             "version": 1,

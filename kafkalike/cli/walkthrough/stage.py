@@ -28,8 +28,8 @@ from kafkalike.client.blocking.producer import Producer
 from kafkalike.client.errors import TimedOut
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import EARLIEST, LATEST
-from zk import blocking, ensemble
-from zk.server.wire import Code
+from zk import blocking_client, ensemble
+from zk.wire import Code
 
 Znodes = dict[str, tuple[bytes, int]]
 
@@ -51,7 +51,7 @@ class Stage:
         self.admin = Admin(bootstrap, client_id="walkthrough")
         if own is None:
             check(self.admin, bootstrap, zookeeper)
-        self.zk = blocking.Client(ensemble.parse(zookeeper), timeout_ms=10_000)
+        self.zk = blocking_client.Client(ensemble.parse(zookeeper), timeout_ms=10_000)
         self.zk.connect()
         self.log_dirs = own.log_dirs if own is not None else self._find_log_dirs()
         self.scratch = own.directory if own is not None else Path(tempfile.mkdtemp(prefix="kafkalike-walkthrough-"))
@@ -307,7 +307,7 @@ class Stage:
     def zookeeper_is_back(self) -> bool:
         """Whether ZooKeeper answers, over the old connection or a new one after an outage."""
         if self.zk.state != "CONNECTED":
-            with suppress(blocking.ClientError, OSError):
+            with suppress(blocking_client.ClientError, OSError):
                 self.zk.connect()
         return self.zk.state == "CONNECTED"
 
@@ -315,7 +315,7 @@ class Stage:
         """Whether the znode exists."""
         try:
             self.zk.exists(path)
-        except blocking.ClientError as error:
+        except blocking_client.ClientError as error:
             _only(error, Code.NO_NODE)
             return False
         return True
@@ -329,7 +329,7 @@ class Stage:
         try:
             data, stat = self.zk.get(path)
             children, _ = self.zk.children(path)
-        except blocking.ClientError as error:
+        except blocking_client.ClientError as error:
             _only(error, Code.NO_NODE)
             return {}
         found = {path: (data or b"", stat.version)}
@@ -342,7 +342,7 @@ class Stage:
         self._catch_up()
         try:
             data, stat = self.zk.get(f"/consumers/{group}/offsets/{topic}/{partition}")
-        except blocking.ClientError as error:
+        except blocking_client.ClientError as error:
             _only(error, Code.NO_NODE)
             return None
         return int(data or b""), stat.version
@@ -352,7 +352,7 @@ class Stage:
         self.sent(f"zk: set {path} {data.decode()}")
         try:
             self.zk.set(path, data)
-        except blocking.ClientError as error:
+        except blocking_client.ClientError as error:
             _only(error, Code.NO_NODE)
             self.zk.create_with_parents(path, data)
 
@@ -401,7 +401,7 @@ class Stage:
         self._sizes = now
 
 
-def _only(error: blocking.ClientError, code: Code) -> None:
+def _only(error: blocking_client.ClientError, code: Code) -> None:
     """Raises every error but the expected one."""
     if error.code != code:
         raise error

@@ -18,12 +18,12 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from types import ModuleType
 from typing import Any, TypeVar
 
-from kafkalike.client.blocking import diagnosis
 from kafkalike.client.cluster import Cluster, Node, TopicInfo, parse_servers
 from kafkalike.client.errors import Disconnected, NotKafka, TimedOut, error_about, raise_error
 from kafkalike.errors import Error, KafkaError, ProtocolError
 from kafkalike.protocol import framing
 from kafkalike.protocol.messages import api_versions, find_coordinator, metadata
+from zk import address_check
 
 T = TypeVar("T")
 
@@ -193,7 +193,7 @@ class Network:
     def _resolvable(self, nodes: list[Node]) -> list[Node]:
         """Those whose host names have addresses, as Kafka's clients choose them when they are made; ValueError when
         there is none."""
-        reasons = {host: diagnosis.unresolved(host) for host in {node.host for node in nodes}}
+        reasons = {host: address_check.unresolved(host) for host in {node.host for node in nodes}}
         found = [node for node in nodes if reasons[node.host] is None]
         if not found:
             why = ", ".join(sorted(reason for reason in reasons.values() if reason))
@@ -217,14 +217,14 @@ class Network:
         try:
             made = Connection(node, self.client_id, min(10_000, self.request_timeout_ms))
         except Disconnected as problem:
-            if node.id < 0 and diagnosis.is_zookeeper(node.host, node.port):
+            if node.id < 0 and address_check.is_zookeeper(node.host, node.port):
                 raise NotKafka(
                     f"Something answers at {node.host}:{node.port}, and it is ZooKeeper, not Kafka: "
                     "--bootstrap-server wants the address of a broker"
                 ) from problem
             if node not in self._told:
                 self._told.add(node)
-                reason = diagnosis.unresolved(node.host)
+                reason = address_check.unresolved(node.host)
                 why = f": {reason}, and the broker says that it is there (advertised.listeners)" if reason else ""
                 self.tell(
                     f"WARN Connection to node {node.id} ({node.host}:{node.port}) could not be established. "

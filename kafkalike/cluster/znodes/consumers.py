@@ -17,11 +17,12 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from zk.paths import REFUSED_CHARACTERS
+
 ROOT = "/consumers"
 
-# The characters ZooKeeper's PathUtils refuses, "/", and an ambiguous "%". Java sees what lies beyond U+FFFF as pairs of
-# surrogates, and refuses those.
-_ENCODED = re.compile(r"[\x00-\x1f/\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff\U00010000-\U0010ffff]|%(?=[0-9A-Fa-f]{2})")
+# What no name in a path may hold, and an ambiguous "%".
+_ENCODED = re.compile(f"[/{REFUSED_CHARACTERS}]|%(?=[0-9A-Fa-f]{{2}})")
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _SPECIAL = {"": "%", "%": "%25", ".": "%2E", "..": "%2E%2E"}
 _DECIMAL = re.compile(rb"\s*-?[0-9]{1,19}\s*")

@@ -11,7 +11,7 @@ from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.errors import Error
 from tests.coordinator.fakes import FakeBroker, group_in
 from zk.client import Check
-from zk.server.wire import Code, ZkError
+from zk.wire import Code, ZkError
 
 A, B = group_in(0), group_in(1)
 OK, AGAIN = [Error.NONE], [Error.COORDINATOR_LOAD_IN_PROGRESS]

@@ -16,7 +16,7 @@ from tests.zk.raw import OPEN, buffer, frame, string
 from zk.server import listener
 from zk.server.config import read
 from zk.server.listener import Client, Server
-from zk.server.wire import Op
+from zk.wire import Op
 
 
 class Thread:

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from tests.hypothesis_examples import examples
 from tests.zk.raw import OPEN, buffer, string, strings
-from zk.server import wire
+from zk import wire
 from zk.server.config import Limits
 from zk.server.standalone import Append, Close, Effects, Send, Standalone
-from zk.server.wire import Op
+from zk.wire import Op
 
 LIMITS = Limits(tick_ms=100, container_check_ms=1000)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.hypothesis_examples import examples
 from zk.server.tree import CONTAINER_OWNER, STAT, Tree, permitted, resolve_acl
-from zk.server.wire import OPEN_ACL, Acl, Code, ZkError
+from zk.wire import OPEN_ACL, Acl, Code, ZkError
 
 ME = [("ip", "127.0.0.1"), ("digest", "me:hash")]
 

@@ -1,7 +1,11 @@
-"""Why there is no session with a server: its host name does not resolve, nobody listens, or Kafka answers.
+"""What is wrong with an address: its host name does not resolve, nobody listens, or the other server answers there.
 
-Blocking; client.py asks in a thread of its own, blocking.py when it has failed. A broker's address and ZooKeeper's are
-easily mistaken for each other: Kafka reads a request for a session as one of its own, and says nothing for ever.
+A broker's address and ZooKeeper's are easily mistaken for each other. Kafka reads a request for a session as one of its
+own, and says nothing for ever. ZooKeeper closes a connection on which Kafka is spoken without a word, and answers the
+four letters that ask for its version, be it only that they are not allowed.
+
+Blocking; client.py asks in a thread of its own, blocking_client.py when it has failed, and Kafka's clients, which know
+nothing else of ZooKeeper, when no broker answers.
 """
 
 from __future__ import annotations
@@ -12,8 +16,8 @@ PATIENCE_SECONDS = 1.0
 # Kafka's ApiVersions request, version 0: a length, the API's key and version, a number that comes back, no client id.
 QUESTION = b"\0\0\0\x0a" + b"\0\x12\0\0" + b"zkdx" + b"\xff\xff"
 WORD = b"srvr"
-ANSWERS = (b"Zookeeper version", b"srvr is not executed")
 NOT_SERVING = b"This ZooKeeper instance is not currently serving requests"
+ANSWERS = (b"Zookeeper version", b"srvr is not executed")
 
 
 def unresolved(host: str) -> str | None:
@@ -35,8 +39,16 @@ def is_kafka(host: str, port: int) -> bool:
         return False
 
 
-def look(host: str, port: int) -> str | None:
-    """Why there is no session with this server, in a sentence; None when it seems to be as it should."""
+def is_zookeeper(host: str, port: int) -> bool:
+    """Whether a ZooKeeper server answers there, be it that it does not serve."""
+    try:
+        return _ask(host, port, WORD, len(NOT_SERVING)).startswith((*ANSWERS, NOT_SERVING))
+    except (OSError, UnicodeError):
+        return False
+
+
+def why_no_session(host: str, port: int) -> str | None:
+    """Why there is no session with a server at this address, in a sentence; None when it seems to be as it should."""
     reason = unresolved(host)
     if reason:
         return reason

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import EmbeddedZooKeeper, ZooKeeper, wait_until
-from zk.blocking import CONNECTION_LOSS, SESSION_EXPIRED, Client, ClientError
+from zk.blocking_client import CONNECTION_LOSS, SESSION_EXPIRED, Client, ClientError
 from zk.ensemble import parse
 
 

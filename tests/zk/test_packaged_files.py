@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zk.shipped import hint, shipped
+from zk.packaged_files import hint, shipped
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from twisted.internet import reactor
 from tests.reactor import on_reactor, until
 from tests.servers import Kafka, ZooKeeper, free_port
 from tests.zookeeper import Clients
-from zk import diagnosis
-from zk.blocking import Client, Unreachable
+from zk import address_check
+from zk.blocking_client import Client, Unreachable
 from zk.client import ConnectTimeout, ZkClient
 from zk.ensemble import parse
 
@@ -53,16 +53,35 @@ def answering(data: bytes | None) -> Iterator[int]:
 @BOTH
 def test_what_is_wrong_with_an_address(zookeeper: ZooKeeper) -> None:
     port = free_port()
-    assert f"nobody listens at 127.0.0.1:{port}" == diagnosis.look("127.0.0.1", port)
-    assert (diagnosis.look(NOWHERE, 2181) or "").startswith(UNRESOLVED)
-    assert "a..b is no host name" == diagnosis.look("a..b", 2181)
-    assert diagnosis.look("127.0.0.1", zookeeper.port) is None
+    assert f"nobody listens at 127.0.0.1:{port}" == address_check.why_no_session("127.0.0.1", port)
+    assert (address_check.why_no_session(NOWHERE, 2181) or "").startswith(UNRESOLVED)
+    assert "a..b is no host name" == address_check.why_no_session("a..b", 2181)
+    assert address_check.why_no_session("127.0.0.1", zookeeper.port) is None
     with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
-        assert f"something answers at 127.0.0.1:{port}, and it is not ZooKeeper" == diagnosis.look("127.0.0.1", port)
+        said = f"something answers at 127.0.0.1:{port}, and it is not ZooKeeper"
+        assert said == address_check.why_no_session("127.0.0.1", port)
     with answering(None) as port:
-        assert f"something listens at 127.0.0.1:{port}, and it does not answer" == diagnosis.look("127.0.0.1", port)
+        said = f"something listens at 127.0.0.1:{port}, and it does not answer"
+        assert said == address_check.why_no_session("127.0.0.1", port)
     with answering(b"This ZooKeeper instance is not currently serving requests\n") as port:
-        assert "is without a quorum" in (diagnosis.look("127.0.0.1", port) or "")
+        assert "is without a quorum" in (address_check.why_no_session("127.0.0.1", port) or "")
+
+
+def test_names() -> None:
+    assert address_check.unresolved("127.0.0.1") is None
+    assert address_check.unresolved("localhost") is None
+    assert (address_check.unresolved("a.invalid") or "").startswith("the host name a.invalid does not resolve (")
+    assert "a..b is no host name" == address_check.unresolved("a..b")
+
+
+@BOTH
+def test_who_is_zookeeper(kafka: Kafka) -> None:
+    assert address_check.is_zookeeper("127.0.0.1", kafka.zookeeper.port)
+    assert not address_check.is_zookeeper("127.0.0.1", kafka.broker.port)
+    assert not address_check.is_zookeeper("127.0.0.1", free_port())
+    assert not address_check.is_zookeeper("a..b", 1)
+    with answering(b"This ZooKeeper instance is not currently serving requests\n") as port:
+        assert address_check.is_zookeeper("127.0.0.1", port)
 
 
 def test_a_server_that_ends_while_it_is_looked_at() -> None:
@@ -77,14 +96,15 @@ def test_a_server_that_ends_while_it_is_looked_at() -> None:
 
         thread = threading.Thread(target=end, daemon=True)
         thread.start()
-        assert f"something listens at 127.0.0.1:{port}, and it does not answer" == diagnosis.look("127.0.0.1", port)
+        said = f"something listens at 127.0.0.1:{port}, and it does not answer"
+        assert said == address_check.why_no_session("127.0.0.1", port)
         thread.join()
 
 
 def test_kafka_is_told_from_zookeeper(kafka: Kafka) -> None:
     reason = f"something answers at {kafka.bootstrap}, and it is Kafka, not ZooKeeper"
-    assert reason == diagnosis.look("127.0.0.1", kafka.broker.port)
-    assert not diagnosis.is_kafka("127.0.0.1", kafka.zookeeper.port)
+    assert reason == address_check.why_no_session("127.0.0.1", kafka.broker.port)
+    assert not address_check.is_kafka("127.0.0.1", kafka.zookeeper.port)
     with pytest.raises(Unreachable) as caught:
         Client(parse(f"{NOWHERE},{kafka.bootstrap}")).connect()
     assert str(caught.value).startswith(UNRESOLVED)

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from zk import diagnosis
-from zk.ensemble import Ensemble, parents
-from zk.server import wire
-from zk.server.wire import Acl, Op
+from zk import address_check, wire
+from zk.ensemble import Ensemble
+from zk.paths import parents
+from zk.wire import Acl, Op
 
 CONNECTION_LOSS = -4
 SESSION_EXPIRED = -112
@@ -88,7 +88,7 @@ class Client:
                 self._open(address)
                 return
             except OSError as error:
-                reason = str(error) if isinstance(error, Unreachable) else diagnosis.look(*address)
+                reason = str(error) if isinstance(error, Unreachable) else address_check.why_no_session(*address)
                 reasons.append(reason or f"{address[0]}:{address[1]}: {error.strerror or error}")
         raise Unreachable(", ".join(reasons))
 
@@ -98,7 +98,9 @@ class Client:
         head = struct.pack("!iqiq", 0, self._last_zxid, self._timeout_ms, self.session_id)
         try:
             _send(connection, head + wire.buffer(self._password) + b"\0")
-            if not select.select([connection], [], [], diagnosis.PATIENCE_SECONDS)[0] and diagnosis.is_kafka(*address):
+            if not select.select([connection], [], [], address_check.PATIENCE_SECONDS)[0] and address_check.is_kafka(
+                *address
+            ):
                 raise Unreachable(f"something answers at {address[0]}:{address[1]}, and it is Kafka, not ZooKeeper")
             answer = _receive(connection)
             if len(answer) < 36:

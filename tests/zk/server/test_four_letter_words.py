@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zk.server.words import WORDS, Client, Status
+from zk.server.four_letter_words import WORDS, Client, Status
 
 STATUS = Status(
     zxid=0xAB, nodes=7, ephemerals=1, watches=3, data_size=99, received=10, sent=9, outstanding=0,

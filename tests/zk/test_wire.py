@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zk.server import wire
-from zk.server.wire import Acl, Marshalling
+from zk import wire
+from zk.wire import Acl, Marshalling
 
 
 @given(st.none() | st.binary(max_size=50))

@@ -13,10 +13,10 @@ multi     (int type | body)*
 
 import struct
 
-from zk.server import wire
+from zk import wire
 from zk.server.sessions import Sessions
 from zk.server.tree import Tree
-from zk.server.wire import Acl, Marshalling, Op
+from zk.wire import Acl, Marshalling, Op
 
 HEADER = struct.Struct("!iqqq")
 

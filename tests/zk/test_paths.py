@@ -8,20 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zk.server.paths import ancestors, check_path, parent_of
-from zk.server.wire import Code, Marshalling, ZkError
+from zk.paths import ancestors, check_path, is_path, parent_of, parents
+from zk.wire import Code, Marshalling, ZkError
 
 
 @pytest.mark.parametrize("path", ["", "a", "/a/", "//", "/.", "/..", "/a/./b", "/a/../b", "/\0", "/\x1f", "/\x9f",
-                                  "/\ue000", "/\ufff0", "/\U00010000"])  # fmt: skip
+                                  "/\u0001", "/\ud800", "/\ue000", "/\ufff0", "/\uffff", "/\U00010000"])  # fmt: skip
 def test_illegal_paths(path: str) -> None:
+    assert not is_path(path)
     with pytest.raises(ZkError) as refused:
         check_path(path)
     assert Code.BAD_ARGUMENTS == refused.value.code
 
 
-@pytest.mark.parametrize("path", ["/", "/a", "/...", "/.a/b.", "/a b", "/ä", "/\ufeff", "/%00"])
+@pytest.mark.parametrize("path", ["/", "/a", "/...", "/.a/b.", "/a b", "/ä", "/\ufeff", "/%00", "/a/b c/%2F", "/ü"])
 def test_legal_paths(path: str) -> None:
+    assert is_path(path)
     check_path(path)
 
 
@@ -36,6 +38,12 @@ def test_what_is_above_a_path(path: str, above: list[str]) -> None:
 @pytest.mark.parametrize(("path", "parent"), [("/a/b", "/a"), ("/a", ""), ("/", ""), ("", ""), ("a/b", "a")])
 def test_the_parent_of_a_path(path: str, parent: str) -> None:
     assert parent == parent_of(path)
+
+
+def test_parents_come_from_the_top() -> None:
+    assert ["/a", "/a/b", "/a/b/c"] == parents("/a/b/c")
+    assert [] == parents("/")
+    assert [] == parents("")
 
 
 def test_a_path_without_a_slash_has_no_parent() -> None:

@@ -21,11 +21,11 @@ from kafkalike.coordinator.background import Background
 from kafkalike.coordinator.group import Limits, State
 from kafkalike.coordinator.group_effects import Joined, Joining, Left, Synced
 from kafkalike.coordinator.group_partition import (
+    Environment,
     GroupDescription,
     GroupListing,
     GroupPartition,
     ServedGroup,
-    Serving,
     describe,
 )
 from kafkalike.coordinator.internal_topic import InternalPartition, InternalTopic, Replicas, Status
@@ -101,7 +101,7 @@ class GroupCoordinator:
         self._expiration = OffsetExpiration(
             self.topic, self.znodes, limits, retention_ms, reactor, clock, self._background
         )
-        self._serving = Serving(limits, self.znodes, self._deleted_topics, reactor, clock, self._background)
+        self._environment = Environment(limits, self.znodes, self._deleted_topics, reactor, clock, self._background)
         self.commits.start()
         self.storage.start()
         group_gauges.watch(self.topic)
@@ -125,7 +125,7 @@ class GroupCoordinator:
         offsets = PartitionOffsets(
             partition, self._stores, lambda group_id: self.topic.partition_for(group_id) == partition.index
         )
-        return GroupPartition(partition, offsets, self._serving)
+        return GroupPartition(partition, offsets, self._environment)
 
     def _storage_changed(self) -> None:
         for partition in self.topic.active():

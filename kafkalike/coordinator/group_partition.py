@@ -30,7 +30,6 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.batch import BatchHeader
 from kafkalike.protocol.control_records import EndTxnMarker
 from kafkalike.protocol.record import Record
-from kafkalike.storage.log import Appended
 from zk.client import ZooKeeperError
 
 log = logging.getLogger("kafka.coordinator.group")
@@ -56,7 +55,7 @@ class ServedGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class Environment:
     """What the partitions of one broker share."""
 
     limits: Limits
@@ -71,14 +70,14 @@ class GroupPartition(Contents):
     """The groups of one partition, and their offsets."""
 
     def __init__(
-        self, partition: InternalPartition[GroupPartition], offsets: PartitionOffsets, serving: Serving
+        self, partition: InternalPartition[GroupPartition], offsets: PartitionOffsets, environment: Environment
     ) -> None:
         self._partition = partition
         self.offsets = offsets
-        self._serving = serving
-        self._limits = serving.limits
-        self._reactor = serving.reactor
-        self._clock = serving.clock
+        self._environment = environment
+        self._limits = environment.limits
+        self._reactor = environment.reactor
+        self._clock = environment.clock
         self.groups: dict[str, ServedGroup] = {}
         self._values: dict[str, GroupValue] = {}  # the newest record of each group, while the log is read
 
@@ -115,7 +114,7 @@ class GroupPartition(Contents):
 
     async def loaded(self) -> None:
         """The log has been read: what it says of topics that are gone is not to be served."""
-        await self._serving.deleted_topics.forget_older(self.offsets)
+        await self._environment.deleted_topics.forget_older(self.offsets)
 
     def activate(self, took_ms: int) -> None:
         """Members are served; offsets are as soon as they are where the cluster keeps them."""
@@ -127,11 +126,11 @@ class GroupPartition(Contents):
             self.perform(served, served.group.resume(now_ms))
         level = logging.INFO if values else logging.DEBUG
         log.log(level, "Loaded %d groups of %s in %d ms", len(values), self, took_ms)
-        self._serving.background.run(self._serve_offsets())
+        self._environment.background.run(self._serve_offsets())
 
     async def _serve_offsets(self) -> None:
         await self.offsets.follow_storage()
-        self._serving.deleted_topics.remove_older(self.offsets)
+        self._environment.deleted_topics.remove_older(self.offsets)
 
     def leads_on(self, leader_epoch: int) -> bool:
         """This broker leads in the next epoch, too: the groups in memory are right."""
@@ -203,25 +202,23 @@ class GroupPartition(Contents):
         self._append(group.group_id, persist.value, done)
 
     def _append(self, group_id: str, value: GroupValue | None, done: Callable[[Error], None]) -> None:
-        def appended(result: Appended | KafkaError) -> None:
-            if not isinstance(result, KafkaError):
-                done(Error.NONE)
-                return
-            log.warning("The record of group %s was not written: %s", group_id, result)
-            done(GROUP_ERRORS.get(result.error, result.error))
+        def appended(error: Error) -> None:
+            if error is not Error.NONE:
+                log.warning("The record of group %s was not written: %s", group_id, error.name)
+            done(error)
 
         encoded = None if value is None else group_records.group_value(value)
-        self._partition.append([(group_records.group_key(group_id), encoded)], appended)
+        self._partition.append([(group_records.group_key(group_id), encoded)], appended, GROUP_ERRORS)
 
     def _keep_parents(self, served: ServedGroup) -> None:
         group = served.group
         if group.state is State.STABLE and group.is_consumer_group and group.subscribed != served.owners_of:
             served.owners_of = group.subscribed
-            self._serving.background.run(self._make_parents(served, group.subscribed or ()))
+            self._environment.background.run(self._make_parents(served, group.subscribed or ()))
 
     async def _make_parents(self, served: ServedGroup, topics: Iterable[str]) -> None:
         try:
-            await self._serving.znodes.keep_parents(served.group.group_id, topics)
+            await self._environment.znodes.keep_parents(served.group.group_id, topics)
         except ZooKeeperError as problem:
             log.warning("Parents of the offsets of group %s: %s", served.group.group_id, problem)
             served.owners_of = None  # once more when the group has changed

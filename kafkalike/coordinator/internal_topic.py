@@ -13,7 +13,7 @@ with __consumer_offsets.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import Generic, Protocol, TypeVar
@@ -51,7 +51,7 @@ APPEND_ERRORS = {
 }
 
 KeyValue = tuple[bytes, bytes | None]
-AppendDone = Callable[[Appended | KafkaError], None]
+AppendDone = Callable[[Error], None]
 
 
 class Replicas(Protocol):
@@ -67,7 +67,14 @@ class Replicas(Protocol):
         """The log of a partition that is here; else KafkaError."""
 
     def append(
-        self, topic: str, index: int, records: memoryview, acks: int, timeout_ms: int, done: AppendDone, origin: int
+        self,
+        topic: str,
+        index: int,
+        records: memoryview,
+        acks: int,
+        timeout_ms: int,
+        done: Callable[[Appended | KafkaError], None],
+        origin: int,
     ) -> None:
         """Appends and calls `done` when `acks` is satisfied."""
 
@@ -143,18 +150,25 @@ class InternalPartition(Generic[C]):
         """The in-sync replicas."""
         return self._topic.replicas.partition(self._topic.name, self.index).isr
 
-    def append(self, pairs: Sequence[KeyValue], done: AppendDone) -> None:
-        """Writes (key, value) records as one batch, with acks=all, as long as this is what is served."""
+    def append(
+        self, pairs: Sequence[KeyValue], done: AppendDone, errors: Mapping[Error, Error] = APPEND_ERRORS
+    ) -> None:
+        """Writes (key, value) records as one batch, with acks=all, as long as this is what is served. `done` is told
+        NONE when all in-sync replicas have it, else what `errors` makes of the log's error."""
         topic = self._topic
+
+        def appended(result: Appended | KafkaError) -> None:
+            done(errors.get(result.error, result.error) if isinstance(result, KafkaError) else Error.NONE)
+
         try:
             self._check_leadership()
         except KafkaError as problem:
-            done(problem)
+            appended(problem)
             return
         now_ms = topic.clock.wall_ms()
         record = batch.build([(key, value, now_ms, ()) for key, value in pairs])
         topic.replicas.append(
-            topic.name, self.index, memoryview(record), -1, topic.append_timeout_ms, done, origin=COORDINATOR
+            topic.name, self.index, memoryview(record), -1, topic.append_timeout_ms, appended, origin=COORDINATOR
         )
 
     def _check_leadership(self) -> None:

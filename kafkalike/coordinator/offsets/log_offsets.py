@@ -21,7 +21,6 @@ from kafkalike.coordinator.offsets.offset_commit import CommitDone, Committed, O
 from kafkalike.coordinator.offsets.writes_in_flight import WritesInFlight, slices
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.control_records import COMMIT
-from kafkalike.storage.log import Appended
 
 # Records in one batch of a bulk change.
 BATCH = 200
@@ -40,7 +39,7 @@ class LogOffsets:
     """The offsets of one partition's groups."""
 
     def __init__(self, append: Append) -> None:
-        """`append(records, done)` writes (key, value) records as one batch; done(KafkaError, or something else)."""
+        """`append(records, done)` writes (key, value) records as one batch; `done` is told with COMMIT_ERRORS."""
         self._append = append
         self._groups: dict[str, dict[TopicPartition, OffsetValue]] = {}
         self._pending: dict[int, list[Change]] = defaultdict(list)
@@ -178,11 +177,8 @@ class LogOffsets:
         ticket = self._ticket
         self._in_flight.update((key, (ticket, value)) for key, value in changes)
 
-        def appended(result: Appended | KafkaError) -> None:
-            if isinstance(result, KafkaError):
-                error = COMMIT_ERRORS.get(result.error, result.error)
-            else:
-                error = Error.NONE
+        def appended(error: Error) -> None:
+            if error is Error.NONE:
                 for key, value in changes:
                     # Answers need not come in the order of the log.
                     if self._tickets.get(key, 0) < ticket:

@@ -14,6 +14,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from twisted.internet import task
@@ -23,7 +24,7 @@ from kafkalike.coordinator.background import Background
 from kafkalike.coordinator.group_records import OffsetKey, OffsetValue
 from kafkalike.coordinator.internal_topic import RETRY_SECONDS, InternalPartition
 from kafkalike.coordinator.offsets import migration
-from kafkalike.coordinator.offsets.log_offsets import LogOffsets
+from kafkalike.coordinator.offsets.log_offsets import COMMIT_ERRORS, LogOffsets
 from kafkalike.coordinator.offsets.offset_commit import CommitDone, Committed, OffsetCommit, TopicPartition
 from kafkalike.coordinator.offsets.offsets_storage import KAFKA, ZOOKEEPER, OffsetsStorage
 from kafkalike.coordinator.offsets.writes_in_flight import WritesInFlight
@@ -57,7 +58,7 @@ class PartitionOffsets:
         self._znodes = stores.znodes
         self._commits = stores.commits
         self.fence = stores.commits.fences.add(partition.index, partition.leader_epoch)
-        self.log = LogOffsets(partition.append)
+        self.clear()
         self.storage: str | None = None
         self.deleted: set[str] = set()  # topics that were deleted since `storage` is None
         self._moving = False
@@ -75,7 +76,7 @@ class PartitionOffsets:
 
     def clear(self) -> None:
         """The log is about to be read from its beginning."""
-        self.log = LogOffsets(self._partition.append)
+        self.log = LogOffsets(partial(self._partition.append, errors=COMMIT_ERRORS))
 
     def leads_on(self, leader_epoch: int) -> bool:
         """This broker leads in the next epoch, too. False if it was found not to lead in the present one."""
@@ -233,8 +234,8 @@ class PartitionOffsets:
         self._moving = False
 
     async def _bring_to(self, target: str) -> int:
-        await self._writes.settled()
-        await self.log.writes.settled()
+        await self._writes.all_answered()
+        await self.log.writes.all_answered()
         self._znodes.sync_first()
         if target == KAFKA:
             names = [each for each in await self._znodes.groups() if self._owns(each)]

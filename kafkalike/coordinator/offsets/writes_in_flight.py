@@ -31,7 +31,7 @@ class WritesInFlight:
 
         return answered
 
-    def settled(self) -> Deferred[None]:
+    def all_answered(self) -> Deferred[None]:
         """Fires when none is in flight."""
         answer: Deferred[None] = Deferred()
         if self.count:

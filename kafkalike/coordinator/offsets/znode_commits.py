@@ -1,17 +1,16 @@
 """Committed offsets on their way into ZooKeeper: many at once, in order, each answered when ZooKeeper has it.
 
-Each partition of a group has a slot. A slot's newest value waits while an older one is being written and replaces
-any that waits already; everybody who waits on it is answered with its result. Values of many slots travel in one
-multi, several multis are under way, so that the rate does not depend on the way to ZooKeeper. A multi begins with a
-check of the state node of each __consumer_offsets partition involved: if this broker is no longer the
-coordinator there, nothing is written.
+The newest offset of a group for a partition waits while an older one is being written, and replaces any that waits
+already; everybody who waits for it is answered with its result. Many offsets travel in one multi, several multis are in
+flight, so that the rate does not depend on the way to ZooKeeper. A multi begins with a check of the state node of each
+__consumer_offsets partition involved (fence.py): if this broker is no longer the coordinator there, nothing is written.
 
 The invariant: a commit is answered NONE only after ZooKeeper has acknowledged its value, or a newer one, under a valid
 fence. A commit that was answered COORDINATOR_LOAD_IN_PROGRESS, because ZooKeeper was silent for too long, may have been
-written, but is never written afterwards unless it was under way already. That is the one error after which every client
+written, but is never written afterwards unless it was in flight already. That is the one error after which every client
 commits again and keeps its partitions: librdkafka gives them up after COORDINATOR_NOT_AVAILABLE.
 
-Called by group_coordinator.py. Plain callbacks: a commit to a known node costs two small objects and a share of one
+Called by partition_offsets.py. Plain callbacks: a commit to a known node costs two small objects and a share of one
 multi.
 """
 
@@ -48,14 +47,14 @@ from zk.client import (
 
 log = logging.getLogger("kafka.coordinator.offsets")
 
-# Multis under way, and the most that one of them carries. ZooKeeper refuses requests above 1 MiB.
-FLIGHTS, SLOTS, BYTES = 4, 128, 256 * 1024
-# What is known about a slot's nodes.
+# Multis in flight, and the most that one of them carries. ZooKeeper refuses requests above 1 MiB.
+MULTIS, OFFSETS, BYTES = 4, 128, 256 * 1024
+# What is known about the nodes of an offset.
 UNKNOWN, NODE, EXTRA, EXTRA_PARENT = 0, 1, 2, 4
 
 
-class Slot:
-    """One partition of one group: what waits to be written, what is being written."""
+class PendingOffset:
+    """The offset of a group for a partition: the value that waits to be written, and the one that is in flight."""
 
     __slots__ = (
         "key",
@@ -68,8 +67,8 @@ class Slot:
         "waiters",
         "busy",
         "queued",
-        "flight_value",
-        "flight_waiters",
+        "in_flight_value",
+        "in_flight_waiters",
     )
 
     def __init__(self, key: tuple[str, str, int]) -> None:
@@ -84,8 +83,8 @@ class Slot:
         self.waiters: list[tuple[_Commit, int]] = []
         self.busy = False
         self.queued = False
-        self.flight_value: tuple[bytes, bytes | None] = (b"", None)
-        self.flight_waiters: list[tuple[_Commit, int]] = []
+        self.in_flight_value: tuple[bytes, bytes | None] = (b"", None)
+        self.in_flight_waiters: list[tuple[_Commit, int]] = []
 
     def ready(self) -> bool:
         """Is it known how to write the value?"""
@@ -104,7 +103,7 @@ class _Commit:
         self.done = done
         self.due = due
 
-    def settle(self, index: int, error: Error) -> None:
+    def answer(self, index: int, error: Error) -> None:
         if self.left and self.errors[index] is None:
             self.errors[index] = error
             self.left -= 1
@@ -124,15 +123,15 @@ class ZnodeCommits:
         self._zk = zk
         self._timeout = timeout
         self._reactor = reactor
-        self._slots: dict[tuple[str, str, int], Slot] = {}
-        self._queue: deque[Slot] = deque()
-        self._flights = 0
-        self._pump_due = False
+        self._pending: dict[tuple[str, str, int], PendingOffset] = {}
+        self._queue: deque[PendingOffset] = deque()
+        self._multis = 0
+        self._send_due = False
         self._deadlines: Deadlines[_Commit] = Deadlines(timeout, reactor)
-        self._unsure: list[Slot] = []
-        self._interrupted: list[Slot] = []
+        self._unsure: list[PendingOffset] = []
+        self._interrupted: list[PendingOffset] = []
         self.fences = Fences(zk, broker_id, reactor, self._decided)
-        self._waiting: defaultdict[Fence, list[Slot]] = defaultdict(list)  # for their fence to be decided
+        self._waiting: defaultdict[Fence, list[PendingOffset]] = defaultdict(list)  # for their fence to be decided
         self._making: dict[str, list[Deferred[None]]] = {}  # parents of nodes, and who waits for them
 
     def start(self) -> None:
@@ -149,13 +148,13 @@ class ZnodeCommits:
 
     def _decided(self, fence: Fence) -> None:
         """A fence has become valid, or is lost: commits under it go on."""
-        for slot in self._waiting.pop(fence, ()):
-            slot.queued = False
-            self._enqueue(slot)
+        for pending in self._waiting.pop(fence, ()):
+            pending.queued = False
+            self._enqueue(pending)
         if fence.lost:
-            for key in [key for key, slot in self._slots.items() if slot.fence is fence and slot.value is None]:
-                if not self._slots[key].busy:
-                    del self._slots[key]
+            for pending in [each for each in self._pending.values() if each.fence is fence]:
+                if pending.value is None and not pending.busy:
+                    del self._pending[pending.key]
 
     # Commits.
 
@@ -177,132 +176,136 @@ class ZnodeCommits:
         if timeout.silent_since is not None and commit.due <= self._reactor.seconds():
             commit.expire()
             return
-        slots = self._slots
+        pending_offsets = self._pending
         for index, (topic, partition, offset, leader_epoch, metadata) in enumerate(commits):
             key = (group, topic, partition)
-            slot = slots.get(key)
-            if slot is None:
-                slot = slots[key] = Slot(key)
+            pending = pending_offsets.get(key)
+            if pending is None:
+                pending = pending_offsets[key] = PendingOffset(key)
             extra = Extra(offset, leader_epoch, metadata).encode() if leader_epoch >= 0 or metadata else None
-            slot.value = (b"%d" % offset, extra)
-            slot.fence = fence
-            slot.waiters.append((commit, index))
-            if not slot.queued and not slot.busy:
-                slot.queued = True
-                self._queue.append(slot)
+            pending.value = (b"%d" % offset, extra)
+            pending.fence = fence
+            pending.waiters.append((commit, index))
+            if not pending.queued and not pending.busy:
+                pending.queued = True
+                self._queue.append(pending)
         self._deadlines.add(commit, seconds)
-        if not self._pump_due and self._flights < FLIGHTS:
-            self._pump_due = True
-            self._reactor.callLater(0, self._pump)
+        if not self._send_due and self._multis < MULTIS:
+            self._send_due = True
+            self._reactor.callLater(0, self._send)
 
     def forget(self, group: str, topic: str | None = None) -> None:
         """Nodes of this group were removed: nothing is known about them any more."""
-        for key, slot in list(self._slots.items()):
+        for key, pending in list(self._pending.items()):
             if key[0] == group and topic in (None, key[1]):
-                slot.prepared, slot.known = False, UNKNOWN
-                if slot.value is None and not slot.busy:
-                    del self._slots[key]
+                pending.prepared, pending.known = False, UNKNOWN
+                if pending.value is None and not pending.busy:
+                    del self._pending[key]
 
     def abandon(self, topics: Container[str]) -> None:
         """These topics are deleted: nothing that was committed for them is written from now on, lest it be taken for an
-        offset of a topic that is made anew. What is under way already may be."""
-        for slot in [slot for key, slot in self._slots.items() if key[1] in topics]:
-            slot.waiters[:0] = slot.flight_waiters
-            slot.flight_waiters = []
-            self._settle(slot, Error.UNKNOWN_TOPIC_OR_PARTITION)
-            if not slot.busy and not slot.queued:
-                del self._slots[slot.key]
+        offset of a topic that is made anew. What is in flight already may be."""
+        for pending in [pending for key, pending in self._pending.items() if key[1] in topics]:
+            pending.waiters[:0] = pending.in_flight_waiters
+            pending.in_flight_waiters = []
+            self._answer(pending, Error.UNKNOWN_TOPIC_OR_PARTITION)
+            if not pending.busy and not pending.queued:
+                del self._pending[pending.key]
 
-    def _enqueue(self, slot: Slot) -> None:
-        if slot.value is not None and not slot.queued and not slot.busy:
-            slot.queued = True
-            self._queue.append(slot)
-            if not self._pump_due:
-                self._pump_due = True
-                self._reactor.callLater(0, self._pump)
+    def _enqueue(self, pending: PendingOffset) -> None:
+        if pending.value is not None and not pending.queued and not pending.busy:
+            pending.queued = True
+            self._queue.append(pending)
+            if not self._send_due:
+                self._send_due = True
+                self._reactor.callLater(0, self._send)
 
     # Sending.
 
-    def _pump(self) -> None:
-        self._pump_due = False
+    def _send(self) -> None:
+        self._send_due = False
         queue = self._queue
-        while queue and self._flights < FLIGHTS and self._zk.state == CONNECTED:
-            batch: list[Slot] = []
+        while queue and self._multis < MULTIS and self._zk.state == CONNECTED:
+            batch: list[PendingOffset] = []
             operations: list[Any] = []
             fences: dict[Fence, None] = {}
             size = 0
-            while queue and len(batch) < SLOTS and size < BYTES:
-                slot = queue.popleft()
-                slot.queued = False
-                if not self._can_fly(slot):
+            while queue and len(batch) < OFFSETS and size < BYTES:
+                pending = queue.popleft()
+                pending.queued = False
+                if not self._can_be_written(pending):
                     continue
-                if slot.fence is not None:
-                    fences[slot.fence] = None
-                size += self._take_off(slot, operations)
-                batch.append(slot)
+                if pending.fence is not None:
+                    fences[pending.fence] = None
+                size += self._begin_write(pending, operations)
+                batch.append(pending)
             if not batch:
                 return
             checks = [Check(fence.path, fence.version) for fence in fences]
-            self._flights += 1
+            self._multis += 1
             self._zk.multi(checks + operations).addCallbacks(
                 self._written_all, self._refused, (batch,), {}, (batch, list(fences), operations)
             ).addErrback(self._failed)
 
-    def _can_fly(self, slot: Slot) -> bool:
-        """Sends a slot where it has to go first, if it cannot be written now."""
-        fence = slot.fence
-        slot.waiters = [waiter for waiter in slot.waiters if waiter[0].left]
-        if not slot.waiters:
-            slot.value = None
+    def _can_be_written(self, pending: PendingOffset) -> bool:
+        """Whether an offset can be written now. Else it waits for its fence, or until its nodes are known."""
+        fence = pending.fence
+        pending.waiters = [waiter for waiter in pending.waiters if waiter[0].left]
+        if not pending.waiters:
+            pending.value = None
             return False
         if fence is not None and fence.lost:
-            self._settle(slot, Error.NOT_COORDINATOR)
+            self._answer(pending, Error.NOT_COORDINATOR)
             return False
         if fence is not None and (fence.asking or fence.version < 0):
-            slot.queued = True
-            self._waiting[fence].append(slot)
+            pending.queued = True
+            self._waiting[fence].append(pending)
             self.fences.ask(fence)
             return False
-        if not slot.ready():
-            slot.busy = True
-            Deferred.fromCoroutine(self._prepare(slot)).addErrback(self._not_prepared, slot)
+        if not pending.ready():
+            pending.busy = True
+            Deferred.fromCoroutine(self._prepare(pending)).addErrback(self._not_prepared, pending)
             return False
         return True
 
     @staticmethod
-    def _take_off(slot: Slot, operations: list[Any]) -> int:
-        assert slot.value is not None
-        offset, extra = slot.flight_value = slot.value
-        slot.flight_waiters, slot.waiters = slot.waiters, []
-        slot.value = None
-        slot.busy = True
-        operations.append(Set(slot.path, offset) if slot.known & NODE else Create(slot.path, offset))
+    def _begin_write(pending: PendingOffset, operations: list[Any]) -> int:
+        assert pending.value is not None
+        offset, extra = pending.in_flight_value = pending.value
+        pending.in_flight_waiters, pending.waiters = pending.waiters, []
+        pending.value = None
+        pending.busy = True
+        operations.append(Set(pending.path, offset) if pending.known & NODE else Create(pending.path, offset))
         if extra is not None:
-            operations.append(Set(slot.extra_path, extra) if slot.known & EXTRA else Create(slot.extra_path, extra))
+            operations.append(
+                Set(pending.extra_path, extra) if pending.known & EXTRA else Create(pending.extra_path, extra)
+            )
             return len(extra) + 200
-        if slot.known & EXTRA:
-            operations.append(Delete(slot.extra_path))
+        if pending.known & EXTRA:
+            operations.append(Delete(pending.extra_path))
         return 200
 
-    def _written_all(self, _: Any, batch: list[Slot]) -> None:
-        self._flights -= 1
-        for slot in batch:
-            self._written(slot)
-        if self._queue and not self._pump_due:
-            self._pump()
+    def _written_all(self, _: Any, batch: list[PendingOffset]) -> None:
+        self._multis -= 1
+        for pending in batch:
+            self._written(pending)
+        if self._queue and not self._send_due:
+            self._send()
 
-    def _written(self, slot: Slot) -> None:
-        if slot.prepared:
-            slot.known |= NODE
-            slot.known = slot.known & ~EXTRA if slot.flight_value[1] is None else slot.known | EXTRA
-        waiters, slot.flight_waiters = slot.flight_waiters, []
-        slot.busy = False
-        self._enqueue(slot)
+    def _written(self, pending: PendingOffset) -> None:
+        if pending.prepared:
+            pending.known |= NODE
+            pending.known = pending.known & ~EXTRA if pending.in_flight_value[1] is None else pending.known | EXTRA
+        waiters, pending.in_flight_waiters = pending.in_flight_waiters, []
+        pending.busy = False
+        self._enqueue(pending)
         for commit, index in waiters:
-            commit.settle(index, Error.NONE)
+            commit.answer(index, Error.NONE)
 
-    def _refused(self, failure: Failure, batch: list[Slot], fences: list[Fence], operations: list[Any]) -> None:
-        self._flights -= 1
+    def _refused(
+        self, failure: Failure, batch: list[PendingOffset], fences: list[Fence], operations: list[Any]
+    ) -> None:
+        self._multis -= 1
         error = failure.value
         if failure.check(*AMBIGUOUS):
             self._unsure += batch
@@ -323,49 +326,49 @@ class ZnodeCommits:
                 log.error("Offsets could not be written: %s", error)
             code = Error.COORDINATOR_NOT_AVAILABLE if closed else Error.UNKNOWN_SERVER_ERROR
             unlucky = batch if index < len(fences) else [_owner(batch, operations[index - len(fences)])]
-            for slot in unlucky:
-                self._give_back(slot)
-                slot.prepared, slot.known = False, UNKNOWN
-                self._settle(slot, code)
-            batch = [slot for slot in batch if slot not in unlucky]
-        for slot in batch:
-            self._give_back(slot)
-            self._enqueue(slot)
+            for pending in unlucky:
+                self._wait_again(pending)
+                pending.prepared, pending.known = False, UNKNOWN
+                self._answer(pending, code)
+            batch = [pending for pending in batch if pending not in unlucky]
+        for pending in batch:
+            self._wait_again(pending)
+            self._enqueue(pending)
 
-    def _give_back(self, slot: Slot) -> None:
+    def _wait_again(self, pending: PendingOffset) -> None:
         """The value in flight has not been written: it waits again, unless there is a newer one."""
-        slot.waiters[:0] = slot.flight_waiters
-        slot.flight_waiters = []
-        if slot.value is None:
-            slot.value = slot.flight_value
-        slot.busy = False
+        pending.waiters[:0] = pending.in_flight_waiters
+        pending.in_flight_waiters = []
+        if pending.value is None:
+            pending.value = pending.in_flight_value
+        pending.busy = False
 
-    def _settle(self, slot: Slot, error: Error) -> None:
-        waiters, slot.waiters = slot.waiters, []
-        slot.value = None
+    def _answer(self, pending: PendingOffset, error: Error) -> None:
+        waiters, pending.waiters = pending.waiters, []
+        pending.value = None
         for commit, index in waiters:
-            commit.settle(index, error)
+            commit.answer(index, error)
 
     def _failed(self, failure: Failure) -> None:
         log.error("A commit failed in a way not foreseen: %s", failure.getTraceback())
 
     # Finding out.
 
-    async def _prepare(self, slot: Slot) -> None:
-        """Which of the slot's nodes exist; makes the parents of those that do not."""
-        group, topic, _ = slot.key
-        node, extra = await gather([self._zk.exists(slot.path), self._zk.exists(slot.extra_path)])
+    async def _prepare(self, pending: PendingOffset) -> None:
+        """Finds out which of an offset's nodes exist, and makes the parents of those that do not."""
+        group, topic, _ = pending.key
+        node, extra = await gather([self._zk.exists(pending.path), self._zk.exists(pending.extra_path)])
         known = (NODE if node is not None else 0) | (EXTRA if extra is not None else 0)
         missing = []
         if node is None:
             missing += [consumers.offsets_path(group, topic), consumers.ids_path(group)]
             missing.append(consumers.owners_path(group, topic))
-        if extra is None and slot.value is not None and slot.value[1] is not None:
+        if extra is None and pending.value is not None and pending.value[1] is not None:
             missing.append(consumers.extras_path(group, topic))
             known |= EXTRA_PARENT
         await gather([self._made(path) for path in missing])
-        slot.prepared, slot.known, slot.busy = True, known, False
-        self._enqueue(slot)
+        pending.prepared, pending.known, pending.busy = True, known, False
+        self._enqueue(pending)
 
     def _made(self, path: str) -> Deferred[None]:
         """Makes a parent; whoever wants the same one meanwhile gets the same result."""
@@ -380,20 +383,20 @@ class ZnodeCommits:
         for answer in self._making.pop(path):
             answer.callback(result)
 
-    def _not_prepared(self, failure: Failure, slot: Slot) -> None:
-        slot.busy = False
+    def _not_prepared(self, failure: Failure, pending: PendingOffset) -> None:
+        pending.busy = False
         if failure.check(*AMBIGUOUS):
-            self._interrupted.append(slot)
+            self._interrupted.append(pending)
             if self._zk.state == CONNECTED:
                 self._resolve()
         elif failure.check(ConnectionClosed):
-            self._settle(slot, Error.COORDINATOR_NOT_AVAILABLE)
+            self._answer(pending, Error.COORDINATOR_NOT_AVAILABLE)
         elif failure.check(NoNode):
             # Somebody removed a parent meanwhile.
-            self._enqueue(slot)
+            self._enqueue(pending)
         else:
-            log.error("%s cannot be written: %s", slot.path, failure.value)
-            self._settle(slot, Error.UNKNOWN_SERVER_ERROR)
+            log.error("%s cannot be written: %s", pending.path, failure.value)
+            self._answer(pending, Error.UNKNOWN_SERVER_ERROR)
 
     def _zk_state(self, state: str) -> None:
         if state == CONNECTED:
@@ -402,36 +405,36 @@ class ZnodeCommits:
 
     def _resolve(self) -> None:
         """Connected again: looks what became of the writes whose answer was lost."""
-        for slot in _taken(self._interrupted):
-            self._enqueue(slot)
+        for pending in _taken(self._interrupted):
+            self._enqueue(pending)
         unsure = _taken(self._unsure)
         if unsure:
             self._zk.sync(consumers.ROOT).addErrback(lambda _: None)
-        for slot in unsure:
-            Deferred.fromCoroutine(self._read_back(slot)).addErrback(self._not_read_back, slot)
-        if self._queue and not self._pump_due:
-            self._pump_due = True
-            self._reactor.callLater(0, self._pump)
+        for pending in unsure:
+            Deferred.fromCoroutine(self._read_back(pending)).addErrback(self._not_read_back, pending)
+        if self._queue and not self._send_due:
+            self._send_due = True
+            self._reactor.callLater(0, self._send)
 
-    async def _read_back(self, slot: Slot) -> None:
-        found = tuple(await gather([self._data(slot.path), self._data(slot.extra_path)]))
-        slot.prepared, slot.known = False, UNKNOWN
-        if found == slot.flight_value:
-            self._written(slot)
+    async def _read_back(self, pending: PendingOffset) -> None:
+        found = tuple(await gather([self._data(pending.path), self._data(pending.extra_path)]))
+        pending.prepared, pending.known = False, UNKNOWN
+        if found == pending.in_flight_value:
+            self._written(pending)
         else:
-            self._give_back(slot)
-            self._enqueue(slot)
+            self._wait_again(pending)
+            self._enqueue(pending)
 
-    def _not_read_back(self, failure: Failure, slot: Slot) -> None:
+    def _not_read_back(self, failure: Failure, pending: PendingOffset) -> None:
         if failure.check(*AMBIGUOUS):
-            self._unsure.append(slot)
+            self._unsure.append(pending)
             if self._zk.state == CONNECTED:
                 self._resolve()
             return
         if not failure.check(ConnectionClosed):
-            log.error("%s cannot be read: %s", slot.path, failure.value)
-        self._give_back(slot)
-        self._settle(slot, Error.COORDINATOR_NOT_AVAILABLE)
+            log.error("%s cannot be read: %s", pending.path, failure.value)
+        self._wait_again(pending)
+        self._answer(pending, Error.COORDINATOR_NOT_AVAILABLE)
 
     async def _data(self, path: str) -> bytes | None:
         try:
@@ -441,8 +444,8 @@ class ZnodeCommits:
             return None
 
 
-def _owner(batch: list[Slot], operation: Any) -> Slot:
-    return next(slot for slot in batch if operation.path in (slot.path, slot.extra_path))
+def _owner(batch: list[PendingOffset], operation: Any) -> PendingOffset:
+    return next(pending for pending in batch if operation.path in (pending.path, pending.extra_path))
 
 
 def _taken(items: list[Any]) -> list[Any]:

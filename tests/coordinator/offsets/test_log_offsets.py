@@ -67,18 +67,18 @@ def test_answers_out_of_order_leave_the_newest() -> None:
     answers: list[list[Error]] = []
     for offset in (1, 2, 3):
         offsets.commit("g", [("t", 0, offset, -1, "")], 0, answers.append)
-    settled = offsets.writes.settled()
+    settled = offsets.writes.all_answered()
     assert [(T0, Committed())] == offsets.fetch("g", [T0], False)
     for index, seen in ((1, 2), (2, 3), (0, 3)):
         assert not settled.called
-        waiting[index](None)
+        waiting[index](Error.NONE)
         assert [(T0, Committed(seen))] == offsets.fetch("g", [T0], False)
     assert settled.called
     assert [[Error.NONE]] * 3 == answers
 
 
 def test_a_tombstone_takes_the_group_with_its_last_offset() -> None:
-    offsets = LogOffsets(lambda pairs, done: done(None))
+    offsets = LogOffsets(lambda pairs, done: done(Error.NONE))
     for partition in (0, 1):
         offsets.load(OffsetKey("g", "t", partition), group_records.offset_value(OffsetValue(5)))
     offsets.load(OffsetKey("g", "t", 0), None)
@@ -89,7 +89,7 @@ def test_a_tombstone_takes_the_group_with_its_last_offset() -> None:
 
 
 def test_a_tombstone_takes_what_an_open_transaction_has_committed() -> None:
-    offsets = LogOffsets(lambda pairs, done: done(None))
+    offsets = LogOffsets(lambda pairs, done: done(Error.NONE))
     for partition in (0, 1):
         offsets.load(OffsetKey("g", "t", partition), group_records.offset_value(OffsetValue(5)), producer_id=7)
     offsets.load(OffsetKey("g", "t", 0), None)

@@ -7,10 +7,10 @@ from kafkalike.coordinator.offsets.writes_in_flight import WritesInFlight, slice
 
 def test_they_are_settled_when_the_last_one_is_answered() -> None:
     writes = WritesInFlight()
-    assert writes.settled().called
+    assert writes.all_answered().called
     answers: list[int] = []
     first, second = writes.counted(answers.append), writes.counted(answers.append)
-    settled = writes.settled()
+    settled = writes.all_answered()
     second(2)
     assert (1, False) == (writes.count, settled.called)
     first(1)
@@ -21,7 +21,7 @@ def test_a_write_that_begins_with_the_answer_to_another_is_waited_for() -> None:
     writes = WritesInFlight()
     later = []
     first = writes.counted(lambda _: later.append(writes.counted(lambda _: None)))
-    settled = writes.settled()
+    settled = writes.all_answered()
     first(None)
     assert not settled.called
     later[0](None)

@@ -69,7 +69,7 @@ def test_waiting_values_of_a_partition_are_replaced_by_the_newest_and_all_answer
 
 
 def test_partitions_of_many_groups_share_multis_and_several_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(znode_commits, "SLOTS", 12)
+    monkeypatch.setattr(znode_commits, "OFFSETS", 12)
     broker = FakeBroker()
     keys = [(f"group-{number}", "t", number % 2) for number in range(96)]
     for group, topic, partition in keys:

@@ -9,24 +9,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 from kafkalike import config as tables
 from kafkalike.broker import loggers
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.cluster import znode_sizes, zookeeper
 from kafkalike.cluster.znodes.configs import ConfigChange, EntityConfig
 from kafkalike.cluster.znodes.controller import ControllerNode
 from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.config import ConfigException
+from kafkalike.config.keys import Key, TopicKey
 from kafkalike.errors import Error, KafkaError
-from zk.client import BadVersion, Check, ConnectionLoss, Create, NodeExists, NoNode, SessionExpired, Set
+from zk.client import BadVersion, Check, ConnectionLoss, Create, NodeExists, NoNode, SessionExpired, Set, ZkClient
 
 TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS = 2, 4, 8, 16  # resource types
 DEFAULT = "<default>"  # the entity that stands for all brokers
 ATTEMPTS = 5
 
-Values = Callable[[Any, Mapping[str, str], Mapping[str, Any]], dict[str, str]]
+Keys = Mapping[str, Key] | Mapping[str, TopicKey]
+Values = Callable[[Any, Mapping[str, str], Keys], dict[str, str]]
 
 
 def access(operation: Operation) -> tuple[Access, ...]:
@@ -37,8 +42,9 @@ def access(operation: Operation) -> tuple[Access, ...]:
     )
 
 
-async def alter(broker: Any, call: Any, messages: Any, values: Values) -> Any:
-    """Alters every resource that can be. `values(resource, present values, keys)` says what it shall have."""
+async def alter(broker: Broker, call: Call[Any], messages: ModuleType, values: Values) -> list[Any]:
+    """Alters every resource that can be, and returns the results. `values(resource, present values, keys)` says what a
+    resource shall have."""
     request = call.request
     named = Counter((resource.resource_type, resource.resource_name) for resource in request.resources)
     results = []
@@ -62,7 +68,7 @@ async def alter(broker: Any, call: Any, messages: Any, values: Values) -> Any:
         except KafkaError as problem:
             result.error_code = problem.error
             result.error_message = None if problem.error is Error.UNKNOWN_SERVER_ERROR else problem.message
-    return messages.Response(responses=results)
+    return results
 
 
 def _check_entries(resource: Any) -> None:
@@ -83,7 +89,7 @@ def _unknown_type(kind: int) -> KafkaError:
     return KafkaError(Error.INVALID_REQUEST, why)
 
 
-def _check_own(broker: Any, name: str, unexpected: str) -> None:
+def _check_own(broker: Broker, name: str, unexpected: str) -> None:
     number = tables.integer(name)
     if number is None:
         raise KafkaError(Error.INVALID_REQUEST, f"Node id must be an integer, but it is: {name}")
@@ -91,7 +97,7 @@ def _check_own(broker: Any, name: str, unexpected: str) -> None:
         raise KafkaError(Error.INVALID_REQUEST, f"{unexpected} {broker.broker_id}, but received {name}")
 
 
-async def _alter_topic(broker: Any, resource: Any, values: Values, validate_only: bool) -> None:
+async def _alter_topic(broker: Broker, resource: Any, values: Values, validate_only: bool) -> None:
     topic = resource.resource_name
     if not topic:
         raise KafkaError(Error.INVALID_REQUEST, "Default topic resources are not allowed.")
@@ -115,7 +121,7 @@ async def _alter_topic(broker: Any, resource: Any, values: Values, validate_only
         await write(broker.zk, "topics", topic, wanted)
 
 
-async def _alter_broker(broker: Any, resource: Any, values: Values, validate_only: bool) -> None:
+async def _alter_broker(broker: Broker, resource: Any, values: Values, validate_only: bool) -> None:
     name = resource.resource_name
     if name:
         _check_own(broker, name, "Unexpected broker id, expected")
@@ -139,7 +145,7 @@ def _without_faults_of_before(resource: Any, wanted: Mapping[str, str], usable: 
     return {name: text for name, text in wanted.items() if name in named or name in usable}
 
 
-async def _present(broker: Any, kind: str, name: str) -> dict[str, str]:
+async def _present(broker: Broker, kind: str, name: str) -> dict[str, str]:
     try:
         config, _ = await zookeeper.get(broker.zk, EntityConfig, kind, name)
         return config
@@ -152,7 +158,7 @@ async def _present(broker: Any, kind: str, name: str) -> dict[str, str]:
         raise KafkaError(Error.INVALID_CONFIG, str(problem)) from None
 
 
-async def write(zk: Any, kind: str, name: str, values: Mapping[str, str]) -> None:
+async def write(zk: ZkClient, kind: str, name: str, values: Mapping[str, str]) -> None:
     """Sets an entity's configuration and notifies every broker."""
     path, data = EntityConfig.path(kind, name), EntityConfig.encode(values)
     try:
@@ -166,7 +172,7 @@ async def write(zk: Any, kind: str, name: str, values: Mapping[str, str]) -> Non
         raise _away() from None
 
 
-async def _set(zk: Any, path: str, data: bytes) -> bool:
+async def _set(zk: ZkClient, path: str, data: bytes) -> bool:
     """False when it has to be tried again: the controller changed meanwhile, or the answer was lost."""
     controller = await zk.exists(ControllerNode.path())
     if controller is None:

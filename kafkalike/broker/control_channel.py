@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet import defer
@@ -22,7 +22,7 @@ class ControlChannel:
     """
 
     controller: Controller
-    call_locally: Callable[[Message], Any]
+    call_locally: Callable[[Message], Message | Awaitable[Message]]
 
     def __init__(self, broker_id: int, config: Config, metadata: MetadataCache, peers: Peers) -> None:
         self._broker_id = broker_id

@@ -11,6 +11,7 @@ import importlib
 import inspect
 import pkgutil
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -19,12 +20,13 @@ from kafkalike.broker import apis, request_metrics
 from kafkalike.broker.broker import Broker
 from kafkalike.broker.gates import NO_GATES, Gates, call_class
 from kafkalike.broker.produce_fast_path import ProduceFastPath
-from kafkalike.broker.request import Api, Call
+from kafkalike.broker.request import Answer, Api, Call, Client
 from kafkalike.errors import ProtocolError
 from kafkalike.net.reactor import TIME
 from kafkalike.protocol import messages
 from kafkalike.protocol.framing import read_request_header
 from kafkalike.protocol.messages import api_versions, produce
+from kafkalike.protocol.schema import Message
 
 _HEAD = struct.Struct(">ii")
 
@@ -67,16 +69,26 @@ class Local:
     """The connection of a broker with itself."""
 
     peer = "127.0.0.1"
+    hurry: Callable[[], None] | None = None
+    fast_path = None
 
     def __init__(self, broker: Broker) -> None:
-        self.listener = broker.config.inter_broker_listener
-        self.received_at = TIME.now
+        self.listener: str = broker.config.inter_broker_listener
+        self.received_at: float = TIME.now
+
+    def answered(self) -> None:
+        """The response is what `call_locally` returns."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    abort = close
 
 
 class Unsupported:
     """An ApiVersions request of a version that we do not have: answered as version 0 with error 35 (KIP-511)."""
 
-    def __init__(self, connection: Any, correlation_id: int) -> None:
+    def __init__(self, connection: Client, correlation_id: int) -> None:
         body = api_versions.unsupported().encode(0)
         self.connection = connection
         self.answer: list[Any] | None = None
@@ -97,11 +109,11 @@ class Dispatch:
         self._call = call_class(gates)
         self._has_fast_path = gates == NO_GATES
 
-    def begin(self, connection: Any, frame: Any) -> Call | Unsupported:
+    def begin(self, connection: Client, frame: bytes | memoryview) -> Call[Any] | Unsupported:
         """The call in `frame`; ProtocolError if there is none, which closes the connection, as in Kafka."""
         fast_path = connection.fast_path
         if fast_path is not None:
-            fast = fast_path.find(self._broker, connection, frame)
+            fast: Call[Any] | None = fast_path.find(self._broker, connection, frame)
             if fast is not None:
                 return fast
         key, version, correlation_id, client_id, position = read_request_header(frame)
@@ -112,6 +124,7 @@ class Dispatch:
             if key == api_versions.API_KEY:
                 return Unsupported(connection, correlation_id)
             raise ProtocolError(f"{api.name} version {version} is not supported")
+        assert position is not None, "the header of what is served is known"
         # Apache's brokers ignore what follows the last field, and librdkafka's Metadata v12 relies on that.
         request = api.request.decode(version, frame, position, False)
         call = self._call(self._broker, connection, api, version, correlation_id, client_id or "", request)
@@ -121,7 +134,7 @@ class Dispatch:
             fast_path.learn(call, frame, position)
         return call
 
-    def call_locally(self, request: Any) -> Any:
+    def call_locally(self, request: Message) -> Answer[Message]:
         """The response to a request object that this broker sends to itself, without a socket between."""
         api = self.apis[messages.of(request).API_KEY]
         call = Call(self._broker, Local(self._broker), api, api.newest, 0, "", request)

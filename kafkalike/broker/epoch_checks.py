@@ -11,15 +11,16 @@ Apache's brokers believe all three.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Protocol
 
 from twisted.internet import defer
 
+from kafkalike.broker.broker import Broker
 from kafkalike.cluster.znodes.brokers import BrokerNode
 from kafkalike.cluster.znodes.controller import ControllerEpoch
 from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.errors import Error
-from zk.client import ZooKeeperError, gather
+from zk.client import Stat, ZooKeeperError, gather
 from zk.recipes import get_or_none
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,15 @@ log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 0.5
 
 
-async def check_controller(broker: Any, request: Any) -> Error:
+class ControlRequest(Protocol):
+    """LeaderAndIsr, StopReplica or UpdateMetadata."""
+
+    controller_id: int
+    controller_epoch: int
+    broker_epoch: int
+
+
+async def check_controller(broker: Broker, request: ControlRequest) -> Error:
     """11 or 77 for a request whose controller epoch, or broker epoch, there is not; a line says so."""
     known = max(broker.replicas.orders.controller_epoch, broker.controller.epoch)
     if request.controller_epoch <= known and request.broker_epoch <= broker.membership.broker_epoch:
@@ -51,7 +60,7 @@ async def check_controller(broker: Any, request: Any) -> Error:
     return Error.NONE
 
 
-async def check_follower(broker: Any, broker_id: int, broker_epoch: int) -> Error:
+async def check_follower(broker: Broker, broker_id: int, broker_epoch: int) -> Error:
     """77 for a follower's broker epoch that is higher than its registration's; else it is remembered."""
     asked = defer.ensureDeferred(_registration(broker, broker_id)).addTimeout(PATIENCE_SECONDS, broker.reactor)
     try:
@@ -71,12 +80,12 @@ async def check_follower(broker: Any, broker_id: int, broker_epoch: int) -> Erro
     return Error.NONE
 
 
-async def _registration(broker: Any, broker_id: int) -> Any:
+async def _registration(broker: Broker, broker_id: int) -> Stat | None:
     _, found = await gather([broker.zk.sync(), broker.zk.exists(BrokerNode.path(broker_id))])
     return found
 
 
-async def _newest(broker: Any) -> tuple[int, int]:
+async def _newest(broker: Broker) -> tuple[int, int]:
     """Both epochs as ZooKeeper has them now."""
     zk = broker.zk
     # ZooKeeper keeps the order of one session's requests.

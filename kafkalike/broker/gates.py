@@ -18,8 +18,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from kafkalike.broker.access import ANONYMOUS, CLUSTER_NAME, REFUSED, Access, Authorizer, Operation, Resource
-from kafkalike.broker.request import NO_RESPONSE, Call
+from kafkalike.broker.request import NO_RESPONSE, Call, Client
 from kafkalike.errors import KafkaError
+from kafkalike.protocol.schema import Message
 
 
 class Quotas(Protocol):
@@ -28,7 +29,7 @@ class Quotas(Protocol):
     def throttle_ms(self, call: Gated) -> int:
         """Counts this request; how long its client has to be held back for all that it used."""
 
-    def mute(self, connection: Any, throttle_ms: int) -> None:
+    def mute(self, connection: Client, throttle_ms: int) -> None:
         """Nothing more is read from this client for so long."""
 
 
@@ -151,7 +152,7 @@ def _set_aside(call: Gated, row: Access, verdicts: list[tuple[Any, bool]]) -> No
     call.request = rest
 
 
-class Gated(Call):
+class Gated(Call[Any]):
     """A request that passes gates, and what they know of it."""
 
     gates: Gates
@@ -160,7 +161,9 @@ class Gated(Call):
         super().__init__(*what)
         self.principal = ANONYMOUS
         self.throttle_ms = 0
-        self.refusals: list[Any] = []  # responses for elements that are refused, until they are joined to the response
+        self.refusals: list[
+            Message
+        ] = []  # responses for elements that are refused, until they are joined to the response
 
     def run(self) -> None:
         """Passes the gates before the handler, and the handler."""
@@ -184,6 +187,6 @@ class Gated(Call):
         super()._answer_nothing()
 
 
-def call_class(gates: Gates) -> type[Call]:
+def call_class(gates: Gates) -> type[Call[Any]]:
     """What dispatch makes of frames: calls that pass these gates; plain ones when there are none."""
     return Call if gates == NO_GATES else type("GatedCall", (Gated,), {"gates": gates})

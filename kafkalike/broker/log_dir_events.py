@@ -7,14 +7,15 @@ descriptors or space: the controller counts it as gone, and hears that it is the
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
 
 from kafkalike.cluster import zookeeper
 from kafkalike.cluster.znodes.brokers import LogDirEvent
 from zk import recipes
-from zk.client import SessionExpired
+from zk.client import SessionExpired, ZkClient
 
 log = logging.getLogger("kafka.server.ReplicaManager")
 
@@ -25,11 +26,11 @@ FIRST_SECONDS, LONGEST_SECONDS = 2.0, 60.0
 class LogDirEvents:
     """One broker's."""
 
-    def __init__(self, zk: Any, broker_id: int, reactor: Any) -> None:
+    def __init__(self, zk: ZkClient, broker_id: int, reactor: IReactorTime) -> None:
         self._zk = zk
         self._broker_id = broker_id
         self._reactor = reactor
-        self._timer: Any = None
+        self._timer: IDelayedCall | None = None
         self._pause = FIRST_SECONDS
         self._last = -LONGEST_SECONDS
 
@@ -38,7 +39,7 @@ class LogDirEvents:
         event = LogDirEvent(self._broker_id)
         told = Deferred.fromCoroutine(recipes.insist(lambda: zookeeper.notify(self._zk, event)))
         # With a new session comes a new registration: then the controller asks of itself.
-        told.addErrback(lambda failure: failure.trap(SessionExpired))
+        told.addErrback(_session_expired)
         told.addErrback(lambda failure: log.error("The controller is not told: %s", failure.getTraceback()))
 
     def replica_refused(self) -> None:
@@ -48,9 +49,9 @@ class LogDirEvents:
         now = self._reactor.seconds()
         again = now - self._last < 2 * self._pause
         self._pause = min(2 * self._pause, LONGEST_SECONDS) if again else FIRST_SECONDS
-        self._timer = self._reactor.callLater(self._pause, self._ring)
+        self._timer = self._reactor.callLater(self._pause, self._tell_again)
 
-    def _ring(self) -> None:
+    def _tell_again(self) -> None:
         self._timer = None
         self._last = self._reactor.seconds()
         self.tell()
@@ -60,3 +61,9 @@ class LogDirEvents:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _session_expired(failure: Failure) -> None:
+    """A failure that is none; any other goes on."""
+    if not failure.check(SessionExpired):
+        failure.raiseException()

@@ -15,8 +15,9 @@ from time import monotonic
 from typing import Any
 
 from kafkalike.broker.apis import produce
+from kafkalike.broker.broker import Broker
 from kafkalike.broker.pending_response import PendingResponse
-from kafkalike.broker.request import Call
+from kafkalike.broker.request import Call, Client
 from kafkalike.errors import Error, KafkaError
 from kafkalike.net.reactor import TIME
 from kafkalike.protocol.messages import produce as messages
@@ -63,7 +64,7 @@ class Template:
         "size",
     )
 
-    def __init__(self, call: Call, body: int) -> None:
+    def __init__(self, call: Call[messages.Request], body: int) -> None:
         request = call.request
         self.api, self.version, self.client_id = call.api, call.version, call.client_id
         self.body = body  # where the request's own fields begin
@@ -87,7 +88,7 @@ class ProduceFastPath:
         self._flexible = False
         self._last: tuple[Any, ...] = ()
 
-    def find(self, broker: Any, connection: Any, frame: bytes | memoryview) -> FastProduce | None:
+    def find(self, broker: Broker, connection: Client, frame: bytes | memoryview) -> FastProduce | None:
         """The call in `frame`, if one like it was learnt."""
         end, size = self._end, len(frame)
         if size < end + 8:
@@ -117,7 +118,7 @@ class ProduceFastPath:
             return None
         return FastProduce(broker, connection, template, correlation_id, frame, memoryview(frame)[end:stop])
 
-    def learn(self, call: Call, frame: bytes | memoryview, body: int) -> None:
+    def learn(self, call: Call[messages.Request], frame: bytes | memoryview, body: int) -> None:
         """Remembers a request that was decoded, when the one before it was for the same topic."""
         request, version = call.request, call.version
         if version < SINCE or len(request.topic_data) != 1 or len(request.topic_data[0].partition_data) != 1:
@@ -139,13 +140,19 @@ class ProduceFastPath:
         self._templates[bytes(frame[8:end])] = Template(call, body)
 
 
-class FastProduce(Call):
+class FastProduce(Call[Any]):
     """A request of a known template."""
 
     __slots__ = ("_template", "_frame", "_records", "_appended")
 
     def __init__(
-        self, broker: Any, connection: Any, template: Template, correlation_id: int, frame: Any, records: memoryview
+        self,
+        broker: Broker,
+        connection: Client,
+        template: Template,
+        correlation_id: int,
+        frame: bytes | memoryview,
+        records: memoryview,
     ) -> None:
         self.broker = broker
         self.connection = connection

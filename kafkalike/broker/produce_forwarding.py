@@ -22,7 +22,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
 
 from kafkalike.broker.current_leader import CurrentLeader
 from kafkalike.broker.peer_connections import Peers
@@ -31,6 +35,7 @@ from kafkalike.errors import Error
 from kafkalike.protocol.batch import NO_PRODUCER_ID, read_header
 from kafkalike.protocol.messages import produce
 from kafkalike.replication.hosted_partitions import now_ms
+from kafkalike.replication.partition import Partition
 from kafkalike.replication.replicas import Replicas
 
 WINDOW_MS = 200  # after a leader was deposed
@@ -40,17 +45,28 @@ LEADER_HINTS = 10  # Produce's first version whose answers say who leads
 UNAWARE = frozenset((Error.NOT_LEADER_OR_FOLLOWER, Error.UNKNOWN_TOPIC_OR_PARTITION))
 
 
+class Call(Protocol):
+    """A Produce request under way, as far as it matters here."""
+
+    version: int
+    request: produce.Request
+    connection: Any
+
+    @property
+    def listener(self) -> str: ...
+
+
 class ProduceForwarding:
     """What one broker hands on."""
 
-    def __init__(self, replicas: Replicas, peers: Peers, current_leader: CurrentLeader, reactor: Any) -> None:
+    def __init__(self, replicas: Replicas, peers: Peers, current_leader: CurrentLeader, reactor: IReactorTime) -> None:
         self._replicas = replicas
         self._peers = peers
         self.current_leader = current_leader
         self._reactor = reactor
         self._queues: dict[tuple[str, int], _Queue] = {}
 
-    def take(self, call: Any, response: Any) -> PendingResponse[produce.Response] | None:
+    def take(self, call: Call, response: produce.Response) -> PendingResponse[produce.Response] | None:
         """The response of the new leader, if the request is handed on, so that `response`, a refusal, need not be
         given; else None."""
         if call.version < LEADER_HINTS or len(response.responses) != 1:
@@ -82,11 +98,11 @@ class ProduceForwarding:
         queue.add(held)
         return held.pending
 
-    def send(self, leader: int, call: Any) -> Any:
+    def send(self, leader: int, call: Call) -> Deferred[produce.Response]:
         """A Deferred of the leader's answer."""
         return self._peers.forward(leader, produce, call.version, call.request)
 
-    def later(self, seconds: float, function: Callable[[], None]) -> Any:
+    def later(self, seconds: float, function: Callable[[], None]) -> IDelayedCall:
         """Calls it then; what is returned can be cancelled."""
         return self._reactor.callLater(max(seconds, 0), function)
 
@@ -99,7 +115,7 @@ class ProduceForwarding:
 class _Held(NamedTuple):
     """A request that is held here, the refusal that it gets if nobody takes it, and the response that it waits for."""
 
-    call: Any
+    call: Call
     refusal: produce.Response
     pending: PendingResponse[produce.Response]
 
@@ -107,15 +123,15 @@ class _Held(NamedTuple):
 class _Queue:
     """The requests for one partition, under one leader."""
 
-    def __init__(self, forwarding: ProduceForwarding, partition: Any) -> None:
+    def __init__(self, forwarding: ProduceForwarding, partition: Partition) -> None:
         self.key = (partition.topic, partition.index)
         self.leader_epoch: int = partition.leader_epoch
         self._forwarding = forwarding
         self._leader: int = partition.leader
         self._waiting: deque[_Held] = deque()
         self._under_way = 0
-        self._unanswered: dict[Any, int] = {}  # by connection
-        self._crowded: set[Any] = set()  # connections that had several at a time
+        self._unanswered: dict[object, int] = {}  # by connection
+        self._crowded: set[object] = set()  # connections that had several at a time
         self._taken = False  # the new leader has taken one: it knows that it leads
         self._over = False
         self._alarm = forwarding.later((partition.deposed_ms + WINDOW_MS - now_ms()) / 1000, self._end)
@@ -129,7 +145,7 @@ class _Queue:
         self._waiting.append(held)
         self._go_on()
 
-    def _respond(self, held: _Held, response: Any, is_told: bool = True) -> None:
+    def _respond(self, held: _Held, response: produce.Response, is_told: bool = True) -> None:
         """Answers; `is_told` with who leads, if that is good for the client."""
         call, connection = held.call, held.call.connection
         self._unanswered[connection] -= 1
@@ -159,7 +175,7 @@ class _Queue:
                 self._alarm.cancel()
             self._forwarding.done(self)
 
-    def _answered(self, response: Any, held: _Held) -> None:
+    def _answered(self, response: produce.Response, held: _Held) -> None:
         (answer,) = response.responses[0].partition_responses
         if answer.error_code in UNAWARE and not self._taken and not self._over:
             self._forwarding.later(RETRY_SECONDS, lambda: self._again(held))
@@ -184,7 +200,7 @@ class _Queue:
             self._waiting.appendleft(held)
         self._go_on()
 
-    def _lost(self, failure: Any, held: _Held) -> None:
+    def _lost(self, failure: Failure, held: _Held) -> None:
         self._under_way -= 1
         held.refusal.responses[0].partition_responses[0].error_code = Error.REQUEST_TIMED_OUT
         self._respond(held, held.refusal, False)
@@ -197,5 +213,5 @@ class _Queue:
             self._respond(held, held.refusal)
 
 
-def _producer_id(call: Any) -> int:
+def _producer_id(call: Call) -> int:
     return read_header(call.request.topic_data[0].partition_data[0].records).producer_id

@@ -8,16 +8,17 @@ other exception is ours: logged, and answered as UNKNOWN_SERVER_ERROR.
 
 from __future__ import annotations
 
-import inspect
 import logging
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.python.failure import Failure
 
 from kafkalike.broker.access import Access
+from kafkalike.broker.broker import Broker
 from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.broker.request_metrics import ApiMetrics, Timing
 from kafkalike.errors import Error, KafkaError
@@ -26,6 +27,10 @@ from kafkalike.protocol.messages import api_versions
 from kafkalike.protocol.schema import NEVER, Message
 
 log = logging.getLogger("kafka.server.KafkaApis")
+
+R = TypeVar("R")  # the request
+A = TypeVar("A")  # its response
+Answer: TypeAlias = A | Awaitable[A]  # what a handler returns
 
 
 class _NoResponse(Message, versions=(0, NEVER)):
@@ -42,19 +47,38 @@ class Api(NamedTuple):
 
     key: int
     name: str
-    handler: Callable[[Any, Call], Any]
-    request: Any
-    response: Any
+    handler: Callable[[Broker, Call[Any]], Answer[Message]]
+    request: type[Message]
+    response: type[Message]
     oldest: int
     newest: int
     flexible: int
     chunked: bool  # the response may carry file ranges
-    failed: Callable[[Call, KafkaError], Any] | None
+    failed: Callable[[Call[Any], KafkaError], Message] | None
     access: tuple[Access, ...]  # what a caller must be allowed
     metrics: ApiMetrics
 
 
-class Call:
+class Client(Protocol):
+    """The connection that a request came through, as a handler sees it."""
+
+    peer: str  # its address
+    listener: str
+    received_at: float
+    hurry: Callable[[], None] | None  # answers a call that only waits for something to happen, as another waits for it
+    fast_path: Any  # of produce_fast_path.py
+
+    def answered(self) -> None:
+        """A call has its answer."""
+
+    def close(self) -> None:
+        """Ends the connection when what was asked before this moment is answered."""
+
+    def abort(self) -> None:
+        """Ends the connection at once."""
+
+
+class Call(Generic[R]):
     """One request under way, and where its answer goes."""
 
     __slots__ = (
@@ -74,7 +98,14 @@ class Call:
     )
 
     def __init__(
-        self, broker: Any, connection: Any, api: Api, version: int, correlation_id: int, client_id: str, request: Any
+        self,
+        broker: Broker,
+        connection: Client,
+        api: Api,
+        version: int,
+        correlation_id: int,
+        client_id: str,
+        request: R,
     ) -> None:
         self.broker = broker
         self.connection = connection
@@ -98,7 +129,7 @@ class Call:
     @property
     def listener(self) -> str:
         """The name of the listener that the request came through."""
-        return str(self.connection.listener)
+        return self.connection.listener
 
     def run(self) -> None:
         """Calls the handler and sees to its result."""
@@ -113,7 +144,7 @@ class Call:
             self.handled = TIME.now = monotonic()
             result.then(self._answer)
         else:
-            deferred = Deferred.fromCoroutine(result) if inspect.iscoroutine(result) else result
+            deferred: Deferred[Message] = ensureDeferred(result)  # type: ignore[arg-type]
             self.handled = TIME.now = monotonic()
             deferred.addCallbacks(self._answer, lambda failure: self._fail(failure.value)).addErrback(self._broken)
 
@@ -176,6 +207,6 @@ class Call:
             response.error_message = problem.message
         self._answer(response)
 
-    def _broken(self, failure: Any) -> None:
+    def _broken(self, failure: Failure) -> None:
         log.error("An answer to %s could not be given: %s", self.api.name, failure.getTraceback())
         self.connection.abort()

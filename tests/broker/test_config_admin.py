@@ -247,6 +247,11 @@ async def test_each_type_of_resource_is_answered_as_by_apaches(clients: Clients,
         ),
         ((BROKER, "1", ("log.cleaner.threads", 9, "b")), 42, "Unknown operations type 9"),
         (
+            (BROKER, "1", ("zookeeper.ssl.cipher.suites", 2, "b")),  # a list without a default
+            42,
+            "Cannot update these configs dynamically: Set(zookeeper.ssl.cipher.suites)",
+        ),
+        (
             (BROKER, "1", ("log.cleaner.dedupe.buffer.size", SET, "1")),
             42,
             "requirement failed: log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread.",

@@ -5,9 +5,9 @@ Answered by the controller only (41 elsewhere), to registered brokers (102) unde
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.coordinator.producer_ids import allocate
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import allocate_producer_ids as messages
@@ -15,7 +15,7 @@ from kafkalike.protocol.messages import allocate_producer_ids as messages
 ACCESS = (Access(Operation.CLUSTER_ACTION),)
 
 
-async def allocate_producer_ids(broker: Any, call: Any) -> Any:
+async def allocate_producer_ids(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Answers with the block."""
     request = call.request
     context = broker.controller.context

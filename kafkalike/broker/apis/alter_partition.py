@@ -9,14 +9,17 @@ v1 recovery state; v2 topic ids; v3 broker epochs of the members.
 
 from __future__ import annotations
 
-from typing import Any
+from twisted.internet.defer import Deferred
 
 from kafkalike.broker.access import Access, Operation
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.controller import isr
+from kafkalike.protocol.messages import alter_partition as messages
 
 ACCESS = (Access(Operation.CLUSTER_ACTION),)
 
 
-def alter_partition(broker: Any, call: Any) -> Any:
+def alter_partition(broker: Broker, call: Call[messages.Request]) -> Deferred[messages.Response]:
     """Hands it to the controller."""
     return broker.controller.submit(lambda context: isr.alter(context, call.request, call.version))

@@ -8,9 +8,9 @@ v0 only.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.controller import reassignment
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import alter_partition_reassignments as messages
@@ -18,7 +18,7 @@ from kafkalike.protocol.messages import alter_partition_reassignments as message
 ACCESS = (Access(Operation.ALTER),)
 
 
-async def alter_partition_reassignments(broker: Any, call: Any) -> Any:
+async def alter_partition_reassignments(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Hands it to the controller."""
     request = call.request
     wanted = {
@@ -27,7 +27,7 @@ async def alter_partition_reassignments(broker: Any, call: Any) -> Any:
         for asked in topic.partitions
     }
     errors = await broker.controller.submit(lambda context: reassignment.reassign(context, wanted))
-    topics: dict[str, list[Any]] = {}
+    topics: dict[str, list[messages.ReassignablePartitionResponse]] = {}
     for (topic, p), error in errors.items():
         topics.setdefault(topic, []).append(
             messages.ReassignablePartitionResponse(

@@ -8,9 +8,10 @@ v0 the list; v1 and v2 throttle time; v3 the client's name and version, features
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from kafkalike.broker.access import Access
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import api_versions as messages
 
@@ -20,7 +21,7 @@ _SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
 ACCESS: tuple[Access, ...] = ()
 
 
-def api_versions(broker: Any, call: Any) -> Any:
+def api_versions(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Answers with the list; INVALID_REQUEST when the client's name or version is not as KIP-511 wants it."""
     request = call.request
     if call.version >= 3 and not (
@@ -30,6 +31,6 @@ def api_versions(broker: Any, call: Any) -> Any:
     return messages.Response(api_keys=broker.api_versions)
 
 
-def failed(call: Any, error: KafkaError) -> Any:
+def failed(call: Call[messages.Request], error: KafkaError) -> messages.Response:
     """An empty list with the error."""
     return messages.Response(error_code=error.error)

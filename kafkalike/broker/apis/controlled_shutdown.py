@@ -8,9 +8,9 @@ v1 header with a client id; v2 broker epoch; v3 flexible.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.controller import broker_changes
 from kafkalike.controller.context import Context
 from kafkalike.controller.effects import Steps
@@ -23,7 +23,7 @@ NO_EPOCH = -1  # before version 2
 ACCESS = (Access(Operation.CLUSTER_ACTION),)
 
 
-async def controlled_shutdown(broker: Any, call: Any) -> Any:
+async def controlled_shutdown(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Answers with the partitions that could not be moved."""
     request = call.request
 

@@ -8,10 +8,11 @@ v2 flexible; v3 quota errors.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
 from kafkalike.broker.bulk_requests import in_slices
+from kafkalike.broker.request import Call
 from kafkalike.cluster import znode_sizes
 from kafkalike.controller import topic_admin
 from kafkalike.errors import Error, KafkaError
@@ -20,7 +21,7 @@ from kafkalike.protocol.messages import create_partitions as messages
 ACCESS = (Access(Operation.ALTER, Resource.TOPIC, "name", "topics"),)
 
 
-async def create_partitions(broker: Any, call: Any) -> Any:
+async def create_partitions(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Extends every topic that can be."""
     request = call.request
     results = {
@@ -41,7 +42,7 @@ async def create_partitions(broker: Any, call: Any) -> Any:
     named = Counter(topic.name for topic in request.topics)
     wanted: dict[str, frozenset[int]] = {}
 
-    async def one(topic: Any) -> None:
+    async def one(topic: messages.CreatePartitionsTopic) -> None:
         result = results[topic.name]
         try:
             if named[topic.name] > 1:

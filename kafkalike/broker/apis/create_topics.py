@@ -11,11 +11,13 @@ v6 quota errors; v7 topic ids.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
 from kafkalike.broker.bulk_requests import in_slices
+from kafkalike.broker.request import Call
 from kafkalike.cluster import topic_names, znode_sizes
+from kafkalike.config import Config
 from kafkalike.controller import topic_admin
 from kafkalike.controller.topic_admin import NewTopic
 from kafkalike.errors import Error, KafkaError
@@ -24,7 +26,7 @@ from kafkalike.protocol.messages import create_topics as messages
 ACCESS = (Access(Operation.CREATE, Resource.TOPIC, "name", "topics", or_cluster=Operation.CREATE),)
 
 
-async def create_topics(broker: Any, call: Any) -> Any:
+async def create_topics(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Creates every topic that can be."""
     request = call.request
     results = [messages.CreatableTopicResult(name=topic.name, error_message=None) for topic in request.topics]
@@ -42,7 +44,7 @@ async def create_topics(broker: Any, call: Any) -> Any:
         return messages.Response(topics=results)
     named = Counter(topic.name for topic in request.topics)
 
-    async def one(asked: tuple[Any, Any]) -> NewTopic | None:
+    async def one(asked: tuple[messages.CreatableTopic, messages.CreatableTopicResult]) -> NewTopic | None:
         topic, result = asked
         try:
             if topic.name == topic_names.CLUSTER_METADATA:
@@ -76,7 +78,7 @@ async def create_topics(broker: Any, call: Any) -> Any:
     return messages.Response(topics=results)
 
 
-async def _check(broker: Any, topic: Any) -> NewTopic:
+async def _check(broker: Broker, topic: messages.CreatableTopic) -> NewTopic:
     # Of several for one partition the last counts, as in Kafka.
     manual = {assignment.partition_index: tuple(assignment.broker_ids) for assignment in topic.assignments}
     return await topic_admin.check_new(
@@ -92,7 +94,7 @@ async def _check(broker: Any, topic: Any) -> NewTopic:
     )
 
 
-def _describe(config: Any, new: NewTopic, result: Any, validate_only: bool) -> None:
+def _describe(config: Config, new: NewTopic, result: messages.CreatableTopicResult, validate_only: bool) -> None:
     if not validate_only:
         result.topic_id = new.topic_id
     result.num_partitions = len(new.replicas)
@@ -103,7 +105,7 @@ def _describe(config: Any, new: NewTopic, result: Any, validate_only: bool) -> N
     ]
 
 
-def _reset(result: Any, error: Error) -> None:
+def _reset(result: messages.CreatableTopicResult, error: Error) -> None:
     """An answer with an error echoes nothing."""
     result.error_code = error
     result.num_partitions = result.replication_factor = -1

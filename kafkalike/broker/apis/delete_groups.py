@@ -7,15 +7,15 @@ v1 throttle before the answer; v2 flexible.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.protocol.messages import delete_groups as messages
 
 ACCESS = (Access(Operation.DELETE, Resource.GROUP, each="groups_names"),)
 
 
-async def delete_groups(broker: Any, call: Any) -> Any:
+async def delete_groups(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """One after the other; a group named twice is removed once."""
     results = [
         messages.DeletableGroupResult(group_id=group_id, error_code=await broker.group_coordinator.delete(group_id))

@@ -7,10 +7,10 @@ v0 and v1 the same; v2 flexible.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
 from kafkalike.broker.distinct_partitions import by_topic
+from kafkalike.broker.request import Call
 from kafkalike.cluster.topic_names import INTERNAL_TOPICS
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import delete_records as messages
@@ -18,7 +18,7 @@ from kafkalike.protocol.messages import delete_records as messages
 ACCESS = (Access(Operation.DELETE, Resource.TOPIC, "name", "topics"),)
 
 
-def delete_records(broker: Any, call: Any) -> Any:
+def delete_records(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Moves every partition's start."""
     topics = []
     for name, named in by_topic(call.request.topics).items():

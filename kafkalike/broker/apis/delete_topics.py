@@ -8,10 +8,10 @@ v1 throttle time; v3 TOPIC_DELETION_DISABLED instead of INVALID_REQUEST; v5 mess
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import LAST_VERSION, Access, Operation, Resource
+from kafkalike.broker.broker import Broker
 from kafkalike.broker.bulk_requests import in_slices
+from kafkalike.broker.request import Call
 from kafkalike.cluster.metadata import NO_TOPIC_ID
 from kafkalike.controller import topic_admin
 from kafkalike.errors import Error, KafkaError
@@ -23,7 +23,7 @@ ACCESS = (
 )
 
 
-async def delete_topics(broker: Any, call: Any) -> Any:
+async def delete_topics(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Orders every deletion, then waits."""
     request = call.request
     asked = _asked(call)
@@ -66,18 +66,18 @@ async def delete_topics(broker: Any, call: Any) -> Any:
     return messages.Response(responses=results)
 
 
-def failed(call: Any, error: KafkaError) -> Any:
+def failed(call: Call[messages.Request], error: KafkaError) -> messages.Response:
     """The error for every topic."""
     return _all(_asked(call), error.error)
 
 
-def _asked(call: Any) -> list[tuple[str | None, bytes]]:
+def _asked(call: Call[messages.Request]) -> list[tuple[str | None, bytes]]:
     if call.version < 6:
         return [(name, NO_TOPIC_ID) for name in call.request.topic_names]
     return [(topic.name, bytes(topic.topic_id)) for topic in call.request.topics]
 
 
-def _all(asked: list[tuple[str | None, bytes]], error: Error) -> Any:
+def _all(asked: list[tuple[str | None, bytes]], error: Error) -> messages.Response:
     return messages.Response(
         responses=[
             messages.DeletableTopicResult(name=name, topic_id=topic_id, error_code=error) for name, topic_id in asked

@@ -6,11 +6,12 @@ v1 pattern types; v2 flexible; v3 user resources.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation
-from kafkalike.broker.request import NO_RESPONSE
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import NO_RESPONSE, Call
 from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.messages import describe_acls as messages
+from kafkalike.protocol.schema import Message
 
 UNKNOWN = 0  # of resource types, pattern types, operations and permissions
 
@@ -18,7 +19,7 @@ UNKNOWN = 0  # of resource types, pattern types, operations and permissions
 ACCESS = (Access(Operation.DESCRIBE),)
 
 
-def describe_acls(broker: Any, call: Any) -> Any:
+def describe_acls(broker: Broker, call: Call[messages.Request]) -> Message:
     """Refuses, since no authorizer is configured. What filters by the unknown ends its connection, as in Kafka."""
     request = call.request
     if UNKNOWN in (

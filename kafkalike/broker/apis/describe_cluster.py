@@ -6,10 +6,10 @@ v1 says which kind of endpoint it wants: 1 brokers, which these are, 2 controlle
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access
 from kafkalike.broker.apis.metadata import CLUSTER_OPERATIONS, endpoints_on
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import describe_cluster as messages
 
@@ -19,7 +19,7 @@ BROKERS, CONTROLLERS = 1, 2
 ACCESS: tuple[Access, ...] = ()
 
 
-def describe_cluster(broker: Any, call: Any) -> Any:
+def describe_cluster(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Answers."""
     request = call.request
     if request.endpoint_type == CONTROLLERS:

@@ -8,13 +8,16 @@ v0 has "is default" instead of the source; v1 synonyms; v3 type and documentatio
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from kafkalike import config as tables
 from kafkalike.broker import config_admin, loggers
 from kafkalike.broker.access import Operation
+from kafkalike.broker.broker import Broker
 from kafkalike.broker.dynamic_config import topic_overrides
+from kafkalike.broker.request import Call
 from kafkalike.cluster import topic_names
+from kafkalike.config import Config
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import describe_configs as messages
 
@@ -60,7 +63,7 @@ class Entry(NamedTuple):
     synonyms: list[Link]
 
 
-async def describe_configs(broker: Any, call: Any) -> Any:
+async def describe_configs(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Describes every resource."""
     resources = call.request.resources
     if any(resource.resource_type not in (TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS) for resource in resources):
@@ -82,19 +85,19 @@ async def describe_configs(broker: Any, call: Any) -> Any:
     return messages.Response(results=results)
 
 
-def _result(resource: Any) -> Any:
+def _result(resource: messages.DescribeConfigsResource) -> messages.DescribeConfigsResult:
     return messages.DescribeConfigsResult(
         resource_type=resource.resource_type, resource_name=resource.resource_name, error_message=""
     )
 
 
-def _refused(resource: Any, problem: KafkaError) -> Any:
+def _refused(resource: messages.DescribeConfigsResource, problem: KafkaError) -> messages.DescribeConfigsResult:
     result = _result(resource)
     result.error_code, result.error_message = problem.error, problem.message
     return result
 
 
-async def _entries(broker: Any, resource: Any, defaults: list[Entry]) -> list[Entry]:
+async def _entries(broker: Broker, resource: messages.DescribeConfigsResource, defaults: list[Entry]) -> list[Entry]:
     name = resource.resource_name
     if resource.resource_type == TOPIC:
         return await _topic(broker, name, defaults)
@@ -107,7 +110,7 @@ async def _entries(broker: Any, resource: Any, defaults: list[Entry]) -> list[En
     raise KafkaError(Error.INVALID_REQUEST, "Config type client-metrics is only supported on KRaft clusters")
 
 
-async def _topic(broker: Any, topic: str, defaults: list[Entry]) -> list[Entry]:
+async def _topic(broker: Broker, topic: str, defaults: list[Entry]) -> list[Entry]:
     reason = topic_names.illegal(topic)
     if reason:
         raise KafkaError(Error.INVALID_TOPIC_EXCEPTION, reason)
@@ -122,7 +125,7 @@ def _overridden(entry: Entry, value: str | None) -> Entry:
     return entry._replace(value=value, synonyms=[(entry.name, value, DYNAMIC_TOPIC), *entry.synonyms])
 
 
-def _topic_defaults(config: Any) -> list[Entry]:
+def _topic_defaults(config: Config) -> list[Entry]:
     """What every topic has that sets nothing of its own."""
     entries = []
     for key in tables.TOPIC.values():
@@ -134,7 +137,7 @@ def _topic_defaults(config: Any) -> list[Entry]:
     return entries
 
 
-def _broker(broker: Any, name: str) -> list[Entry]:
+def _broker(broker: Broker, name: str) -> list[Entry]:
     if name and name != str(broker.broker_id):
         _number(name)
         raise KafkaError(
@@ -147,13 +150,13 @@ def _broker(broker: Any, name: str) -> list[Entry]:
             _broker_entry(config, key, [(key, _text(key, text), DYNAMIC_DEFAULT)])
             for key, text in sorted(config.cluster.items())
         ]
-    named = config.originals | config.own | config.cluster
+    named = {**config.originals, **config.own, **config.cluster}
     known = [key.name for key in tables.BROKER.values() if not key.internal or key.name in named]
     extra = [key for key in named if key not in tables.BROKER]
     return [_broker_entry(config, key, _without_others(_chain(config, key), key)) for key in (*known, *extra)]
 
 
-def _broker_entry(config: Any, name: str, chain: list[Link]) -> Entry:
+def _broker_entry(config: Config, name: str, chain: list[Link]) -> Entry:
     base = tables.base_name(name)
     key = tables.BROKER.get(base) or tables.DYNAMIC_ONLY.get(base)
     kind, sentence = (UNKNOWN, "") if key is None else (key.type, key.documentation)
@@ -162,7 +165,7 @@ def _broker_entry(config: Any, name: str, chain: list[Link]) -> Entry:
     return Entry(name, kind, value, sentence, read_only, chain)
 
 
-def _chain(config: Any, name: str) -> list[Link]:
+def _chain(config: Config, name: str) -> list[Link]:
     """Every value that a broker's key, or another that stands for it, has: the strongest first."""
     names = SYNONYMS.get(name, (name,))
     layers = ((config.own, DYNAMIC_BROKER), (config.cluster, DYNAMIC_DEFAULT), (config.originals, STATIC_BROKER))
@@ -182,7 +185,7 @@ def _text(name: str, text: str) -> str | None:
     return text if key is None else tables.text_of(tables.parse(key, text))
 
 
-def _loggers(broker: Any, name: str) -> list[Entry]:
+def _loggers(broker: Broker, name: str) -> list[Entry]:
     if not name:
         raise KafkaError(Error.INVALID_REQUEST, "Broker id must not be empty")
     if _number(name) != broker.broker_id:
@@ -203,7 +206,7 @@ def _number(name: str) -> int:
     return number
 
 
-def _render(entry: Entry, call: Any) -> Any:
+def _render(entry: Entry, call: Call[messages.Request]) -> messages.DescribeConfigsResourceResult:
     request = call.request
     source = entry.synonyms[0][2] if entry.synonyms else DEFAULT
     is_logger = source == DYNAMIC_BROKER_LOGGER

@@ -8,9 +8,9 @@ v5 flexible.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import describe_groups as messages
 
@@ -22,7 +22,7 @@ NOT_ASKED = -(2**31)
 ACCESS = (Access(Operation.DESCRIBE, Resource.GROUP, each="groups"),)
 
 
-async def describe_groups(broker: Any, call: Any) -> Any:
+async def describe_groups(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Asks the coordinator about each."""
     request = call.request
     operations = ALL_OPERATIONS if request.include_authorized_operations else NOT_ASKED

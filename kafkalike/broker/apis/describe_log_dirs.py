@@ -7,11 +7,14 @@ v0 and v1 the same; v2 flexible; v3 a top-level error; v4 total and usable bytes
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from kafkalike.broker.access import Access, Operation
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import describe_log_dirs as messages
+from kafkalike.replication.replicas import Replicas
+from kafkalike.storage.directory import LogDirectory
 
 ROOM = 4  # the first version that tells it
 
@@ -19,7 +22,7 @@ ROOM = 4  # the first version that tells it
 ACCESS = (Access(Operation.DESCRIBE),)
 
 
-def describe_log_dirs(broker: Any, call: Any) -> Any:
+def describe_log_dirs(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Lists every directory with the partitions that were asked for (null: all)."""
     asked = call.request.topics
     wanted = None if asked is None else {(topic.topic, p) for topic in asked for p in topic.partitions}
@@ -38,8 +41,10 @@ def describe_log_dirs(broker: Any, call: Any) -> Any:
     return messages.Response(results=results)
 
 
-def _topics(replicas: Any, directory: Any, wanted: set[tuple[str, int]] | None) -> list[Any]:
-    topics: dict[str, Any] = {}
+def _topics(
+    replicas: Replicas, directory: LogDirectory, wanted: set[tuple[str, int]] | None
+) -> list[messages.DescribeLogDirsTopic]:
+    topics: dict[str, messages.DescribeLogDirsTopic] = {}
     for (name, index), log in sorted(directory.logs.items()):
         if wanted is not None and (name, index) not in wanted:
             continue

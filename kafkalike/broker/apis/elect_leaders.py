@@ -9,9 +9,10 @@ v1 unclean elections, an error for all; v2 flexible.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
+from kafkalike.cluster.metadata import Image
 from kafkalike.controller import leader_election
 from kafkalike.controller.context import Partition
 from kafkalike.errors import Error, KafkaError
@@ -20,7 +21,7 @@ from kafkalike.protocol.messages import elect_leaders as messages
 ACCESS = (Access(Operation.ALTER),)
 
 
-async def elect_leaders(broker: Any, call: Any) -> Any:
+async def elect_leaders(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Hands it to the controller, then waits."""
     request = call.request
     if request.election_type not in (leader_election.PREFERRED, leader_election.UNCLEAN):
@@ -33,21 +34,21 @@ async def elect_leaders(broker: Any, call: Any) -> Any:
         asked = [(topic.topic, p) for topic in request.topic_partitions for p in topic.partitions]
         partitions = list(dict.fromkeys(asked))
     try:
-        outcomes = await broker.controller.submit(
+        outcomes: dict[Partition, int | KafkaError] = await broker.controller.submit(
             lambda context: leader_election.elect(context, partitions, request.election_type)
         )
     except KafkaError as refusal:
         outcomes = dict.fromkeys(partitions, refusal)
     elected = {partition: outcome for partition, outcome in outcomes.items() if isinstance(outcome, int)}
 
-    def shown(image: Any) -> bool:
+    def shown(image: Image) -> bool:
         return all(_leader(image, partition) == leader for partition, leader in elected.items())
 
     if elected and not await broker.metadata.wait(shown, request.timeout_ms):
         for partition, leader in elected.items():
             if _leader(broker.metadata.image, partition) != leader:
                 outcomes[partition] = KafkaError(Error.REQUEST_TIMED_OUT)
-    topics: dict[str, list[Any]] = {}
+    topics: dict[str, list[messages.PartitionResult]] = {}
     for partition, outcome in outcomes.items():
         error = outcome if isinstance(outcome, KafkaError) else None
         if error is None or not everything or error.error is not Error.ELECTION_NOT_NEEDED:
@@ -65,7 +66,7 @@ async def elect_leaders(broker: Any, call: Any) -> Any:
     )
 
 
-def _refused(request: Any, error: Error) -> Any:
+def _refused(request: messages.Request, error: Error) -> messages.Response:
     """The error, and for each partition that was named."""
     results = [
         messages.ReplicaElectionResult(
@@ -79,6 +80,6 @@ def _refused(request: Any, error: Error) -> Any:
     return messages.Response(error_code=error, replica_election_results=results)
 
 
-def _leader(image: Any, partition: Partition) -> int | None:
+def _leader(image: Image, partition: Partition) -> int | None:
     state = image.partition(*partition)
     return state.leader if state is not None else None

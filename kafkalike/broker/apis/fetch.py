@@ -14,13 +14,18 @@ directories.
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from collections.abc import Callable, Hashable
 
 from kafkalike.broker import epoch_checks, request_metrics
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.fetch_sessions import Fetched, Fetching
 from kafkalike.broker.pending_response import PendingResponse
+from kafkalike.broker.request import Answer, Call
+from kafkalike.cluster.metadata import Image
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import fetch as messages
+from kafkalike.replication.hosted_partitions import Read
 from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED, now_ms
 from kafkalike.replication.topic_traffic import EXPECTED
 from kafkalike.storage.segment import Damaged
@@ -46,7 +51,7 @@ ACCESS = (
 )
 
 
-def fetch(broker: Any, call: Any) -> Any:
+def fetch(broker: Broker, call: Call[messages.Request]) -> Answer[messages.Response]:
     """Reads now, and again whenever records arrive, until there is enough to answer."""
     request = call.request
     if not READ_UNCOMMITTED <= request.isolation_level <= READ_COMMITTED:
@@ -64,7 +69,7 @@ def _is_a_follower(request: messages.Request) -> bool:
     return bool(max(request.replica_id, request.replica_state.replica_id) >= 0)
 
 
-def _refuse(call: Any, error: Error) -> Any:
+def _refuse(call: Call[messages.Request], error: Error) -> messages.Response:
     """The error for the whole request, and before there were topic ids for each partition, too."""
     topics = [] if call.version >= TOPIC_IDS else call.request.topics
     return messages.Response(
@@ -82,7 +87,7 @@ def _refuse(call: Any, error: Error) -> Any:
     )
 
 
-async def _of_a_new_life(broker: Any, call: Any, replica: int, epoch: int) -> Any:
+async def _of_a_new_life(broker: Broker, call: Call[messages.Request], replica: int, epoch: int) -> messages.Response:
     error = await epoch_checks.check_follower(broker, replica, epoch)
     if error:
         return messages.Response(error_code=error, responses=[])
@@ -90,7 +95,9 @@ async def _of_a_new_life(broker: Any, call: Any, replica: int, epoch: int) -> An
     return begun if isinstance(begun, messages.Response) else await begun
 
 
-def _begin(broker: Any, call: Any, replica: int, epoch: int) -> Any:
+def _begin(
+    broker: Broker, call: Call[messages.Request], replica: int, epoch: int
+) -> messages.Response | PendingResponse[messages.Response]:
     session = broker.fetch_sessions.begin(call.request, call.version >= TOPIC_IDS, now_ms())
     return _Attempt(broker, call, session, replica, epoch).begin()
 
@@ -104,24 +111,26 @@ class _Attempt(PendingResponse[messages.Response]):
         "_broker", "_call", "_fetching", "_results", "_size", "_urgent", "_room", "_replica", "_replica_epoch", "_racks"
     )  # fmt: skip
 
-    def __init__(self, broker: Any, call: Any, fetching: Any, replica: int, replica_epoch: int) -> None:
+    def __init__(
+        self, broker: Broker, call: Call[messages.Request], fetching: Fetching, replica: int, replica_epoch: int
+    ) -> None:
         self._response = self._then = None  # what the class above would set, without a call of it for each fetch
         self._broker = broker
         self._call = call
         self._fetching = fetching
-        self._results: dict[Any, Any] = {}
+        self._results: dict[Fetched, messages.PartitionData] = {}
         self._size = 0  # of the records in there
         self._urgent = False
         request = call.request
         self._room = min(request.max_bytes, broker.fetch_max_bytes)
         self._replica = replica
         self._replica_epoch = replica_epoch
-        self._racks: Any = None
+        self._racks: Callable[[int], str | None] | None = None
         if broker.rack_aware and self._replica < 0 and call.version >= FROM_FOLLOWERS and request.rack_id:
             brokers = broker.metadata.image.brokers
             self._racks = {broker_id: each.rack for broker_id, each in brokers.items()}.get
 
-    def begin(self) -> Any:
+    def begin(self) -> messages.Response | PendingResponse[messages.Response]:
         """The response, or this, which waits."""
         request, session = self._call.request, self._fetching.session
         client = (self._replica, self._replica_epoch, request.isolation_level, request.rack_id)
@@ -140,9 +149,9 @@ class _Attempt(PendingResponse[messages.Response]):
             self._call.connection.hurry = self.hurry
         return self
 
-    def stirred(self, fetched: Any, key: Any) -> None:
+    def stirred(self, fetched: Fetched, key: Hashable) -> None:
         """Something of a partition changed while this waits."""
-        if self._replica >= 0 and len(key) == 2:
+        if self._replica >= 0 and isinstance(key, tuple) and len(key) == 2:
             return  # A follower is told of the high watermark when there is something else to be told.
         # Ranges of files are not held while time passes: they are read again.
         self._read([each for each in self._results if each is not fetched and self._results[each].records])
@@ -169,7 +178,7 @@ class _Attempt(PendingResponse[messages.Response]):
     def _enough(self) -> bool:
         return self._urgent or self._size >= max(self._call.request.min_bytes, 0)
 
-    def _read(self, partitions: list[Any]) -> None:
+    def _read(self, partitions: list[Fetched]) -> None:
         for fetched in partitions:
             before = self._results.get(fetched)
             if before is not None and before.records:
@@ -187,14 +196,14 @@ class _Attempt(PendingResponse[messages.Response]):
                 self._urgent = True
             self._results[fetched] = data
 
-    def _read_one(self, fetched: Any) -> Any:
+    def _read_one(self, fetched: Fetched) -> messages.PartitionData:
         broker, call = self._broker, self._call
         replicas, topic, index = broker.replicas, fetched.topic, fetched.index
         if call.version >= TOPIC_IDS:
-            topic = broker.metadata.image.names.get(fetched.topic_id)
-            if topic is None:
+            known = broker.metadata.image.names.get(fetched.topic_id)
+            if known is None:
                 raise KafkaError(_gone(broker.metadata.image, fetched.name))
-            fetched.name = topic
+            topic = fetched.name = known
         if call.version < MESSAGES_V2:
             raise KafkaError(Error.UNSUPPORTED_VERSION)
         isolation, size, replica = call.request.isolation_level, self._size, self._replica
@@ -226,7 +235,7 @@ class _Attempt(PendingResponse[messages.Response]):
             data.diverging_epoch = messages.EpochEndOffset(epoch=found.diverging[0], end_offset=found.diverging[1])
         return data
 
-    def _subscribe(self, fetched: Any) -> None:
+    def _subscribe(self, fetched: Fetched) -> None:
         if fetched.subscription is None:
             key = (fetched.name, fetched.index)
             keys = (key,) if self._replica < 0 else (key, (*key, "appended"))
@@ -235,7 +244,7 @@ class _Attempt(PendingResponse[messages.Response]):
     def _finished(self) -> messages.Response:
         call = self._call
         call.connection.hurry = None
-        topics: list[Any] = []
+        topics: list[messages.FetchableTopicResponse] = []
         last = None
         for fetched in self._results:
             if fetched.traffic is not None:
@@ -243,7 +252,7 @@ class _Attempt(PendingResponse[messages.Response]):
         for fetched, data in self._fetching.answer(self._results.items()):
             key = (fetched.topic, fetched.topic_id)
             if key != last:
-                partitions: list[Any] = []
+                partitions: list[messages.PartitionData] = []
                 topics.append(_Topic(topic=fetched.topic, topic_id=fetched.topic_id, partitions=partitions))
                 last = key
             if data.records:
@@ -269,14 +278,14 @@ class _Attempt(PendingResponse[messages.Response]):
         return response
 
 
-def _gone(image: Any, name: str) -> Error:
+def _gone(image: Image, name: str) -> Error:
     """Why a topic id is not known: never, not any more, or since another topic has the name that it had."""
     if not name:
         return Error.UNKNOWN_TOPIC_ID
     return Error.INCONSISTENT_TOPIC_ID if name in image.topics else Error.UNKNOWN_TOPIC_OR_PARTITION
 
 
-def _elsewhere(index: int, found: Any, replica: int) -> Any:
+def _elsewhere(index: int, found: Read, replica: int) -> messages.PartitionData:
     """No records: the consumer shall ask a replica in its rack."""
     return _Data(
         partition_index=index,
@@ -288,5 +297,5 @@ def _elsewhere(index: int, found: Any, replica: int) -> Any:
     )
 
 
-def _error(index: int, error: Error) -> Any:
+def _error(index: int, error: Error) -> messages.PartitionData:
     return _Data(partition_index=index, error_code=error, high_watermark=-1, log_start_offset=-1, records=b"")

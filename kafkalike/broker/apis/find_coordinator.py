@@ -9,9 +9,10 @@ v1 adds key types and error messages; v3 flexible; v4 several keys; v5 no change
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from kafkalike.broker.access import LAST_VERSION, Access, Operation, Resource
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.cluster.topic_names import GROUP_METADATA
 from kafkalike.controller import auto_topic_creation
 from kafkalike.errors import Error, KafkaError
@@ -32,7 +33,7 @@ def _access(resource: Resource, key_type: int) -> tuple[Access, ...]:
 ACCESS = _access(Resource.GROUP, GROUP) + _access(Resource.TRANSACTIONAL_ID, TRANSACTION)
 
 
-async def find_coordinator(broker: Any, call: Any) -> Any:
+async def find_coordinator(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Finds the leader for each key."""
     request, version = call.request, call.version
     keys = request.coordinator_keys if version >= 4 else [request.key]
@@ -52,19 +53,19 @@ async def find_coordinator(broker: Any, call: Any) -> Any:
     )
 
 
-def _find(broker: Any, call: Any, key_type: int, key: str) -> Any:
+def _find(broker: Broker, call: Call[messages.Request], key_type: int, key: str) -> messages.Coordinator:
     error = Error.COORDINATOR_NOT_AVAILABLE
     if key_type == GROUP:
         state = broker.metadata.image.partition(GROUP_METADATA, broker.group_coordinator.topic.partition_for(key))
         endpoint = state and broker.metadata.image.endpoint(state.leader, call.listener)
-        if endpoint:
+        if state and endpoint:
             return messages.Coordinator(key=key, node_id=state.leader, host=endpoint[0], port=endpoint[1])
     elif key_type not in (TRANSACTION, SHARE) or (key_type == SHARE and call.version < 6):
         error = Error.INVALID_REQUEST
     return messages.Coordinator(key=key, node_id=-1, host="", port=-1, error_code=error, error_message=error.message)
 
 
-async def _create(broker: Any) -> None:
+async def _create(broker: Broker) -> None:
     try:
         await auto_topic_creation.create_automatically(broker, GROUP_METADATA, CREATION_WAIT_MS)
     except KafkaError as problem:

@@ -7,15 +7,15 @@ v1 throttle time; v3 static members; v4 flexible.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.protocol.messages import heartbeat as messages
 
 ACCESS = (Access(Operation.READ, Resource.GROUP, "group_id"),)
 
 
-def heartbeat(broker: Any, call: Any) -> Any:
+def heartbeat(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Asks the coordinator."""
     request = call.request
     error = broker.group_coordinator.heartbeat(

@@ -8,11 +8,13 @@ v0 the request; v1 flexible.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from kafkalike import config as tables
 from kafkalike.broker import config_admin
 from kafkalike.broker.access import Operation
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
+from kafkalike.config.keys import TopicKey
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import incremental_alter_configs as messages
 
@@ -22,12 +24,15 @@ SET, DELETE, APPEND, SUBTRACT = range(4)
 ACCESS = config_admin.access(Operation.ALTER_CONFIGS)
 
 
-async def incremental_alter_configs(broker: Any, call: Any) -> Any:
+async def incremental_alter_configs(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Alters every resource that can be."""
-    return await config_admin.alter(broker, call, messages, altered)
+    results = await config_admin.alter(broker, call, messages, altered)
+    return messages.Response(responses=results)
 
 
-def altered(resource: Any, present: Mapping[str, str], keys: Mapping[str, Any]) -> dict[str, str]:
+def altered(
+    resource: messages.AlterConfigsResource, present: Mapping[str, str], keys: config_admin.Keys
+) -> dict[str, str]:
     """The values after the resource's operations, in their order."""
     values = dict(present)
     for entry in resource.configs:
@@ -44,7 +49,7 @@ def altered(resource: Any, present: Mapping[str, str], keys: Mapping[str, Any]) 
     return values
 
 
-def _list(entry: Any, values: Mapping[str, str], keys: Mapping[str, Any]) -> str:
+def _list(entry: messages.AlterableConfig, values: Mapping[str, str], keys: config_admin.Keys) -> str:
     key = keys.get(entry.name)
     if key is None:
         raise KafkaError(Error.UNKNOWN_SERVER_ERROR)  # as Kafka, which does not look before it leaps
@@ -52,7 +57,9 @@ def _list(entry: Any, values: Mapping[str, str], keys: Mapping[str, Any]) -> str
     if key.type != tables.LIST:
         word = "append" if append else "subtract"
         raise KafkaError(Error.INVALID_CONFIG, f"Config value {word} is not allowed for config key: {entry.name}")
-    default = key.default if key.default is not None else tables.BROKER[key.synonyms[0][0]].default
+    default = key.default
+    if default is None and isinstance(key, TopicKey):
+        default = tables.BROKER[key.synonyms[0][0]].default
     text = values.get(entry.name, tables.text_of(default) or "")
     old = text.split(",") if text else []
     named = entry.value.split(",")

@@ -7,9 +7,9 @@ v2 flexible; v3 a producer may name the id and epoch that it has; v4 PRODUCER_FE
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import init_producer_id as messages
 
@@ -19,7 +19,7 @@ ACCESS = (
 )
 
 
-async def init_producer_id(broker: Any, call: Any) -> Any:
+async def init_producer_id(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Answers with a new id."""
     request = call.request
     if request.transactional_id is not None:
@@ -31,6 +31,6 @@ async def init_producer_id(broker: Any, call: Any) -> Any:
     return messages.Response(producer_id=await broker.producer_ids.next(), producer_epoch=0)
 
 
-def failed(call: Any, error: KafkaError) -> Any:
+def failed(call: Call[messages.Request], error: KafkaError) -> messages.Response:
     """An answer without an id."""
     return messages.Response(error_code=error.error, producer_id=-1, producer_epoch=-1)

@@ -10,17 +10,18 @@ v6 flexible; v7 protocol type, null protocol name; v8 reason; v9 skip assignment
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
 from kafkalike.broker.pending_response import PendingResponse
+from kafkalike.broker.request import Call
 from kafkalike.coordinator.group_effects import Joined, Joining
 from kafkalike.protocol.messages import join_group as messages
 
 ACCESS = (Access(Operation.READ, Resource.GROUP, "group_id"),)
 
 
-def join_group(broker: Any, call: Any) -> Any:
+def join_group(broker: Broker, call: Call[messages.Request]) -> PendingResponse[messages.Response]:
     """Hands the member to the coordinator."""
     request, version = call.request, call.version
     joining = Joining(

@@ -9,10 +9,10 @@ v6 recovery state; v7 is_kraft_controller.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker import epoch_checks
 from kafkalike.broker.access import Access, Operation
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leader_and_isr as messages
 from zk.client import SessionExpired
@@ -20,12 +20,13 @@ from zk.client import SessionExpired
 ACCESS = (Access(Operation.CLUSTER_ACTION),)
 
 
-async def leader_and_isr(broker: Any, call: Any) -> Any:
+async def leader_and_isr(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Hands it to the replicas. When our session ends meanwhile it was for a life that is over."""
     error = await epoch_checks.check_controller(broker, call.request)
     if error:
         return messages.Response(error_code=error)
     try:
-        return await broker.replicas.orders.leader_and_isr(call.request, call.version)
+        response: messages.Response = await broker.replicas.orders.leader_and_isr(call.request, call.version)
+        return response
     except SessionExpired:
         return messages.Response(error_code=Error.STALE_BROKER_EPOCH)

@@ -7,10 +7,10 @@ v5 reason.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
 from kafkalike.broker.pending_response import PendingResponse
+from kafkalike.broker.request import Call
 from kafkalike.coordinator.group_effects import Left
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leave_group as messages
@@ -18,7 +18,7 @@ from kafkalike.protocol.messages import leave_group as messages
 ACCESS = (Access(Operation.READ, Resource.GROUP, "group_id"),)
 
 
-def leave_group(broker: Any, call: Any) -> Any:
+def leave_group(broker: Broker, call: Call[messages.Request]) -> PendingResponse[messages.Response]:
     """Hands the members to the coordinator."""
     request, version = call.request, call.version
     if version >= 3:

@@ -7,9 +7,9 @@ v1 throttle time; v3 flexible; v4 states, and a filter by them; v5 types, and a 
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.protocol.messages import list_groups as messages
 
 CLASSIC = "classic"
@@ -18,7 +18,7 @@ CLASSIC = "classic"
 ACCESS = (Access(Operation.DESCRIBE),)
 
 
-async def list_groups(broker: Any, call: Any) -> Any:
+async def list_groups(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Asks the coordinator. Filters do not look at upper and lower case."""
     states = {each.lower() for each in call.request.states_filter or ()}
     types = {each.lower() for each in call.request.types_filter or ()}

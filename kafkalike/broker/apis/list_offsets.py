@@ -15,13 +15,15 @@ start of its own epoch, an offset at or above that mark is OFFSET_NOT_AVAILABLE,
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import ANY_REPLICA, EARLIEST, EARLIEST_LOCAL, LATEST, LATEST_TIERED, MAX_TIMESTAMP
 from kafkalike.protocol.messages import list_offsets as messages
-from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED, now_ms
+from kafkalike.replication.hosted_partitions import HostedPartition
+from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED, Replicas, now_ms
 
 # The first version that knows each; any other negative timestamp means nothing.
 SINCE = {LATEST: 0, EARLIEST: 0, MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9}
@@ -34,7 +36,7 @@ NOT_AVAILABLE = 5  # the first version that knows OFFSET_NOT_AVAILABLE
 ACCESS = (Access(Operation.DESCRIBE, Resource.TOPIC, "name", "topics"),)
 
 
-def list_offsets(broker: Any, call: Any) -> Any:
+def list_offsets(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Looks every partition up."""
     request = call.request
     twice = _named_twice(request) if call.version else frozenset()
@@ -66,12 +68,12 @@ def list_offsets(broker: Any, call: Any) -> Any:
     return messages.Response(topics=topics)
 
 
-def _named_twice(request: Any) -> frozenset[tuple[str, int]]:
+def _named_twice(request: messages.Request) -> frozenset[tuple[str, int]]:
     named = Counter((topic.name, asked.partition_index) for topic in request.topics for asked in topic.partitions)
     return frozenset(key for key, times in named.items() if times > 1)
 
 
-def _check(asked: Any, call: Any, twice: bool) -> None:
+def _check(asked: messages.ListOffsetsPartition, call: Call[messages.Request], twice: bool) -> None:
     """Refuses what has no meaning, before anything is looked up."""
     if twice:
         raise KafkaError(Error.INVALID_REQUEST)
@@ -81,7 +83,7 @@ def _check(asked: Any, call: Any, twice: bool) -> None:
         raise KafkaError(Error.UNKNOWN_SERVER_ERROR)  # as in Kafka, which does not expect it
 
 
-def _log_end(replicas: Any, topic: str, asked: Any) -> tuple[int, int]:
+def _log_end(replicas: Replicas, topic: str, asked: messages.ListOffsetsPartition) -> tuple[int, int]:
     """(the epoch of the last record, the end of the log), whoever leads."""
     replicas.partition(topic, asked.partition_index).check_epoch(asked.current_leader_epoch)
     log = replicas.log(topic, asked.partition_index)
@@ -89,7 +91,7 @@ def _log_end(replicas: Any, topic: str, asked: Any) -> tuple[int, int]:
     return log.epoch_at(end - 1), end
 
 
-def _visible(hosted: Any, request: Any) -> int:
+def _visible(hosted: HostedPartition, request: messages.Request) -> int:
     """How far the log reaches for who asks; a follower is to have all of it."""
     if request.replica_id >= 0:
         return int(hosted.log.log_end_offset)
@@ -97,7 +99,7 @@ def _visible(hosted: Any, request: Any) -> int:
     return int(hosted.log.last_stable_offset(mark) if request.isolation_level == READ_COMMITTED else mark)
 
 
-def _look_up(hosted: Any, timestamp: int, request: Any) -> tuple[int, int, int]:
+def _look_up(hosted: HostedPartition, timestamp: int, request: messages.Request) -> tuple[int, int, int]:
     """(timestamp, offset, leader epoch); UNKNOWN when there is no such record, KafkaError while nobody knows."""
     log = hosted.log
     known = request.replica_id >= 0 or hosted.partition.high_watermark >= hosted.partition.epoch_start
@@ -115,10 +117,10 @@ def _look_up(hosted: Any, timestamp: int, request: Any) -> tuple[int, int, int]:
         if not known:
             raise KafkaError(Error.OFFSET_NOT_AVAILABLE)
         return UNKNOWN
-    return found  # type: ignore[no-any-return]
+    return found
 
 
-def _boundaries(hosted: Any, timestamp: int, mark: int) -> list[int]:
+def _boundaries(hosted: HostedPartition, timestamp: int, mark: int) -> list[int]:
     """Version 0: where segments begin, and the end, newest first, as far as they are not newer than `timestamp`."""
     log = hosted.log
     starts = log.segment_starts()  # (base offset, time of the last change in milliseconds), oldest first

@@ -7,9 +7,9 @@ v0 only.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.controller import reassignment
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import list_partition_reassignments as messages
@@ -17,7 +17,7 @@ from kafkalike.protocol.messages import list_partition_reassignments as messages
 ACCESS = (Access(Operation.DESCRIBE),)
 
 
-def list_partition_reassignments(broker: Any, call: Any) -> Any:
+def list_partition_reassignments(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Looks into what the controller believes."""
     request = call.request
     context = broker.controller.context
@@ -26,7 +26,7 @@ def list_partition_reassignments(broker: Any, call: Any) -> Any:
     asked = None
     if request.topics is not None:
         asked = {(topic.name, p) for topic in request.topics for p in topic.partition_indexes}
-    topics: dict[str, list[Any]] = {}
+    topics: dict[str, list[messages.OngoingPartitionReassignment]] = {}
     for topic, p in reassignment.going_on(context):
         if asked is None or (topic, p) in asked:
             assignment = context.assignment((topic, p))

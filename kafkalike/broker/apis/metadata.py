@@ -12,12 +12,14 @@ v6 a leader without the listener is LISTENER_NOT_FOUND; v8 authorized operations
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
 from kafkalike.broker.bulk_requests import SLICE
+from kafkalike.broker.request import Call
 from kafkalike.cluster import topic_names
-from kafkalike.cluster.metadata import NO_LEADER, NO_TOPIC_ID, Broker, Image, Topic
+from kafkalike.cluster.metadata import NO_LEADER, NO_TOPIC_ID, Image, Topic
+from kafkalike.cluster.metadata import Broker as Member
 from kafkalike.controller import auto_topic_creation
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import metadata as messages
@@ -38,7 +40,7 @@ CLUSTER_OPERATIONS = sum(1 << code for code in (5, 7, 8, 9, 10, 11, 12))
 ACCESS = (Access(Operation.DESCRIBE, Resource.TOPIC, "name", "topics"),)
 
 
-async def metadata(broker: Any, call: Any) -> Any:
+async def metadata(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Answers, creating what is to be created first."""
     request, version = call.request, call.version
     await broker.metadata.wait(lambda image: bool(image.brokers), FIRST_WAIT_MS)
@@ -90,7 +92,7 @@ async def metadata(broker: Any, call: Any) -> Any:
     return response
 
 
-def failed(call: Any, error: KafkaError) -> Any:
+def failed(call: Call[messages.Request], error: KafkaError) -> messages.Response:
     """The error for every topic that was asked for."""
     return messages.Response(
         topics=[
@@ -100,7 +102,7 @@ def failed(call: Any, error: KafkaError) -> Any:
     )
 
 
-def _brokers(brokers: Iterable[Broker], listener: str) -> list[Any]:
+def _brokers(brokers: Iterable[Member], listener: str) -> list[messages.MetadataResponseBroker]:
     """Those that have a listener, as Metadata shows them."""
     return [
         messages.MetadataResponseBroker(node_id=broker.id, host=host, port=port, rack=broker.rack)
@@ -108,12 +110,12 @@ def _brokers(brokers: Iterable[Broker], listener: str) -> list[Any]:
     ]
 
 
-def endpoints_on(image: Image, listener: str) -> list[tuple[Broker, str, int]]:
+def endpoints_on(image: Image, listener: str) -> list[tuple[Member, str, int]]:
     """The live brokers that have a listener, and where it is."""
     return _endpoints(image.brokers.values(), listener)
 
 
-def _endpoints(brokers: Iterable[Broker], listener: str) -> list[tuple[Broker, str, int]]:
+def _endpoints(brokers: Iterable[Member], listener: str) -> list[tuple[Member, str, int]]:
     found = []
     for broker in sorted(brokers, key=lambda broker: broker.id):
         endpoint = broker.endpoints.get(listener)
@@ -122,7 +124,7 @@ def _endpoints(brokers: Iterable[Broker], listener: str) -> list[tuple[Broker, s
     return found
 
 
-async def _missing(broker: Any, names: list[str], may_create: bool) -> dict[str, Error]:
+async def _missing(broker: Broker, names: list[str], may_create: bool) -> dict[str, Error]:
     """Creates the topics that are not there, as far as it is allowed; the error of each that still is not."""
     errors = {}
     creating = []
@@ -149,7 +151,7 @@ async def _missing(broker: Any, names: list[str], may_create: bool) -> dict[str,
     return errors
 
 
-def _topic(image: Image, topic: Topic, call: Any) -> Any:
+def _topic(image: Image, topic: Topic, call: Call[messages.Request]) -> messages.MetadataResponseTopic:
     return messages.MetadataResponseTopic(
         name=topic.name,
         topic_id=topic.id,
@@ -158,7 +160,7 @@ def _topic(image: Image, topic: Topic, call: Any) -> Any:
     )
 
 
-def _partitions(image: Image, topic: Topic, listener: str, version: int) -> list[Any]:
+def _partitions(image: Image, topic: Topic, listener: str, version: int) -> list[messages.MetadataResponsePartition]:
     reachable = {broker.id for broker, _, _ in endpoints_on(image, listener)}
     partitions = []
     for index, state in topic.partitions.items():

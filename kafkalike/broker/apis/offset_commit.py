@@ -12,11 +12,11 @@ v7 static members; v8 flexible; v9 no change here.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
 from kafkalike.broker.distinct_partitions import by_topic
 from kafkalike.broker.pending_response import PendingResponse
+from kafkalike.broker.request import Call
 from kafkalike.coordinator.offsets.offset_commit import OffsetCommit
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import offset_commit as messages
@@ -24,7 +24,9 @@ from kafkalike.protocol.messages import offset_commit as messages
 ACCESS = (Access(Operation.READ, Resource.GROUP, "group_id"), Access(Operation.READ, Resource.TOPIC, "name", "topics"))
 
 
-def offset_commit(broker: Any, call: Any) -> Any:
+def offset_commit(
+    broker: Broker, call: Call[messages.Request]
+) -> messages.Response | PendingResponse[messages.Response]:
     """Sorts out what cannot be committed and hands the rest to the coordinator."""
     request = call.request
     topics, longest = broker.metadata.image.topics, broker.config["offset.metadata.max.bytes"]

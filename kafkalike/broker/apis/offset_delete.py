@@ -8,10 +8,10 @@ v0 only.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
 from kafkalike.broker.distinct_partitions import by_topic
+from kafkalike.broker.request import Call
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import offset_delete as messages
 
@@ -21,7 +21,7 @@ ACCESS = (
 )
 
 
-async def offset_delete(broker: Any, call: Any) -> Any:
+async def offset_delete(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Asks the coordinator about the partitions that exist."""
     request, image = call.request, broker.metadata.image
     named = by_topic(request.topics)

@@ -10,14 +10,17 @@ v3 throttle time; v5 leader epoch; v6 flexible; v7 require_stable; v8 several gr
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from kafkalike.broker.access import LAST_VERSION, Access, Operation, Resource
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.coordinator.offsets.offset_commit import Committed
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import offset_fetch as messages
 
 Key = tuple[str, int]
+P = TypeVar("P", messages.OffsetFetchResponsePartition, messages.OffsetFetchResponsePartitions)
 
 
 ACCESS = (
@@ -27,7 +30,7 @@ ACCESS = (
 )
 
 
-async def offset_fetch(broker: Any, call: Any) -> Any:
+async def offset_fetch(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Reads for each group."""
     request, version = call.request, call.version
     if version >= 8:
@@ -46,14 +49,16 @@ async def offset_fetch(broker: Any, call: Any) -> Any:
     return messages.Response(topics=_topics(found), error_code=error)
 
 
-async def _group(broker: Any, group: Any, require_stable: bool) -> Any:
+async def _group(
+    broker: Broker, group: messages.OffsetFetchRequestGroup, require_stable: bool
+) -> messages.OffsetFetchResponseGroup:
     answer = messages.OffsetFetchResponseGroup(group_id=group.group_id)
     try:
         found = await broker.group_coordinator.fetch(group.group_id, _keys(group.topics), require_stable)
     except KafkaError as problem:
         answer.error_code = problem.error
         return answer
-    by_topic: dict[str, list[Any]] = {}
+    by_topic: dict[str, list[messages.OffsetFetchResponsePartitions]] = {}
     for (topic, partition), committed in found:
         by_topic.setdefault(topic, []).append(
             _filled(messages.OffsetFetchResponsePartitions(partition_index=partition), committed)
@@ -64,7 +69,7 @@ async def _group(broker: Any, group: Any, require_stable: bool) -> Any:
     return answer
 
 
-async def _read_unbound(broker: Any, group_id: str, keys: list[Key]) -> list[tuple[Key, Committed]]:
+async def _read_unbound(broker: Broker, group_id: str, keys: list[Key]) -> list[tuple[Key, Committed]]:
     unknown = Committed(error=Error.UNKNOWN_TOPIC_OR_PARTITION)
     image = broker.metadata.image
     answers = dict.fromkeys(keys, unknown)
@@ -81,8 +86,8 @@ def _keys(topics: Any) -> list[Key] | None:
     return list(dict.fromkeys((topic.name, index) for topic in topics for index in topic.partition_indexes))
 
 
-def _topics(found: list[tuple[Key, Committed]]) -> list[Any]:
-    by_topic: dict[str, list[Any]] = {}
+def _topics(found: list[tuple[Key, Committed]]) -> list[messages.OffsetFetchResponseTopic]:
+    by_topic: dict[str, list[messages.OffsetFetchResponsePartition]] = {}
     for (topic, partition), committed in found:
         by_topic.setdefault(topic, []).append(
             _filled(messages.OffsetFetchResponsePartition(partition_index=partition), committed)
@@ -92,7 +97,7 @@ def _topics(found: list[tuple[Key, Committed]]) -> list[Any]:
     ]
 
 
-def _filled(answer: Any, committed: Committed) -> Any:
+def _filled(answer: P, committed: Committed) -> P:
     answer.committed_offset = committed.offset
     answer.committed_leader_epoch = committed.leader_epoch
     answer.metadata = committed.metadata

@@ -8,12 +8,14 @@ v0 has no epoch in the answer; v2 the client's current leader epoch (74, 75); v3
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.errors import KafkaError
 from kafkalike.protocol import ANY_REPLICA
 from kafkalike.protocol.messages import offset_for_leader_epoch as messages
+from kafkalike.replication.replicas import Replicas
+from kafkalike.storage.log import Log
 
 REPLICA_ID = 3  # the first version that says who asks; what an older one leaves out reads as any replica
 
@@ -21,7 +23,7 @@ REPLICA_ID = 3  # the first version that says who asks; what an older one leaves
 ACCESS = (Access(Operation.DESCRIBE, Resource.TOPIC, "topic", "topics", or_cluster=Operation.CLUSTER_ACTION),)
 
 
-def offset_for_leader_epoch(broker: Any, call: Any) -> Any:
+def offset_for_leader_epoch(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Looks every partition up."""
     any_replica = call.version >= REPLICA_ID and call.request.replica_id == ANY_REPLICA
     topics = []
@@ -39,7 +41,7 @@ def offset_for_leader_epoch(broker: Any, call: Any) -> Any:
     return messages.Response(topics=topics)
 
 
-def _log(replicas: Any, topic: str, asked: Any, any_replica: bool) -> Any:
+def _log(replicas: Replicas, topic: str, asked: messages.OffsetForLeaderPartition, any_replica: bool) -> Log:
     if any_replica:
         replicas.partition(topic, asked.partition).check_epoch(asked.current_leader_epoch)
         return replicas.log(topic, asked.partition)

@@ -11,18 +11,23 @@ of single records and error message; v9 flexible; v10 where the leader is now (K
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
 from kafkalike.broker.pending_response import PendingResponse
-from kafkalike.broker.request import NO_RESPONSE
+from kafkalike.broker.request import NO_RESPONSE, Answer, Call
 from kafkalike.cluster.topic_names import INTERNAL_TOPICS
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import produce as messages
+from kafkalike.protocol.schema import Message
+from kafkalike.replication.replicas import Replicas
+from kafkalike.storage.log import Appended
 
 ADMIN_CLIENT_ID = "__admin_client"  # the one client id that may write to internal topics, as in Kafka
 LEADER_HINTS = 10  # the first version that says where the leader is
 MESSAGES_V2 = 3  # the first version whose batches have magic 2
+
+# (topic, partition, last offset, its part of the response)
+Waiting = tuple[str, int, int, messages.PartitionProduceResponse]
 
 _Partition = messages.PartitionProduceResponse
 _Topic = messages.TopicProduceResponse
@@ -34,7 +39,7 @@ ACCESS = (
 )
 
 
-def produce(broker: Any, call: Any) -> Any:
+def produce(broker: Broker, call: Call[messages.Request]) -> Answer[Message]:
     """Appends every partition's batches, then answers as `acks` says."""
     refused_whole = refusal(call)
     if refused_whole is not None:
@@ -60,7 +65,7 @@ def produce(broker: Any, call: Any) -> Any:
                 appended = replicas.append_as_leader(name, index, data.records, acks)
             except KafkaError as problem:
                 refused = True
-                partitions.append(_refusal(broker, name, index, problem))
+                partitions.append(_refusal(index, problem))
                 continue
             answer = _success(index, appended)
             partitions.append(answer)
@@ -84,7 +89,7 @@ def produce(broker: Any, call: Any) -> Any:
     return pending
 
 
-def refusal(call: Any) -> KafkaError | None:
+def refusal(call: Call[messages.Request]) -> KafkaError | None:
     """Why the whole request is refused, if it is."""
     if call.request.acks not in (-1, 0, 1):
         return KafkaError(Error.INVALID_REQUIRED_ACKS)
@@ -98,7 +103,9 @@ def is_closed(topic: str, client_id: str) -> bool:
     return topic in INTERNAL_TOPICS and client_id != ADMIN_CLIENT_ID
 
 
-def conclude(call: Any, response: Any) -> Any:
+def conclude(
+    call: Call[messages.Request], response: messages.Response
+) -> messages.Response | PendingResponse[messages.Response]:
     """The response, with errors perhaps; or the one of a new leader, to whom the request is handed on."""
     forwarded = call.broker.produce_forwarding.take(call, response)
     if forwarded is not None:
@@ -107,14 +114,14 @@ def conclude(call: Any, response: Any) -> Any:
     return response
 
 
-def answer(topic: str, index: int, appended: Any, outcome: Error) -> Any:
+def answer(topic: str, index: int, appended: Appended, outcome: Error) -> messages.Response:
     """The response when one partition's records are in the log and what became of them is `outcome`."""
     partition = _success(index, appended)
     partition.error_code = outcome
     return messages.Response(responses=[_Topic(name=topic, partition_responses=[partition])])
 
 
-def _success(index: int, appended: Any) -> Any:
+def _success(index: int, appended: Appended) -> messages.PartitionProduceResponse:
     return _Partition(
         index=index,
         error_code=0,
@@ -124,19 +131,19 @@ def _success(index: int, appended: Any) -> Any:
     )
 
 
-def _point_to_leaders(call: Any, response: Any) -> None:
+def _point_to_leaders(call: Call[messages.Request], response: messages.Response) -> None:
     if call.version >= LEADER_HINTS:
         answers = ((topic.name, p.index, p) for topic in response.responses for p in topic.partition_responses)
         call.broker.current_leader.fill_where_moved(call.listener, messages, response, answers)
 
 
-def _refusal(broker: Any, topic: str, index: int, problem: KafkaError) -> Any:
+def _refusal(index: int, problem: KafkaError) -> messages.PartitionProduceResponse:
     return _Partition(
         index=index, error_code=problem.error, base_offset=-1, log_start_offset=-1, error_message=problem.message
     )
 
 
-def failed(call: Any, error: KafkaError) -> Any:
+def failed(call: Call[messages.Request], error: KafkaError) -> Message:
     """The same error for every partition of the request; without acks it ends the connection."""
     if call.request.acks == 0:
         call.connection.close()
@@ -145,7 +152,7 @@ def failed(call: Any, error: KafkaError) -> Any:
         responses=[
             _Topic(
                 name=topic.name,
-                partition_responses=[_refusal(call.broker, topic.name, d.index, error) for d in topic.partition_data],
+                partition_responses=[_refusal(d.index, error) for d in topic.partition_data],
             )
             for topic in call.request.topic_data
         ]
@@ -155,7 +162,13 @@ def failed(call: Any, error: KafkaError) -> Any:
 class _AwaitReplicas(PendingResponse[messages.Response]):
     """A request with acks=-1 whose batches are appended and not yet on every in-sync replica."""
 
-    def __init__(self, replicas: Any, call: Any, response: Any, waiting: list[tuple[str, int, int, Any]]) -> None:
+    def __init__(
+        self,
+        replicas: Replicas,
+        call: Call[messages.Request],
+        response: messages.Response,
+        waiting: list[Waiting],
+    ) -> None:
         super().__init__()
         self._replicas = replicas
         self._call = call

@@ -9,18 +9,18 @@ v4 is_kraft_controller.
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet import defer
 
 from kafkalike.broker import epoch_checks
 from kafkalike.broker.access import Access, Operation
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.protocol.messages import stop_replica as messages
 
 ACCESS = (Access(Operation.CLUSTER_ACTION),)
 
 
-async def stop_replica(broker: Any, call: Any) -> Any:
+async def stop_replica(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Hands it to the replicas."""
     error = await epoch_checks.check_controller(broker, call.request)
     if error:

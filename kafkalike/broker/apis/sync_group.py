@@ -7,10 +7,10 @@ v1 throttle time; v3 static members; v4 flexible; v5 protocol type and name, whi
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation, Resource
+from kafkalike.broker.broker import Broker
 from kafkalike.broker.pending_response import PendingResponse
+from kafkalike.broker.request import Call
 from kafkalike.coordinator.group_effects import Synced
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import sync_group as messages
@@ -18,7 +18,7 @@ from kafkalike.protocol.messages import sync_group as messages
 ACCESS = (Access(Operation.READ, Resource.GROUP, "group_id"),)
 
 
-def sync_group(broker: Any, call: Any) -> Any:
+def sync_group(broker: Broker, call: Call[messages.Request]) -> messages.Response | PendingResponse[messages.Response]:
     """Hands the assignments to the coordinator."""
     request = call.request
     if call.version >= 5 and (request.protocol_type is None or request.protocol_name is None):

@@ -8,9 +8,9 @@ v1 upgrade types instead of "may be lowered"; validate_only.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker.access import Access, Operation
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import update_features as messages
 
@@ -20,11 +20,11 @@ UPGRADE, SAFE_DOWNGRADE, UNSAFE_DOWNGRADE = 1, 2, 3
 ACCESS = (Access(Operation.ALTER),)
 
 
-def update_features(broker: Any, call: Any) -> Any:
+def update_features(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Refuses every update; of several for one feature the first counts."""
     if not broker.controller.active:
         raise KafkaError(Error.NOT_CONTROLLER)
-    updates: dict[str, Any] = {}
+    updates: dict[str, messages.FeatureUpdateKey] = {}
     for update in call.request.feature_updates:
         updates.setdefault(update.feature, update)
     return messages.Response(
@@ -38,7 +38,7 @@ def update_features(broker: Any, call: Any) -> Any:
     )
 
 
-def _refusal(update: Any, version: int) -> str:
+def _refusal(update: messages.FeatureUpdateKey, version: int) -> str:
     kind = update.upgrade_type
     if version == 0:
         kind = SAFE_DOWNGRADE if update.allow_downgrade else UPGRADE

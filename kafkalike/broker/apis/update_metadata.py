@@ -10,17 +10,17 @@ v6 flexible; v7 topic ids; v8 is_kraft_controller and type.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafkalike.broker import epoch_checks
 from kafkalike.broker.access import Access, Operation
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.cluster.metadata import topic_states
 from kafkalike.protocol.messages import update_metadata as messages
 
 ACCESS = (Access(Operation.CLUSTER_ACTION),)
 
 
-async def update_metadata(broker: Any, call: Any) -> Any:
+async def update_metadata(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Takes it over."""
     error = await epoch_checks.check_controller(broker, call.request) or broker.replicas.orders.check_controller(
         call.request

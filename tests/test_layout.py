@@ -209,7 +209,6 @@ KNOWN_CIRCLES: list[set[str]] = [
         "kafkalike.replication.repair",
         "kafkalike.replication.replicas",
     },
-    {"kafkalike.storage.damage", "kafkalike.storage.log"},
 ]
 
 

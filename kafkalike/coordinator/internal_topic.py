@@ -31,7 +31,8 @@ from kafkalike.protocol import batch
 from kafkalike.protocol.control_records import EndTxnMarker, read_marker
 from kafkalike.protocol.record import Record
 from kafkalike.replication.partition import Partition
-from kafkalike.storage.log import COORDINATOR, Appended, Log
+from kafkalike.storage.append_path import COORDINATOR, Appended
+from kafkalike.storage.log import Log
 from zk.client import ConnectionLoss, SessionExpired, ZkClient, ZooKeeperError
 
 log = logging.getLogger(__name__)

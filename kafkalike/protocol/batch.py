@@ -17,9 +17,9 @@
         61       records, together in the codec
 
 Nobody else knows where a field is or which bit is which. Whoever reads a header gets a BatchHeader; the path of every
-produced batch (storage/log.py) unpacks HEADER into thirteen names in the same order, compares the checksum of what
-begins at CRC_START, and writes `pack_stamp(...)` in front of what begins at STAMP_SIZE. Records stay shut there: they
-are in record.py. Batches that are wrong raise KafkaError, because they are answered per partition.
+produced batch (storage/append_path.py) unpacks HEADER into thirteen names in the same order, compares the checksum of
+what begins at CRC_START, and writes `pack_stamp(...)` in front of what begins at STAMP_SIZE. Records stay shut there:
+they are in record.py. Batches that are wrong raise KafkaError, because they are answered per partition.
 """
 
 from collections.abc import Iterator, Sequence

@@ -36,11 +36,12 @@ from kafkalike.replication.refused_batches import RefusedBatches
 from kafkalike.replication.repair import Repair
 from kafkalike.replication.replication_quota import ReplicationQuota
 from kafkalike.replication.topic_traffic import REPLICATION_OUT
+from kafkalike.storage.append_path import CLIENT, Appended
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import DirectoryLost, LogDirectory
 from kafkalike.storage.files import DirectoryOffline
 from kafkalike.storage.identity import is_other
-from kafkalike.storage.log import CLIENT, Appended, Log
+from kafkalike.storage.log import Log
 
 log = logging.getLogger("kafka.server.ReplicaManager")
 

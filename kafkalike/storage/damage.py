@@ -10,17 +10,15 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.storage.checking import Check
 from kafkalike.storage.files import PASSING
+from kafkalike.storage.log_files import LogFiles
 from kafkalike.storage.segment import FRESH, MAX_POSITION, NEVER, Hole, Segment
 from kafkalike.storage.segments import Segments
 from kafkalike.storage.validation import followed
-
-if TYPE_CHECKING:
-    from kafkalike.storage.log import Log
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +32,13 @@ class Damage:
 
     __slots__ = ("known", "on_suspicion", "_log", "_segments")
 
-    def __init__(self, owner: Log, segments: Segments) -> None:
+    def __init__(self, owner: LogFiles, segments: Segments) -> None:
         self._log = owner
         self._segments = segments
         # Whether there are holes.
         self.known = False
         # Told when the log is to be looked at, soon.
-        self.on_suspicion: Callable[[Log], None] | None = None
+        self.on_suspicion: Callable[[Any], None] | None = None
         self._count()
 
     @property

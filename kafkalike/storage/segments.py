@@ -1,8 +1,7 @@
 """The segments of one log, oldest first, and everything that is looked up across them."""
 
-import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from kafkalike.protocol.batch import LOG_APPEND_TIME, records
@@ -12,9 +11,6 @@ from kafkalike.storage.segment import Damaged, FileRange, Found, Segment
 
 SEARCHED: Final = 32 << 20  # how much of the end is looked through for a producer's batches
 OPEN: Final = 8  # inactive segments of one log whose files stay open for readers
-
-# Whether the oldest segment goes; it is told where the next one begins.
-Due = Callable[[Segment, int], bool]
 
 
 class Segments:
@@ -188,45 +184,6 @@ class Segments:
                 if timestamp == found.max_timestamp:
                     return timestamp, offset, found.header.partition_leader_epoch
         return None
-
-    # Retention
-
-    def expendable(self, due: Due, end_offset: int, high_watermark: int) -> list[Segment]:
-        """The oldest segments as long as each is due; none with offsets from the high watermark on."""
-        doomed = []
-        for segment, following in self.spans(end_offset):
-            empty = segment is self.active and not segment.size
-            if following > high_watermark or empty or not due(segment, following):
-                break
-            doomed.append(segment)
-        return doomed
-
-
-def below(start_offset: int) -> Due:
-    """Segments that readers do not reach any more."""
-    return lambda segment, following: following <= start_offset
-
-
-def beyond(excess_bytes: int) -> Due:
-    """Segments whose removal leaves at least the wanted size."""
-
-    def due(segment: Segment, following: int) -> bool:
-        nonlocal excess_bytes
-        excess_bytes -= segment.size
-        return excess_bytes >= 0
-
-    return due
-
-
-def older(than_ms: int) -> Due:
-    """Segments whose largest timestamp, or last change if records have none, lies before this time."""
-
-    def due(segment: Segment, following: int) -> bool:
-        segment.load_times()
-        timestamp = segment.max_timestamp
-        return (timestamp if timestamp >= 0 else int(os.stat(segment.path).st_mtime * 1000)) < than_ms
-
-    return due
 
 
 def _times(segment: Segment, found: Found) -> Iterator[tuple[int, int]]:

@@ -15,7 +15,7 @@ from kafkalike.cluster.topic_names import INTERNAL_TOPICS
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import framing
 from kafkalike.protocol.messages import produce
-from kafkalike.storage.log import Appended
+from kafkalike.storage.append_path import Appended
 from tests.broker.recording_connection import Connection
 from tests.hypothesis_examples import examples
 

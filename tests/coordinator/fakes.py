@@ -24,7 +24,7 @@ from kafkalike.coordinator.internal_topic import partition_of
 from kafkalike.coordinator.offsets.fence import Fence
 from kafkalike.coordinator.offsets.offset_commit import OffsetCommit
 from kafkalike.errors import Error, KafkaError
-from kafkalike.storage.log import CLIENT, COORDINATOR
+from kafkalike.storage.append_path import CLIENT, COORDINATOR
 from zk.client import (
     BadVersion,
     Check,

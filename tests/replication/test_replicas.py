@@ -13,9 +13,9 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
 from kafkalike.protocol.messages import leader_and_isr, stop_replica
 from kafkalike.replication.replicas import Replicas
+from kafkalike.storage.append_path import COORDINATOR
 from kafkalike.storage.directory import LogDirectory, StorageError
 from kafkalike.storage.files import DirectoryOffline
-from kafkalike.storage.log import COORDINATOR
 from tests import reactor as shared
 
 ID = bytes(range(16))

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kafkalike.errors import Error, KafkaError
+from kafkalike.storage.append_path import Appended
 from kafkalike.storage.epochs import Epochs
-from kafkalike.storage.log import Appended
 from kafkalike.storage.producers import Producers
 from tests.simulation.world import Machine
 

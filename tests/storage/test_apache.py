@@ -12,9 +12,10 @@ from kazoo.client import KazooClient
 
 from kafkalike.protocol import batch
 from kafkalike.protocol.control_records import COMMIT, EndTxnMarker, build_marker
+from kafkalike.storage.append_path import COORDINATOR
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import LogDirectory
-from kafkalike.storage.log import COORDINATOR, Log
+from kafkalike.storage.log import Log
 from tests import servers
 from tests.storage.disk import NOW, a_batch, contents
 

@@ -9,7 +9,7 @@ import pytest
 
 from kafkalike.errors import Error
 from kafkalike.protocol.control_records import COMMIT, EndTxnMarker, build_marker
-from kafkalike.storage.log import COORDINATOR
+from kafkalike.storage.append_path import COORDINATOR
 from tests.storage.disk import NOW, SMALL, a_batch, error_of, names, new_log, reopened
 
 

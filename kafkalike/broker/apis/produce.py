@@ -20,7 +20,7 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import produce as messages
 from kafkalike.protocol.schema import Message
 from kafkalike.replication.replicas import Replicas
-from kafkalike.storage.log import Appended
+from kafkalike.storage.append_path import Appended
 
 ADMIN_CLIENT_ID = "__admin_client"  # the one client id that may write to internal topics, as in Kafka
 LEADER_HINTS = 10  # the first version that says where the leader is

@@ -24,6 +24,7 @@ from kafkalike.broker.current_leader import CurrentLeader
 from kafkalike.broker.dispatch import Dispatch, versions
 from kafkalike.broker.dynamic_config import UNCLEAN, DynamicConfig, topic_overrides
 from kafkalike.broker.file_descriptors import share
+from kafkalike.broker.group_lag import GroupLag
 from kafkalike.broker.listeners import Listeners
 from kafkalike.broker.log_dir_events import LogDirEvents
 from kafkalike.broker.peer_connections import Peers
@@ -92,6 +93,7 @@ class KafkaServer:
         self.group_coordinator: GroupCoordinator | None = None
         self._directories: list[LogDirectory] = []
         self._metrics_listener: MetricsListener | None = None
+        self._group_lag: GroupLag | None = None
         self._dynamic: DynamicConfig | None = None
         self._log_dir_events: LogDirEvents | None = None
         self._channel: ControlChannel | None = None
@@ -167,6 +169,8 @@ class KafkaServer:
             broker_id, config, replicas, metadata, lambda: controller.active, self.zk, self.reactor, self.clock
         )
         replicas.may_join = coordinator.may_join_isr
+        if self._metrics_listener is not None:
+            self._group_lag = GroupLag(broker_id, coordinator, metadata, replicas, peers.forward, self.reactor)
         current_leader = CurrentLeader(broker_id, metadata, replicas)
         broker = Broker(
             broker_id=broker_id,
@@ -207,7 +211,12 @@ class KafkaServer:
         if endpoints := http_endpoints(self.config["metrics.listeners"]):
             from kafkalike.broker.metrics_listener import MetricsListener
 
-            self._metrics_listener = MetricsListener(self.reactor, endpoints, lambda: self.state == RUNNING)
+            self._metrics_listener = MetricsListener(
+                self.reactor,
+                endpoints,
+                lambda: self.state == RUNNING,
+                lambda: defer.succeed(None) if self._group_lag is None else self._group_lag.refresh(),
+            )
 
     async def _find_broker_id(self, membership: Membership, log_dirs: list[str]) -> None:
         """The configured id, else the one in the log directories, else a new one from ZooKeeper."""

@@ -17,6 +17,7 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client import REGISTRY as OF_THE_PROCESS
 from twisted.internet import error
+from twisted.internet.defer import Deferred, succeed
 from twisted.web import http, resource, server
 
 from kafkalike.config import HttpEndpoint
@@ -30,10 +31,16 @@ SLICE = 500  # lines that are made in one turn of the reactor
 class MetricsListener:
     """The server, bound and serving from the moment it is made until `close`."""
 
-    def __init__(self, reactor: Any, endpoints: list[HttpEndpoint], is_ready: Callable[[], bool]) -> None:
-        """OSError with one clear line if an address cannot be had."""
+    def __init__(
+        self,
+        reactor: Any,
+        endpoints: list[HttpEndpoint],
+        is_ready: Callable[[], bool],
+        refresh: Callable[[], Deferred[None]] = lambda: succeed(None),
+    ) -> None:
+        """`refresh` is called before the metrics are read. OSError with one clear line if an address cannot be had."""
         root: Any = resource.Resource()
-        root.putChild(b"metrics", _Metrics(reactor))
+        root.putChild(b"metrics", _Metrics(reactor, refresh))
         health: Any = resource.Resource()
         root.putChild(b"health", health)
         health.putChild(b"live", _Health(lambda: True))
@@ -89,13 +96,15 @@ class _Health(resource.Resource):
 class _Metrics(resource.Resource):
     isLeaf = True
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, refresh: Callable[[], Deferred[None]]) -> None:
         super().__init__()
         self._reactor = reactor
+        self._refresh = refresh
 
     def render_GET(self, request: Any) -> int:
         request.setHeader(b"content-type", CONTENT_TYPE_LATEST.encode())
-        _Scrape(self._reactor, request).go_on()
+        scrape = _Scrape(self._reactor, request)
+        self._refresh().addCallback(lambda _: scrape.go_on())
         return server.NOT_DONE_YET
 
 

@@ -13,11 +13,16 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from kafkalike.cluster.metadata import LEADER_DURING_DELETE, NO_TOPIC_ID, Broker, Image, topic_states
+from kafkalike.metrics import Gauge
 
 log = logging.getLogger(__name__)
 
 Predicate = Callable[[Image], bool]
 DEPARTED_SECONDS = 5.0
+
+# What kafka_exporter would ask for.
+BROKERS = Gauge("kafka_brokers")
+TOPIC_PARTITIONS = Gauge("kafka_topic_partitions", "topic")
 
 
 class MetadataCache:
@@ -34,6 +39,10 @@ class MetadataCache:
         self._on_topics: list[Callable[[frozenset[str], frozenset[str]], Any]] = []
         self._doubted: set[int] = set()
         self._departed: dict[int, tuple[Broker, float]] = {}
+        BROKERS.watch(self, lambda cache: len(cache.image.brokers))
+        TOPIC_PARTITIONS.watch(
+            self, lambda cache: [((name,), len(topic.partitions)) for name, topic in cache.image.topics.items()]
+        )
 
     def apply(self, request: Any) -> None:
         """Takes an UpdateMetadata request over, tells the listeners, then answers who waited for its effect."""

@@ -98,6 +98,7 @@ PURE = [
     "kafkalike.client.routing",
     "kafkalike.client.admin.*",
     "kafkalike.client.consumer_protocol",
+    "kafkalike.client.producer",
     "kafkalike.client.accumulator",
     "kafkalike.client.positions",
     "kafkalike.client.membership",

@@ -12,7 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-Partition = tuple[str, int]
+from kafkalike.client.cluster import Partition
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+# What an appended message does: nothing for the sender, it begins a batch, or it completes the one before or its own.
+NOTHING, BEGUN, CLOSED = None, "begun", "closed"
 
 # What a record costs beside its key and value: length, offset, time and header counts, generously.
 RECORD_OVERHEAD_BYTES = 21
@@ -24,9 +29,7 @@ class Batch:
 
     partition: Partition
     created_ms: int
-    records: list[tuple[bytes | None, bytes | None, int, tuple[tuple[str, bytes | None], ...]]] = field(
-        default_factory=list
-    )
+    records: list[tuple[bytes | None, bytes | None, int, Headers]] = field(default_factory=list)
     tokens: list[Any] = field(default_factory=list)
     size_bytes: int = 61
     closed: bool = False
@@ -36,7 +39,7 @@ class Batch:
     payload: bytes | None = None
 
 
-def record_size(key: bytes | None, value: bytes | None, headers: tuple[tuple[str, bytes | None], ...]) -> int:
+def record_size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
     """An upper bound of the bytes a record takes in a batch, before compression."""
     size = RECORD_OVERHEAD_BYTES + len(key or b"") + len(value or b"")
     return size + sum(10 + 3 * len(name) + len(data or b"") for name, data in headers)
@@ -56,27 +59,31 @@ class Accumulator:
     def append(
         self,
         partition: Partition,
-        record: tuple[bytes | None, bytes | None, int, tuple[tuple[str, bytes | None], ...]],
+        record: tuple[bytes | None, bytes | None, int, Headers],
         token: Any,
         now_ms: int,
-    ) -> bool:
-        """Adds one message; True when it closed the batch before it, or filled its own."""
+    ) -> str | None:
+        """Adds one message: NOTHING, BEGUN or CLOSED."""
         queue = self._queues.setdefault(partition, deque())
         size = record_size(record[0], record[1], record[3])
         self.buffered_bytes += size
-        turned = False
+        change: str | None = NOTHING
         batch = queue[-1] if queue else None
         if batch is None or batch.closed or batch.size_bytes + size > self.batch_size:
             if batch is not None and not batch.closed:
-                batch.closed = turned = True
+                batch.closed = True
+                change = CLOSED
+            else:
+                change = BEGUN
             batch = Batch(partition, now_ms)
             queue.append(batch)
         batch.records.append(record)
         batch.tokens.append(token)
         batch.size_bytes += size
         if batch.size_bytes >= self.batch_size:
-            batch.closed = turned = True
-        return turned
+            batch.closed = True
+            change = CLOSED
+        return change
 
     def flush(self, on: bool = True) -> None:
         """While on, nothing lingers."""

@@ -94,6 +94,11 @@ class Engine:
             self._turning = False
 
     @property
+    def ready(self) -> bool:
+        """Whether something can go on at once."""
+        return bool(self._ready)
+
+    @property
     def due_ms(self) -> float | None:
         """When `turn` is to be called at the latest, on the monotonic clock."""
         if self._ready:

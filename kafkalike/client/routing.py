@@ -198,12 +198,19 @@ class Routing:
         known = self.cluster.topics.get(name)
         return known if known is not None and known.error is Error.NONE and known.partitions else None
 
+    def known_leader(self, topic: str, partition: int) -> Node | None:
+        """The leader if it is known: nothing has to be asked for it."""
+        known = self.known_topic(topic)
+        if known is None or not 0 <= partition < len(known.partitions):
+            return None
+        return self.cluster.nodes.get(known.partitions[partition].leader)
+
     def leader(self, topic: str, partition: int) -> Steps[Node]:
         """The broker that leads a partition. KafkaError when there is none, or no such partition."""
         info = yield from self.topic(topic)
         if not 0 <= partition < len(info.partitions):
             raise error_about(f"{topic}-{partition}", Error.UNKNOWN_TOPIC_OR_PARTITION)
-        node = self.cluster.nodes.get(info.partitions[partition].leader)
+        node = self.known_leader(topic, partition)
         if node is None:
             self.forget_topics([topic])
             raise error_about(f"{topic}-{partition}", Error.LEADER_NOT_AVAILABLE)

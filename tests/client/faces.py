@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,11 @@ class OnReactor:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def own_threads() -> list[threading.Thread]:
+    """The threads of this process, without those in which the reactor looks up names."""
+    return [thread for thread in threading.enumerate() if not thread.name.startswith("PoolThread")]
 
 
 def admin(face: str, *args: Any, **options: Any) -> Any:

@@ -1,6 +1,6 @@
 """The accumulator: what may leave, and when."""
 
-from kafkalike.client.accumulator import Accumulator
+from kafkalike.client.accumulator import BEGUN, CLOSED, NOTHING, Accumulator
 
 P, Q = ("t", 0), ("t", 1)
 
@@ -32,16 +32,17 @@ def test_a_lingering_batch_waits_for_company() -> None:
 
 
 def test_a_full_batch_does_not_linger() -> None:
-    box = Accumulator(batch_size=200, linger_ms=1000)
-    assert not box.append(P, record(b"x" * 100), 1, 0)
-    assert box.append(P, record(b"x" * 100), 2, 0), "the batch before was closed"
+    box = Accumulator(batch_size=250, linger_ms=1000)
+    assert BEGUN is box.append(P, record(b"x" * 100), 1, 0)
+    assert NOTHING is box.append(P, record(), 1, 0)
+    assert CLOSED is box.append(P, record(b"x" * 100), 2, 0), "the batch before was closed"
     assert [P] == box.ready(0)
-    assert [1] == box.take(P).tokens
+    assert [1, 1] == box.take(P).tokens
 
 
 def test_a_message_larger_than_a_batch_travels_alone() -> None:
     box = Accumulator(batch_size=100)
-    assert box.append(P, record(b"x" * 500), 1, 0)
+    assert CLOSED is box.append(P, record(b"x" * 500), 1, 0)
     box.append(P, record(), 2, 0)
     assert [1] == box.take(P).tokens
 

@@ -14,14 +14,16 @@ import selectors
 import socket
 import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from kafkalike.client.cluster import parse_servers
 from kafkalike.client.connection import Connection
-from kafkalike.client.effects import Probe, Steps
+from kafkalike.client.effects import Probe, Steps, Task
 from kafkalike.client.engine import Engine
+from kafkalike.client.errors import Disconnected
 from kafkalike.client.routing import Routing
 from kafkalike.clock import Clock
 
@@ -90,6 +92,12 @@ class Loop:
                 task.cancel()
                 raise
             return task.result()
+
+    def start(self, steps: Steps[None]) -> Task[None]:
+        """Begins steps that go on by themselves. They are not expected to fail."""
+        task = self.engine.start(steps)
+        task.when_done.append(_complain)
+        return task
 
     def wait_until(self, condition: Callable[[], bool], timeout_ms: float | None = None) -> bool:
         """Waits until the condition holds; whether it does. Called with the lock."""
@@ -217,6 +225,11 @@ class Loop:
         self._lost.append((connection, reason))
         if self._selecting:
             self._wake()
+
+
+def _complain(task: Task[None]) -> None:
+    if task.failure is not None and not isinstance(task.failure, Disconnected):
+        traceback.print_exception(task.failure)
 
 
 class _Socket:

@@ -129,7 +129,7 @@ async def _alter_broker(broker: Broker, resource: Any, values: Values, validate_
     present = await _present(broker, "brokers", entity)
     wanted = values(resource, present, tables.BROKER)
     znode_sizes.check_configs(f"broker {entity}", wanted, Error.INVALID_REQUEST)
-    usable = broker.config.usable(present, per_broker=bool(name))
+    usable = tables.usable_dynamic(broker.config, present, per_broker=bool(name))
     try:
         tables.check_dynamic(broker.config, _without_faults_of_before(resource, wanted, usable), bool(name))
     except ConfigException as problem:

@@ -21,7 +21,7 @@ from kafkalike.clock import Clock
 from kafkalike.cluster import topic_names, zookeeper
 from kafkalike.cluster.znodes.configs import ConfigChange, EntityConfig
 from kafkalike.cluster.znodes.encoding import Garbage
-from kafkalike.config import Config, without_effect
+from kafkalike.config import Config, reconfigure, without_effect
 from zk.client import ConnectionLoss, NoNode, SessionExpired, ZkClient
 
 log = logging.getLogger("kafka.server.ZkConfigManager")
@@ -135,8 +135,8 @@ class DynamicConfig:
         own = await self._values("brokers", str(self._broker_id)) if self._broker_id >= 0 else {}
         cluster = await self._values("brokers", DEFAULT)
         before = dict(self._config)
-        bad = self._config.reconfigure(
-            self._config.own if own is None else own, self._config.cluster if cluster is None else cluster
+        bad = reconfigure(
+            self._config, self._config.own if own is None else own, self._config.cluster if cluster is None else cluster
         )
         for line in bad:
             if line not in self._told:

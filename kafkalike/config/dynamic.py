@@ -1,4 +1,6 @@
-"""Whether a broker's configuration may be changed so while it runs."""
+"""Changes of a broker's configuration while it runs: which ones Kafka allows, and what can be used of those that are
+stored in ZooKeeper, which anybody may have written.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any
 from kafkalike.config import rules
 from kafkalike.config.broker import ALL, Config
 from kafkalike.config.broker_keys import BROKER
-from kafkalike.config.keys import parse
+from kafkalike.config.keys import Key, parse
 from kafkalike.config.values import ConfigException
 
 # Kafka takes such a number only if it is between half and twice of the present one.
@@ -43,12 +45,14 @@ def check_dynamic(config: Config, proposed: Mapping[str, str], per_broker: bool)
         key = ALL.get(base_name(name))
         if key is not None:
             parse(key, text)
-    own = [name for name in proposed if _is_for_one_broker(name)]
-    if own and not per_broker:
+    single = [name for name in proposed if _is_for_one_broker(name)]
+    if single and not per_broker:
         raise ConfigException(
-            f"Cannot update these configs at default cluster level, broker id must be specified: Set({', '.join(own)})"
+            "Cannot update these configs at default cluster level, broker id must be specified: "
+            f"Set({', '.join(single)})"
         )
-    wanted = config.proposed(proposed, per_broker)
+    own, cluster = (proposed, config.cluster) if per_broker else (config.own, proposed)
+    wanted = config.with_dynamic(own, cluster)
     broken = rules.broken(wanted)
     if broken is not None:
         raise ConfigException(f"requirement failed: {broken.text}" if broken.required else broken.text)
@@ -104,3 +108,63 @@ def _thread_problem(config: Config, values: Mapping[str, Any]) -> str | None:
     if new > old * 2:
         return f"Log cleaner threads cannot be increased to more than double the current value {old}"
     return None
+
+
+# What is stored.
+
+
+def reconfigure(config: Config, own: Mapping[str, str], cluster: Mapping[str, str]) -> list[str]:
+    """Takes over what is stored for this broker and for all. What cannot be used is left out, and returned with the
+    reason, a line for each: it stops none of the others."""
+    own, cluster, bad = _sorted_out(config, own, cluster)
+    config.take_over(own, cluster)
+    return bad
+
+
+def usable_dynamic(config: Config, stored: Mapping[str, str], per_broker: bool) -> Mapping[str, str]:
+    """What the broker would take over if `stored` were all that is set for it, or for all."""
+    if per_broker:
+        return _sorted_out(config, stored, config.cluster)[0]
+    return _sorted_out(config, config.own, stored)[1]
+
+
+def _sorted_out(
+    config: Config, own: Mapping[str, str], cluster: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str], list[str]]:
+    """What can be used of both, and why the rest cannot."""
+    mine, bad = _usable(own, per_broker=True)
+    shared, worse = _usable(cluster, per_broker=False)
+    bad += worse
+    while True:
+        proposed = config.with_dynamic(mine, shared)
+        broken = rules.broken(proposed) or rules.unbindable(proposed)
+        culprits = [name for name in broken.names if name in mine or name in shared] if broken else []
+        if broken is None or not culprits:
+            return mine, shared, bad
+        bad += [f"{name}: {broken.text}" for name in culprits]
+        for name in culprits:
+            mine.pop(name, None)
+            shared.pop(name, None)
+
+
+def _usable(texts: Mapping[str, str], per_broker: bool) -> tuple[dict[str, str], list[str]]:
+    """What can be used of what is stored, and why the rest cannot. Names that no table knows are kept: they may be
+    somebody else's."""
+    usable, bad = {}, []
+    for name, text in texts.items():
+        key = ALL.get(name)
+        try:
+            if key is not None:
+                _check_stored(key, text, per_broker)
+            usable[name] = text
+        except ConfigException as problem:
+            bad.append(f"{name}: {problem}")
+    return usable, bad
+
+
+def _check_stored(key: Key, text: str, per_broker: bool) -> None:
+    if not key.dynamic:
+        raise ConfigException("it cannot be set while the broker runs")
+    if key.dynamic == "B" and not per_broker:
+        raise ConfigException("it can be set for single brokers only")
+    parse(key, text)

@@ -7,13 +7,11 @@ is stored, and no others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from kafkalike.config.broker import Config
 from kafkalike.config.validators import VERSIONS
 from kafkalike.config.values import ConfigException
-
-if TYPE_CHECKING:
-    from kafkalike.config.broker import Config
 
 RACK_AWARE_SELECTOR = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
 LISTENERS = ("listeners", "advertised.listeners", "listener.security.protocol.map")

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from kafkalike.config import BROKER, Config, ConfigException, broker_config, check_dynamic, read_properties, rules
+from kafkalike.config import (
+    BROKER,
+    Config,
+    ConfigException,
+    broker_config,
+    check_dynamic,
+    read_properties,
+    reconfigure,
+    rules,
+)
 from tests.oracle import config_golden as golden
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -83,7 +92,7 @@ def test_a_key_of_one_listener_is_checked_as_the_key_itself() -> None:
 def test_what_is_taken_away_returns_to_the_file() -> None:
     """The number of threads is compared with the file's, not with what was set before."""
     config = running(num_io_threads="64")
-    assert [] == config.reconfigure({"num.io.threads": "8"}, {})
+    assert [] == reconfigure(config, {"num.io.threads": "8"}, {})
     with pytest.raises(ConfigException, match="num.io.threads=64, value should not be greater than double"):
         check_dynamic(config, {}, per_broker=True)
 
@@ -91,7 +100,7 @@ def test_what_is_taken_away_returns_to_the_file() -> None:
 def test_of_values_that_contradict_each_other_only_these_are_left_out() -> None:
     config = running()
     stored = {"max.connections.per.ip": "0", "log.roll.ms": "0", "message.max.bytes": "7"}
-    bad = config.reconfigure(stored, {"max.connections": "5", "num.network.threads": "x"})
+    bad = reconfigure(config, stored, {"max.connections": "5", "num.network.threads": "x"})
     assert ["log.roll.ms", "max.connections.per.ip", "num.network.threads"] == sorted(
         line.partition(":")[0] for line in bad
     )
@@ -107,7 +116,7 @@ def test_listeners_that_cannot_be_read_are_left_out_and_stop_no_other_fault_from
     name: str, listeners: str
 ) -> None:
     config = running()
-    bad = config.reconfigure({name: listeners, "max.connections": "7"}, {"max.connections.per.ip": "0"})
+    bad = reconfigure(config, {name: listeners, "max.connections": "7"}, {"max.connections.per.ip": "0"})
     assert [name, "max.connections.per.ip"] == [line.partition(":")[0] for line in bad]
     assert ({"max.connections": "7"}, {}, 7) == (config.own, config.cluster, config["max.connections"])
 

@@ -3,7 +3,8 @@ says in its line why it has none. Of classes and passwords every text is taken: 
 
 from __future__ import annotations
 
-import re
+import ast
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 
@@ -75,39 +76,102 @@ def test_each_key_has_been_asked_about() -> None:
 
 # A start is refused for what these say, and nothing else is done with them.
 BY_RULE = {"authorizer.class.name", "broker.id.generation.enable"}
-
-
-def sources() -> str:
-    """The broker's code but the tables, the checks, and what shows any key."""
-    checks = {"rules.py", "validators.py", "dynamic.py", "topic.py"}
-    return "\n".join(
-        file.read_text()
-        for file in ROOT.glob("kafkalike/**/*.py")
-        if not {"cli", "client", "web"} & set(file.parts)
-        and file.name != "describe_configs.py"
-        and not (file.parent.name == "config" and (file.name.endswith("_keys.py") or file.name in checks))
-    )
-
-
-SOURCES = sources()
-FIELDS = {
-    name.replace("_", ".") for name in LogConfig.__dataclass_fields__ if re.search(rf"config\(?\)?\.{name}\b", SOURCES)
+# Another key that has the same value when only one of the two is set.
+SYNONYM = {"node.id": "broker.id"}
+# Keys that are read through a property of Config.
+PROPERTIES = {
+    "advertised.listeners": "advertised_listeners",
+    "inter.broker.listener.name": "inter_broker_listener",
+    "listener.security.protocol.map": "listeners",
+    "listeners": "listeners",
+    "log.dir": "log_dirs",
+    "log.dirs": "log_dirs",
+    "security.inter.broker.protocol": "inter_broker_listener",
 }
+# Keys whose names stand in a constant or a table of the file that reads them.
+NAMED = {
+    "controller.socket.timeout.ms": "kafkalike/broker/peer_connections.py",
+    "replica.socket.timeout.ms": "kafkalike/broker/peer_connections.py",
+    "request.timeout.ms": "kafkalike/broker/peer_connections.py",
+}
+SETTINGS = {name.replace("_", "."): name for name in LogConfig.__dataclass_fields__}
 
 
-def is_read(name: str) -> bool:
-    """Whether any code names the key, or it is a setting of a log, or the default of one."""
-    topics = [key for key in TOPIC.values() if name in [synonym for synonym, _ in key.synonyms]]
-    return f'"{name}"' in SOURCES or name in FIELDS or any(is_read(key.name) for key in topics if key.name != name)
+def sources() -> dict[str, ast.Module]:
+    """The broker's code, but for what shows any key and for the tables, checks and properties of configuration."""
+    return {
+        str(file.relative_to(ROOT)): ast.parse(file.read_text())
+        for file in sorted(ROOT.glob("kafkalike/**/*.py"))
+        if not {"cli", "client", "config"} & set(file.relative_to(ROOT).parts) and file.name != "describe_configs.py"
+    }
+
+
+class Readers:
+    """What the code reads: `config["key"]`, `config.get("key")`, attributes of what is called config; its texts."""
+
+    def __init__(self, code: Mapping[str, ast.Module]) -> None:
+        self.keys: set[str] = set()
+        self.attributes: set[str] = set()
+        self.texts: set[tuple[str, str]] = set()
+        for file, tree in code.items():
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and "config" in _name(node.value):
+                    if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+                        self.keys.add(node.slice.value)
+                elif isinstance(node, ast.Attribute) and "config" in _name(node.value):
+                    self.attributes.add(node.attr)
+                elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
+                    if "config" in _name(node.func.value) and isinstance(node.args[0], ast.Constant):
+                        self.keys.add(str(node.args[0].value))
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    self.texts.add((file, node.value))
+
+    def reads(self, name: str) -> bool:
+        """Whether the key has a reader: by itself, as a setting of a log, or as the default of a topic's key."""
+        name = SYNONYM.get(name, name)
+        topics = [key.name for key in TOPIC.values() if name in [synonym for synonym, _ in key.synonyms]]
+        return (
+            name in self.keys
+            or SETTINGS.get(name) in self.attributes
+            or PROPERTIES.get(name) in self.attributes
+            or (NAMED.get(name), name) in self.texts
+            or any(self.reads(topic) for topic in topics if topic != name)
+        )
+
+
+def _name(node: ast.expr) -> str:
+    """What a value is called: `self._config` is called _config."""
+    if isinstance(node, ast.Call):
+        return _name(node.func)
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+READERS = Readers(sources())
 
 
 @pytest.mark.parametrize("name", sorted(BROKER | DYNAMIC_ONLY | TOPIC))
 def test_each_key_has_a_reader_or_says_why_not(name: str) -> None:
     keys = [table[name] for table in (BROKER, DYNAMIC_ONLY, TOPIC) if name in table]
     for key in keys:
-        assert key.unused or is_read(name) or name in BY_RULE, "nothing reads it: its line must say why"
+        assert key.unused or READERS.reads(name) or name in BY_RULE, "nothing reads it: its line must say why"
         assert key.unused or key.sentence, "a sentence says what it does"
         assert not key.unused or "No effect here" in key.documentation
+
+
+@pytest.mark.parametrize(
+    ("name", "reader"),
+    [
+        ("fetch.max.bytes", 'config["fetch.max.bytes"]'),
+        ("log.dirs", "config.log_dirs"),
+        ("retention.ms", "config.retention_ms"),
+        ("log.retention.hours", "config.retention_ms"),
+    ],
+)
+def test_a_key_whose_reader_disappears_is_noticed(name: str, reader: str) -> None:
+    assert Readers({"reader.py": ast.parse(f"value = self._{reader}")}).reads(name)
+    # Neither a comment nor a text nor an assignment of that name reads it.
+    others = f'# config["{name}"]\nlog.info("{name}")\nconfig["{name}"] = 1\nrows["{name}"]'
+    assert not Readers({"reader.py": ast.parse(others)}).reads(name)
 
 
 def test_what_says_that_it_has_no_effect_has_none() -> None:

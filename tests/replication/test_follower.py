@@ -10,7 +10,7 @@ from kafkalike.broker.current_leader import CurrentLeader
 from kafkalike.broker.dispatch import Dispatch
 from kafkalike.broker.fetch_sessions import FetchSessions
 from kafkalike.cluster.metadata import Image
-from kafkalike.config import broker_config
+from kafkalike.config import broker_config, reconfigure
 from kafkalike.errors import Error
 from kafkalike.protocol.framing import read_response_header, request_header
 from kafkalike.protocol.messages import alter_partition
@@ -287,7 +287,7 @@ def test_a_throttle_holds_back_who_is_not_in_sync_until_it_is_taken_away(cluster
     cluster.elect(0, isr=(0,))
     cluster.until(lambda: cluster.nodes[0].replicas.partition("t", 0).isr == (0, 1))
     throttle = getattr(node.replicas, f"{side}_throttle")
-    node.config.reconfigure({f"{side}.replication.throttled.rate": "1"}, {})
+    reconfigure(node.config, {f"{side}.replication.throttled.rate": "1"}, {})
     node.replicas.configure("t", {f"{side}.replication.throttled.replicas": f"0:{broker_id}"})
     cluster.append(0, 3)
     cluster.until(lambda: same(cluster))
@@ -303,7 +303,7 @@ def test_a_throttle_holds_back_who_is_not_in_sync_until_it_is_taken_away(cluster
     assert cluster.nodes[1].log().log_end_offset == 3
     del throttle.exceeded
 
-    node.config.reconfigure({}, {})
+    reconfigure(node.config, {}, {})
     node.replicas.configure("t", {})
     cluster.until(lambda: same(cluster))
     cluster.until(lambda: cluster.nodes[0].replicas.partition("t", 0).isr == (0, 1))
@@ -314,7 +314,7 @@ def test_a_throttle_does_not_hold_back_who_is_in_sync(cluster):
     cluster.elect(0)
     cluster.append(0, 1)
     cluster.until(lambda: same(cluster))
-    cluster.nodes[0].config.reconfigure({"leader.replication.throttled.rate": "1"}, {})
+    reconfigure(cluster.nodes[0].config, {"leader.replication.throttled.rate": "1"}, {})
     replicas.configure("t", {"leader.replication.throttled.replicas": "*"})
     replicas.leader_throttle.record(1 << 30, now_ms())
     cluster.append(0, 3)

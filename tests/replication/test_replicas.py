@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from twisted.internet import defer, reactor, task
 
-from kafkalike.config import broker_config
+from kafkalike.config import broker_config, reconfigure
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
 from kafkalike.protocol.messages import leader_and_isr, stop_replica
@@ -373,6 +373,6 @@ def test_a_broker_key_that_is_a_logs_too_reaches_it(opened):
     shared.run(replicas.orders.leader_and_isr, lead())
     log = replicas.hosted["t", 0].log
     assert 7000 == log.config.producer_id_expiration_ms
-    replicas._config.reconfigure({"producer.id.expiration.ms": "8000"}, {})
+    reconfigure(replicas._config, {"producer.id.expiration.ms": "8000"}, {})
     shared.run(replicas.configure, "t", {})
     assert 8000 == log.config.producer_id_expiration_ms

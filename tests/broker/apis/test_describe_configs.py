@@ -11,7 +11,7 @@ import pytest
 from twisted.internet.defer import succeed
 
 from kafkalike.cluster.znodes.configs import EntityConfig
-from kafkalike.config import broker_config, read_properties
+from kafkalike.config import broker_config, read_properties, reconfigure
 from kafkalike.protocol.messages import describe_configs as api
 from tests.broker.apis.calls import ask
 from tests.oracle import config_golden as golden
@@ -131,7 +131,7 @@ async def test_values_are_shown_as_they_were_understood() -> None:
 @on_reactor
 async def test_what_was_set_says_where() -> None:
     of = broker(log_retention_hours="2", some_plugins_password="secret", metadata_log_segment_min_bytes="100")
-    of.config.reconfigure({"log.roll.ms": "5"}, {"log.roll.ms": "7", "message.max.bytes": "9"})
+    reconfigure(of.config, {"log.roll.ms": "5"}, {"log.roll.ms": "7", "message.max.bytes": "9"})
     found, topic = await described(of, BROKER, "0"), await described(of, TOPIC, "t")
     assert [(2, "5"), (3, "7"), (5, "168")] == [(s.source, s.value) for s in found["log.roll.ms"].synonyms]
     assert ("168", 5) == (found["log.roll.hours"].value, found["log.roll.hours"].config_source)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -306,8 +307,20 @@ def test_each_source_file_has_its_test_file() -> None:
     assert [] == missing
 
 
-def test_each_command_has_its_script() -> None:
-    """bin/kafka-x-y.sh runs kafkalike/cli/x_y.py."""
-    scripts = {p.stem for p in ROOT.glob("bin/*.sh")}
-    commands = {p.stem.replace("_", "-") for p in ROOT.glob("kafkalike/cli/*.py")} - {"--init--", "options"}
-    assert set() == {c for c in commands if not {f"kafka-{c}", c} & scripts}
+def test_each_command_is_a_file_a_script_and_an_entry_point() -> None:
+    """bin/kafka-x-y.sh runs kafkalike/cli/x_y.py, and so does the command kafka-x-y that pip installs."""
+    files = {f"kafkalike.cli.{p.stem}" for p in ROOT.glob("kafkalike/cli/*.py")}
+    files -= {"kafkalike.cli.__init__", "kafkalike.cli.options"}
+    entry_points = runpy.run_path(str(ROOT / "setup.py"))["commands"]()
+    assert files == {module for name, module in entry_points.items() if name.startswith("kafka-")}
+    runs = re.compile(r'/kafka-run-class\.sh" ([\w.]+) "\$@"$', re.MULTILINE)
+    scripts = {p.stem: found[1] for p in ROOT.glob("bin/*.sh") if (found := runs.search(p.read_text()))}
+    scripts["kafkalike-walkthrough"] = scripts.pop("walkthrough") + ".__main__"
+    assert entry_points == scripts
+
+
+def test_each_class_of_apaches_commands_is_named_by_one_script() -> None:
+    """bin/kafka-run-class.sh finds the command by it."""
+    classes = [c for p in ROOT.glob("bin/*.sh") for c in re.findall(r"^# Apache's class: (\S+)$", p.read_text(), re.M)]
+    assert sorted(set(classes)) == sorted(classes)
+    assert {"kafka.Kafka", "kafka.admin.ConfigCommand", "org.apache.kafka.tools.TopicCommand"} <= set(classes)

@@ -21,7 +21,18 @@ from tests.terminal import Terminal
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("LICENSE", "README.md", "bin", "config", "docs", "kafkalike", "pyproject.toml", "setup.cfg", "zk")
+SOURCES = (
+    "LICENSE",
+    "README.md",
+    "bin",
+    "config",
+    "docs",
+    "kafkalike",
+    "pyproject.toml",
+    "setup.cfg",
+    "setup.py",
+    "zk",
+)
 BUILD = "from setuptools import build_meta; import sys; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
 
 

@@ -1,12 +1,12 @@
-"""One consumer group: join, sync, heartbeat, leave, expire. Pure; group_coordinator.py owns it, performs its effects.
+"""One consumer group: join, sync, heartbeat, leave, expire. Pure; group_partition.py owns it, performs its effects.
 
 The machine decides who is a member, which generation the group is in, who leads it and what every waiting call is
 answered. It keeps no offsets: ZooKeeper is the only truth for those, the group only says who may commit.
 
 Inputs are the methods of `Group`; each takes the time. join, sync, leave, expire and persisted return the effects that
 follow, in the order in which they must be performed; heartbeat and commit, which are hot, return an error code and
-have no effects. After any input the shell looks at `deadline_ms`: `expire` must be called at that time, or later
-if the number has grown since (a heartbeat only moves a member's own deadline and never has to re-arm a timer).
+have no effects. After any input group_partition.py looks at `deadline_ms`: `expire` must be called at that time,
+or later if the number has grown since (a heartbeat only moves a member's own deadline and needs no other timer).
 
 The invariant: nobody is told an assignment, or a static member's new id, before the record that says so is durable.
 
@@ -154,7 +154,7 @@ class Group:
         group.subscribed = group._subscriptions()
         return group
 
-    # What the shell may ask.
+    # What the coordinator may ask.
 
     @property
     def leader(self) -> str | None:

@@ -1,4 +1,5 @@
-"""The formats inside __consumer_offsets: keys and values of its records. Pure; group_coordinator.py calls it.
+"""The formats inside __consumer_offsets: keys and values of its records. Pure; called by
+group_partition.py and offsets/log_offsets.py.
 
 Every key and value begins with an int16 version. Strings are int16 length + UTF-8 (-1 is null), bytes int32 length.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -36,7 +36,20 @@ def consumer(kafka: Kafka, group: str, **config: Any) -> Consumer:
         "session.timeout.ms": 6000,
         "heartbeat.interval.ms": 300,
     }
-    return Consumer(defaults | dotted(config))
+    opened.append(Consumer(defaults | dotted(config)))
+    return opened[-1]
+
+
+opened: list[Consumer] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed_with_the_test() -> Iterator[None]:
+    """librdkafka can wait for ever in the destructor of a consumer that a failed test left open, when its broker is
+    gone."""
+    yield
+    while opened:
+        opened.pop().close()
 
 
 def dotted(config: dict[str, Any]) -> dict[str, Any]:
@@ -191,8 +204,8 @@ def test_partitions_are_shared_as_members_come_and_go(kafka: Kafka, topic: str, 
     two.subscribe([topic])
     wait_until(lambda: shared(one, two))
     three.subscribe([topic])
-    wait_until(lambda: shared(one, two, three))
-    assert 3 == len(describe(kafka, name).members)
+    # Whoever has not joined yet has nothing, like a member that is left over.
+    wait_until(lambda: shared(one, two, three) and 3 == len(describe(kafka, name).members))
     one.close()
     wait_until(lambda: shared(two, three))
     two.close()

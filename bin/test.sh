@@ -34,7 +34,7 @@ done
 
 . "$(dirname "$(readlink -f "$0")")/machine.sh"
 if [ -n "$foreign" ]; then
-  packages python3-venv kcat zookeeper default-jre-headless iproute2 strace gcc libc6-dev librdkafka-dev
+  packages python3-venv kcat zookeeper prometheus default-jre-headless iproute2 strace gcc libc6-dev librdkafka-dev
   apache_kafka
 else
   packages python3-venv

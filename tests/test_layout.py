@@ -66,6 +66,7 @@ PURE = [
     "kafkalike.replication.refused_batches",
     "kafkalike.replication.fetch_plan",
     "kafkalike.replication.replication_quota",
+    "kafkalike.replication.topic_configs",
     "kafkalike.net.file_descriptors",
     "kafkalike.controller.admin_znodes",
     "kafkalike.controller.assignment",
@@ -291,6 +292,7 @@ TESTED_TOGETHER = {
     "kafkalike/config/*.py": "tests/config",
     "kafkalike/cluster/znodes/*.py": "tests/cluster/test_znodes.py",
     "kafkalike/coordinator/group_effects.py": "tests/coordinator/test_group.py",
+    "kafkalike/replication/cluster_view.py": "tests/replication",
     "kafkalike/coordinator/offsets/offset_commit.py": "tests/coordinator/offsets/test_znode_commits.py",
 }
 

@@ -18,7 +18,7 @@ from kafkalike.controller.controller import Controller
 from kafkalike.coordinator.group_coordinator import GroupCoordinator
 from kafkalike.coordinator.producer_ids import ProducerIds
 from kafkalike.protocol.messages.api_versions import ApiVersion
-from kafkalike.replication.replicas import Replicas
+from kafkalike.replication.replication import Replication
 from zk.client import ZkClient
 
 
@@ -34,7 +34,7 @@ class Broker:
     zk: ZkClient
     metadata: MetadataCache
     membership: Membership
-    replicas: Replicas
+    replication: Replication
     controller: Controller
     group_coordinator: GroupCoordinator
     producer_ids: ProducerIds
@@ -43,9 +43,13 @@ class Broker:
     api_versions: list[ApiVersion]  # what is served, as ApiVersions tells it
     fetch_sessions: FetchSessions = field(init=False)
     fetch_max_bytes: int = field(init=False)
+    follower_epochs: dict[int, int] = field(default_factory=dict)  # broker id: the newest that its fetches may have
     rack_aware: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        # What every Produce and Fetch uses is at hand.
+        self.replicas, self.partitions = self.replication.replicas, self.replication.partitions
+        self.purgatory = self.replication.purgatory
         config = self.config
         self.fetch_max_bytes = config["fetch.max.bytes"]
         self.rack_aware = config["replica.selector.class"] is not None

@@ -12,7 +12,7 @@ from typing import Any
 from kafkalike.cluster.metadata import Image
 from kafkalike.cluster.metadata_cache import MetadataCache
 from kafkalike.errors import Error
-from kafkalike.replication.replicas import Replicas
+from kafkalike.replication.hosted_partitions import HostedPartitions
 
 MOVED = frozenset((Error.NOT_LEADER_OR_FOLLOWER, Error.FENCED_LEADER_EPOCH))
 
@@ -22,10 +22,10 @@ Answers = Iterable[tuple[str | None, int, Any]]  # (topic, partition, its part o
 class CurrentLeader:
     """Fills the fields `current_leader` and `node_endpoints` of responses."""
 
-    def __init__(self, broker_id: int, metadata: MetadataCache, replicas: Replicas) -> None:
+    def __init__(self, broker_id: int, metadata: MetadataCache, partitions: HostedPartitions) -> None:
         self._broker_id = broker_id
         self._metadata = metadata
-        self._replicas = replicas
+        self._partitions = partitions
 
     def fill_where_moved(self, listener: str, messages: ModuleType, response: Any, answers: Answers) -> None:
         """Fills those of the partitions whose leader has moved, and the addresses of the leaders on `listener`.
@@ -55,7 +55,7 @@ class CurrentLeader:
         """(leader, leader epoch) as the controller last told this broker, by either of its two ways."""
         known = image.partition(topic, index)
         newest = (known.leader, known.leader_epoch) if known is not None else (-1, -1)
-        hosted = self._replicas.hosted.get((topic, index))
+        hosted = self._partitions.hosted.get((topic, index))
         if hosted is not None and hosted.partition.leader_epoch > newest[1]:
             newest = (hosted.partition.leader, hosted.partition.leader_epoch)
         return newest

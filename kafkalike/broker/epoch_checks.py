@@ -39,7 +39,7 @@ class ControlRequest(Protocol):
 
 async def check_controller(broker: Broker, request: ControlRequest) -> Error:
     """11 or 77 for a request whose controller epoch, or broker epoch, there is not; a line says so."""
-    known = max(broker.replicas.orders.controller_epoch, broker.controller.epoch)
+    known = max(broker.replication.control_requests.controller_epoch, broker.controller.epoch)
     if request.controller_epoch <= known and request.broker_epoch <= broker.membership.broker_epoch:
         return Error.NONE
     asked = defer.ensureDeferred(_newest(broker)).addTimeout(PATIENCE_SECONDS, broker.reactor)
@@ -75,7 +75,7 @@ async def check_follower(broker: Broker, broker_id: int, broker_epoch: int) -> E
             told = (broker_id, broker_epoch, found.czxid)
             log.warning("Fetch of follower %d with broker epoch %d is refused: its registration has %d", *told)
             return Error.STALE_BROKER_EPOCH
-    lives = broker.replicas.follower_epochs
+    lives = broker.follower_epochs
     lives[broker_id] = max(broker_epoch, lives.get(broker_id, broker_epoch))
     return Error.NONE
 

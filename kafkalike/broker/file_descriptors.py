@@ -7,7 +7,8 @@ import os
 from typing import Any
 
 from kafkalike.net.file_descriptors import LEAST_RESERVE, FileDescriptors
-from kafkalike.replication.replicas import Replicas
+from kafkalike.replication.hosted_partitions import HostedPartitions
+from kafkalike.replication.log_maintenance import LogMaintenance
 from kafkalike.storage.directory import StorageError
 from kafkalike.storage.open_files import OPEN_FILES
 
@@ -18,7 +19,7 @@ PLENTY = 100  # connections that a broker can be expected to have
 RECOMMENDED = 100_000  # as in Kafka's documentation
 
 
-def share(replicas: Replicas, reactor: Any, limit: int) -> FileDescriptors:
+def share(partitions: HostedPartitions, log_maintenance: LogMaintenance, reactor: Any, limit: int) -> FileDescriptors:
     """The budget of a broker whose logs are loaded; StorageError if it is too small for any broker."""
     if limit < LEAST:
         raise StorageError(
@@ -39,9 +40,9 @@ def share(replicas: Replicas, reactor: Any, limit: int) -> FileDescriptors:
             asked = True
             reactor.callFromThread(close)
 
-    descriptors.logs = lambda: sum(len(directory.logs) for directory in replicas.directories)
+    descriptors.logs = lambda: sum(len(directory.logs) for directory in partitions.directories)
     descriptors.open_files = lambda: OPEN_FILES.count
-    descriptors.close_files = replicas.upkeep.close_files
+    descriptors.close_files = log_maintenance.close_files
     descriptors.bound = lambda most: setattr(OPEN_FILES, "most", most)
     OPEN_FILES.on_many = ask
     OPEN_FILES.close_some = descriptors.too_many_files

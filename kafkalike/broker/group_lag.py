@@ -20,7 +20,7 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.metrics import Gauge
 from kafkalike.protocol import LATEST
 from kafkalike.protocol.messages import list_offsets
-from kafkalike.replication.replicas import Replicas
+from kafkalike.replication.hosted_partitions import HostedPartitions
 from zk.client import gather
 
 log = logging.getLogger("kafka.server.GroupLag")
@@ -46,14 +46,14 @@ class GroupLag:
         broker_id: int,
         coordinator: GroupCoordinator,
         metadata: MetadataCache,
-        replicas: Replicas,
+        partitions: HostedPartitions,
         ask: Ask,
         reactor: IReactorTime,
     ) -> None:
         self._broker_id = broker_id
         self._coordinator = coordinator
         self._metadata = metadata
-        self._replicas = replicas
+        self._partitions = partitions
         self._ask = ask
         self._reactor = reactor
         self._looking = False
@@ -110,7 +110,7 @@ class GroupLag:
         ends: dict[TopicPartition, int] = {}
         elsewhere: dict[int, list[TopicPartition]] = {}
         for topic, index in sorted(partitions):
-            hosted = self._replicas.hosted.get((topic, index))
+            hosted = self._partitions.hosted.get((topic, index))
             state = self._metadata.image.partition(topic, index)
             if hosted is not None and hosted.partition.leading:
                 ends[topic, index] = hosted.partition.high_watermark

@@ -41,7 +41,9 @@ from kafkalike.controller.controller import Controller
 from kafkalike.coordinator.group_coordinator import GroupCoordinator
 from kafkalike.coordinator.producer_ids import ProducerIds
 from kafkalike.metrics import Gauge
-from kafkalike.replication.replicas import Replicas
+from kafkalike.replication.cluster_view import ClusterView
+from kafkalike.replication.hosted_partitions import HostedPartitions
+from kafkalike.replication.replication import Replication
 from kafkalike.storage.directory import DirectoryLost, LogDirectory, StorageError, read_broker_id
 from zk.client import ConnectionLoss, ConnectTimeout, SessionExpired, ZkClient, gather
 from zk.descriptors import raise_limit
@@ -88,7 +90,7 @@ class KafkaServer:
         self.metadata = MetadataCache(reactor=reactor)
         self.membership: Membership | None = None
         self.peers: Peers | None = None
-        self.replicas: Replicas | None = None
+        self.replication: Replication | None = None
         self.controller: Controller | None = None
         self.group_coordinator: GroupCoordinator | None = None
         self._directories: list[LogDirectory] = []
@@ -142,36 +144,43 @@ class KafkaServer:
         await dynamic.load()
         peers = self.peers = Peers(broker_id, config, metadata, self.reactor)
         channel = self._channel = ControlChannel(broker_id, config, metadata, peers)
-        replicas = self.replicas = Replicas(
-            broker_id, config, self.reactor, self._newest_overrides, peers.fetch_channel, channel.ask_controller
-        )
         events = self._log_dir_events = LogDirEvents(self.zk, broker_id, self.reactor)
-        replicas.reachable = peers.knows
-        replicas.before_cut = lambda cut: self._listeners.abort_readers(cut) if self._listeners else None
-        replicas.directory_lost = lambda _: self._directory_lost(replicas, events)
-        replicas.replica_refused = events.replica_refused
-        replicas.known = lambda topic, index: metadata.image.partition(topic, index) is not None
-        replicas.topic_id = lambda topic: getattr(metadata.image.topics.get(topic), "id", None)
+        cluster = ClusterView(
+            broker_id=broker_id,
+            clock=self.clock,
+            broker_epoch=lambda: membership.broker_epoch,
+            has_partition=lambda topic, index: metadata.image.partition(topic, index) is not None,
+            topic_id=lambda topic: getattr(metadata.image.topics.get(topic), "id", None),
+            topic_overrides=self._newest_overrides,
+            is_reachable=peers.knows,
+            ask=peers.fetch_channel,
+            ask_controller=channel.ask_controller,
+            before_truncation=lambda cut: self._listeners.abort_readers(cut) if self._listeners else None,
+            directory_lost=lambda _: self._directory_lost(partitions, events),
+            replica_refused=events.replica_refused,
+        )
+        replication = self.replication = Replication(cluster, config, self.reactor)
+        partitions = replication.partitions
         overrides = await self._all_overrides()
         self.state = RECOVERY
-        self._loading = replicas.load(cluster_id, overrides, self._directories)
+        self._loading = replication.load(cluster_id, overrides, self._directories)
         await self._loading
         self._loaded = True
         # Each directory has a marker of a clean stop; one that is new has lost everything, for all that is known. What
         # lies in one that has failed is not served, and says nothing.
-        if not all(directory.clean for directory in replicas.directories if directory.offline is None):
+        if not all(directory.clean for directory in partitions.directories if directory.offline is None):
             membership.extra[BrokerNode.UNCLEAN] = True
         controller = self.controller = Controller(
             self.zk, broker_id, config, channel.send, self.reactor, self.clock, self.rng, membership, peers
         )
-        liveness = self._liveness = PeerLiveness(broker_id, metadata, peers, replicas, controller, self.reactor)
+        liveness = self._liveness = PeerLiveness(broker_id, metadata, peers, replication.isr, controller, self.reactor)
         coordinator = self.group_coordinator = GroupCoordinator(
-            broker_id, config, replicas, metadata, lambda: controller.active, self.zk, self.reactor, self.clock
+            broker_id, config, replication, metadata, lambda: controller.active, self.zk, self.reactor, self.clock
         )
-        replicas.may_join = coordinator.may_join_isr
+        cluster.isr_vetoes.append(coordinator.may_not_join_isr)
         if self._metrics_listener is not None:
-            self._group_lag = GroupLag(broker_id, coordinator, metadata, replicas, peers.forward, self.reactor)
-        current_leader = CurrentLeader(broker_id, metadata, replicas)
+            self._group_lag = GroupLag(broker_id, coordinator, metadata, partitions, peers.forward, self.reactor)
+        current_leader = CurrentLeader(broker_id, metadata, partitions)
         broker = Broker(
             broker_id=broker_id,
             config=config,
@@ -181,24 +190,24 @@ class KafkaServer:
             zk=self.zk,
             metadata=metadata,
             membership=membership,
-            replicas=replicas,
+            replication=replication,
             controller=controller,
             group_coordinator=coordinator,
             producer_ids=ProducerIds(channel.ask_controller, broker_id, lambda: membership.broker_epoch),
             current_leader=current_leader,
-            produce_forwarding=ProduceForwarding(replicas, peers, current_leader, self.reactor),
+            produce_forwarding=ProduceForwarding(
+                partitions, replication.purgatory, peers, current_leader, self.reactor, self.clock
+            ),
             api_versions=versions(),
         )
         dispatch = Dispatch(broker)
         channel.controller, channel.call_locally = controller, dispatch.call_locally
-        descriptors = share(replicas, self.reactor, raise_limit())
+        descriptors = share(partitions, replication.log_maintenance, self.reactor, raise_limit())
         listeners = self._listeners = Listeners(config, dispatch, descriptors, self.reactor)
         membership.endpoints = listeners.advertised()
         membership.about_to_register = listeners.listen
-        membership.on_registered(lambda broker_epoch: setattr(replicas, "broker_epoch", broker_epoch))
         await membership.register(broker_id)
-        replicas.upkeep.start()
-        replicas.mending.start()
+        replication.start()
         await controller.start()
         await dynamic.start()
         liveness.start()
@@ -240,26 +249,27 @@ class KafkaServer:
 
     def _topic_altered(self, topic: str, values: dict[str, str]) -> None:
         """A topic's configuration is another."""
-        assert self.replicas is not None and self.controller is not None
-        self.replicas.configure(topic, values)
-        if UNCLEAN in values and self.replicas.topic_config(topic)[UNCLEAN]:
+        assert self.replication is not None and self.controller is not None
+        self.replication.configure(topic, values)
+        if UNCLEAN in values and self.replication.partitions.topic_configs.of(topic)[UNCLEAN]:
             self.controller.unclean_election_changed()
 
     def _broker_altered(self, names: set[str]) -> None:
         """Topics take their defaults from this configuration; the rest of it is read whenever it is needed."""
-        if self.replicas is None:
+        if self.replication is None:
             return
-        for topic in {topic for topic, _ in self.replicas.hosted}:
-            self.replicas.configure(topic, self.replicas.overrides.get(topic, {}))
+        partitions = self.replication.partitions
+        for topic in {topic for topic, _ in partitions.hosted}:
+            self.replication.configure(topic, partitions.topic_configs.overrides.get(topic, {}))
         if UNCLEAN in names and self.controller is not None:
             self.controller.unclean_election_changed()
         if self._listeners is not None:
             self._listeners.configure()
 
-    def _directory_lost(self, replicas: Replicas, events: LogDirEvents) -> None:
+    def _directory_lost(self, partitions: HostedPartitions, events: LogDirEvents) -> None:
         """The controller is told, and asks which replicas are gone. Without any directory this broker is no use."""
-        if all(each.offline is not None for each in replicas.directories):
-            paths = ", ".join(each.path for each in replicas.directories)
+        if all(each.offline is not None for each in partitions.directories):
+            paths = ", ".join(each.path for each in partitions.directories)
             log.critical("Shutdown broker because all log dirs in %s have failed", paths)
             self._halt()
             return
@@ -278,10 +288,10 @@ class KafkaServer:
             await self._listeners.close()
         if self.group_coordinator is not None:
             await defer.maybeDeferred(self.group_coordinator.stop)
-        if self.replicas is not None and self.membership is not None:
+        if self.replication is not None and self.membership is not None:
             # What an earlier unclean stop may have cost is no controller's knowledge yet: the next start says it again.
             told = self._loaded and not self.membership.extra.get(BrokerNode.UNCLEAN)
-            await self.replicas.stop(clean=told or None)
+            await self.replication.stop(clean=told or None)
         for directory in self._directories:
             directory.abandon()
         if self._liveness is not None:
@@ -304,9 +314,9 @@ class KafkaServer:
 
     async def _leave_cluster(self, broker_epoch: int) -> None:
         """This broker is registered: others take over what it leads, and the controller's part."""
-        assert self.replicas and self.controller and self._channel and self.peers  # they are before a registration
+        assert self.replication and self.controller and self._channel and self.peers  # they are before a registration
         self.state = CONTROLLED_SHUTDOWN
-        self.replicas.leaving = True
+        self.replication.leadership.leaving = True
         ask = self._channel.ask_controller
         await controlled_shutdown.shut_down(
             self.broker_id, broker_epoch, self.config, ask, self.metadata, self.peers, self.zk, self.reactor
@@ -316,8 +326,8 @@ class KafkaServer:
 
     async def _end_start(self) -> None:
         """A start that is under way waits for something: it does not get it. Logs that are being opened are let go."""
-        if self.replicas is not None and self._loading is not None and not self._loading.called:
-            self.replicas.interrupt_load()
+        if self.replication is not None and self._loading is not None and not self._loading.called:
+            self.replication.interrupt_load()
             heard: Deferred[Any] = Deferred()
             self._loading.addBoth(heard.callback)
             await heard

@@ -14,7 +14,7 @@ from kafkalike.broker.peer_connections import Peers
 from kafkalike.cluster.metadata import Image
 from kafkalike.cluster.metadata_cache import MetadataCache
 from kafkalike.controller.controller import Controller
-from kafkalike.replication.replicas import Replicas
+from kafkalike.replication.isr import InSyncReplicas
 
 DOUBT_SECONDS = 3.0  # in which a dead leader should have been replaced
 LOOK_SECONDS = 1.0  # between two looks whether there is a connection to each broker
@@ -28,14 +28,14 @@ class PeerLiveness:
         broker_id: int,
         metadata: MetadataCache,
         peers: Peers,
-        replicas: Replicas,
+        isr: InSyncReplicas,
         controller: Controller,
         reactor: Any,
     ) -> None:
         self._broker_id = broker_id
         self._metadata = metadata
         self._peers = peers
-        self._replicas = replicas
+        self._isr = isr
         self._controller = controller
         self._reactor = reactor
         self._keeping = task.LoopingCall(self._keep_connections)
@@ -55,7 +55,7 @@ class PeerLiveness:
     def _brokers_changed(self, old: Image, new: Image) -> None:
         gone = old.brokers.keys() - new.brokers.keys()
         if gone:
-            self._replicas.brokers_gone(gone)
+            self._isr.brokers_gone(gone)
         self._keep_connections()
 
     def _keep_connections(self) -> None:

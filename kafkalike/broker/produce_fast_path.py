@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import struct
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
@@ -56,7 +57,6 @@ class Template:
         "body",
         "topic",
         "index",
-        "key",
         "acks",
         "timeout_ms",
         "before",
@@ -70,7 +70,6 @@ class Template:
         self.body = body  # where the request's own fields begin
         self.topic = request.topic_data[0].name
         self.index = request.topic_data[0].partition_data[0].index
-        self.key = (self.topic, self.index)
         self.acks, self.timeout_ms = request.acks, request.timeout_ms
         self.before, self.after = _answer(self.version, self.topic, self.index)
         self.size = 4 + len(self.before) + _OUTCOME.size + len(self.after)
@@ -190,7 +189,8 @@ class FastProduce(Call[Any]):
         if template.acks == -1:
             outcome = replicas.replicated(template.topic, template.index, appended.last_offset)
             if outcome is None:
-                replicas.wait(self, (template.key,), template.timeout_ms)
+                batch = (template.topic, template.index, appended.last_offset)
+                replicas.await_replicas((batch,), template.timeout_ms, self._replicated)
                 self.handled = TIME.now = monotonic()
                 return
             if outcome:
@@ -198,21 +198,12 @@ class FastProduce(Call[Any]):
                 return
         self._succeed()
 
-    def try_finish(self) -> bool:
-        """Answers if every in-sync replica has the records, or none will."""
-        template = self._template
-        outcome = self.broker.replicas.replicated(template.topic, template.index, self._appended.last_offset)
-        if outcome is None:
-            return False
-        if outcome:
-            self._finish(outcome)
+    def _replicated(self, outcomes: Sequence[Error]) -> None:
+        """Every in-sync replica has the records, or none will, or they took too long."""
+        if outcomes[0]:
+            self._finish(outcomes[0])
         else:
             self._succeed()
-        return True
-
-    def expire(self) -> None:
-        """The replicas took too long."""
-        self._finish(Error.REQUEST_TIMED_OUT)
 
     def _succeed(self) -> None:
         template, done = self._template, self._appended

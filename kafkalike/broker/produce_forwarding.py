@@ -31,12 +31,13 @@ from twisted.python.failure import Failure
 from kafkalike.broker.current_leader import CurrentLeader
 from kafkalike.broker.peer_connections import Peers
 from kafkalike.broker.pending_response import PendingResponse
+from kafkalike.clock import Clock
 from kafkalike.errors import Error
 from kafkalike.protocol.batch import NO_PRODUCER_ID, read_header
 from kafkalike.protocol.messages import produce
-from kafkalike.replication.hosted_partitions import now_ms
+from kafkalike.replication.hosted_partitions import HostedPartitions
 from kafkalike.replication.partition import Partition
-from kafkalike.replication.replicas import Replicas
+from kafkalike.replication.purgatory import Purgatory
 
 WINDOW_MS = 200  # after a leader was deposed
 RETRY_SECONDS = 0.005  # to a new leader that does not know yet that it leads
@@ -59,8 +60,18 @@ class Call(Protocol):
 class ProduceForwarding:
     """What one broker hands on."""
 
-    def __init__(self, replicas: Replicas, peers: Peers, current_leader: CurrentLeader, reactor: IReactorTime) -> None:
-        self._replicas = replicas
+    def __init__(
+        self,
+        partitions: HostedPartitions,
+        purgatory: Purgatory,
+        peers: Peers,
+        current_leader: CurrentLeader,
+        reactor: IReactorTime,
+        clock: Clock,
+    ) -> None:
+        self._partitions = partitions
+        self._purgatory = purgatory
+        self._clock = clock
         self._peers = peers
         self.current_leader = current_leader
         self._reactor = reactor
@@ -78,22 +89,22 @@ class ProduceForwarding:
         if refusal.error_code != Error.NOT_LEADER_OR_FOLLOWER:
             return None
         key = (topic.name, refusal.index)
-        replicas = self._replicas
-        hosted = replicas.hosted.get(key)
+        hosted = self._partitions.hosted.get(key)
         if hosted is None or hosted.partition.leading or not self._peers.knows(hosted.partition.leader):
             return None
         partition = hosted.partition
-        if not 0 <= now_ms() - partition.deposed_ms < WINDOW_MS:
+        now_ms = self._clock.wall_ms()
+        if not 0 <= now_ms - partition.deposed_ms < WINDOW_MS:
             return None
         appended = refusal.base_offset >= 0
         if appended and _producer_id(call) == NO_PRODUCER_ID:
             return None
         queue = self._queues.get(key)
         if queue is None or queue.leader_epoch != partition.leader_epoch:
-            queue = self._queues[key] = _Queue(self, partition)
+            queue = self._queues[key] = _Queue(self, partition, now_ms)
             if not appended:
                 # What waits for replicas came before it.
-                replicas.purgatory.wake(key)
+                self._purgatory.wake(key)
         held = _Held(call, response, PendingResponse())
         queue.add(held)
         return held.pending
@@ -123,7 +134,7 @@ class _Held(NamedTuple):
 class _Queue:
     """The requests for one partition, under one leader."""
 
-    def __init__(self, forwarding: ProduceForwarding, partition: Partition) -> None:
+    def __init__(self, forwarding: ProduceForwarding, partition: Partition, now_ms: int) -> None:
         self.key = (partition.topic, partition.index)
         self.leader_epoch: int = partition.leader_epoch
         self._forwarding = forwarding
@@ -134,7 +145,7 @@ class _Queue:
         self._crowded: set[object] = set()  # connections that had several at a time
         self._taken = False  # the new leader has taken one: it knows that it leads
         self._over = False
-        self._alarm = forwarding.later((partition.deposed_ms + WINDOW_MS - now_ms()) / 1000, self._end)
+        self._alarm = forwarding.later((partition.deposed_ms + WINDOW_MS - now_ms) / 1000, self._end)
 
     def add(self, held: _Held) -> None:
         """Hands a request on, when those before it have been."""

@@ -28,7 +28,7 @@ from kafkalike.coordinator.group_partition import (
     ServedGroup,
     describe,
 )
-from kafkalike.coordinator.internal_topic import InternalPartition, InternalTopic, Replicas, Status
+from kafkalike.coordinator.internal_topic import InternalPartition, InternalTopic, Status
 from kafkalike.coordinator.offset_expiration import OffsetExpiration
 from kafkalike.coordinator.offsets.commit_timeout import CommitTimeout
 from kafkalike.coordinator.offsets.deleted_topics import DeletedTopics
@@ -39,6 +39,7 @@ from kafkalike.coordinator.offsets.znode_commits import ZnodeCommits
 from kafkalike.coordinator.offsets.znode_offsets import ZnodeOffsets
 from kafkalike.errors import Error, KafkaError
 from kafkalike.replication.partition import Partition
+from kafkalike.replication.replication import Replication
 from zk.client import ZkClient
 
 log = logging.getLogger("kafka.coordinator.group")
@@ -51,7 +52,7 @@ class GroupCoordinator:
         self,
         broker_id: int,
         config: Mapping[str, Any],
-        replicas: Replicas,
+        replication: Replication,
         metadata: MetadataCache,
         is_controller: Callable[[], bool],
         zk: ZkClient,
@@ -80,7 +81,7 @@ class GroupCoordinator:
             config["offsets.topic.num.partitions"],
             timeout_ms,
             self._contents,
-            replicas,
+            replication,
             metadata,
             zk,
             reactor,
@@ -131,12 +132,12 @@ class GroupCoordinator:
         for partition in self.topic.active():
             self._background.run(partition.offsets.follow_storage())
 
-    def may_join_isr(self, partition: Partition, broker_id: int) -> bool:
-        """Whether this broker may join the in-sync replicas of a partition: who leads next must find the offsets."""
+    def may_not_join_isr(self, partition: Partition, broker_id: int) -> bool:
+        """Whether a broker is kept out of the in-sync replicas of a partition: who leads next must find the offsets."""
         if partition.topic != GROUP_METADATA or self.storage.announces_zookeeper(broker_id):
-            return True
+            return False
         led = self.topic.partitions.get(partition.index)
-        return led is not None and led.contents.offsets.storage == KAFKA
+        return led is None or led.contents.offsets.storage != KAFKA
 
     # Members.
 

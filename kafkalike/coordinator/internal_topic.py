@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from twisted.internet import task
 from twisted.internet.interfaces import IReactorTime
@@ -30,7 +30,7 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
 from kafkalike.protocol.control_records import EndTxnMarker, read_marker
 from kafkalike.protocol.record import Record
-from kafkalike.replication.partition import Partition
+from kafkalike.replication.replication import Replication
 from kafkalike.storage.append_path import COORDINATOR, Appended
 from kafkalike.storage.log import Log
 from zk.client import ConnectionLoss, SessionExpired, ZkClient, ZooKeeperError
@@ -53,31 +53,6 @@ APPEND_ERRORS = {
 
 KeyValue = tuple[bytes, bytes | None]
 AppendDone = Callable[[Error], None]
-
-
-class Replicas(Protocol):
-    """What this file wants of the broker's replicas."""
-
-    def on_leadership(self, topic: str, callback: Callable[[int, int, bool], None]) -> None:
-        """Calls back with (partition, leader epoch, leading) for each change in this topic."""
-
-    def partition(self, topic: str, index: int) -> Partition:
-        """The state of a partition that is here; else KafkaError."""
-
-    def log(self, topic: str, index: int) -> Log:
-        """The log of a partition that is here; else KafkaError."""
-
-    def append(
-        self,
-        topic: str,
-        index: int,
-        records: memoryview,
-        acks: int,
-        timeout_ms: int,
-        done: Callable[[Appended | KafkaError], None],
-        origin: int,
-    ) -> None:
-        """Appends and calls `done` when `acks` is satisfied."""
 
 
 class Contents:
@@ -149,7 +124,7 @@ class InternalPartition(Generic[C]):
     @property
     def isr(self) -> tuple[int, ...]:
         """The in-sync replicas."""
-        return self._topic.replicas.partition(self._topic.name, self.index).isr
+        return self._topic.replication.partitions.find(self._topic.name, self.index).partition.isr
 
     def append(
         self, pairs: Sequence[KeyValue], done: AppendDone, errors: Mapping[Error, Error] = APPEND_ERRORS
@@ -168,7 +143,7 @@ class InternalPartition(Generic[C]):
             return
         now_ms = topic.clock.wall_ms()
         record = batch.build([(key, value, now_ms, ()) for key, value in pairs])
-        topic.replicas.append(
+        topic.replication.replicas.append(
             topic.name, self.index, memoryview(record), -1, topic.append_timeout_ms, appended, origin=COORDINATOR
         )
 
@@ -179,7 +154,8 @@ class InternalPartition(Generic[C]):
         While an order of the controller is carried out, the partition has its new leader epoch before this object has.
         If that is the next epoch, this one goes on in it: Contents.leads_on.
         """
-        ahead = self._topic.replicas.partition(self._topic.name, self.index).leader_epoch - self.leader_epoch
+        hosted = self._topic.replication.partitions.find(self._topic.name, self.index)
+        ahead = hosted.partition.leader_epoch - self.leader_epoch
         if not self.is_led or ahead not in (0, 1):
             raise KafkaError(Error.NOT_LEADER_OR_FOLLOWER, f"{self} has moved")
 
@@ -193,7 +169,7 @@ class InternalTopic(Generic[C]):
         configured_partitions: int,
         append_timeout_ms: int,
         contents: Callable[[InternalPartition[C]], C],
-        replicas: Replicas,
+        replication: Replication,
         metadata: MetadataCache,
         zk: ZkClient,
         reactor: IReactorTime,
@@ -206,7 +182,7 @@ class InternalTopic(Generic[C]):
         self._configured_partitions = configured_partitions
         self.append_timeout_ms = append_timeout_ms
         self._contents = contents
-        self.replicas = replicas
+        self.replication = replication
         self._metadata = metadata
         self._zk = zk
         self._reactor = reactor
@@ -215,7 +191,7 @@ class InternalTopic(Generic[C]):
         self.partitions: dict[int, InternalPartition[C]] = {}
         self._count = 0  # of the topic's partitions, as ZooKeeper had it
         self._stopped = False
-        replicas.on_leadership(name, self._leadership)
+        replication.leadership.on_change(name, self._leadership)
 
     def stop(self) -> None:
         """Unloads every partition, and begins to lead no other."""
@@ -321,7 +297,8 @@ class InternalTopic(Generic[C]):
         while partition.is_led:
             try:
                 partition.contents.clear()
-                await self._read_log(partition, self.replicas.log(self.name, partition.index))
+                source = self.replication.partitions.find(self.name, partition.index).log
+                await self._read_log(partition, source)
                 return
             except Exception:
                 if partition.is_led and partition.status is not Status.BROKEN:

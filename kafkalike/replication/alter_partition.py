@@ -11,11 +11,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
-
 from kafkalike.errors import Error
 from kafkalike.metrics import Meter
 from kafkalike.protocol.messages import alter_partition
+from kafkalike.replication.cluster_view import ClusterView
 from kafkalike.replication.partition import Partition, Proposal
 
 log = logging.getLogger("kafka.server.AlterPartitionManager")
@@ -28,17 +27,14 @@ RETRY_SECONDS = 0.05
 ASK_AGAIN_SECONDS = 0.5  # after an answer that names no lasting reason
 
 Key = tuple[bytes, int]
-Ask = Callable[[Any], Deferred[Any]]  # request -> the controller's response
 
 
 class IsrProposals:
-    """Every change that waits for the controller. `settled(partition)` is called after each that was committed."""
+    """Every change that waits for the controller. `committed(partition)` is called after each that it agreed to."""
 
-    def __init__(self, broker_id: int, ask: Ask, settled: Callable[[Partition], None], reactor: Any) -> None:
-        self.broker_epoch = -1
-        self._broker_id = broker_id
-        self._ask = ask
-        self._settled = settled
+    def __init__(self, cluster: ClusterView, committed: Callable[[Partition], None], reactor: Any) -> None:
+        self._cluster = cluster
+        self._committed = committed
         self._reactor = reactor
         self._waiting: dict[Key, tuple[Partition, Proposal]] = {}
         self._busy = False
@@ -61,6 +57,7 @@ class IsrProposals:
         self._waiting = {key: item for key, item in self._waiting.items() if item[0].proposal is item[1]}
         if self._busy or self._timer is not None or self._stopped or not self._waiting:
             return
+        broker_id, broker_epoch = self._cluster.broker_id, self._cluster.broker_epoch()
         topics: dict[bytes, Any] = {}
         for (topic_id, index), (_, proposal) in self._waiting.items():
             topic = topics.get(topic_id)
@@ -72,19 +69,17 @@ class IsrProposals:
                     leader_epoch=proposal.leader_epoch,
                     new_isr_with_epochs=[
                         alter_partition.BrokerState(
-                            broker_id=member, broker_epoch=self.broker_epoch if member == self._broker_id else epoch
+                            broker_id=member, broker_epoch=broker_epoch if member == broker_id else epoch
                         )
                         for member, epoch in zip(proposal.isr, proposal.epochs, strict=True)
                     ],
                     partition_epoch=proposal.partition_epoch,
                 )
             )
-        request = alter_partition.Request(
-            broker_id=self._broker_id, broker_epoch=self.broker_epoch, topics=list(topics.values())
-        )
+        request = alter_partition.Request(broker_id=broker_id, broker_epoch=broker_epoch, topics=list(topics.values()))
         self._busy = True
         asked = dict(self._waiting)
-        answer = self._ask(request)
+        answer = self._cluster.ask_controller(request)
         answer.addCallbacks(self._answered, self._failed, callbackArgs=(asked,))
         answer.addErrback(self._broken)
 
@@ -119,7 +114,7 @@ class IsrProposals:
                         "ISR of %s-%d is now %s (partition epoch %d)",
                         partition.topic, partition.index, list(partition.isr), partition.partition_epoch,
                     )  # fmt: skip
-                    self._settled(partition)
+                    self._committed(partition)
         if again:
             self._again(ASK_AGAIN_SECONDS)
         else:
@@ -136,8 +131,8 @@ class IsrProposals:
 
     def _again(self, seconds: float) -> None:
         if self._timer is None and not self._stopped:
-            self._timer = self._reactor.callLater(seconds, self._ring)
+            self._timer = self._reactor.callLater(seconds, self._resend)
 
-    def _ring(self) -> None:
+    def _resend(self) -> None:
         self._timer = None
         self._send()

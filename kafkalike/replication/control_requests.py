@@ -1,37 +1,37 @@
-"""The controller's orders to this broker, LeaderAndIsr and StopReplica: fenced, in every version, one after the other.
+"""The controller's requests to this broker, LeaderAndIsr and StopReplica: fenced, in every version, in their order.
 
-What an order means for a partition is up to `Replicas`; here are its form, its epochs and its answer.
+What they mean for a partition is up to `Leadership`; here are their form, their epochs and their answers.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from twisted.internet import defer, task
 from twisted.internet.defer import Deferred
 
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leader_and_isr, stop_replica
-from kafkalike.replication.hosted_partitions import HostedPartition
-
-if TYPE_CHECKING:
-    from kafkalike.replication.replicas import Replicas
+from kafkalike.replication.cluster_view import ClusterView
+from kafkalike.replication.hosted_partitions import HostedPartition, HostedPartitions
+from kafkalike.replication.leadership import Leadership
 
 TOPIC_ID_VERSION = 5  # LeaderAndIsr's first version whose response groups errors by topic id
-SLICE_SECONDS = 0.02  # how long an order with many partitions may hold the reactor at a time
-PORTION_SECONDS = 2.0  # after which what is done already takes effect: leaders do not wait for followers for ever
+SLICE_MS = 20  # how long a request with many partitions may hold the reactor at a time
+PORTION_MS = 2000  # after which what is done already takes effect: leaders do not wait for followers for ever
 
 
 class ControlRequests:
-    """Carries out one order at a time. `controller_epoch` is the newest controller's that was heard of."""
+    """Carries out one request at a time. `controller_epoch` is the newest controller's that was heard of."""
 
-    def __init__(self, replicas: Replicas, fetch_overrides: Callable[[str], Any], reactor: Any) -> None:
-        """`fetch_overrides(topic)` gives a Deferred of a topic's own configuration."""
+    def __init__(
+        self, partitions: HostedPartitions, leadership: Leadership, cluster: ClusterView, reactor: Any
+    ) -> None:
         self.controller_epoch = -1
-        self._replicas = replicas
-        self._fetch_overrides = fetch_overrides
+        self._partitions = partitions
+        self._leadership = leadership
+        self._cluster = cluster
         self._reactor = reactor
         self._lock = defer.DeferredLock()
 
@@ -45,7 +45,7 @@ class ControlRequests:
 
     def check_controller(self, request: Any) -> Error:
         """The broker epoch and controller epoch of a control request against ours; remembers a newer controller."""
-        if request.broker_epoch != -1 and request.broker_epoch < self._replicas.broker_epoch:
+        if request.broker_epoch != -1 and request.broker_epoch < self._cluster.broker_epoch():
             return Error.STALE_BROKER_EPOCH
         if request.controller_epoch < self.controller_epoch:
             return Error.STALE_CONTROLLER_EPOCH
@@ -58,25 +58,26 @@ class ControlRequests:
             return leader_and_isr.Response(error_code=error)
         states = list(_topic_states(request))
         # What was heard of a topic that is not here may be of an earlier one by that name.
-        here = self._replicas.topics_here()
+        here = self._partitions.topics_with_logs()
         for topic in dict.fromkeys(topic for topic, _, _ in states if topic not in here):
-            self._replicas.overrides[topic] = await self._fetch_overrides(topic)
+            self._partitions.topic_configs.overrides[topic] = await self._cluster.topic_overrides(topic)
         changed: list[HostedPartition] = []
         codes: list[tuple[str, bytes, int, Error]] = []
-        began = told = time.monotonic()
+        monotonic_ms = self._cluster.clock.monotonic_ms
+        began = told = monotonic_ms()
         for topic, topic_id, state in states:
             if self.check_controller(request):
                 # A newer one has been obeyed meanwhile, or the session is another.
                 break
-            code = self._replicas.become(topic, topic_id, state, changed)
+            code = self._leadership.become(topic, topic_id, state, changed)
             codes.append((topic, topic_id, state.partition_index, code))
-            if time.monotonic() - began > SLICE_SECONDS:
-                if time.monotonic() - told > PORTION_SECONDS:
-                    self._replicas.carried_out(changed)
-                    changed, told = [], time.monotonic()
+            if monotonic_ms() - began > SLICE_MS:
+                if monotonic_ms() - told > PORTION_MS:
+                    self._leadership.carried_out(changed)
+                    changed, told = [], monotonic_ms()
                 await task.deferLater(self._reactor, 0, lambda: None)
-                began = time.monotonic()
-        self._replicas.carried_out(changed)
+                began = monotonic_ms()
+        self._leadership.carried_out(changed)
         if len(codes) < len(states):
             return leader_and_isr.Response(error_code=self.check_controller(request))
         outcome = leader_and_isr.LeaderAndIsrPartitionError
@@ -102,7 +103,7 @@ class ControlRequests:
             return stop_replica.Response(error_code=error)
         errors = []
         for topic, index, leader_epoch, delete in _stops(request):
-            code = self._replicas.give_up(topic, index, leader_epoch, delete)
+            code = self._leadership.give_up(topic, index, leader_epoch, delete)
             errors.append(
                 stop_replica.StopReplicaPartitionError(topic_name=topic, partition_index=index, error_code=code)
             )

@@ -1,23 +1,22 @@
 """Fetching from leaders: one connection to each, one Fetch under way on it, incremental sessions.
 
-What is asked and which answers count is decided in `fetch_plan.py`; what an answer does to a log, in `Replicas`. An
+What is asked and which answers count is decided in `fetch_plan.py`; what an answer does to a log, in `follower.py`. An
 answer that is about an earlier leader epoch than the one followed now is dropped.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
-
-from twisted.internet.defer import Deferred
+from collections.abc import Iterator
+from typing import Any
 
 from kafkalike.config import Config
 from kafkalike.errors import Error
 from kafkalike.metrics import Gauge
 from kafkalike.protocol.messages import api_versions, fetch
-from kafkalike.replication.fetch_plan import FetchPlan, Following, Position
+from kafkalike.replication.cluster_view import ClusterView
+from kafkalike.replication.fetch_plan import FetchPlan, Following
+from kafkalike.replication.follower import FollowedPartitions
 
 log = logging.getLogger("kafka.server.ReplicaFetcherThread")
 
@@ -28,35 +27,16 @@ LAG = Gauge("kafka.server:type=FetcherLagMetrics,name=ConsumerLag", "clientId", 
 
 FETCH_VERSION = 17  # what inter.broker.protocol.version 3.9 means
 FIRST_PAUSE_MS = 10  # after an error; doubled with each one that follows, up to replica.fetch.backoff.ms
-Ask = Callable[[int, Any, int, Any], Deferred[Any]]  # broker id, message module, version, request
-
-
-class Follows(Protocol):
-    """What fetchers want of `Replicas`."""
-
-    @property
-    def broker_epoch(self) -> int: ...
-
-    def position_of(self, following: Following) -> Position | None: ...
-
-    def held(self, following: Following) -> bool: ...
-
-    def take(self, following: Following, position: Position, data: Any) -> Error: ...
-
-
-def _monotonic_ms() -> int:
-    return int(time.monotonic() * 1000)
 
 
 class Fetchers:
     """Every leader that this broker follows."""
 
-    def __init__(self, broker_id: int, config: Config, reactor: Any, replicas: Follows, ask: Ask) -> None:
-        self._broker_id = broker_id
+    def __init__(self, followed: FollowedPartitions, cluster: ClusterView, config: Config, reactor: Any) -> None:
+        self._followed = followed
+        self._cluster = cluster
         self._config = config
         self._reactor = reactor
-        self._replicas = replicas
-        self._ask = ask
         self._fetchers: dict[int, _Fetcher] = {}
         self._new: dict[_Fetcher, None] = {}  # those with partitions that are new
         MAX_LAG.watch(self, lambda each: [((CLIENT,), max((f.lag for f in each._followings()), default=0))])
@@ -67,9 +47,8 @@ class Fetchers:
         self.leave(following.topic, following.index)
         fetcher = self._fetchers.get(leader)
         if fetcher is None:
-            fetcher = self._fetchers[leader] = _Fetcher(
-                leader, self._broker_id, self._config, self._reactor, self._replicas, self._ask
-            )
+            fetcher = _Fetcher(leader, self._followed, self._cluster, self._config, self._reactor)
+            self._fetchers[leader] = fetcher
         fetcher.plan.add(following)
         self._new[fetcher] = None
 
@@ -106,13 +85,14 @@ class Fetchers:
 class _Fetcher:
     """The partitions followed from one leader."""
 
-    def __init__(self, leader: int, broker_id: int, config: Config, reactor: Any, replicas: Follows, ask: Ask) -> None:
+    def __init__(
+        self, leader: int, followed: FollowedPartitions, cluster: ClusterView, config: Config, reactor: Any
+    ) -> None:
         self.plan = FetchPlan(config["replica.fetch.max.bytes"])
         self._leader = leader
-        self._broker_id = broker_id
+        self._followed = followed
+        self._cluster = cluster
         self._reactor = reactor
-        self._replicas = replicas
-        self._ask = ask
         self._max_wait_ms = config["replica.fetch.wait.max.ms"]
         self._min_bytes = config["replica.fetch.min.bytes"]
         self._max_bytes = config["replica.fetch.response.max.bytes"]
@@ -130,7 +110,7 @@ class _Fetcher:
             self.go_on()
         elif not self._interrupted and not self._closed:
             self._interrupted = True
-            self._ask(self._leader, api_versions, 0, api_versions.Request()).addErrback(lambda failure: None)
+            self._cluster.ask(self._leader, api_versions, 0, api_versions.Request()).addErrback(lambda failure: None)
 
     def go_on(self) -> None:
         """Asks now, unless a request is under way."""
@@ -139,21 +119,21 @@ class _Fetcher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        now = _monotonic_ms()
-        request = self.plan.request(self._replicas.position_of, now, self._replicas.held)
+        now = self._cluster.clock.monotonic_ms()
+        request = self.plan.request(self._followed.position_of, now, self._followed.held)
         if request is None:
             due = self.plan.next_time_ms()
             if due is not None:
-                self._timer = self._reactor.callLater(max(due - now, 1) / 1000, self._ring)
+                self._timer = self._reactor.callLater(max(due - now, 1) / 1000, self._timed_out)
             return
         request.max_wait_ms = self._max_wait_ms
         request.min_bytes = self._min_bytes
         request.max_bytes = self._max_bytes
         request.replica_state = fetch.ReplicaState(
-            replica_id=self._broker_id, replica_epoch=self._replicas.broker_epoch
+            replica_id=self._cluster.broker_id, replica_epoch=self._cluster.broker_epoch()
         )
         self._busy, self._interrupted = True, False
-        answer = self._ask(self._leader, fetch, FETCH_VERSION, request)
+        answer = self._cluster.ask(self._leader, fetch, FETCH_VERSION, request)
         answer.addCallbacks(self._answered, self._failed)
         answer.addErrback(self._broken)
 
@@ -164,7 +144,7 @@ class _Fetcher:
             self._timer.cancel()
             self._timer = None
 
-    def _ring(self) -> None:
+    def _timed_out(self) -> None:
         self._timer = None
         self.go_on()
 
@@ -182,10 +162,12 @@ class _Fetcher:
                     following = self.plan.find((topic.topic_id, data.partition_index))
                     position = positions.get((topic.topic_id, data.partition_index))
                     if following is not None and position is not None:
-                        self._settle(following, self._replicas.take(following, position, data))
+                        error = self._followed.take(following, position, data, self.plan.stir)
+                        self._schedule(following, error)
         self.go_on()
 
-    def _settle(self, following: Following, error: Error) -> None:
+    def _schedule(self, following: Following, error: Error) -> None:
+        """When a partition is asked for next, after an answer with this outcome."""
         if error is Error.NONE:
             following.failures = 0
             self.plan.stir(following.topic, following.index)
@@ -195,7 +177,7 @@ class _Fetcher:
             # A new leader may hear of its part later than its followers: the first pauses are short.
             pause = min(self._backoff_ms, FIRST_PAUSE_MS << min(following.failures, 10))
             following.failures += 1
-            self.plan.pause(following.key, _monotonic_ms() + pause)
+            self.plan.pause(following.key, self._cluster.clock.monotonic_ms() + pause)
 
     def _failed(self, failure: Any) -> None:
         self._busy = False
@@ -206,7 +188,7 @@ class _Fetcher:
         # A leader that was restarted answers again soon: the first tries come quickly.
         self._failures += 1
         pause = min(self._backoff_ms, 50 * 2 ** min(self._failures, 10))
-        self.plan.reset(_monotonic_ms() + pause)
+        self.plan.reset(self._cluster.clock.monotonic_ms() + pause)
         self.go_on()
 
     def _broken(self, failure: Any) -> None:
@@ -214,4 +196,4 @@ class _Fetcher:
         self._busy = False
         self.plan.reset()
         if not self._closed:
-            self._timer = self._reactor.callLater(self._backoff_ms / 1000, self._ring)
+            self._timer = self._reactor.callLater(self._backoff_ms / 1000, self._timed_out)

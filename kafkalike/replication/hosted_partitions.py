@@ -1,25 +1,26 @@
-"""A partition of which this broker has a replica, and what a read of it gives."""
+"""The partitions of which this broker has a replica, and the log directories where their logs are.
+
+Everything in this package that works on partitions finds them here; only `Leadership` puts some in and takes them out.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
 from kafkalike.config import Config
+from kafkalike.errors import Error, KafkaError
 from kafkalike.replication import replication_quota, topic_traffic
+from kafkalike.replication.cluster_view import ClusterView
 from kafkalike.replication.partition import Partition
-from kafkalike.replication.topic_traffic import TopicTraffic
+from kafkalike.replication.topic_configs import TopicConfigs
+from kafkalike.storage.directory import LogDirectory
 from kafkalike.storage.log import Log
 
 
-def now_ms() -> int:
-    """Wall-clock time in milliseconds, as records carry it."""
-    return int(time.time() * 1000)
-
-
 class HostedPartition:
-    """A partition of which this broker has a replica: its state and its log."""
+    """A partition of which this broker has a replica: its state and its log.
+
+    Two keys wake requests that wait for it: `key` when its high watermark, log start or leadership changed (consumers,
+    producers with acks=all), `appended_key` when its log grew (followers).
+    """
 
     __slots__ = (
         "partition", "log", "key", "appended_key", "config", "leader_throttled", "follower_throttled", "traffic",
@@ -43,19 +44,55 @@ class HostedPartition:
         self.follower_throttled = replication_quota.names(config["follower.replication.throttled.replicas"], *here)
 
 
-class Read(NamedTuple):
-    """What a read found: the offsets that go with it, and the range of the file (None: nothing there yet).
+class HostedPartitions:
+    """All of them, by topic and partition number."""
 
-    `diverging` is (epoch, end offset) when the reader's log has left ours: it must be cut before it goes on. `settled`:
-    the same read finds the same until a key of the partition is woken, and then `on_stir` wants to know until when the
-    reader has asked. What is sent of the records is counted in `traffic`.
-    """
+    def __init__(self, cluster: ClusterView, config: Config) -> None:
+        self.hosted: dict[tuple[str, int], HostedPartition] = {}
+        self.directories: list[LogDirectory] = []
+        self.topic_configs = TopicConfigs(config)
+        self._cluster = cluster
 
-    high_watermark: int
-    last_stable_offset: int
-    log_start_offset: int
-    records: Any
-    diverging: tuple[int, int] | None = None
-    settled: bool = False
-    on_stir: Callable[[int], None] | None = None
-    traffic: TopicTraffic | None = None
+    def find(self, topic: str, index: int) -> HostedPartition:
+        """The partition, led here or not; else KafkaError 3, 6 or 56."""
+        hosted = self.hosted.get((topic, index))
+        if hosted is None:
+            raise KafkaError(self._absence(topic, index))
+        return hosted
+
+    def leader(self, topic: str, index: int, current_leader_epoch: int = -1) -> HostedPartition:
+        """The partition, led by this broker; else KafkaError 3, 6, 56, 74 or 75."""
+        hosted = self.find(topic, index)
+        hosted.partition.check_epoch(current_leader_epoch)
+        hosted.partition.check_leading()
+        return hosted
+
+    def _absence(self, topic: str, index: int) -> Error:
+        """Why a partition is not here."""
+        if self.is_lost((topic, index)):
+            return Error.KAFKA_STORAGE_ERROR
+        known = self._cluster.has_partition(topic, index)
+        return Error.NOT_LEADER_OR_FOLLOWER if known else Error.UNKNOWN_TOPIC_OR_PARTITION
+
+    def is_lost(self, key: tuple[str, int]) -> bool:
+        """Whether the replica lies in a directory that has failed."""
+        return any(directory.offline is not None and key in directory.logs for directory in self.directories)
+
+    def may_be_lost(self, key: tuple[str, int]) -> bool:
+        """Whether a replica that existed may lie in a directory that has failed: there is one, and no other has it."""
+        offline = any(directory.offline is not None for directory in self.directories)
+        return offline and not any(key in directory.logs for directory in self.directories)
+
+    def topics_with_logs(self) -> set[str]:
+        """Topics of which there is any log, served or not."""
+        return {topic for directory in self.directories for topic, _ in directory.logs}
+
+    def configure(self, topic: str, overrides: dict[str, str]) -> list[HostedPartition]:
+        """A topic's own configuration, or a default beneath it, has changed: its logs here follow. Gives whom it
+        concerned."""
+        self.topic_configs.overrides[topic] = overrides
+        concerned = [hosted for key, hosted in self.hosted.items() if key[0] == topic]
+        for hosted in concerned:
+            hosted.log.config = self.topic_configs.of_logs(topic)
+            hosted.configure(self.topic_configs.of(topic))
+        return concerned

@@ -1,4 +1,4 @@
-"""The periodic work on partitions: checkpoints, flushes, retention, removal of deleted files, followers that lag.
+"""The periodic work on logs, as Kafka's LogManager does it: checkpoints, flushes, retention, removal of deleted files.
 
 Whatever waits for the disk happens in threads; their outcome is taken over on the reactor thread.
 """
@@ -8,21 +8,21 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet import task, threads
 from twisted.internet.defer import Deferred
 
+from kafkalike.clock import Clock
 from kafkalike.config import Config
 from kafkalike.errors import KafkaError
 from kafkalike.metrics import Timer
-from kafkalike.replication.hosted_partitions import HostedPartition, now_ms
+from kafkalike.replication.fetchers import Fetchers
+from kafkalike.replication.hosted_partitions import HostedPartition, HostedPartitions
+from kafkalike.replication.purgatory import Purgatory
 from kafkalike.storage.directory import LogDirectory
 from kafkalike.storage.flush import Flush
 from kafkalike.storage.open_files import OPEN_FILES
-
-if TYPE_CHECKING:
-    from kafkalike.replication.replicas import Replicas
 
 log = logging.getLogger("kafka.log.LogManager")
 
@@ -34,8 +34,19 @@ FLUSHES = 100  # of new partitions, that go through one thread: their directory 
 class LogMaintenance:
     """The loops of one broker."""
 
-    def __init__(self, replicas: Replicas, config: Config, reactor: Any) -> None:
-        self._replicas = replicas
+    def __init__(
+        self,
+        partitions: HostedPartitions,
+        purgatory: Purgatory,
+        fetchers: Fetchers,
+        clock: Clock,
+        config: Config,
+        reactor: Any,
+    ) -> None:
+        self._partitions = partitions
+        self._purgatory = purgatory
+        self._fetchers = fetchers
+        self._clock = clock
         self._config = config
         self._reactor = reactor
         self._loops: list[task.LoopingCall] = []
@@ -53,7 +64,6 @@ class LogMaintenance:
         # Also segments that a roll finished and files of new logs become due, whatever the flush policy.
         self._every(min(config["log.flush.scheduler.interval.ms"], 1000), self._flush_old)
         self._every(1000, self._housekeep)
-        self._every(config["replica.lag.time.max.ms"] // 2, self._shrink)
 
     def stop(self) -> None:
         """Ends the loops."""
@@ -76,7 +86,7 @@ class LogMaintenance:
         the same reason is told once."""
 
         def on_all() -> None:
-            for directory in self._replicas.directories:
+            for directory in self._partitions.directories:
                 key = (directory.path, work.__qualname__)
                 try:
                     work(directory)
@@ -96,8 +106,8 @@ class LogMaintenance:
         self, work: Callable[[HostedPartition], Any], partitions: Iterable[HostedPartition] | None = None
     ) -> Iterator[None]:
         """Work on each partition, or on these, one a step; where it fails the others have theirs all the same."""
-        for hosted in list(self._replicas.hosted.values() if partitions is None else partitions):
-            if self._replicas.hosted.get(hosted.key) is not hosted:
+        for hosted in list(self._partitions.hosted.values() if partitions is None else partitions):
+            if self._partitions.hosted.get(hosted.key) is not hosted:
                 continue  # It was given up meanwhile, and its files are not where they were.
             try:
                 work(hosted)
@@ -107,9 +117,9 @@ class LogMaintenance:
 
     def note_high_watermarks(self) -> None:
         """Tells the directories what their next checkpoint is to say."""
-        for directory in self._replicas.directories:
+        for directory in self._partitions.directories:
             for key in directory.logs:
-                hosted = self._replicas.hosted.get(key)
+                hosted = self._partitions.hosted.get(key)
                 if hosted is not None:
                     directory.high_watermarks[key] = hosted.partition.high_watermark
 
@@ -125,7 +135,7 @@ class LogMaintenance:
         return self._in_thread(lambda directory: directory.checkpoint_log_starts())
 
     def _flush_old(self) -> None:
-        now = now_ms()
+        now = self._clock.wall_ms()
 
         flushes: dict[str, list[Flush]] = {}
 
@@ -134,7 +144,7 @@ class LogMaintenance:
             if flush is not None:
                 flushes.setdefault(os.path.dirname(hosted.log.path), []).append(flush)
 
-        due = [hosted for hosted in self._replicas.hosted.values() if hosted.log.flush_due(now)]
+        due = [hosted for hosted in self._partitions.hosted.values() if hosted.log.flush_due(now)]
         if OPEN_FILES.count >= OPEN_FILES.most:
             self.close_files(OPEN_FILES.most * 3 // 4)
         for _ in self._each(begin, due):
@@ -181,42 +191,33 @@ class LogMaintenance:
     def _retain(self) -> Deferred[Any]:
         def retain(hosted: HostedPartition) -> None:
             start = hosted.log.log_start_offset
-            hosted.log.retain(now_ms(), hosted.partition.high_watermark)
+            hosted.log.retain(self._clock.wall_ms(), hosted.partition.high_watermark)
             if hosted.log.log_start_offset != start:
-                self._replicas.log_moved(hosted)
+                self._purgatory.wake(hosted.key)
+                self._fetchers.stir(*hosted.key)
 
         return task.coiterate(self._each(retain))
 
     def _expire_producers(self) -> None:
-        for hosted in self._replicas.hosted.values():
-            hosted.log.expire_producers(now_ms())
+        for hosted in self._partitions.hosted.values():
+            hosted.log.expire_producers(self._clock.wall_ms())
 
     def _housekeep(self) -> Deferred[Any]:
         """Looks at the free space and removes what was deleted a while ago."""
 
         def work(directory: LogDirectory) -> None:
             directory.watch_space()
-            directory.purge(now_ms())
+            directory.purge(self._clock.wall_ms())
 
         return self._in_thread(work)
 
     def close_files(self, most: int) -> None:
         """Closes files of logs, first of those where nothing was appended since the last time, until at most so many
         are open. Not within a turn that reads."""
-        logs = [each for directory in self._replicas.directories for each in directory.logs.values()]
+        logs = [each for directory in self._partitions.directories for each in directory.logs.values()]
         logs.sort(key=lambda each: self._ends.get(each.path) != each.log_end_offset)
         self._ends = {each.path: each.log_end_offset for each in logs}
         for each in logs:
             if OPEN_FILES.count <= most:
                 return
             each.rest()
-
-    def _shrink(self) -> None:
-        """Takes followers that have been behind for too long out of their ISR."""
-        now = now_ms()
-        for hosted in self._replicas.hosted.values():
-            partition = hosted.partition
-            gone = partition.laggards(hosted.log.log_end_offset, now, self._config["replica.lag.time.max.ms"])
-            if gone:
-                log.info("Shrinking ISR of %s-%d: %s is behind", *hosted.key, ",".join(map(str, gone)))
-                self._replicas.propose(hosted, tuple(b for b in partition.isr if b not in gone))

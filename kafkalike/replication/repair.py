@@ -1,4 +1,4 @@
-"""Flushed data that have rotted: found by reading all of it now and then, mended with what the other replicas have.
+"""Flushed data that have rotted: found by reading all of it now and then, repaired with what other replicas have.
 
 Replicas hold the same bytes for the same offsets, so the batches that are missing here are fetched, as a consumer
 fetches them, from the leader or from another replica, and put where they were (storage: damage.py).
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet import task, threads
 from twisted.internet.defer import Deferred, TimeoutError
@@ -17,18 +17,16 @@ from twisted.internet.defer import Deferred, TimeoutError
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.batch import split
 from kafkalike.protocol.messages import fetch
-from kafkalike.replication.fetchers import FETCH_VERSION, Ask
-from kafkalike.replication.hosted_partitions import HostedPartition, now_ms
+from kafkalike.replication.cluster_view import ClusterView
+from kafkalike.replication.fetchers import FETCH_VERSION
+from kafkalike.replication.hosted_partitions import HostedPartition, HostedPartitions
 from kafkalike.replication.partition import NO_LEADER
 from kafkalike.storage.log import Log
-
-if TYPE_CHECKING:
-    from kafkalike.replication.replicas import Replicas
 
 log = logging.getLogger("kafka.log.LogManager")
 
 TURN_SECONDS = 1.0
-ROUND_SECONDS = 600.0  # after all was looked at: then what has become due by its age
+ROUND_SECONDS = 600.0  # after all was checked: then what has become due by its age
 ANSWER_SECONDS = 10.0
 CONSUMER = -1
 NO_SESSION = -1
@@ -36,12 +34,11 @@ FETCH_BYTES = 1 << 20
 
 
 class Repair:
-    """One segment at a time is looked at; each damaged partition has one question under way."""
+    """One segment at a time is checked; for each damaged partition one request to another broker is under way."""
 
-    def __init__(self, replicas: Replicas, broker_id: int, ask: Ask, reactor: Any) -> None:
-        self._replicas = replicas
-        self._broker_id = broker_id
-        self._ask = ask
+    def __init__(self, partitions: HostedPartitions, cluster: ClusterView, reactor: Any) -> None:
+        self._partitions = partitions
+        self._cluster = cluster
         self._reactor = reactor
         self._loop = task.LoopingCall(self.turn)
         self._loop.clock = reactor
@@ -52,46 +49,48 @@ class Repair:
         self._tries: dict[tuple[str, int], int] = {}
 
     def start(self) -> None:
-        """Begins to look."""
+        """Begins to check."""
         self._loop.start(TURN_SECONDS).addErrback(lambda failure: log.error("%s", failure.getTraceback()))
 
     def stop(self) -> None:
-        """Looks at nothing more."""
+        """Checks nothing more."""
         if self._loop.running:
             self._loop.stop()
         if self._check is not None:
             self._check.stop()
 
     def add(self, topic: str, index: int) -> None:
-        """A partition is hosted here from now on: it is looked at in its turn."""
+        """A partition is hosted here from now on: it is checked in its turn."""
         self._queue.append((topic, index))
 
-    def hurry(self, damaged: Log) -> None:
-        """This log is looked at next."""
+    def check_next(self, damaged: Log) -> None:
+        """A reader has met something suspicious: this log is checked next."""
         self._queue.appendleft((damaged.topic, damaged.partition))
-        self._look()
+        self._check_on()
 
     def turn(self) -> None:
-        """Looks on, and asks for what is missing. Called every second."""
+        """Goes on checking, and asks for what is missing. Called every second."""
         now = self._reactor.seconds()
         if not self._queue and now >= self._next_round:
             self._next_round = now + ROUND_SECONDS
-            self._queue.extend(self._replicas.hosted)
-        self._look()
-        for key, hosted in self._replicas.hosted.items():
+            self._queue.extend(self._partitions.hosted)
+        self._check_on()
+        for key, hosted in self._partitions.hosted.items():
             if hosted.log.damage.known and key not in self._asking:
-                self._mend(key, hosted)
+                self._repair(key, hosted)
 
-    # Looking
+    # Checking
 
-    def _look(self) -> None:
+    def _check_on(self) -> None:
         while self._check is None and self._queue and self._loop.running:
             key = self._queue[0]
-            hosted = self._replicas.hosted.get(key)
+            hosted = self._partitions.hosted.get(key)
             try:
-                self._check = hosted.log.damage.begin_check(now_ms()) if hosted is not None else None
+                self._check = (
+                    hosted.log.damage.begin_check(self._cluster.clock.wall_ms()) if hosted is not None else None
+                )
             except KafkaError as problem:
-                log.error("%s-%d cannot be looked at: %s", *key, problem)
+                log.error("%s-%d cannot be checked: %s", *key, problem)
             if self._check is None:
                 self._queue.popleft()
         if self._check is not None and not self._check.begun:
@@ -99,22 +98,22 @@ class Repair:
             pool = self._reactor.getThreadPool()
             done = threads.deferToThreadPool(self._reactor, pool, self._check.run)
             done.addCallbacks(lambda _: None, lambda failure: failure.value)
-            done.addCallback(self._looked)
-            done.addErrback(lambda failure: log.error("A look at a segment failed: %s", failure.getTraceback()))
+            done.addCallback(self._checked)
+            done.addErrback(lambda failure: log.error("The check of a segment failed: %s", failure.getTraceback()))
 
-    def _looked(self, error: BaseException | None) -> None:
+    def _checked(self, error: BaseException | None) -> None:
         check, self._check = self._check, None
         try:
             check.finish(error)
         except KafkaError as problem:
             log.error("%s", problem)
-        self._look()
+        self._check_on()
 
-    # Mending
+    # Repairing
 
-    def _mend(self, key: tuple[str, int], hosted: HostedPartition) -> None:
+    def _repair(self, key: tuple[str, int], hosted: HostedPartition) -> None:
         partition = hosted.partition
-        others = [b for b in partition.replicas if b != self._broker_id]
+        others = [b for b in partition.replicas if b != self._cluster.broker_id]
         if partition.leader in others:
             others.sort(key=lambda broker_id: broker_id != partition.leader)
         if not others or partition.leader == NO_LEADER:
@@ -128,9 +127,9 @@ class Repair:
             if problem is None:
                 self._tries.pop(key, None)
             elif isinstance(problem, (KafkaError, OSError, TimeoutError)):
-                log.warning("%s-%d is not mended yet: %s", *key, problem)
+                log.warning("%s-%d is not repaired yet: %s", *key, problem)
             else:
-                log.error("%s-%d is not mended: %s", *key, outcome.getTraceback())
+                log.error("%s-%d is not repaired: %s", *key, outcome.getTraceback())
 
         Deferred.fromCoroutine(self._ask_for(hosted, others[tries % len(others)])).addBoth(asked)
 
@@ -151,7 +150,7 @@ class Repair:
                 raise KafkaError(Error.OFFSET_OUT_OF_RANGE, f"Broker {broker_id} does not have offset {offset}.")
             records += b"".join(data for _, data in missing)
             offset = missing[-1][0].last_offset + 1
-        if self._replicas.hosted.get(hosted.key) is hosted:
+        if self._partitions.hosted.get(hosted.key) is hosted:
             hosted.log.damage.mend(base_offset, hole, memoryview(records))
 
     async def _fetch(self, hosted: HostedPartition, broker_id: int, offset: int) -> list[Any]:
@@ -173,7 +172,7 @@ class Repair:
             session_epoch=NO_SESSION,
             topics=[fetch.FetchTopic(topic_id=hosted.log.topic_id or bytes(16), partitions=[asked])],
         )
-        answer = self._ask(broker_id, fetch, FETCH_VERSION, request)
+        answer = self._cluster.ask(broker_id, fetch, FETCH_VERSION, request)
         response = await answer.addTimeout(ANSWER_SECONDS, self._reactor)
         if response.error_code:
             raise KafkaError(Error(response.error_code))

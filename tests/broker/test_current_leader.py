@@ -14,8 +14,8 @@ def leaders(hosted=None, leader=2, leader_epoch=5):
     state = PartitionState(leader, leader_epoch, (leader,), (1, 2, 3))
     brokers = {b: Broker(b, f"r{b}", {"PLAINTEXT": (f"h{b}", 9090 + b, "PLAINTEXT")}) for b in (1, 2, 3)}
     image = Image(brokers=brokers, topics={"t": Topic("t", bytes(16), {0: state})})
-    replicas = SimpleNamespace(hosted={("t", 0): SimpleNamespace(partition=hosted)} if hosted else {})
-    return CurrentLeader(1, SimpleNamespace(image=image), replicas)
+    partitions = SimpleNamespace(hosted={("t", 0): SimpleNamespace(partition=hosted)} if hosted else {})
+    return CurrentLeader(1, SimpleNamespace(image=image), partitions)
 
 
 def told(messages, answer, asking):

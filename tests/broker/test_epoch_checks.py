@@ -26,13 +26,13 @@ async def test_a_controller_epoch_that_nobody_had_is_refused_and_not_remembered(
     clients: Clients, api: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     member = await Cluster(clients).add(1)
-    epoch, told = member.replicas.controller_epoch, list(member.replicas.told)
+    epoch, told = member.replication.controller_epoch, list(member.replication.told)
     assert b"%d" % epoch == (await member.zk.get(ControllerEpoch.path()))[0]
     request = MODULES[api].Request(controller_id=7, controller_epoch=epoch + 1)
     assert Error.STALE_CONTROLLER_EPOCH == (await ask(member, api, request)).error_code
     assert (epoch, told, 1) == (
-        member.replicas.controller_epoch,
-        member.replicas.told,
+        member.replication.controller_epoch,
+        member.replication.told,
         member.metadata.image.controller_id,
     )
     (line,) = [record.getMessage() for record in caplog.records if record.name == "kafkalike.broker.epoch_checks"]
@@ -40,22 +40,22 @@ async def test_a_controller_epoch_that_nobody_had_is_refused_and_not_remembered(
     # It is told once there is such a controller.
     await member.zk.set(ControllerEpoch.path(), b"%d" % (epoch + 1))
     assert Error.NONE == (await ask(member, api, request)).error_code
-    assert epoch + 1 == member.replicas.controller_epoch
+    assert epoch + 1 == member.replication.controller_epoch
 
 
 @pytest.mark.parametrize("api", MODULES)
 @on_reactor
 async def test_a_broker_epoch_that_we_never_had_is_refused(clients: Clients, api: str) -> None:
     member = await Cluster(clients).add(1)
-    epoch = member.replicas.controller_epoch
+    epoch = member.replication.controller_epoch
 
     def request(broker_epoch: int) -> Any:
         return MODULES[api].Request(controller_id=1, controller_epoch=epoch, broker_epoch=broker_epoch)
 
     mine = member.membership.broker_epoch
-    told = list(member.replicas.told)
+    told = list(member.replication.told)
     assert Error.STALE_BROKER_EPOCH == (await ask(member, api, request(mine + 1))).error_code
-    assert told == member.replicas.told
+    assert told == member.replication.told
     assert Error.NONE == (await ask(member, api, request(mine))).error_code
     # The controller may have heard of our newest registration before we have.
     member.membership.broker_epoch = mine - 1
@@ -74,7 +74,7 @@ async def test_while_zookeeper_says_nothing_a_controller_is_believed(clients: Cl
     assert Error.STALE_CONTROLLER_EPOCH == (await ask(member, "update_metadata", request)).error_code
     member.zk.sync = lambda: Deferred()  # type: ignore[method-assign]
     assert Error.NONE == (await ask(member, "update_metadata", request)).error_code
-    assert 10 == member.replicas.controller_epoch
+    assert 10 == member.replication.controller_epoch
 
 
 @on_reactor
@@ -82,7 +82,7 @@ async def test_a_followers_next_life_is_one_that_has_registered(
     clients: Clients, caplog: pytest.LogCaptureFixture
 ) -> None:
     member = await Cluster(clients).add(1)
-    known = member.replicas.follower_epochs = {}
+    known = member.follower_epochs = {}
     path = BrokerNode.path(2)
     assert Error.NONE == await check_follower(member, 2, 7), "it is between two sessions"
     await member.zk.create(path, b"{}")

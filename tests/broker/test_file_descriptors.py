@@ -21,29 +21,31 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(OPEN_FILES, "close_some", OPEN_FILES.close_some)
     called: list[Any] = []
     closed: list[int] = []
-    upkeep = SimpleNamespace(close_files=closed.append)
-    replicas = SimpleNamespace(directories=[SimpleNamespace(logs=dict.fromkeys(range(250)))], upkeep=upkeep)
     return SimpleNamespace(
-        replicas=replicas, reactor=SimpleNamespace(callFromThread=called.append), called=called, closed=closed
+        partitions=SimpleNamespace(directories=[SimpleNamespace(logs=dict.fromkeys(range(250)))]),
+        log_maintenance=SimpleNamespace(close_files=closed.append),
+        reactor=SimpleNamespace(callFromThread=called.append),
+        called=called,
+        closed=closed,
     )
 
 
 def test_a_limit_that_is_too_low_for_what_is_hosted_is_told_at_the_start(
     broker: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    share(broker.replicas, broker.reactor, 100_000)
+    share(broker.partitions, broker.log_maintenance, broker.reactor, 100_000)
     assert [] == caplog.messages
-    descriptors = share(broker.replicas, broker.reactor, 220)
+    descriptors = share(broker.partitions, broker.log_maintenance, broker.reactor, 220)
     (line,) = caplog.messages
     assert "may have 220 open files (ulimit -n), which is too few for 250 partitions" in line
     assert f"at most {descriptors.most_connections} connections" in line
     with pytest.raises(StorageError, match="a broker needs 64 at least"):
-        share(broker.replicas, broker.reactor, 63)
+        share(broker.partitions, broker.log_maintenance, broker.reactor, 63)
 
 
 def test_too_many_files_are_closed_in_a_turn_of_its_own_and_once(broker: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR)
-    share(broker.replicas, broker.reactor, 220)
+    share(broker.partitions, broker.log_maintenance, broker.reactor, 220)
     for _ in range(3):
         OPEN_FILES.on_many()
     assert 1 == len(broker.called) and [] == broker.closed

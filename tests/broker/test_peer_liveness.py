@@ -32,9 +32,9 @@ class Seen:
             doubt=lambda broker_id: self.told.append(("doubt", broker_id)),
             trust=lambda broker_id: self.told.append(("trust", broker_id)),
         )
-        replicas: Any = SimpleNamespace(brokers_gone=lambda gone: self.told.append(("gone", gone)))
+        isr: Any = SimpleNamespace(brokers_gone=lambda gone: self.told.append(("gone", gone)))
         controller: Any = SimpleNamespace(connection_lost=lambda *what: self.told.append(("lost", *what)))
-        self.liveness = PeerLiveness(1, self.metadata, self.peers, replicas, controller, self.clock)
+        self.liveness = PeerLiveness(1, self.metadata, self.peers, isr, controller, self.clock)
 
 
 @pytest.fixture

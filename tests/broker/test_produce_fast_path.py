@@ -15,6 +15,7 @@ from kafkalike.cluster.topic_names import INTERNAL_TOPICS
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import framing
 from kafkalike.protocol.messages import produce
+from kafkalike.replication.replicas import AwaitReplicas
 from kafkalike.storage.append_path import Appended
 from tests.broker.recording_connection import Connection
 from tests.hypothesis_examples import examples
@@ -31,7 +32,6 @@ class Replicas:
         self.refuses = None
         self.outcome = Error.NONE
         self.waiting = []
-        self.hosted = {}
 
     def append_as_leader(self, topic, index, records, acks):
         if self.refuses is not None:
@@ -43,8 +43,8 @@ class Replicas:
     def replicated(self, topic, index, last_offset):
         return self.outcome
 
-    def wait(self, waiter, keys, timeout_ms):
-        self.waiting.append((waiter, tuple(keys), timeout_ms))
+    def await_replicas(self, batches, timeout_ms, done):
+        self.waiting.append((AwaitReplicas(self, batches, done), list(batches), timeout_ms))
 
 
 def broker():
@@ -54,7 +54,7 @@ def broker():
     metadata, replicas = SimpleNamespace(image=image), Replicas()
     return SimpleNamespace(
         replicas=replicas,
-        current_leader=CurrentLeader(1, metadata, replicas),
+        current_leader=CurrentLeader(1, metadata, SimpleNamespace(hosted={})),
         produce_forwarding=SimpleNamespace(take=lambda call, response: None),
     )
 
@@ -151,8 +151,8 @@ def test_acks_all_waits_and_says_what_became_of_it(version, outcome, late):
         waiting = call(dispatch, connection, frame(version, 5, acks=-1))
         assert isinstance(waiting, FastProduce) == (before == 2)
         if late:
-            waiter, keys, timeout_ms = fresh.replicas.waiting.pop()
-            assert (keys, timeout_ms) == ((("events", 0),), 1500)
+            waiter, batches, timeout_ms = fresh.replicas.waiting.pop()
+            assert (batches, timeout_ms) == ([("events", 0, fresh.replicas.end - 1)], 1500)
             assert not waiter.try_finish() and waiting.answer is None
             fresh.replicas.outcome = outcome
             assert waiter.try_finish()

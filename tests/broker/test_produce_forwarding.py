@@ -50,13 +50,17 @@ class Cluster:
         self.partition = SimpleNamespace(
             topic="t", index=0, leader=2, leader_epoch=5, leading=False, deposed_ms=DEPOSED_MS
         )
-        self.replicas = SimpleNamespace(
-            hosted={("t", 0): SimpleNamespace(partition=self.partition)}, purgatory=Purgatory()
-        )
+        self.partitions = SimpleNamespace(hosted={("t", 0): SimpleNamespace(partition=self.partition)})
+        self.purgatory = Purgatory()
         self.peers = SimpleNamespace(knows=lambda broker_id: broker_id == 2, forward=self.send)
         self.sent = []
         self.forwarding = produce_forwarding.ProduceForwarding(
-            self.replicas, self.peers, CurrentLeader(1, SimpleNamespace(image=image), self.replicas), clock
+            self.partitions,
+            self.purgatory,
+            self.peers,
+            CurrentLeader(1, SimpleNamespace(image=image), self.partitions),
+            clock,
+            SimpleNamespace(wall_ms=lambda: DEPOSED_MS + int(clock.seconds() * 1000)),
         )
 
     def send(self, leader, message, version, request):
@@ -79,10 +83,8 @@ class Cluster:
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(produce_forwarding, "now_ms", lambda: DEPOSED_MS + int(clock.seconds() * 1000))
-    return clock
+def clock():
+    return Clock()
 
 
 @pytest.fixture
@@ -173,7 +175,7 @@ def test_what_waited_for_replicas_goes_before_what_comes_now(cluster, clock):
         def try_finish(self):
             return cluster.take(earlier, offset=3)
 
-    cluster.replicas.purgatory.watch(Waiter(), [("t", 0)], 10**9)
+    cluster.purgatory.watch(Waiter(), [("t", 0)], 10**9)
     assert cluster.take(now)
     cluster.reply(0, offset=3)
     assert [request for request, _ in cluster.sent] == [earlier.request, now.request]
@@ -186,5 +188,5 @@ def test_nothing_else_is_handed_on(cluster, clock):
     assert not cluster.take(Call())
     cluster.partition.leader, cluster.partition.deposed_ms = 2, 0
     assert not cluster.take(Call())
-    del cluster.replicas.hosted["t", 0]
+    del cluster.partitions.hosted["t", 0]
     assert not cluster.take(Call())

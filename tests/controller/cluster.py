@@ -21,7 +21,7 @@ from tests.zookeeper import Clients
 from zk.client import Stat, ZkClient
 
 
-class Replicas:
+class Replication:
     """Carries out nothing, and remembers what it was told."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Replicas:
         self.controller_epoch = 0
 
     @property
-    def orders(self) -> Replicas:
+    def control_requests(self) -> Replication:
         return self
 
     def check_controller(self, request: Any) -> Error:
@@ -68,7 +68,8 @@ class Member:
         self.rng = random.Random(broker_id)
         endpoint = Endpoint("PLAINTEXT", "PLAINTEXT", f"b{broker_id}", 9092)
         self.membership = Membership(zk, config, [endpoint])
-        self.replicas = Replicas()
+        self.replication = Replication()
+        self.follower_epochs: dict[int, int] = {}
         self.metadata = MetadataCache("", reactor)
         self.controller = Controller(
             zk, broker_id, config, cluster.send, reactor, Clock(), self.rng, self.membership, cluster
@@ -128,13 +129,13 @@ class Cluster:
         if member is None:
             return fail(ConnectionError(f"broker {broker_id} is gone"))
         if isinstance(request, update_metadata.Request):
-            error = member.replicas.check_controller(request)
+            error = member.replication.check_controller(request)
             if not error:
                 member.metadata.apply(request)
             return update_metadata.Response(error_code=error)
         if isinstance(request, leader_and_isr.Request):
-            return member.replicas.leader_and_isr(request)
-        return member.replicas.stop_replica(request)
+            return member.replication.leader_and_isr(request)
+        return member.replication.stop_replica(request)
 
     @property
     def controller(self) -> Member | None:

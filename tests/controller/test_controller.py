@@ -249,12 +249,12 @@ async def test_a_replica_that_cannot_be_deleted_is_asked_again_when_its_broker_i
     one, two = await cluster.add(1), await cluster.add(2)
     await order_topic(one.zk, "t", {0: (1, 2)})
     assert await one.metadata.wait(lambda image: "t" in image.topics, 10000)
-    two.replicas.broken = True
+    two.replication.broken = True
     await one.zk.create(DeleteTopicNode.path("t"))
     context = one.controller.context
     assert context is not None
     await until(lambda: context.deletion_ineligible == {"t"})
-    two.replicas.broken = False
+    two.replication.broken = False
     await clients.expire(two.zk)
 
     async def gone() -> bool:

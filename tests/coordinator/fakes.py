@@ -265,6 +265,21 @@ class FakeLog:
         return SimpleNamespace(read=lambda: data) if offset < limit else None
 
 
+class FakeHosted:
+    """A partition; what it has may be gone."""
+
+    def __init__(self, replicas: FakeReplicas, topic: str, index: int) -> None:
+        self._replicas, self._key = replicas, (topic, index)
+
+    @property
+    def partition(self) -> Any:
+        return self._replicas.partition(*self._key)
+
+    @property
+    def log(self) -> FakeLog:
+        return self._replicas.log(*self._key)
+
+
 class FakeReplicas:
     """Batches of one record each. `answers` is taken from, one for each append; NONE when it is empty."""
 
@@ -283,7 +298,12 @@ class FakeReplicas:
         self.gone.add(index)
         self.callback(index, 1, False)
 
-    def on_leadership(self, topic: str, callback: Any) -> None:
+    @property
+    def replication(self) -> Any:
+        """All that a coordinator wants of it is here."""
+        return SimpleNamespace(replicas=self, partitions=self, leadership=self)
+
+    def on_change(self, topic: str, callback: Any) -> None:
         assert topic == self.topic
 
         def announce(index: int, leader_epoch: int, leading: bool) -> None:
@@ -291,6 +311,9 @@ class FakeReplicas:
             callback(index, leader_epoch, leading)
 
         self.callback = announce
+
+    def find(self, topic: str, index: int) -> FakeHosted:
+        return FakeHosted(self, topic, index)
 
     def partition(self, topic: str, index: int) -> Any:
         if index not in self.epochs:
@@ -413,7 +436,7 @@ class FakeBroker:
         self.group_coordinator = GroupCoordinator(
             1,
             CONFIG,
-            self.replicas,
+            self.replicas.replication,
             self.metadata,
             lambda: self.controller.active,
             self.zk,

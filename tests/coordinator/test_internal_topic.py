@@ -80,7 +80,7 @@ class Transactions:
             2,
             5000,
             Seen,
-            self.replicas,
+            self.replicas.replication,
             metadata,
             self.zk,
             self.clock,

@@ -7,6 +7,7 @@ from kafkalike.errors import Error
 from kafkalike.protocol.messages import alter_partition
 from kafkalike.replication.alter_partition import ASK_AGAIN_SECONDS, RETRY_SECONDS, IsrProposals
 from tests.replication.test_partition import led
+from tests.replication.views import Surroundings
 
 ID = bytes(range(16))
 
@@ -40,14 +41,16 @@ def controller():
 
 
 @pytest.fixture
-def settled():
+def committed():
     return []
 
 
 @pytest.fixture
-def proposals(clock, controller, settled):
-    proposals = IsrProposals(1, controller.ask, settled.append, clock)
-    proposals.broker_epoch = 40
+def proposals(clock, controller, committed):
+    around = Surroundings(1)
+    around.broker_epoch = 40
+    around.ask_controller = controller.ask
+    proposals = IsrProposals(around.view, committed.append, clock)
     return proposals
 
 
@@ -62,14 +65,14 @@ def submit(proposals, partition):
     proposals.submit(ID, partition, partition.propose((1, 2, 3)))
 
 
-def test_a_change_carries_every_members_broker_epoch_and_settles(proposals, controller, partition, settled):
+def test_a_change_carries_every_members_broker_epoch_and_settles(proposals, controller, partition, committed):
     submit(proposals, partition)
     request = controller.asked[0][0]
     assert (request.broker_id, request.broker_epoch) == (1, 40)
     asked = request.topics[0].partitions[0]
     assert [(b.broker_id, b.broker_epoch) for b in asked.new_isr_with_epochs] == [(1, 40), (2, -1), (3, 60)]
     controller.reply()
-    assert settled == [partition]
+    assert committed == [partition]
     assert partition.isr == (1, 2, 3)
 
 
@@ -84,7 +87,7 @@ def test_a_second_change_waits_for_the_first_answer(proposals, controller, parti
 
 
 @pytest.mark.parametrize("lost", [True, False], ids=["no answer", "top-level error"])
-def test_without_an_answer_it_is_asked_again(proposals, controller, partition, clock, settled, lost):
+def test_without_an_answer_it_is_asked_again(proposals, controller, partition, clock, committed, lost):
     submit(proposals, partition)
     if lost:
         controller.asked[0][1].errback(ConnectionError("gone"))
@@ -94,7 +97,7 @@ def test_without_an_answer_it_is_asked_again(proposals, controller, partition, c
     clock.advance(RETRY_SECONDS)
     assert controller.asked[1][0] == controller.asked[0][0]
     controller.reply()
-    assert settled == [partition]
+    assert committed == [partition]
 
 
 def test_a_partition_whose_controller_moved_is_asked_again(proposals, controller, partition, clock):
@@ -112,9 +115,9 @@ def test_a_change_that_a_new_epoch_ended_is_not_asked_again(proposals, controlle
     assert len(controller.asked) == 1
 
 
-def test_a_refusal_is_final(proposals, controller, partition, clock, settled):
+def test_a_refusal_is_final(proposals, controller, partition, clock, committed):
     submit(proposals, partition)
     controller.reply(partition_error=Error.INELIGIBLE_REPLICA)
     clock.advance(10)
     assert len(controller.asked) == 1
-    assert settled == []
+    assert committed == []

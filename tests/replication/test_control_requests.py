@@ -10,14 +10,14 @@ from tests.replication.test_replicas import ID, errors, lead, opened, stop  # no
 
 
 def test_an_old_controller_and_a_request_for_an_earlier_life_are_refused(opened):  # noqa: F811
-    replicas = opened()
-    replicas.broker_epoch = 100
-    response = shared.run(replicas.orders.leader_and_isr, lead(broker_epoch=99))
+    replication = opened()
+    replication.around.broker_epoch = 100
+    response = shared.run(replication.leader_and_isr, lead(broker_epoch=99))
     assert response.error_code == Error.STALE_BROKER_EPOCH
-    shared.run(replicas.orders.leader_and_isr, lead(controller_epoch=5, broker_epoch=101))
-    response = shared.run(replicas.orders.leader_and_isr, lead(controller_epoch=4, broker_epoch=100, epoch=9))
+    shared.run(replication.leader_and_isr, lead(controller_epoch=5, broker_epoch=101))
+    response = shared.run(replication.leader_and_isr, lead(controller_epoch=4, broker_epoch=100, epoch=9))
     assert response.error_code == Error.STALE_CONTROLLER_EPOCH
-    assert shared.run(replicas.orders.stop_replica, stop(controller_epoch=4)).error_code == Error.STALE_CONTROLLER_EPOCH
+    assert shared.run(replication.stop_replica, stop(controller_epoch=4)).error_code == Error.STALE_CONTROLLER_EPOCH
 
 
 def flat(state):
@@ -27,12 +27,12 @@ def flat(state):
 
 
 def test_every_version_is_carried_out_and_answered_in_its_own_form(opened):  # noqa: F811
-    replicas = opened()
+    replication = opened()
     old = flat(lead().topic_states[0].partition_states[0])
-    response = shared.run(replicas.orders.leader_and_isr, old, 0)
+    response = shared.run(replication.leader_and_isr, old, 0)
     assert [(p.topic_name, p.partition_index, p.error_code) for p in response.partition_errors] == [("t", 0, 0)]
     response.encode(0)
-    response = shared.run(replicas.orders.leader_and_isr, lead(index=1), 7)
+    response = shared.run(replication.leader_and_isr, lead(index=1), 7)
     assert [(t.topic_id, [p.partition_index for p in t.partition_errors]) for t in response.topics] == [(ID, [1])]
     response.encode(7)
 
@@ -55,69 +55,71 @@ def test_every_version_is_carried_out_and_answered_in_its_own_form(opened):  # n
     ids=["v0", "v1-v2", "v3-v4"],
 )
 def test_a_partition_is_given_up_in_every_version(opened, request_):  # noqa: F811
-    replicas = opened()
-    shared.run(replicas.orders.leader_and_isr, lead())
-    response = shared.run(replicas.orders.stop_replica, request_)
+    replication = opened()
+    shared.run(replication.leader_and_isr, lead())
+    response = shared.run(replication.stop_replica, request_)
     assert [(p.topic_name, p.partition_index, p.error_code) for p in response.partition_errors] == [("t", 0, 0)]
-    assert replicas.hosted == {}
+    assert replication.partitions.hosted == {}
 
 
 def test_an_older_leader_epoch_does_not_stop_a_partition(opened):  # noqa: F811
-    replicas = opened()
-    shared.run(replicas.orders.leader_and_isr, lead(epoch=5))
-    response = shared.run(replicas.orders.stop_replica, stop(epoch=4))
+    replication = opened()
+    shared.run(replication.leader_and_isr, lead(epoch=5))
+    response = shared.run(replication.stop_replica, stop(epoch=4))
     assert [p.error_code for p in response.partition_errors] == [Error.FENCED_LEADER_EPOCH]
-    assert ("t", 0) in replicas.hosted
+    assert ("t", 0) in replication.partitions.hosted
 
 
 def test_what_was_heard_of_an_earlier_topic_is_not_taken_for_the_new_ones_configuration(opened):  # noqa: F811
-    replicas = opened()
+    replication = opened()
     asked = []
-    replicas.orders._fetch_overrides = lambda topic: asked.append(topic) or defer.succeed({"retention.ms": "7"})
-    replicas.configure("t", {"retention.ms": "1"})
-    shared.run(replicas.orders.leader_and_isr, lead())
-    assert (asked, replicas.topic_config("t")["retention.ms"]) == (["t"], 7)
+    replication.around.topic_overrides = lambda topic: asked.append(topic) or defer.succeed({"retention.ms": "7"})
+    replication.configure("t", {"retention.ms": "1"})
+    shared.run(replication.leader_and_isr, lead())
+    assert (asked, replication.partitions.topic_configs.of("t")["retention.ms"]) == (["t"], 7)
     # What is here is told by notifications.
-    shared.run(replicas.orders.leader_and_isr, lead(index=1))
+    shared.run(replication.leader_and_isr, lead(index=1))
     assert asked == ["t"]
 
 
 def test_one_bad_configuration_does_not_end_the_order(opened):  # noqa: F811
-    replicas = opened()
-    replicas.orders._fetch_overrides = lambda topic: defer.succeed({"retention.ms": "x"} if topic == "t" else {})
+    replication = opened()
+    replication.around.topic_overrides = lambda topic: defer.succeed({"retention.ms": "x"} if topic == "t" else {})
     request = lead()
     request.topic_states += lead("u").topic_states
-    assert errors(shared.run(replicas.orders.leader_and_isr, request)) == [0, 0]
-    assert {("t", 0), ("u", 0)} == {key for key, hosted in replicas.hosted.items() if hosted.partition.leading}
+    assert errors(shared.run(replication.leader_and_isr, request)) == [0, 0]
+    assert {("t", 0), ("u", 0)} == {
+        key for key, hosted in replication.partitions.hosted.items() if hosted.partition.leading
+    }
 
 
 def test_an_order_ends_where_a_newer_controller_has_been_obeyed(opened):  # noqa: F811
-    replicas = opened()
+    replication = opened()
     configuration = defer.Deferred()
-    replicas.orders._fetch_overrides = lambda topic: configuration
+    replication.around.topic_overrides = lambda topic: configuration
 
     async def overtaken():
-        answer = replicas.orders.leader_and_isr(lead(controller_epoch=1))
-        assert replicas.orders.check_controller(stop(controller_epoch=2)) == Error.NONE
+        answer = replication.leader_and_isr(lead(controller_epoch=1))
+        assert replication.control_requests.check_controller(stop(controller_epoch=2)) == Error.NONE
         configuration.callback({})
         return await answer
 
     assert shared.run(overtaken).error_code == Error.STALE_CONTROLLER_EPOCH
-    assert not replicas.hosted
+    assert not replication.partitions.hosted
 
 
 def test_an_order_waits_for_the_one_before_it(opened):  # noqa: F811
-    replicas = opened()
+    replication = opened()
     overrides = defer.Deferred()
-    replicas.orders._fetch_overrides = lambda topic: overrides
+    replication.around.topic_overrides = lambda topic: overrides
 
     async def scenario():
-        first = replicas.orders.leader_and_isr(lead())
-        second = replicas.orders.stop_replica(stop())
+        first = replication.leader_and_isr(lead())
+        second = replication.stop_replica(stop())
         assert not second.called
         overrides.callback({})
         await first
         return await second
 
     assert shared.run(scenario).error_code == 0
-    assert replicas.hosted == {}
+    assert replication.partitions.hosted == {}

@@ -8,6 +8,7 @@ from kafkalike.errors import Error
 from kafkalike.protocol.messages import fetch
 from kafkalike.replication.fetch_plan import HELD_MS, Following, Position
 from kafkalike.replication.fetchers import Fetchers
+from tests.replication.views import ReactorTime, Surroundings
 
 ID = bytes(range(16))
 DATA = fetch.PartitionData(partition_index=0, records=b"")
@@ -15,8 +16,6 @@ DATA = fetch.PartitionData(partition_index=0, records=b"")
 
 class Leader:
     """The other brokers, and the replicas that answers are handed to."""
-
-    broker_epoch = 77
 
     def __init__(self):
         self.asked = []
@@ -40,7 +39,7 @@ class Leader:
     def held(self, following):
         return following.index in self.holding
 
-    def take(self, following, position, data):
+    def take(self, following, position, data, stir):
         self.taken.append((following.index, data.error_code))
         return self.outcome
 
@@ -51,10 +50,8 @@ class Leader:
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    clock = task.Clock()
-    monkeypatch.setattr("kafkalike.replication.fetchers._monotonic_ms", lambda: int(clock.seconds() * 1000))
-    return clock
+def clock():
+    return task.Clock()
 
 
 @pytest.fixture
@@ -65,7 +62,10 @@ def leader():
 @pytest.fixture
 def fetchers(clock, leader):
     config, _ = broker_config({"zookeeper.connect": "x:1", "replica.fetch.backoff.ms": "1000"})
-    fetchers = Fetchers(9, config, clock, leader, leader.ask)
+    around = Surroundings(9, ReactorTime(clock))
+    around.broker_epoch = 77
+    around.ask = leader.ask
+    fetchers = Fetchers(leader, around.view, config, clock)
     fetchers.follow(1, Following("t", ID, 0, 4))
     fetchers.begin()
     return fetchers

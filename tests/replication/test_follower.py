@@ -14,12 +14,11 @@ from kafkalike.config import broker_config, reconfigure
 from kafkalike.errors import Error
 from kafkalike.protocol.framing import read_response_header, request_header
 from kafkalike.protocol.messages import alter_partition
-from kafkalike.replication.hosted_partitions import now_ms
-from kafkalike.replication.replicas import Replicas
 from kafkalike.storage.directory import LogDirectory
 from kafkalike.storage.log import Log
 from tests import reactor as shared
 from tests.replication.test_replicas import ID, lead, records
+from tests.replication.views import Opened
 
 
 class Link:
@@ -57,22 +56,25 @@ class Node:
         }
         self.broker_id = broker_id
         self.config, _ = broker_config(settings)
-        self.replicas = Replicas(
-            broker_id, self.config, reactor, lambda topic: defer.succeed({}), cluster.ask, cluster.ask_controller
-        )
-        self.replicas.broker_epoch = 100 + broker_id
+        self.replication = Opened(self.config, reactor, broker_id)
+        self.replication.around.ask = cluster.ask
+        self.replication.around.ask_controller = cluster.ask_controller
+        self.replication.around.broker_epoch = 100 + broker_id
         # No ZooKeeper is asked whether there are such followers.
-        self.replicas.follower_epochs = dict.fromkeys(range(10), 1000)
+        self.follower_epochs = dict.fromkeys(range(10), 1000)
+        self.clock = self.replication.around.clock
+        self.replicas, self.partitions = self.replication.replicas, self.replication.partitions
+        self.purgatory = self.replication.purgatory
         self.fetch_sessions = FetchSessions(100, 1)
         self.fetch_max_bytes = 1 << 20
         self.rack_aware = False
         self.metadata = SimpleNamespace(image=Image(names={ID: "t"}))
-        self.current_leader = CurrentLeader(broker_id, self.metadata, self.replicas)
+        self.current_leader = CurrentLeader(broker_id, self.metadata, self.partitions)
         self.dispatch = Dispatch(self)
-        shared.run(self.replicas.load, "cluster", {}, [LogDirectory(path) for path in self.config.log_dirs])
+        shared.run(self.replication.load, "cluster", {}, [LogDirectory(path) for path in self.config.log_dirs])
 
     def log(self):
-        return self.replicas.log("t", 0)
+        return self.replication.log("t", 0)
 
     def content(self):
         log = self.log()
@@ -129,11 +131,11 @@ class Cluster:
         for node in self.nodes.values():
             request = lead(leader=leader, epoch=self.epoch, isr=(0, 1))
             request.topic_states[0].partition_states[0].isr = list(isr)
-            shared.run(node.replicas.orders.leader_and_isr, request)
+            shared.run(node.replication.leader_and_isr, request)
         self.epoch += 1
 
     def append(self, leader, count=1, acks=1):
-        return shared.run(self.nodes[leader].replicas.append_as_leader, "t", 0, records(count), acks)
+        return shared.run(self.nodes[leader].replication.append_as_leader, "t", 0, records(count), acks)
 
     def until(self, condition):
         async def wait():
@@ -151,7 +153,7 @@ def cluster(tmp_path):
     cluster = Cluster(tmp_path)
     yield cluster
     for node in cluster.nodes.values():
-        shared.run(node.replicas.stop)
+        shared.run(node.replication.stop)
 
 
 def same(cluster):
@@ -163,7 +165,7 @@ def test_a_follower_becomes_a_byte_for_byte_copy_and_the_high_watermark_follows(
     cluster.elect(0)
     cluster.append(0, 3)
     cluster.append(0, 2)
-    cluster.until(lambda: all(n.replicas.partition("t", 0).high_watermark == 5 for n in cluster.nodes.values()))
+    cluster.until(lambda: all(n.replication.partition("t", 0).high_watermark == 5 for n in cluster.nodes.values()))
     assert same(cluster)
     assert cluster.nodes[1].log().latest_epoch() == 0
 
@@ -173,7 +175,7 @@ def test_acks_all_waits_for_the_follower(cluster):
     done = []
     cluster.cut = {0}
     cluster.until(lambda: True)
-    shared.run(cluster.nodes[0].replicas.append, "t", 0, records(), -1, 20_000, done.append)
+    shared.run(cluster.nodes[0].replication.replicas.append, "t", 0, records(), -1, 20_000, done.append)
     assert done == []
     cluster.cut = set()
     cluster.until(lambda: done)
@@ -215,15 +217,15 @@ def test_a_follower_that_caught_up_is_proposed_for_the_isr(cluster):
     cluster.append(0, 3)
     cluster.until(lambda: cluster.proposed)
     assert cluster.proposed[0] == [0, 1]
-    cluster.until(lambda: cluster.nodes[0].replicas.partition("t", 0).isr == (0, 1))
+    cluster.until(lambda: cluster.nodes[0].replication.partition("t", 0).isr == (0, 1))
 
 
 def test_A11_a_follower_behind_the_leaders_first_record_begins_anew(cluster):
     cluster.elect(0, isr=(0,))
     cluster.cut = {0}
     cluster.append(0, 5)
-    cluster.nodes[0].replicas.partition("t", 0).high_watermark = 5
-    shared.run(cluster.nodes[0].replicas.delete_records, "t", 0, 4)
+    cluster.nodes[0].replication.partition("t", 0).high_watermark = 5
+    shared.run(cluster.nodes[0].replication.replicas.delete_records, "t", 0, 4)
     cluster.cut = set()
     cluster.until(lambda: cluster.nodes[1].log().log_end_offset == 5)
     assert cluster.nodes[1].log().log_start_offset == 4
@@ -239,8 +241,8 @@ def test_A11_of_a_follower_that_diverged_before_the_leaders_first_record_nothing
         cluster.append(0, 1)
     cluster.elect(1, isr=(1,))
     cluster.append(1, 2)
-    cluster.nodes[1].replicas.partition("t", 0).high_watermark = 4
-    shared.run(cluster.nodes[1].replicas.delete_records, "t", 0, 4)
+    cluster.nodes[1].replication.partition("t", 0).high_watermark = 4
+    shared.run(cluster.nodes[1].replication.replicas.delete_records, "t", 0, 4)
     cluster.cut = set()
     follower = cluster.nodes[0].log()
     cluster.until(lambda: follower.log_end_offset == 4)
@@ -257,13 +259,13 @@ def test_A11_also_while_the_leader_does_not_know_yet_what_is_committed(cluster):
     cluster.elect(0, isr=(0,))
     cluster.cut = {0}
     cluster.append(0, 5)
-    cluster.nodes[0].replicas.partition("t", 0).high_watermark = 4
-    shared.run(cluster.nodes[0].replicas.delete_records, "t", 0, 3)
-    cluster.nodes[0].replicas.hosted["t", 0].partition.min_insync_replicas = 2
+    cluster.nodes[0].replication.partition("t", 0).high_watermark = 4
+    shared.run(cluster.nodes[0].replication.replicas.delete_records, "t", 0, 3)
+    cluster.nodes[0].replication.partitions.hosted["t", 0].partition.min_insync_replicas = 2
     cluster.elect(0, isr=(0,))
-    cluster.nodes[0].replicas.hosted["t", 0].partition.min_insync_replicas = 2
+    cluster.nodes[0].replication.partitions.hosted["t", 0].partition.min_insync_replicas = 2
     cluster.cut = set()
-    cluster.until(lambda: cluster.nodes[0].replicas.partition("t", 0).high_watermark == 5)
+    cluster.until(lambda: cluster.nodes[0].replication.partition("t", 0).high_watermark == 5)
     assert (cluster.nodes[1].log().log_start_offset, cluster.nodes[1].log().log_end_offset) == (3, 5)
 
 
@@ -273,11 +275,11 @@ def test_a_broker_that_is_no_replica_gets_nothing_and_changes_nothing(cluster):
     cluster.cut = {0}
     cluster.append(0, 2)
     asked = SimpleNamespace(offset=2, current_leader_epoch=-1, last_fetched_epoch=-1)
-    replicas = cluster.nodes[0].replicas
+    replication = cluster.nodes[0].replication
     with pytest.raises(Exception) as refusal:
-        shared.run(replicas.read_as_follower, "t", 0, asked, 1000, True, 7, -1)
+        shared.run(replication.replicas.read_as_follower, "t", 0, asked, 1000, True, 7, -1)
     assert refusal.value.error == Error.NOT_LEADER_OR_FOLLOWER
-    assert replicas.partition("t", 0).high_watermark == 0
+    assert replication.partition("t", 0).high_watermark == 0
 
 
 @pytest.mark.parametrize(("side", "broker_id"), [("leader", 0), ("follower", 1)])
@@ -285,13 +287,13 @@ def test_a_throttle_holds_back_who_is_not_in_sync_until_it_is_taken_away(cluster
     """As Kafka's ReplicationQuotaManager, asked by the leader for its answers and by the follower for its requests."""
     node = cluster.nodes[broker_id]
     cluster.elect(0, isr=(0,))
-    cluster.until(lambda: cluster.nodes[0].replicas.partition("t", 0).isr == (0, 1))
-    throttle = getattr(node.replicas, f"{side}_throttle")
+    cluster.until(lambda: cluster.nodes[0].replication.partition("t", 0).isr == (0, 1))
+    throttle = getattr(node.replication, f"{side}_quota")
     reconfigure(node.config, {f"{side}.replication.throttled.rate": "1"}, {})
-    node.replicas.configure("t", {f"{side}.replication.throttled.replicas": f"0:{broker_id}"})
+    node.replication.configure("t", {f"{side}.replication.throttled.replicas": f"0:{broker_id}"})
     cluster.append(0, 3)
     cluster.until(lambda: same(cluster))
-    assert throttle.exceeded(now_ms())
+    assert throttle.exceeded(node.clock.wall_ms())
 
     cluster.cut = {0}
     cluster.append(0, 3)
@@ -304,18 +306,18 @@ def test_a_throttle_holds_back_who_is_not_in_sync_until_it_is_taken_away(cluster
     del throttle.exceeded
 
     reconfigure(node.config, {}, {})
-    node.replicas.configure("t", {})
+    node.replication.configure("t", {})
     cluster.until(lambda: same(cluster))
-    cluster.until(lambda: cluster.nodes[0].replicas.partition("t", 0).isr == (0, 1))
+    cluster.until(lambda: cluster.nodes[0].replication.partition("t", 0).isr == (0, 1))
 
 
 def test_a_throttle_does_not_hold_back_who_is_in_sync(cluster):
-    replicas = cluster.nodes[0].replicas
+    replication = cluster.nodes[0].replication
     cluster.elect(0)
     cluster.append(0, 1)
     cluster.until(lambda: same(cluster))
     reconfigure(cluster.nodes[0].config, {"leader.replication.throttled.rate": "1"}, {})
-    replicas.configure("t", {"leader.replication.throttled.replicas": "*"})
-    replicas.leader_throttle.record(1 << 30, now_ms())
+    replication.configure("t", {"leader.replication.throttled.replicas": "*"})
+    replication.leader_quota.record(1 << 30, replication.around.clock.wall_ms())
     cluster.append(0, 3)
     cluster.until(lambda: same(cluster))

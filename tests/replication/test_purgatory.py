@@ -108,17 +108,16 @@ def test_a_subscriber_is_told_of_each_wake_until_it_ends_and_before_who_waits():
 def test_an_append_is_told_once_though_who_is_told_appends_again() -> None:
     """Simulation, seed 1795413677664: a coordinator that moves its offsets into the log a batch at a time."""
     purgatory = Purgatory()
-    replicas: Any = SimpleNamespace(purgatory=purgatory, replicated=lambda *_: Error.NONE)
+    replicas: Any = SimpleNamespace(replicated=lambda *_: Error.NONE)
     told = []
 
     def done(result: Any) -> None:
         told.append(result)
         purgatory.wake("key")
 
-    appended: Any = SimpleNamespace(last_offset=1)
-    purgatory.watch(AwaitReplicas(replicas, "t", 0, appended, done), ["key"], 1000)
+    purgatory.watch(AwaitReplicas(replicas, [("t", 0, 1)], done), ["key"], 1000)
     purgatory.wake("key")
-    assert [appended] == told and 0 == len(purgatory)
+    assert [[Error.NONE]] == told and 0 == len(purgatory)
 
 
 def test_whoever_expires_may_wake_another_whose_time_is_over_too() -> None:

@@ -13,12 +13,12 @@ from twisted.internet import defer, reactor, task
 from kafkalike.config import broker_config
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import fetch
-from kafkalike.replication.replicas import Replicas
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import LogDirectory
 from kafkalike.storage.log import Log
 from tests import reactor as shared
 from tests.replication.test_replicas import asked, code_of, errors, lead, records
+from tests.replication.views import Opened
 
 END = 12
 
@@ -47,21 +47,22 @@ class Other:
         return defer.succeed(fetch.Response(responses=[topic]))
 
 
-def damaged(tmp_path: Path, positions: tuple[int, ...]) -> tuple[Other, Callable[[], Replicas]]:
+def damaged(tmp_path: Path, positions: tuple[int, ...]) -> tuple[Other, Callable[[], Opened]]:
     """A log of 12 batches, of which these bytes are flipped while the broker is down; how to start it again."""
     settings = {"zookeeper.connect": "x:1", "log.dirs": str(tmp_path / "logs")}
     config, _ = broker_config(settings)
     path = tmp_path / "logs" / "t-0"
     others: list[Other] = []
 
-    def started() -> Replicas:
+    def started() -> Opened:
         ask = others[0].ask if others else None
-        replicas = Replicas(0, config, reactor, lambda topic: defer.succeed({}), ask)
-        shared.run(replicas.load, "cluster", {}, [LogDirectory(path) for path in config.log_dirs])
-        return replicas
+        replication = Opened(config, reactor)
+        replication.around.ask = ask
+        shared.run(replication.load, "cluster", {}, [LogDirectory(path) for path in config.log_dirs])
+        return replication
 
     first = started()
-    shared.run(first.orders.leader_and_isr, lead())
+    shared.run(first.leader_and_isr, lead())
     for _ in range(END):
         first.append_as_leader("t", 0, records(), 1)
     shared.run(first.stop)
@@ -75,7 +76,7 @@ def damaged(tmp_path: Path, positions: tuple[int, ...]) -> tuple[Other, Callable
     return others[0], started
 
 
-def until(condition: Callable[[], bool], replicas: Replicas) -> None:
+def until(condition: Callable[[], bool], replication: Opened) -> None:
     async def wait() -> None:
         for _ in range(1000):
             if condition():
@@ -83,7 +84,7 @@ def until(condition: Callable[[], bool], replicas: Replicas) -> None:
             await task.deferLater(reactor, 0.01, lambda: None)  # type: ignore[arg-type]
         raise AssertionError("it did not come true")
 
-    shared.run(replicas.mending.start)
+    shared.run(replication.repair.start)
     shared.run(wait)
 
 
@@ -91,43 +92,44 @@ def until(condition: Callable[[], bool], replicas: Replicas) -> None:
 def test_damage_is_found_and_mended_from_another_replica(tmp_path: Path, leader: int) -> None:
     """Two places; and readers of the one that leads are told so until then."""
     other, started = damaged(tmp_path, (100, 500, 600))
-    replicas = started()
+    replication = started()
     order = lead(leader=leader, epoch=1, isr=(0, 1))
-    assert [0] == errors(shared.run(replicas.orders.leader_and_isr, order))
+    assert [0] == errors(shared.run(replication.leader_and_isr, order))
     if leader == 0:
-        replicas.partition("t", 0).high_watermark = END
-        assert Error.CORRUPT_MESSAGE == code_of(replicas.read, "t", 0, asked(1), 1000, 0, True)
-        assert 0 == replicas.read("t", 0, asked(0), 1, 0, True).records.position
-    log = replicas.log("t", 0)
+        replication.partition("t", 0).high_watermark = END
+        assert Error.CORRUPT_MESSAGE == code_of(replication.replicas.read, "t", 0, asked(1), 1000, 0, True)
+        assert 0 == replication.replicas.read("t", 0, asked(0), 1, 0, True).records.position
+    log = replication.log("t", 0)
     whole = (tmp_path / "other" / "t-0" / f"{0:020d}.log").read_bytes()
     until(
-        lambda: whole == (tmp_path / "logs" / "t-0" / f"{0:020d}.log").read_bytes() and not log.damage.known, replicas
+        lambda: whole == (tmp_path / "logs" / "t-0" / f"{0:020d}.log").read_bytes() and not log.damage.known,
+        replication,
     )
     assert {1} == {broker_id for broker_id, _ in other.requests}
     if leader == 0:
-        assert len(whole) == replicas.read("t", 0, asked(0), 1 << 20, 0, True).records.size
-    shared.run(replicas.stop)
+        assert len(whole) == replication.replicas.read("t", 0, asked(0), 1 << 20, 0, True).records.size
+    shared.run(replication.stop)
     other.log.abandon()
 
 
 def test_who_cannot_help_is_asked_again_and_who_is_alone_says_so(tmp_path: Path) -> None:
     other, started = damaged(tmp_path, (500,))
     other.error = Error.NOT_LEADER_OR_FOLLOWER
-    replicas = started()
-    shared.run(replicas.orders.leader_and_isr, lead(epoch=1))
-    log = replicas.log("t", 0)
-    until(lambda: log.damage.known, replicas)
+    replication = started()
+    shared.run(replication.leader_and_isr, lead(epoch=1))
+    log = replication.log("t", 0)
+    until(lambda: log.damage.known, replication)
     assert [] == other.requests
-    replicas.partition("t", 0).high_watermark = END
+    replication.partition("t", 0).high_watermark = END
     first, last = log.damage.ranges[0]
-    assert Error.CORRUPT_MESSAGE == code_of(replicas.read, "t", 0, asked(first), 1000, 0, True)
-    assert replicas.read("t", 0, asked(last + 1), 1000, 0, True).records is not None
+    assert Error.CORRUPT_MESSAGE == code_of(replication.replicas.read, "t", 0, asked(first), 1000, 0, True)
+    assert replication.replicas.read("t", 0, asked(last + 1), 1000, 0, True).records is not None
     # Another replica is assigned; it does not answer well at once.
-    shared.run(replicas.orders.leader_and_isr, lead(epoch=2, isr=(0, 1)))
-    shared.run(replicas.mending.turn)
+    shared.run(replication.leader_and_isr, lead(epoch=2, isr=(0, 1)))
+    shared.run(replication.repair.turn)
     assert log.damage.known and other.requests
     other.error = Error.NONE
-    shared.run(replicas.mending.turn)
+    shared.run(replication.repair.turn)
     assert not log.damage.known
-    shared.run(replicas.stop)
+    shared.run(replication.stop)
     other.log.abandon()

@@ -274,7 +274,7 @@ class Consumer(Client):
             return
 
         def look(broker: Any) -> int:
-            hosted = broker.replicas.hosted.get(self.key)
+            hosted = broker.replication.partitions.hosted.get(self.key)
             return -1 if hosted is None else int(hosted.log.log_start_offset)
 
         def found(start: int) -> None:

@@ -76,9 +76,9 @@ class Membership:
         not heard of it."""
         key = (GROUPS_TOPIC, partition_of(self.group, GROUPS_PARTITIONS))
         node, host = self._watcher.truth(key).node, self._watcher.hosts[broker_id]
-        if node is None or node.leader != broker_id or host.broker is None or host.broker.replicas is None:
+        if node is None or node.leader != broker_id or host.broker is None or host.broker.replication is None:
             return None
-        hosted = host.broker.replicas.hosted.get(key)
+        hosted = host.broker.replication.partitions.hosted.get(key)
         return node.leader_epoch if hosted and hosted.partition.leader_epoch == node.leader_epoch else None
 
     def joined(self, name: str, generation: int, known: int, coordinator: int, term: int | None) -> None:

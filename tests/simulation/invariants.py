@@ -133,8 +133,8 @@ class Watcher:
             if any(
                 hosted.partition.leading and hosted.partition.proposal is not None
                 for host in self.hosts.values()
-                if host.broker is not None and host.broker.replicas is not None
-                for hosted in host.broker.replicas.hosted.values()
+                if host.broker is not None and host.broker.replication is not None
+                for hosted in host.broker.replication.partitions.hosted.values()
             ):
                 self.world.meet("ISR change under way at a fail-over")
         elif path.startswith(BROKERS):
@@ -258,7 +258,7 @@ class Watcher:
 
     def ordered(self, host: Host, name: str, request: Any, code: int) -> None:
         """A broker has answered a request of a controller."""
-        if host.broker is None or host.broker.replicas is None:
+        if host.broker is None or host.broker.replication is None:
             return
         life = (host.broker_id, host.life)
         newest, epoch = self._obeyed.get(life, 0), request.broker_epoch
@@ -273,7 +273,7 @@ class Watcher:
                     "ZombieControllersAreRefused", "%s of controller epoch %d is obeyed by %d, which knows %d",
                     name, request.controller_epoch, host.broker_id, newest,
                 )  # fmt: skip
-            if at_once and -1 < epoch < host.broker.replicas.broker_epoch:
+            if at_once and -1 < epoch < host.broker.membership.broker_epoch:
                 self.fail("OrdersForThisLife", "%s for an earlier life %d is obeyed by %d", name, epoch, host.broker_id)
             self._obeyed[life] = max(newest, request.controller_epoch)
 
@@ -327,7 +327,7 @@ class Watcher:
         truth = self.truth(key, log.topic_id)
         self.truncations += 1
         broker_id = log.machine.broker_id  # type: ignore[attr-defined]
-        epoch = log.machine.broker.replicas.hosted[key].partition.leader_epoch  # type: ignore[attr-defined]
+        epoch = log.machine.broker.replication.partitions.hosted[key].partition.leader_epoch  # type: ignore[attr-defined]
         if offset >= truth.end:
             self.world.meet("uncommitted records cut")
         if self._cuts.get((broker_id, key, log.topic_id)) == (log.machine.life, epoch):
@@ -363,10 +363,10 @@ class Watcher:
 
     def after(self, machine: Machine | None) -> None:
         """Looks at the machine whose event it was."""
-        if not isinstance(machine, Host) or machine.broker is None or machine.broker.replicas is None:
+        if not isinstance(machine, Host) or machine.broker is None or machine.broker.replication is None:
             return
         broker_id = machine.broker_id
-        for key, hosted in machine.broker.replicas.hosted.items():
+        for key, hosted in machine.broker.replication.partitions.hosted.items():
             partition, log = hosted.partition, hosted.log
             state = (partition.leader_epoch, partition.high_watermark, partition.isr, partition.proposal, log.version)
             before = self._seen.get((broker_id, key, log.topic_id))
@@ -574,9 +574,9 @@ class Watcher:
     def check_folds(self) -> None:
         """What is derived from a log is what its batches make."""
         for host in self.hosts.values():
-            if host.broker is None or host.broker.replicas is None:
+            if host.broker is None or host.broker.replication is None:
                 continue
-            for key, hosted in host.broker.replicas.hosted.items():
+            for key, hosted in host.broker.replication.partitions.hosted.items():
                 log = hosted.log
                 entries, wanted = log.producers.entries, fold(log.store.removed + log.batches).entries
                 if entries != wanted:

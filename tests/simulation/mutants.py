@@ -32,14 +32,14 @@ from kafkalike.coordinator.internal_topic import InternalTopic
 from kafkalike.coordinator.offsets import znode_commits, znode_offsets
 from kafkalike.coordinator.offsets.znode_commits import ZnodeCommits
 from kafkalike.errors import Error
-from kafkalike.replication import follower, replicas
+from kafkalike.replication import follower, leadership
 from kafkalike.replication.alter_partition import IsrProposals
 from kafkalike.replication.control_requests import ControlRequests
 from kafkalike.replication.follower import FollowedPartitions
-from kafkalike.replication.hosted_partitions import Read, now_ms
+from kafkalike.replication.isr import InSyncReplicas
 from kafkalike.replication.log_maintenance import LogMaintenance
 from kafkalike.replication.partition import NO_LEADER, Partition
-from kafkalike.replication.replicas import Replicas
+from kafkalike.replication.replicas import Read, Replicas
 from kafkalike.storage.epochs import UNDEFINED, Epochs
 from kafkalike.storage.producers import Producers
 from tests.simulation.zookeeper import SimZkClient
@@ -249,7 +249,7 @@ def a7_change_is_never_over() -> list[Patch]:
 @mutant
 def a7_no_second_look_at_the_high_watermark() -> list[Patch]:
     """When the controller has agreed to a smaller ISR, the high watermark is not looked at again."""
-    return [(Replicas, "_isr_changed", lambda self, partition: None)]
+    return [(InSyncReplicas, "_committed", lambda self, partition: None)]
 
 
 @mutant
@@ -260,13 +260,12 @@ def a8_diverging_fetch_is_progress() -> list[Patch]:
     def mutated(
         self: Any, topic: str, index: int, asked: Any, max_bytes: int, min_one: bool, follower: int, epoch: int
     ) -> Read:
-        hosted = self.leader(topic, index, asked.current_leader_epoch)
+        hosted = self._partitions.leader(topic, index, asked.current_leader_epoch)
         partition, end = hosted.partition, hosted.log.log_end_offset
         partition.check_follower(follower, epoch)
-        now = int(self._reactor.machine.wall() * 1000)
-        partition.fetched(follower, min(asked.offset, end), epoch, end, now)
-        if partition.advance(end, now, self._lag_ms, self.reachable):
-            self.purgatory.wake(hosted.key)
+        now_ms = self._clock.wall_ms()
+        partition.fetched(follower, min(asked.offset, end), epoch, end, now_ms)
+        self._isr.advance(hosted, now_ms)
         return read(self, topic, index, asked, max_bytes, min_one, follower, epoch)
 
     return [(Replicas, "read_as_follower", mutated)]
@@ -278,13 +277,13 @@ def a9_same_leader_same_log() -> list[Patch]:
     position_of = FollowedPartitions.position_of
 
     def mutated(self: Any, following: Any) -> Any:
-        hosted = self._replicas.hosted.get((following.topic, following.index))
+        hosted = self._partitions.hosted.get((following.topic, following.index))
         if hosted is not None:
             following.leader_epoch = hosted.partition.leader_epoch
         return position_of(self, following)
 
-    def take(self: Any, following: Any, position: Any, data: Any) -> Error:
-        hosted = self._replicas.hosted.get((following.topic, following.index))
+    def take(self: Any, following: Any, position: Any, data: Any, stir: Any) -> Error:
+        hosted = self._partitions.hosted.get((following.topic, following.index))
         error = Error(data.error_code)
         if hosted is not None and error is Error.NONE:
             self._take(hosted, data)
@@ -326,7 +325,7 @@ def a12_high_watermark_before_the_cut() -> list[Patch]:
         if data.diverging_epoch is not None and data.diverging_epoch.epoch >= 0:
             hosted.partition.follow(data.high_watermark, hosted.log.log_end_offset)
             # Seen by readers for as long as this is under way.
-            self._replicas.purgatory.wake(hosted.key)
+            self._purgatory.wake(hosted.key)
             hosted.log.watcher.after(hosted.log.machine)
         take(self, hosted, data)
 
@@ -375,7 +374,7 @@ def b2_any_controller_is_obeyed() -> list[Patch]:
     assign = Partition.assign
 
     def check(self: Any, request: Any) -> Error:
-        if request.broker_epoch != -1 and request.broker_epoch < self._replicas.broker_epoch:
+        if request.broker_epoch != -1 and request.broker_epoch < self._cluster.broker_epoch():
             return Error.STALE_BROKER_EPOCH
         return Error.NONE
 
@@ -406,7 +405,7 @@ def b3_newer_broker_epoch_is_refused() -> list[Patch]:
     original = ControlRequests.check_controller
 
     def check(self: Any, request: Any) -> Error:
-        if request.broker_epoch not in (-1, self._replicas.broker_epoch):
+        if request.broker_epoch not in (-1, self._cluster.broker_epoch()):
             return Error.STALE_BROKER_EPOCH
         return original(self, request)
 
@@ -511,7 +510,7 @@ def b11_what_the_znodes_say_of_leaders() -> list[Patch]:
 @mutant
 def b14_the_log_of_an_earlier_topic_is_taken() -> list[Patch]:
     """A log that is there under the name of a new topic is that topic's, whatever id it has (KIP-516)."""
-    return [(replicas, "is_other", lambda topic_id, told: False)]
+    return [(leadership, "is_other", lambda topic_id, told: False)]
 
 
 @mutant
@@ -519,8 +518,8 @@ def a16_retention_beyond_the_high_watermark() -> list[Patch]:
     """Retention takes what is not committed (KAFKA-5634)."""
 
     def mutated(self: Any) -> Any:
-        for hosted in list(self._replicas.hosted.values()):
-            hosted.log.retain(now_ms(), hosted.log.log_end_offset)
+        for hosted in list(self._partitions.hosted.values()):
+            hosted.log.retain(self._clock.wall_ms(), hosted.log.log_end_offset)
         return defer.succeed(None)
 
     return [(LogMaintenance, "_retain", mutated)]
@@ -531,7 +530,7 @@ def a16_records_beyond_the_high_watermark_are_deleted() -> list[Patch]:
     """DeleteRecords goes as far as it is asked to."""
 
     def mutated(self: Any, topic: str, index: int, offset: int) -> int:
-        hosted = self.leader(topic, index)
+        hosted = self._partitions.leader(topic, index)
         hosted.log.advance_log_start(hosted.log.log_end_offset if offset == -1 else offset)
         return int(hosted.log.log_start_offset)
 

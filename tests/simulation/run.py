@@ -321,7 +321,7 @@ class Run:
         if set(node.isr) != set(truth.replicas):
             return f"not all in sync: {node!r}"
         for broker_id in truth.replicas:
-            hosted = self.hosts[broker_id].broker.replicas.hosted.get(key)
+            hosted = self.hosts[broker_id].broker.replication.partitions.hosted.get(key)
             if hosted is None:
                 return f"no replica on {broker_id}"
             partition, log = hosted.partition, hosted.log

@@ -13,7 +13,7 @@ from kafkalike.broker.broker import Broker
 from kafkalike.broker.request import Call
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import describe_log_dirs as messages
-from kafkalike.replication.replicas import Replicas
+from kafkalike.replication.hosted_partitions import HostedPartitions
 from kafkalike.storage.directory import LogDirectory
 
 ROOM = 4  # the first version that tells it
@@ -27,12 +27,12 @@ def describe_log_dirs(broker: Broker, call: Call[messages.Request]) -> messages.
     asked = call.request.topics
     wanted = None if asked is None else {(topic.topic, p) for topic in asked for p in topic.partitions}
     results = []
-    for directory in broker.replicas.directories:
+    for directory in broker.partitions.directories:
         result = messages.DescribeLogDirsResult(error_code=0, log_dir=directory.path)
         if directory.offline is not None:
             result.error_code = Error.KAFKA_STORAGE_ERROR
         else:
-            result.topics = _topics(broker.replicas, directory, wanted)
+            result.topics = _topics(broker.partitions, directory, wanted)
             if call.version >= ROOM:
                 room = os.statvfs(directory.path)
                 result.total_bytes = room.f_blocks * room.f_frsize
@@ -42,13 +42,13 @@ def describe_log_dirs(broker: Broker, call: Call[messages.Request]) -> messages.
 
 
 def _topics(
-    replicas: Replicas, directory: LogDirectory, wanted: set[tuple[str, int]] | None
+    partitions: HostedPartitions, directory: LogDirectory, wanted: set[tuple[str, int]] | None
 ) -> list[messages.DescribeLogDirsTopic]:
     topics: dict[str, messages.DescribeLogDirsTopic] = {}
     for (name, index), log in sorted(directory.logs.items()):
         if wanted is not None and (name, index) not in wanted:
             continue
-        hosted = replicas.hosted.get((name, index))
+        hosted = partitions.hosted.get((name, index))
         mark = hosted.partition.high_watermark if hosted is not None else log.log_end_offset
         topic = topics.get(name)
         if topic is None:

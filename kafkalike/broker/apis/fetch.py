@@ -25,8 +25,7 @@ from kafkalike.broker.request import Answer, Call
 from kafkalike.cluster.metadata import Image
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import fetch as messages
-from kafkalike.replication.hosted_partitions import Read
-from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED, now_ms
+from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED, Read
 from kafkalike.replication.topic_traffic import EXPECTED
 from kafkalike.storage.segment import Damaged
 
@@ -60,7 +59,7 @@ def fetch(broker: Broker, call: Call[messages.Request]) -> Answer[messages.Respo
     replica = request.replica_state.replica_id if by_state else request.replica_id
     epoch = request.replica_state.replica_epoch if by_state else NO_EPOCH
     call.metrics = FROM_CONSUMER if replica < 0 else FROM_FOLLOWER
-    if replica >= 0 and epoch > broker.replicas.follower_epochs.get(replica, NO_EPOCH):
+    if replica >= 0 and epoch > broker.follower_epochs.get(replica, NO_EPOCH):
         return _of_a_new_life(broker, call, replica, epoch)
     return _begin(broker, call, replica, epoch)
 
@@ -98,7 +97,7 @@ async def _of_a_new_life(broker: Broker, call: Call[messages.Request], replica: 
 def _begin(
     broker: Broker, call: Call[messages.Request], replica: int, epoch: int
 ) -> messages.Response | PendingResponse[messages.Response]:
-    session = broker.fetch_sessions.begin(call.request, call.version >= TOPIC_IDS, now_ms())
+    session = broker.fetch_sessions.begin(call.request, call.version >= TOPIC_IDS, broker.clock.wall_ms())
     return _Attempt(broker, call, session, replica, epoch).begin()
 
 
@@ -144,7 +143,7 @@ class _Attempt(PendingResponse[messages.Response]):
         for fetched in session.stale:
             self._subscribe(fetched)
         session.waiting = self
-        self._broker.replicas.wait(self, (), request.max_wait_ms)
+        self._broker.purgatory.wait(self, (), request.max_wait_ms)
         if self._replica >= 0:
             self._call.connection.hurry = self.hurry
         return self
@@ -157,12 +156,12 @@ class _Attempt(PendingResponse[messages.Response]):
         self._read([each for each in self._results if each is not fetched and self._results[each].records])
         self._read([fetched])
         if self._enough:
-            self._broker.replicas.purgatory.forget(self)
+            self._broker.purgatory.forget(self)
             self.respond(self._finished())
 
     def hurry(self) -> None:
         """Answers with what there is."""
-        self._broker.replicas.purgatory.forget(self)
+        self._broker.purgatory.forget(self)
         self.expire()
 
     def try_finish(self) -> bool:
@@ -216,7 +215,7 @@ class _Attempt(PendingResponse[messages.Response]):
             found = replicas.read(topic, index, fetched, limit, isolation, not size, call.version >= FROM_FOLLOWERS)
             fetched.traffic = found.traffic
         if self._racks is not None:
-            here = replicas.partition(topic, index)
+            here = broker.partitions.find(topic, index).partition
             chosen = here.preferred_replica(fetched.offset, self._call.request.rack_id, self._racks)
             if here.leading and chosen != broker.broker_id:
                 return _elsewhere(index, found, chosen)
@@ -239,7 +238,7 @@ class _Attempt(PendingResponse[messages.Response]):
         if fetched.subscription is None:
             key = (fetched.name, fetched.index)
             keys = (key,) if self._replica < 0 else (key, (*key, "appended"))
-            fetched.subscription = self._broker.replicas.purgatory.subscribe(keys, fetched)
+            fetched.subscription = self._broker.purgatory.subscribe(keys, fetched)
 
     def _finished(self) -> messages.Response:
         call = self._call

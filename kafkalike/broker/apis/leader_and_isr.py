@@ -26,7 +26,8 @@ async def leader_and_isr(broker: Broker, call: Call[messages.Request]) -> messag
     if error:
         return messages.Response(error_code=error)
     try:
-        response: messages.Response = await broker.replicas.orders.leader_and_isr(call.request, call.version)
+        control_requests = broker.replication.control_requests
+        response: messages.Response = await control_requests.leader_and_isr(call.request, call.version)
         return response
     except SessionExpired:
         return messages.Response(error_code=Error.STALE_BROKER_EPOCH)

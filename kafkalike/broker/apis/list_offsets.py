@@ -22,8 +22,8 @@ from kafkalike.broker.request import Call
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import ANY_REPLICA, EARLIEST, EARLIEST_LOCAL, LATEST, LATEST_TIERED, MAX_TIMESTAMP
 from kafkalike.protocol.messages import list_offsets as messages
-from kafkalike.replication.hosted_partitions import HostedPartition
-from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED, Replicas, now_ms
+from kafkalike.replication.hosted_partitions import HostedPartition, HostedPartitions
+from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED
 
 # The first version that knows each; any other negative timestamp means nothing.
 SINCE = {LATEST: 0, EARLIEST: 0, MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9}
@@ -48,12 +48,12 @@ def list_offsets(broker: Broker, call: Call[messages.Request]) -> messages.Respo
             try:
                 _check(asked, call, (topic.name, asked.partition_index) in twice)
                 if request.replica_id == ANY_REPLICA and asked.timestamp == LATEST and call.version >= LEADER_EPOCHS:
-                    answer.leader_epoch, answer.offset = _log_end(broker.replicas, topic.name, asked)
+                    answer.leader_epoch, answer.offset = _log_end(broker.partitions, topic.name, asked)
                     partitions.append(answer)
                     continue
-                hosted = broker.replicas.leader(topic.name, asked.partition_index, asked.current_leader_epoch)
+                hosted = broker.partitions.leader(topic.name, asked.partition_index, asked.current_leader_epoch)
                 if call.version == 0:
-                    found = _boundaries(hosted, asked.timestamp, _visible(hosted, request))
+                    found = _boundaries(hosted, asked.timestamp, _visible(hosted, request), broker.clock.wall_ms())
                     answer.old_style_offsets = found[: asked.max_num_offsets]
                 else:
                     answer.timestamp, answer.offset, epoch = _look_up(hosted, asked.timestamp, request)
@@ -83,12 +83,12 @@ def _check(asked: messages.ListOffsetsPartition, call: Call[messages.Request], t
         raise KafkaError(Error.UNKNOWN_SERVER_ERROR)  # as in Kafka, which does not expect it
 
 
-def _log_end(replicas: Replicas, topic: str, asked: messages.ListOffsetsPartition) -> tuple[int, int]:
+def _log_end(partitions: HostedPartitions, topic: str, asked: messages.ListOffsetsPartition) -> tuple[int, int]:
     """(the epoch of the last record, the end of the log), whoever leads."""
-    replicas.partition(topic, asked.partition_index).check_epoch(asked.current_leader_epoch)
-    log = replicas.log(topic, asked.partition_index)
-    end = log.log_end_offset
-    return log.epoch_at(end - 1), end
+    hosted = partitions.find(topic, asked.partition_index)
+    hosted.partition.check_epoch(asked.current_leader_epoch)
+    end = hosted.log.log_end_offset
+    return hosted.log.epoch_at(end - 1), end
 
 
 def _visible(hosted: HostedPartition, request: messages.Request) -> int:
@@ -120,7 +120,7 @@ def _look_up(hosted: HostedPartition, timestamp: int, request: messages.Request)
     return found
 
 
-def _boundaries(hosted: HostedPartition, timestamp: int, mark: int) -> list[int]:
+def _boundaries(hosted: HostedPartition, timestamp: int, mark: int, now_ms: int) -> list[int]:
     """Version 0: where segments begin, and the end, newest first, as far as they are not newer than `timestamp`."""
     log = hosted.log
     starts = log.segment_starts()  # (base offset, time of the last change in milliseconds), oldest first
@@ -130,6 +130,6 @@ def _boundaries(hosted: HostedPartition, timestamp: int, mark: int) -> list[int]
         offsets = [base for base, _ in starts] + [mark]
     else:
         offsets = [base for base, changed_ms in starts if changed_ms <= timestamp]
-        if now_ms() <= timestamp:
+        if now_ms <= timestamp:
             offsets.append(mark)
     return sorted({max(min(o, mark), log.log_start_offset) for o in offsets}, reverse=True)

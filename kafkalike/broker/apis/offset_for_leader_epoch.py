@@ -14,7 +14,7 @@ from kafkalike.broker.request import Call
 from kafkalike.errors import KafkaError
 from kafkalike.protocol import ANY_REPLICA
 from kafkalike.protocol.messages import offset_for_leader_epoch as messages
-from kafkalike.replication.replicas import Replicas
+from kafkalike.replication.hosted_partitions import HostedPartitions
 from kafkalike.storage.log import Log
 
 REPLICA_ID = 3  # the first version that says who asks; what an older one leaves out reads as any replica
@@ -32,7 +32,7 @@ def offset_for_leader_epoch(broker: Broker, call: Call[messages.Request]) -> mes
         for asked in topic.partitions:
             answer = messages.EpochEndOffset(partition=asked.partition, leader_epoch=-1, end_offset=-1)
             try:
-                log = _log(broker.replicas, topic.topic, asked, any_replica)
+                log = _log(broker.partitions, topic.topic, asked, any_replica)
                 answer.leader_epoch, answer.end_offset = log.end_offset_for_epoch(asked.leader_epoch)
             except KafkaError as problem:
                 answer.error_code = problem.error
@@ -41,8 +41,9 @@ def offset_for_leader_epoch(broker: Broker, call: Call[messages.Request]) -> mes
     return messages.Response(topics=topics)
 
 
-def _log(replicas: Replicas, topic: str, asked: messages.OffsetForLeaderPartition, any_replica: bool) -> Log:
+def _log(partitions: HostedPartitions, topic: str, asked: messages.OffsetForLeaderPartition, any_replica: bool) -> Log:
     if any_replica:
-        replicas.partition(topic, asked.partition).check_epoch(asked.current_leader_epoch)
-        return replicas.log(topic, asked.partition)
-    return replicas.leader(topic, asked.partition, asked.current_leader_epoch).log
+        hosted = partitions.find(topic, asked.partition)
+        hosted.partition.check_epoch(asked.current_leader_epoch)
+        return hosted.log
+    return partitions.leader(topic, asked.partition, asked.current_leader_epoch).log

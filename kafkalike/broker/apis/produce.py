@@ -11,6 +11,8 @@ of single records and error message; v9 flexible; v10 where the leader is now (K
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.broker import Broker
 from kafkalike.broker.pending_response import PendingResponse
@@ -19,7 +21,6 @@ from kafkalike.cluster.topic_names import INTERNAL_TOPICS
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import produce as messages
 from kafkalike.protocol.schema import Message
-from kafkalike.replication.replicas import Replicas
 from kafkalike.storage.append_path import Appended
 
 ADMIN_CLIENT_ID = "__admin_client"  # the one client id that may write to internal topics, as in Kafka
@@ -27,7 +28,7 @@ LEADER_HINTS = 10  # the first version that says where the leader is
 MESSAGES_V2 = 3  # the first version whose batches have magic 2
 
 # (topic, partition, last offset, its part of the response)
-Waiting = tuple[str, int, int, messages.PartitionProduceResponse]
+Batch = tuple[str, int, int]  # topic, partition, last offset
 
 _Partition = messages.PartitionProduceResponse
 _Topic = messages.TopicProduceResponse
@@ -48,7 +49,7 @@ def produce(broker: Broker, call: Call[messages.Request]) -> Answer[Message]:
     acks = request.acks
     replicas = broker.replicas
     answers = []
-    waiting = []
+    waiting: list[tuple[Batch, messages.PartitionProduceResponse]] = []
     refused = False
     for topic in request.topic_data:
         name = topic.name
@@ -72,7 +73,7 @@ def produce(broker: Broker, call: Call[messages.Request]) -> Answer[Message]:
             if acks == -1:
                 outcome = replicas.replicated(name, index, appended.last_offset)
                 if outcome is None:
-                    waiting.append((name, index, appended.last_offset, answer))
+                    waiting.append(((name, index, appended.last_offset), answer))
                 else:
                     answer.error_code = outcome
                     refused = refused or bool(outcome)
@@ -84,8 +85,18 @@ def produce(broker: Broker, call: Call[messages.Request]) -> Answer[Message]:
     response = messages.Response(responses=answers)
     if not waiting:
         return conclude(call, response) if refused else response
-    pending = _AwaitReplicas(replicas, call, response, waiting)
-    replicas.wait(pending, [w[:2] for w in waiting], request.timeout_ms)
+    pending: PendingResponse[messages.Response] = PendingResponse()
+
+    def replicated(outcomes: Sequence[Error]) -> None:
+        for (_, answer), outcome in zip(waiting, outcomes, strict=True):
+            answer.error_code = outcome
+        concluded = conclude(call, response)
+        if isinstance(concluded, PendingResponse):
+            concluded.then(pending.respond)
+        else:
+            pending.respond(concluded)
+
+    replicas.await_replicas([batch for batch, _ in waiting], request.timeout_ms, replicated)
     return pending
 
 
@@ -157,43 +168,3 @@ def failed(call: Call[messages.Request], error: KafkaError) -> Message:
             for topic in call.request.topic_data
         ]
     )
-
-
-class _AwaitReplicas(PendingResponse[messages.Response]):
-    """A request with acks=-1 whose batches are appended and not yet on every in-sync replica."""
-
-    def __init__(
-        self,
-        replicas: Replicas,
-        call: Call[messages.Request],
-        response: messages.Response,
-        waiting: list[Waiting],
-    ) -> None:
-        super().__init__()
-        self._replicas = replicas
-        self._call = call
-        self._answers = response
-        self._waiting = waiting
-
-    def try_finish(self) -> bool:
-        still = []
-        for item in self._waiting:
-            topic, index, last_offset, answer = item
-            outcome = self._replicas.replicated(topic, index, last_offset)
-            if outcome is None:
-                still.append(item)
-            else:
-                answer.error_code = outcome
-        self._waiting = still
-        if not still:
-            concluded = conclude(self._call, self._answers)
-            if isinstance(concluded, PendingResponse):
-                concluded.then(self.respond)
-            else:
-                self.respond(concluded)
-        return not still
-
-    def expire(self) -> None:
-        for _, _, _, answer in self._waiting:
-            answer.error_code = Error.REQUEST_TIMED_OUT
-        self.respond(self._answers)

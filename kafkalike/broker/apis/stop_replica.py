@@ -25,4 +25,4 @@ async def stop_replica(broker: Broker, call: Call[messages.Request]) -> messages
     error = await epoch_checks.check_controller(broker, call.request)
     if error:
         return messages.Response(error_code=error)
-    return await defer.maybeDeferred(broker.replicas.orders.stop_replica, call.request)
+    return await defer.maybeDeferred(broker.replication.control_requests.stop_replica, call.request)

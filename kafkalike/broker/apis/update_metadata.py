@@ -22,12 +22,12 @@ ACCESS = (Access(Operation.CLUSTER_ACTION),)
 
 async def update_metadata(broker: Broker, call: Call[messages.Request]) -> messages.Response:
     """Takes it over."""
-    error = await epoch_checks.check_controller(broker, call.request) or broker.replicas.orders.check_controller(
-        call.request
-    )
+    replication = broker.replication
+    error = await epoch_checks.check_controller(broker, call.request)
+    error = error or replication.control_requests.check_controller(call.request)
     if not error:
         broker.metadata.apply(call.request)
         for topic, _, states in topic_states(call.request):
             for state in states:
-                broker.replicas.left_out(topic, state)
+                replication.leadership.left_out(topic, state)
     return messages.Response(error_code=error)

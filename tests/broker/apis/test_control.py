@@ -50,14 +50,14 @@ async def test_replicas_get_what_is_theirs(clients: Clients, api: str, module: A
     for version in range(module.VERSIONS[1] + 1):
         answer = await ask(member, api, module.Request(controller_id=1, controller_epoch=1), version)
         assert Error.NONE == answer.error_code
-    assert 1 == member.replicas.told[-1].controller_id
+    assert 1 == member.replication.told[-1].controller_id
 
 
 @on_reactor
 async def test_leader_and_isr_during_which_the_session_ends_was_for_an_earlier_life(clients: Clients) -> None:
     """Simulation, seed 101727."""
     member = await Cluster(clients).add(1)
-    member.replicas.orders.leader_and_isr = lambda *_: defer.fail(SessionExpired())
+    member.replication.leader_and_isr = lambda *_: defer.fail(SessionExpired())
     answer = await ask(member, "leader_and_isr", leader_and_isr.Request(controller_id=1, controller_epoch=1))
     assert Error.STALE_BROKER_EPOCH == answer.error_code
 

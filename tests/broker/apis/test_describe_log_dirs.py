@@ -19,7 +19,7 @@ def broker(tmp_path):
     }
     hosted = {("b", 0): SimpleNamespace(partition=SimpleNamespace(high_watermark=13))}
     directory = SimpleNamespace(path=str(tmp_path), offline=None, logs=logs)
-    return SimpleNamespace(replicas=SimpleNamespace(directories=[directory], hosted=hosted))
+    return SimpleNamespace(partitions=SimpleNamespace(directories=[directory], hosted=hosted))
 
 
 def described(broker, topics=None, version=4):
@@ -53,6 +53,6 @@ def test_room_is_told_from_version_4_on(broker):
 
 
 def test_a_failed_disk_is_listed_with_its_error(broker):
-    broker.replicas.directories[0].offline = DirectoryOffline("x", None)
+    broker.partitions.directories[0].offline = DirectoryOffline("x", None)
     result = described(broker)
     assert (result.error_code, result.topics) == (Error.KAFKA_STORAGE_ERROR, [])

@@ -7,10 +7,11 @@ import pytest
 from kafkalike.broker.apis.fetch import fetch
 from kafkalike.broker.fetch_sessions import FetchSessions
 from kafkalike.broker.pending_response import PendingResponse
+from kafkalike.clock import Clock
 from kafkalike.cluster.metadata import Image
 from kafkalike.protocol.messages import fetch as messages
-from kafkalike.replication.hosted_partitions import Read
 from kafkalike.replication.purgatory import Purgatory
+from kafkalike.replication.replicas import Read
 
 VERSION = 12  # the last one that names topics
 
@@ -19,10 +20,9 @@ class Replicas:
     """One empty partition, or partitions of records enough for every request."""
 
     def __init__(self):
-        self.purgatory = Purgatory()
+        self.purgatory = Waiting()
         self.full = False
         self.asked = []
-        self.follower_epochs = {}
 
     def read(self, topic, index, asked, max_bytes, *_):
         self.asked.append(max_bytes)
@@ -34,8 +34,12 @@ class Replicas:
     def sent(self, topic, index, size):
         self.left = (topic, index, size)
 
+
+class Waiting(Purgatory):
+    """At the time 0."""
+
     def wait(self, waiter, keys, timeout_ms):
-        self.purgatory.watch(waiter, keys, timeout_ms)
+        self.watch(waiter, keys, timeout_ms)
 
 
 class Call:
@@ -58,15 +62,26 @@ def ask(broker, call):
     return result
 
 
+class Broker:
+    """As far as Fetch looks at it."""
+
+    def __init__(self):
+        self.clock = Clock()
+        self.follower_epochs = {}
+        self.fetch_sessions = FetchSessions(10, 1)
+        self.replicas = Replicas()
+        self.metadata = SimpleNamespace(image=Image())
+        self.fetch_max_bytes = 1000
+        self.rack_aware = False
+
+    @property
+    def purgatory(self):
+        return self.replicas.purgatory
+
+
 @pytest.fixture
 def broker():
-    return SimpleNamespace(
-        fetch_sessions=FetchSessions(10, 1),
-        replicas=Replicas(),
-        metadata=SimpleNamespace(image=Image()),
-        fetch_max_bytes=1000,
-        rack_aware=False,
-    )
+    return Broker()
 
 
 def test_a_follower_that_waits_is_answered_when_its_connection_is_in_a_hurry(broker):

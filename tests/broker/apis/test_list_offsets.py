@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
+from kafkalike.clock import Clock
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import list_offsets
 from tests.broker.apis.calls import ask
@@ -25,7 +26,7 @@ def broker(high_watermark: int, epoch_start: int) -> Any:
     )
     partition = SimpleNamespace(high_watermark=high_watermark, epoch_start=epoch_start, leader_epoch=3)
     hosted = SimpleNamespace(log=log, partition=partition)
-    return SimpleNamespace(replicas=SimpleNamespace(leader=lambda *_: hosted))
+    return SimpleNamespace(partitions=SimpleNamespace(leader=lambda *_: hosted), clock=Clock())
 
 
 def answer(high_watermark: int, epoch_start: int, timestamp: int, version: int = 7) -> tuple[Error, int]:

@@ -23,7 +23,9 @@ def follower() -> Any:
 
     log = SimpleNamespace(end_offset_for_epoch=lambda epoch: (epoch, 73))
     partition = SimpleNamespace(check_epoch=lambda epoch: None)
-    return SimpleNamespace(replicas=SimpleNamespace(leader=leader, log=lambda *_: log, partition=lambda *_: partition))
+    return SimpleNamespace(
+        partitions=SimpleNamespace(leader=leader, find=lambda *_: SimpleNamespace(log=log, partition=partition))
+    )
 
 
 @pytest.mark.parametrize(

@@ -58,16 +58,16 @@ def test_who_knows_the_log_only_gets_in_sync_when_offsets_are_there() -> None:
     broker.register(3, "zookeeper")
     broker.settle()
     partition = broker.replicas.partition(GROUP_METADATA, 0)
-    assert broker.group_coordinator.may_join_isr(partition, 3)
-    assert not broker.group_coordinator.may_join_isr(partition, 2)
+    assert not broker.group_coordinator.may_not_join_isr(partition, 3)
+    assert broker.group_coordinator.may_not_join_isr(partition, 2)
     broker.replicas.later = []
     broker.register(2, None)
     broker.settle()
-    assert not broker.group_coordinator.may_join_isr(partition, 2)
-    assert broker.group_coordinator.may_join_isr(SimpleNamespace(topic="t", index=0), 2)
+    assert broker.group_coordinator.may_not_join_isr(partition, 2)
+    assert not broker.group_coordinator.may_not_join_isr(SimpleNamespace(topic="t", index=0), 2)
     for answer in broker.replicas.later:
         answer()
-    assert broker.group_coordinator.may_join_isr(partition, 2)
+    assert not broker.group_coordinator.may_not_join_isr(partition, 2)
 
 
 def test_offsets_stay_in_the_log_while_such_a_one_is_in_sync() -> None:

@@ -131,7 +131,13 @@ class KafkaServer:
         session_file = os.path.join(usable[0], SESSION_FILE)
         announced = {BrokerNode.OFFSETS_STORAGE: config["offsets.storage"]}
         membership = self.membership = Membership(
-            self.zk, config, session_file=session_file, extra=announced, reactor=self.reactor
+            self.zk,
+            config,
+            self.clock,
+            self.rng,
+            session_file=session_file,
+            extra=announced,
+            reactor=self.reactor,
         )
         cluster_id = await membership.prepare()
         log.info("Cluster ID = %s", cluster_id)

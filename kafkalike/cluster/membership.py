@@ -17,7 +17,6 @@ import logging
 import os
 import random
 import socket
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,12 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
+from kafkalike.clock import Clock
 from kafkalike.cluster import zookeeper
 from kafkalike.cluster.znodes.brokers import BROKER_SEQUENCE, BrokerNode, Endpoint
 from kafkalike.cluster.znodes.cluster import TOP_LEVEL, ClusterId
 from kafkalike.cluster.znodes.encoding import Garbage, decode_or_none, encode_uuid, numbers
+from kafkalike.config import Endpoint as Listener
 from zk import recipes
 from zk.client import CONNECTED, LOST, ConnectionLoss, NoNode, SessionExpired, Stat, ZkClient, gather
 from zk.paths import parents
@@ -48,7 +49,9 @@ class Membership:
         self,
         zk: ZkClient,
         config: Mapping[str, Any],
-        endpoints: Sequence[Any] = (),
+        clock: Clock,
+        rng: random.Random,
+        endpoints: Sequence[Listener] = (),
         session_file: Path | str | None = None,
         extra: Mapping[str, Any] | None = None,
         reactor: Any = None,
@@ -59,6 +62,8 @@ class Membership:
             from twisted.internet import reactor
         self._zk = zk
         self._config = config
+        self._clock = clock
+        self._rng = rng
         self._reactor = reactor
         self._session_file = Path(session_file) if session_file is not None else None
         self.endpoints = list(endpoints)
@@ -89,7 +94,7 @@ class Membership:
             try:
                 self.cluster_id, _ = await zookeeper.get(self._zk, ClusterId)
             except NoNode:
-                await zookeeper.create(self._zk, ClusterId, encode_uuid(random_uuid()))
+                await zookeeper.create(self._zk, ClusterId, encode_uuid(random_uuid(self._rng)))
             except Garbage as error:
                 raise MembershipError(f"{error}; the cluster has no id") from None
             else:
@@ -180,7 +185,7 @@ class Membership:
         node = BrokerNode(
             endpoints=self._advertised(),
             rack=self._config["broker.rack"],
-            timestamp_ms=int(time.time() * 1000),
+            timestamp_ms=self._clock.wall_ms(),
             extra=self.extra,
         )
         previous, self._session = self._session, None
@@ -330,10 +335,10 @@ async def live_brokers(zk: ZkClient) -> dict[int, BrokerNode]:
     return await zookeeper.read_each(zk, BrokerNode, numbers(await zookeeper.children(zk, BrokerNode)))
 
 
-def random_uuid(rng: random.Random | None = None) -> bytes:
+def random_uuid(rng: random.Random) -> bytes:
     """A version 4 UUID that is neither reserved nor printed with a leading dash, which option parsers trip over."""
     while True:
-        uuid = bytearray(rng.randbytes(16) if rng is not None else os.urandom(16))
+        uuid = bytearray(rng.randbytes(16))
         uuid[6] = uuid[6] & 0x0F | 0x40
         uuid[8] = uuid[8] & 0x3F | 0x80
         if not encode_uuid(bytes(uuid)).startswith("-"):
@@ -345,7 +350,7 @@ def _addresses(broker_id: int, data: bytes | None) -> str:
     return _join(node.endpoints) if node is not None else "an address that cannot be read"
 
 
-def _join(endpoints: Sequence[Any]) -> str:
+def _join(endpoints: Sequence[Listener | Endpoint]) -> str:
     return ",".join(f"{e.listener}://{e.host}:{e.port}" for e in endpoints)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kafkalike.clock import Clock
 from kafkalike.cluster.membership import Membership, MembershipError, live_brokers, random_uuid
 from kafkalike.cluster.znodes.brokers import BROKER_SEQUENCE, BrokerNode
 from kafkalike.cluster.znodes.encoding import encode_uuid
@@ -27,6 +29,11 @@ def at(port: int, host: str = "127.0.0.1") -> list[Endpoint]:
     return [Endpoint("PLAINTEXT", "PLAINTEXT", host, port)]
 
 
+def registration(zk: ZkClient, *arguments: Any, **options: Any) -> Membership:
+    keys, *others = arguments
+    return Membership(zk, keys, Clock(), random.Random(7), *others, **options)
+
+
 async def whole_tree(zk: ZkClient, path: str = "/") -> dict[str, tuple[bytes | None, Stat]]:
     found = {path: await zk.get(path)}
     for name in await zk.children(path):
@@ -38,7 +45,7 @@ async def whole_tree(zk: ZkClient, path: str = "/") -> dict[str, tuple[bytes | N
 @on_reactor
 async def test_the_first_broker_leaves_the_tree_that_kafka_leaves(clients: Clients) -> None:
     zk = await clients.open()
-    member = Membership(zk, config(broker_rack="r11"), at(29111))
+    member = registration(zk, config(broker_rack="r11"), at(29111))
     cluster_id = await member.prepare()
     epoch = await member.register(11)
     expected = golden.tree(golden.dump("31")["znodes"])
@@ -57,11 +64,11 @@ async def test_the_first_broker_leaves_the_tree_that_kafka_leaves(clients: Clien
 @on_reactor
 async def test_a_second_broker_adds_its_registration_and_nothing_else(clients: Clients) -> None:
     zk, other = await clients.open(), await clients.open()
-    first = Membership(zk, config(broker_rack="r11"), at(29111))
+    first = registration(zk, config(broker_rack="r11"), at(29111))
     await first.prepare()
     await first.register(11)
     before = await whole_tree(zk)
-    second = Membership(other, config(broker_rack="r12"), at(29112))
+    second = registration(other, config(broker_rack="r12"), at(29112))
     assert first.cluster_id == await second.prepare()
     await second.register(12)
     after = await whole_tree(zk)
@@ -76,7 +83,7 @@ async def test_a_second_broker_adds_its_registration_and_nothing_else(clients: C
 
 @on_reactor
 async def test_brokers_that_start_at_once_agree_on_the_clusters_id(clients: Clients) -> None:
-    members = [Membership(await clients.open(), config(), at(1)) for _ in range(3)]
+    members = [registration(await clients.open(), config(), at(1)) for _ in range(3)]
     starting = [member.prepare() for member in members]
     assert 1 == len({await cluster_id for cluster_id in starting})
 
@@ -86,7 +93,7 @@ async def test_who_registers_listens_though_an_earlier_run_was_in_the_way_a_mome
     clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Simulation, seed 930312: the earlier registration went between the look and the claim."""
-    member = Membership(await clients.open(), config(), at(1))
+    member = registration(await clients.open(), config(), at(1))
     await member.prepare()
     said: list[str] = []
     member.about_to_register = lambda: said.append("listen")
@@ -102,7 +109,7 @@ async def test_who_registers_listens_though_an_earlier_run_was_in_the_way_a_mome
 @on_reactor
 async def test_generated_ids_are_above_the_reserved_ones(clients: Clients) -> None:
     zk = await clients.open()
-    member = Membership(zk, config(reserved_broker_max_id=2000), at(1))
+    member = registration(zk, config(reserved_broker_max_id=2000), at(1))
     await member.prepare()
     assert [2001, 2002] == [await member.generate_broker_id(), await member.generate_broker_id()]
     assert b"" == (await zk.get(BROKER_SEQUENCE))[0]
@@ -110,10 +117,10 @@ async def test_generated_ids_are_above_the_reserved_ones(clients: Clients) -> No
 
 @on_reactor
 async def test_B15_an_id_that_a_live_broker_elsewhere_has_is_refused_at_once(clients: Clients) -> None:
-    first = Membership(await clients.open(), config(), at(9092, "here"))
+    first = registration(await clients.open(), config(), at(9092, "here"))
     await first.prepare()
     await first.register(1)
-    second = Membership(await clients.open(), config(), at(9092, "there"))
+    second = registration(await clients.open(), config(), at(9092, "there"))
     with pytest.raises(MembershipError) as caught:
         await second.register(1)
     expected = "broker id 1 is taken: /brokers/ids/1 belongs to a live broker at PLAINTEXT://here:9092"
@@ -122,10 +129,10 @@ async def test_B15_an_id_that_a_live_broker_elsewhere_has_is_refused_at_once(cli
 
 @on_reactor
 async def test_an_address_that_another_broker_advertises_is_refused(clients: Clients) -> None:
-    first = Membership(await clients.open(), config(), at(9092))
+    first = registration(await clients.open(), config(), at(9092))
     await first.prepare()
     await first.register(1)
-    second = Membership(await clients.open(), config(), at(9092))
+    second = registration(await clients.open(), config(), at(9092))
     with pytest.raises(MembershipError) as caught:
         await second.register(2)
     assert "Configured end points 127.0.0.1:9092 in advertised listeners are already registered by broker 1" == str(
@@ -138,11 +145,11 @@ async def test_B5_the_registration_of_an_earlier_run_is_waited_for(
     clients: Clients, caplog: pytest.LogCaptureFixture
 ) -> None:
     left = await clients.open()
-    first = Membership(left, config(), at(9092))
+    first = registration(left, config(), at(9092))
     await first.prepare()
     old = await first.register(1)
     zk = await clients.open()
-    second = Membership(zk, config(), at(9092))
+    second = registration(zk, config(), at(9092))
     registering = second.register(1)
     with caplog.at_level(logging.WARNING):
         await until(lambda: any("left from an earlier run" in r.message for r in caplog.records))
@@ -156,13 +163,13 @@ async def test_B5_the_registration_of_an_earlier_run_is_waited_for(
 @on_reactor
 async def test_the_session_of_an_earlier_run_is_ended_when_it_is_known(clients: Clients, tmp_path: Path) -> None:
     kept = tmp_path / "session"
-    first = Membership(await clients.open(), config(), at(9092), session_file=kept)
+    first = registration(await clients.open(), config(), at(9092), session_file=kept)
     await first.prepare()
     old = await first.register(1)
     assert 0o600 == kept.stat().st_mode & 0o777
     # The first one is killed here: it neither unregisters nor closes its session.
     first._zk.remove_listener(first._state_changed)
-    second = Membership(await clients.open(), config(), at(9092), session_file=kept)
+    second = registration(await clients.open(), config(), at(9092), session_file=kept)
     assert old < await second.register(1)
     second.stop()
     assert not kept.exists()
@@ -172,17 +179,17 @@ async def test_the_session_of_an_earlier_run_is_ended_when_it_is_known(clients: 
 @on_reactor
 async def test_a_damaged_session_file_is_ignored(clients: Clients, tmp_path: Path, text: str) -> None:
     (tmp_path / "session").write_text(text)
-    member = Membership(await clients.open(), config(), at(9092), session_file=tmp_path / "session")
+    member = registration(await clients.open(), config(), at(9092), session_file=tmp_path / "session")
     await member.prepare()
     assert 0 < await member.register(1)
 
 
 @on_reactor
 async def test_a_copied_session_file_does_not_end_a_live_brokers_session(clients: Clients, tmp_path: Path) -> None:
-    first = Membership(await clients.open(), config(), at(9092, "here"), session_file=tmp_path / "session")
+    first = registration(await clients.open(), config(), at(9092, "here"), session_file=tmp_path / "session")
     await first.prepare()
     await first.register(1)
-    twin = Membership(await clients.open(), config(), at(9092, "there"), session_file=tmp_path / "session")
+    twin = registration(await clients.open(), config(), at(9092, "there"), session_file=tmp_path / "session")
     with pytest.raises(MembershipError, match="is taken"):
         await twin.register(1)
     assert [1] == list(await live_brokers(first._zk))
@@ -192,7 +199,7 @@ async def test_a_copied_session_file_does_not_end_a_live_brokers_session(clients
 @on_reactor
 async def test_B6_an_expired_broker_registers_again_by_itself(clients: Clients) -> None:
     zk = await clients.open()
-    member = Membership(zk, config(), at(9092))
+    member = registration(zk, config(), at(9092))
     await member.prepare()
     epochs: list[int] = []
     member.on_registered(epochs.append)
@@ -209,7 +216,7 @@ async def test_B6_an_expired_broker_registers_again_by_itself(clients: Clients) 
 @on_reactor
 async def test_B7_a_suspended_connection_changes_nothing(clients: Clients) -> None:
     zk = await clients.open()
-    member = Membership(zk, config(), at(9092))
+    member = registration(zk, config(), at(9092))
     await member.prepare()
     epoch = await member.register(1)
     zk.drop_connection()
@@ -223,7 +230,7 @@ async def test_garbage_in_a_registration_hides_that_broker_only(
     clients: Clients, caplog: pytest.LogCaptureFixture
 ) -> None:
     zk = await clients.open()
-    member = Membership(zk, config(), at(9092))
+    member = registration(zk, config(), at(9092))
     await member.prepare()
     await zk.create("/brokers/ids/7", b"\xff garbage")
     await zk.create("/brokers/ids/x", b"")
@@ -237,20 +244,21 @@ async def test_garbage_in_the_clusters_id_stops_the_start(clients: Clients) -> N
     zk = await clients.open()
     await zk.create("/cluster/id", b"nonsense", makepath=True)
     with pytest.raises(MembershipError, match="/cluster/id is ignored: no JSON"):
-        await Membership(zk, config(), at(9092)).prepare()
+        await registration(zk, config(), at(9092)).prepare()
 
 
 @on_reactor
 async def test_an_empty_host_is_advertised_as_this_machines_name(clients: Clients) -> None:
     zk = await clients.open()
-    member = Membership(zk, config(), at(9092, ""))
+    member = registration(zk, config(), at(9092, ""))
     await member.prepare()
     await member.register(1)
     assert "" != (await live_brokers(zk))[1].endpoints[0].host
 
 
 def test_random_uuids_are_printed_without_a_leading_dash() -> None:
+    rng = random.Random(5)
     for _ in range(500):
-        uuid = random_uuid()
+        uuid = random_uuid(rng)
         assert (4, 2) == (uuid[6] >> 4, uuid[8] >> 6)
         assert not encode_uuid(uuid).startswith("-")

@@ -67,7 +67,7 @@ class Member:
         self.zk = zk
         self.rng = random.Random(broker_id)
         endpoint = Endpoint("PLAINTEXT", "PLAINTEXT", f"b{broker_id}", 9092)
-        self.membership = Membership(zk, config, [endpoint])
+        self.membership = Membership(zk, config, Clock(), self.rng, [endpoint])
         self.replication = Replication()
         self.follower_epochs: dict[int, int] = {}
         self.metadata = MetadataCache("", reactor)

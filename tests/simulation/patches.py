@@ -145,7 +145,6 @@ def applied(world: World, net: network.Network, watcher: Any, thread_delay_s: fl
     everywhere(read_broker_id, lambda path: None)
     put(threads, "deferToThreadPool", functools.partial(_defer_to_thread, world, thread_delay_s))
     put(task, "coiterate", functools.partial(_coiterate, world))
-    put(os, "urandom", lambda count: world.random.randbytes(count))
     state = random.getstate()
     seed = world.random.getrandbits(64)
     random.seed(seed)

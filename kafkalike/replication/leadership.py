@@ -116,7 +116,7 @@ class Leadership:
         else:
             opened = home.logs[key]
             opened.config = log_config
-        opened.damage.on_suspicion = self._repair.check_next
+        opened.corruption.on_suspicion = self._repair.check_next
         self._repair.add(topic, index)
         mark = min(max(home.high_watermarks.get(key, 0), opened.log_start_offset), opened.log_end_offset)
         partition = Partition(self._cluster.broker_id, topic, index, mark, config["min.insync.replicas"])

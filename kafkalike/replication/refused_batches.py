@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.batch import MAX_SEQUENCE, read_producer
-from kafkalike.storage.producers import Producers
+from kafkalike.storage.producer_state import Producers
 
 # What clients repeat, in order, when they are told.
 PASSING: Final = frozenset(

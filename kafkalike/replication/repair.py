@@ -1,7 +1,7 @@
 """Flushed data that have rotted: found by reading all of it now and then, repaired with what other replicas have.
 
 Replicas hold the same bytes for the same offsets, so the batches that are missing here are fetched, as a consumer
-fetches them, from the leader or from another replica, and put where they were (storage: damage.py).
+fetches them, from the leader or from another replica, and put where they were (storage/corruption.py).
 Readers are told that these offsets are damaged for as long as they are, and nothing is cut off for it.
 """
 
@@ -76,7 +76,7 @@ class Repair:
             self._queue.extend(self._partitions.hosted)
         self._check_on()
         for key, hosted in self._partitions.hosted.items():
-            if hosted.log.damage.known and key not in self._asking:
+            if hosted.log.corruption.known and key not in self._asking:
                 self._repair(key, hosted)
 
     # Checking
@@ -87,7 +87,9 @@ class Repair:
             hosted = self._partitions.hosted.get(key)
             try:
                 self._check = (
-                    hosted.log.damage.begin_check(self._cluster.clock.wall_ms()) if hosted is not None else None
+                    hosted.log.corruption.begin_verification(self._cluster.clock.wall_ms())
+                    if hosted is not None
+                    else None
                 )
             except KafkaError as problem:
                 log.error("%s-%d cannot be checked: %s", *key, problem)
@@ -134,7 +136,7 @@ class Repair:
         Deferred.fromCoroutine(self._ask_for(hosted, others[tries % len(others)])).addBoth(asked)
 
     async def _ask_for(self, hosted: HostedPartition, broker_id: int) -> None:
-        found = hosted.log.damage.first()
+        found = hosted.log.corruption.first()
         if found is None:
             return
         base_offset, hole = found
@@ -144,14 +146,14 @@ class Repair:
             batches = await self._fetch(hosted, broker_id, offset)
             missing = [(header, data) for header, data in batches if header.base_offset <= hole.last]
             if batches and not missing and offset == hole.first:
-                hosted.log.damage.accept(base_offset, hole)
+                hosted.log.corruption.accept_gap(base_offset, hole)
                 return
             if not missing or missing[0][0].base_offset != offset:
                 raise KafkaError(Error.OFFSET_OUT_OF_RANGE, f"Broker {broker_id} does not have offset {offset}.")
             records += b"".join(data for _, data in missing)
             offset = missing[-1][0].last_offset + 1
         if self._partitions.hosted.get(hosted.key) is hosted:
-            hosted.log.damage.mend(base_offset, hole, memoryview(records))
+            hosted.log.corruption.repair(base_offset, hole, memoryview(records))
 
     async def _fetch(self, hosted: HostedPartition, broker_id: int, offset: int) -> list[Any]:
         """The batches from an offset on that consumers may read."""

@@ -189,7 +189,7 @@ class Replicas:
         known = partition.followers[follower]
         if known.log_end_offset == asked.offset < known.leader_end_at_last_fetch:
             # It was given records from there on, and asks for them again: perhaps their checksums are wrong.
-            source.damage.doubt(asked.offset, self._clock.wall_ms())
+            source.corruption.asked_again(asked.offset, self._clock.wall_ms())
         records = source.read(asked.offset, max_bytes, end, min_one_batch)
         now_ms = self._clock.wall_ms()
         partition.fetched(follower, asked.offset, broker_epoch, end, now_ms)

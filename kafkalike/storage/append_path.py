@@ -25,10 +25,10 @@ from kafkalike.protocol.batch import (
     pack_stamp,
 )
 from kafkalike.protocol.control_records import read_marker
-from kafkalike.storage import snapshots
+from kafkalike.storage import producer_snapshots
 from kafkalike.storage.files import PASSING
 from kafkalike.storage.flush import Flushing
-from kafkalike.storage.producers import WINDOW, Sent, back
+from kafkalike.storage.producer_state import WINDOW, Sent, back
 from kafkalike.storage.segment import RECENT, Segment
 from kafkalike.storage.validation import followed, inspect
 
@@ -135,7 +135,7 @@ class AppendPath(Flushing):
             if producer is not None:
                 producer.add((sequence + delta) & MAX_SEQUENCE, last, delta, timestamp)
             else:
-                snapshots.note(self.producers, _new(BatchHeader, (base, *header[1:])), lambda: records)
+                producer_snapshots.note(self.producers, _new(BatchHeader, (base, *header[1:])), lambda: records)
         self._unflushed += count
         if self._unflushed >= self._flush_messages:
             self.flush()
@@ -183,7 +183,7 @@ class AppendPath(Flushing):
                 self.assign_epoch(header.partition_leader_epoch, found.base_offset)
             if header.producer_id >= 0:
                 data = records[found.position : found.position + found.size]
-                snapshots.note(self.producers, header, lambda data=data: data)  # type: ignore[misc]
+                producer_snapshots.note(self.producers, header, lambda data=data: data)  # type: ignore[misc]
             self._unflushed += header.record_count
         if not start:
             self._begun(segment, batches[0].max_timestamp, now_ms)

@@ -130,7 +130,7 @@ class Index:
         for start in range(0, count, BLOCK):
             yield from self._read(start, min(BLOCK, count - start))
 
-    def sound(self) -> bool:
+    def is_sound(self) -> bool:
         """Whether the file could be an index: whole entries, the first column of the last one not negative."""
         size = self._files.size(self.path)
         if size != self._stored * self._entry.size:

@@ -2,13 +2,13 @@
 
     <topic>-<partition>/
         <base offset>.log .index .timeindex     segment.py
-        <offset>.snapshot                       producers.py: at each segment's base, and at the end when closed
-        leader-epoch-checkpoint                 epochs.py
+        <offset>.snapshot                       producer_state.py: at each segment's base, and at the end when closed
+        leader-epoch-checkpoint                 leader_epochs.py
         partition.metadata                      identity.py
 
-Blocking, one caller; only Flush.run and Check.run may be in a thread. A Log is its open files (log_files.py) with all
-that can be done with them, each in a file of its own: append_path.py, flush.py, read_path.py, truncation.py,
-retention.py, damage.py. Here it is made, opened (recovery.py) and closed.
+Blocking, one caller; only Flush.run and Verification.run may be in a thread. A Log is its open files (log_files.py)
+with all that can be done with them, each in a file of its own: append_path.py, flush.py, read_path.py, truncation.py,
+retention.py, corruption.py. Here it is made, opened (recovery.py) and closed.
 """
 
 import logging
@@ -16,14 +16,14 @@ import os
 from typing import Final
 
 from kafkalike.errors import KafkaError
-from kafkalike.storage import recovery, snapshots
+from kafkalike.storage import producer_snapshots, recovery
 from kafkalike.storage.append_path import AppendPath
 from kafkalike.storage.config import LogConfig
-from kafkalike.storage.damage import Damage
-from kafkalike.storage.epochs import Epochs
+from kafkalike.storage.corruption import Corruption
 from kafkalike.storage.files import DISK, DirectoryOffline, Files
 from kafkalike.storage.identity import decode_topic_id, encode_topic_id
-from kafkalike.storage.producers import Producers
+from kafkalike.storage.leader_epochs import LeaderEpochs
+from kafkalike.storage.producer_state import Producers
 from kafkalike.storage.read_path import ReadPath
 from kafkalike.storage.recovery import EPOCHS_FILE, Loaded
 from kafkalike.storage.retention import Retention
@@ -38,7 +38,7 @@ METADATA_FILE: Final = "partition.metadata"
 class Log(AppendPath, ReadPath, Truncation, Retention):
     """See the module."""
 
-    __slots__ = ("damage",)
+    __slots__ = ("corruption",)
 
     def __init__(
         self,
@@ -52,8 +52,8 @@ class Log(AppendPath, ReadPath, Truncation, Retention):
         files: Files = DISK,
     ) -> None:
         super().__init__(path, topic, partition, topic_id, config, loaded, now_ms, files)
-        self.damage = Damage(self, self._segments)
-        self.on_damaged = self.damage.suspect
+        self.corruption = Corruption(self, self._segments)
+        self.on_damaged = self.corruption.suspect
 
     @classmethod
     def create(
@@ -74,7 +74,7 @@ class Log(AppendPath, ReadPath, Truncation, Retention):
             files.write_atomically(unsynced[-1], encode_topic_id(topic_id), sync=False)
         segment = Segment(path, 0, files)
         segment.create()
-        loaded = Loaded([segment], 0, 0, 0, Epochs(), Producers())
+        loaded = Loaded([segment], 0, 0, 0, LeaderEpochs(), Producers())
         created = cls(path, topic, partition, topic_id, config, loaded, now_ms, files)
         created._unsynced += unsynced
         return created
@@ -105,8 +105,8 @@ class Log(AppendPath, ReadPath, Truncation, Retention):
                 raise
             except KafkaError as error:
                 log.warning("%s", error.message)
-        snapshots.prune(path, opened._segments.bases, files)
-        if not loaded.recovered and files.size(snapshots.path_of(path, opened.log_end_offset)):
+        producer_snapshots.prune(path, opened._segments.bases, files)
+        if not loaded.recovered and files.size(producer_snapshots.path_of(path, opened.log_end_offset)):
             opened._saved_offset = opened.log_end_offset
         return opened
 

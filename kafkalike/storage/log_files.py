@@ -15,12 +15,12 @@ import zlib
 from collections.abc import Callable, Iterator
 
 from kafkalike.errors import Error, KafkaError
-from kafkalike.storage import snapshots
+from kafkalike.storage import producer_snapshots
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.files import DISK, PASSING, DirectoryOffline, Files
 from kafkalike.storage.open_files import OPEN_FILES
 from kafkalike.storage.recovery import EPOCHS_FILE, Loaded
-from kafkalike.storage.segment import MAX_POSITION, Damaged, Segment
+from kafkalike.storage.segment import MAX_POSITION, CorruptBatch, Segment
 from kafkalike.storage.segments import Segments
 from kafkalike.storage.validation import plain_attributes
 
@@ -229,8 +229,8 @@ class LogFiles:
         return segment
 
     def _take_snapshot(self) -> None:
-        self._unsynced.append(snapshots.take(self.path, self.log_end_offset, self.producers, self.files))
-        snapshots.prune(self.path, self._segments.bases, self.files)
+        self._unsynced.append(producer_snapshots.take(self.path, self.log_end_offset, self.producers, self.files))
+        producer_snapshots.prune(self.path, self._segments.bases, self.files)
         self._saved_offset = self.log_end_offset
 
     # Leader epochs
@@ -295,7 +295,7 @@ class LogFiles:
             if error.errno not in PASSING:
                 raise self.lost(error) from error
             raise KafkaError(Error.KAFKA_STORAGE_ERROR, f"{self}: {error.strerror}") from error
-        except Damaged as damaged:
+        except CorruptBatch as damaged:
             self.on_damaged(damaged.path)
             raise KafkaError(Error.CORRUPT_MESSAGE, f"{self} is damaged on the disk.") from damaged
 

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from kafkalike.storage.checking import resume, sound
-from kafkalike.storage.epochs import Epochs
 from kafkalike.storage.files import PASSING, Files
-from kafkalike.storage.producers import Producers
+from kafkalike.storage.leader_epochs import LeaderEpochs
+from kafkalike.storage.producer_snapshots import SNAPSHOT, drop_above, note, numbered, replay, take
+from kafkalike.storage.producer_state import Producers
 from kafkalike.storage.segment import (
     FRESH,
     INDEX,
@@ -27,13 +27,13 @@ from kafkalike.storage.segment import (
     MAX_POSITION,
     TIME_INDEX,
     TXN_INDEX,
-    Damaged,
+    CorruptBatch,
     Found,
     Hole,
     Segment,
     name,
 )
-from kafkalike.storage.snapshots import SNAPSHOT, drop_above, note, numbered, replay, take
+from kafkalike.storage.verification import next_intact_batch, verified_batches
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Loaded:
     end_offset: int
     start_offset: int
     recovery_point: int
-    epochs: Epochs
+    epochs: LeaderEpochs
     producers: Producers
     recovered: bool = False
     cut: bool = False  # by recovery, because it was torn
@@ -72,9 +72,9 @@ def load(
     for segment in segments:
         segment.index_interval = index_interval
     _drop_orphans(path, names, files)
-    epochs = Epochs.decode(files.read(os.path.join(path, EPOCHS_FILE)))
+    epochs = LeaderEpochs.decode(files.read(os.path.join(path, EPOCHS_FILE)))
     epochs_known = epochs is not None or all(segment.size == 0 for segment in segments)
-    loaded = Loaded(segments, 0, start_offset, recovery_point, epochs or Epochs(), Producers())
+    loaded = Loaded(segments, 0, start_offset, recovery_point, epochs or LeaderEpochs(), Producers())
     whole = clean and _check_indexes(segments, set(names))
     if segments and not (whole and _read_end(loaded)):
         if clean:
@@ -92,7 +92,7 @@ def load(
         segments.clear()
         # Nor is anything known of producers: what the snapshots tell comes from before the start.
         drop_above(path, -1, files)
-        loaded.epochs, epochs_known, loaded.producers = Epochs(), True, Producers()
+        loaded.epochs, epochs_known, loaded.producers = LeaderEpochs(), True, Producers()
     if not segments:
         first = Segment(path, start_offset, files)
         first.create()
@@ -159,7 +159,7 @@ def _drop_orphans(path: str, names: list[str], files: Files) -> None:
 def _has_indexes(segment: Segment, present: set[str]) -> bool:
     stem = name(segment.base_offset)
     there = stem + INDEX in present and stem + TIME_INDEX in present
-    return there and segment.offsets.sound() and segment.times.sound()
+    return there and segment.offsets.is_sound() and segment.times.is_sound()
 
 
 def _check_indexes(segments: list[Segment], present: set[str]) -> bool:
@@ -170,7 +170,7 @@ def _check_indexes(segments: list[Segment], present: set[str]) -> bool:
                 segment.offsets.reset()
                 segment.times.reset()
                 segment.rescan(0)
-        except Damaged as damaged:
+        except CorruptBatch as damaged:
             log.warning("%s", damaged)
             return False
     return True
@@ -192,7 +192,7 @@ def _read_end(loaded: Loaded) -> bool:
         for found in active.batches(position):
             loaded.end_offset = found.last_offset + 1
             since_index += found.size
-    except Damaged as damaged:
+    except CorruptBatch as damaged:
         log.warning("%s", damaged)
         return False
     active.since_index = since_index
@@ -200,15 +200,15 @@ def _read_end(loaded: Loaded) -> bool:
     return loaded.recovery_point in (0, loaded.end_offset)
 
 
-def _derive_epochs(segments: list[Segment], epochs: Epochs) -> None:
+def _derive_epochs(segments: list[Segment], epochs: LeaderEpochs) -> None:
     log.warning("Leader epochs of %s are missing or damaged; reading them from the log", segments[0].path)
-    derived = Epochs()
+    derived = LeaderEpochs()
     try:
         for segment in segments:
             for found in segment.batches(0):
                 if found.header.partition_leader_epoch > derived.latest:
                     derived.assign(found.header.partition_leader_epoch, found.base_offset)
-    except Damaged as damaged:
+    except CorruptBatch as damaged:
         log.error("%s", damaged)
     for epoch, start in epochs.entries:
         if epoch > derived.latest:
@@ -223,7 +223,7 @@ def _recover(path: str, loaded: Loaded, files: Files) -> None:
     """Reads the segments from the recovery point on, and cuts the log where it is torn. Leader epochs that began there
     count as far as the records say so: their file may be one from before a cut."""
     segments, recovery_point = loaded.segments, loaded.recovery_point
-    doubtful = loaded.epochs.doubt(recovery_point)
+    doubtful = loaded.epochs.take_from(recovery_point)
     first = max((i for i, s in enumerate(segments) if s.base_offset <= recovery_point), default=0)
     loaded.recovered = True
     for entry in files.names(path):
@@ -261,7 +261,7 @@ def _recover(path: str, loaded: Loaded, files: Files) -> None:
         segments.append(Segment(path, recovery_point, files))
         segments[-1].create()
         loaded.end_offset = recovery_point
-    loaded.epochs.believe(doubtful, loaded.end_offset)
+    loaded.epochs.put_back_empty(doubtful, loaded.end_offset)
     drop_above(path, loaded.end_offset, files)
     _save_snapshot(path, loaded.end_offset, loaded.producers, files)
     log.log(
@@ -296,13 +296,13 @@ def _recover_segment(segment: Segment, loaded: Loaded, path: str, following: int
     segment.forget()
     segment.max_timestamp, segment.max_timestamp_offset = -1, segment.base_offset
     segment.since_index, segment.times_known = 0, True
-    segment.checked, segment.checked_ms, segment.holes = MAX_POSITION, FRESH, []
+    segment.verified_size, segment.verified_ms, segment.holes = MAX_POSITION, FRESH, []
     position, end_offset = 0, segment.base_offset
     epochs, producers = loaded.epochs, loaded.producers
     latest, previous, torn = epochs.latest, -1, False
     while position < segment.size:
         try:
-            for found in sound(segment, position, segment.size, end_offset, following, Epochs()):
+            for found in verified_batches(segment, position, segment.size, end_offset, following, LeaderEpochs()):
                 header = found.header
                 last, timestamp = found.last_offset, found.max_timestamp
                 epoch = header.partition_leader_epoch
@@ -322,12 +322,12 @@ def _recover_segment(segment: Segment, loaded: Loaded, path: str, following: int
                     segment.since_index = 0
                 segment.since_index += found.size
                 position, end_offset = found.position + found.size, last + 1
-        except Damaged:
+        except CorruptBatch:
             pass
         if position >= segment.size:
             break
         flushed = end_offset < loaded.recovery_point
-        behind = resume(segment, position, end_offset) if flushed else None
+        behind = next_intact_batch(segment, position, end_offset) if flushed else None
         if behind is None:
             cut = segment.size - position
             if _set_aside(path, segment, position, segment.files):
@@ -355,7 +355,7 @@ def _check_epoch(segment: Segment, found: Found, previous: int) -> None:
     """Leader epochs only grow: one that does not fit to its neighbours is damaged."""
     epoch, behind = found.header.partition_leader_epoch, segment.batch_at(found.position + found.size)
     if epoch < previous or (behind is not None and previous <= behind.header.partition_leader_epoch < epoch):
-        raise Damaged(segment.path, found.position)
+        raise CorruptBatch(segment.path, found.position)
 
 
 def _write_indexes(write: Callable[[], None]) -> None:

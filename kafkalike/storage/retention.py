@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 
 from kafkalike.errors import Error, KafkaError
-from kafkalike.storage import snapshots
+from kafkalike.storage import producer_snapshots
 from kafkalike.storage.log_files import LogFiles
 from kafkalike.storage.segment import Segment
 
@@ -50,7 +50,7 @@ class Retention(LogFiles):
             if untimed and now_ms - active.created_ms > self._segment_ms():
                 self.roll(now_ms)
             if freed:
-                snapshots.prune(self.path, self._segments.bases, self.files)
+                producer_snapshots.prune(self.path, self._segments.bases, self.files)
         self._segments.close_idle()
         return freed
 

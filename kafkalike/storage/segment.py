@@ -33,14 +33,14 @@ CONTINUED: Final = 128  # ends of ranges that are kept
 READ_AHEAD: Final = 8 << 20  # bytes; told again when half of them are read
 SCAN_BYTES: Final = 16384
 TRUSTED: Final = 4  # index entries that are tried before everything from the segment's beginning is looked at
-NEVER, FRESH = -1, -2  # when a segment was looked at last: not yet; no need, as it was written or recovered just now
+NEVER, FRESH = -1, -2  # when a segment was verified last: not yet; no need, as it was written or recovered just now
 
 LOG, INDEX, TIME_INDEX, TXN_INDEX = ".log", ".index", ".timeindex", ".txnindex"
 
 _new = tuple.__new__
 
 
-class Damaged(Exception):
+class CorruptBatch(Exception):
     """The bytes at a position are no record batch."""
 
     def __init__(self, path: str, position: int) -> None:
@@ -110,7 +110,7 @@ class FileRange:
         while len(data) < self.size:
             more = files.pread(self.fd, self.size - len(data), self.position + len(data))
             if not more:
-                raise Damaged(self.segment.path, self.position + len(data))
+                raise CorruptBatch(self.segment.path, self.position + len(data))
             data += more
         return data
 
@@ -150,10 +150,10 @@ class Segment:
         "recent_offsets",
         "recent_positions",
         "continued",
-        "checked",
-        "checked_ms",
+        "verified_size",
+        "verified_ms",
         "holes",
-        "vouched",
+        "verified_stops",
         "ahead",
     )
 
@@ -187,12 +187,12 @@ class Segment:
         self.recent_positions: list[int] = []
         self.continued: dict[int, int] = {}
         self.ahead = 0  # up to here the disk was told that the file will be read
-        # Up to here the file is as it was written, but for holes (checking.py); when all of it was looked at last; and
-        # where stretches that were looked at ended, with the offset there.
-        self.checked = 0 if self.size else MAX_POSITION
-        self.checked_ms = NEVER if self.size else FRESH
+        # Up to here the file is as it was written, but for holes (verification.py); when all of it was verified last;
+        # and where stretches that were verified ended, with the offset there.
+        self.verified_size = 0 if self.size else MAX_POSITION
+        self.verified_ms = NEVER if self.size else FRESH
         self.holes: list[Hole] = []
-        self.vouched: dict[int, int] = {}
+        self.verified_stops: dict[int, int] = {}
 
     def __repr__(self) -> str:
         return f"Segment({self.path}, {self.size})"
@@ -212,7 +212,7 @@ class Segment:
         fd = self.open(create=True)
         self.files.ftruncate(fd, 0)
         self.size = 0
-        self.checked, self.checked_ms = MAX_POSITION, FRESH
+        self.verified_size, self.verified_ms = MAX_POSITION, FRESH
         self.offsets.reset()
         self.times.reset()
 
@@ -283,7 +283,7 @@ class Segment:
     # Looking things up
 
     def batches(self, position: int, end: int | None = None) -> Iterator[Found]:
-        """The batches from `position` on, headers only, none for holes. Damaged where one should be and is none."""
+        """The batches from `position` on, headers only, none for holes. CorruptBatch where one is missing."""
         files, fd = self.files, self.open()
         end = self.size if end is None else end
         floor, ceiling = self.base_offset, self.max_offset
@@ -298,13 +298,13 @@ class Segment:
             if place < 0 or place + HEADER_SIZE > len(block):
                 block, start, place = files.pread(fd, SCAN_BYTES, position), position, 0
                 if len(block) < HEADER_SIZE:
-                    raise Damaged(self.path, position)
+                    raise CorruptBatch(self.path, position)
             header = find_header(block, place)
             if header is None:
-                raise Damaged(self.path, position)
+                raise CorruptBatch(self.path, position)
             size, last_offset = header.length + LOG_OVERHEAD, header.base_offset + header.last_offset_delta
             if position + size > self.size or header.base_offset < floor or last_offset > ceiling:
-                raise Damaged(self.path, position)
+                raise CorruptBatch(self.path, position)
             yield _new(Found, (position, size, header))
             floor = last_offset + 1
             position += size
@@ -342,8 +342,8 @@ class Segment:
     def trusted(self, position: int) -> tuple[int, int]:
         """A place at or before `position` where the offset is known for certain, and that offset: where a stretch
         that was looked at ended, or where the index and the batches agree."""
-        if position in self.vouched:
-            return position, self.vouched[position]
+        if position in self.verified_stops:
+            return position, self.verified_stops[position]
         at = position
         for _ in range(TRUSTED):
             entry = self.offsets.floor(1, at)
@@ -447,7 +447,7 @@ class Segment:
             timestamp, offset = entry[0], entry[1] + self.base_offset
             try:
                 found = self.find(offset)
-            except Damaged:
+            except CorruptBatch:
                 found = None
             if found is None or found.max_timestamp != timestamp:
                 self.rebuild()
@@ -479,7 +479,7 @@ class Segment:
         self.times.reset()
         try:
             self.rescan(0)
-        except Damaged as damaged:
+        except CorruptBatch as damaged:
             log.error("%s; what lies behind cannot be found", damaged)
             self.times_known = True
             self.finish()
@@ -527,4 +527,4 @@ class Segment:
         self.recent_offsets.clear()
         self.recent_positions.clear()
         self.continued.clear()
-        self.vouched.clear()
+        self.verified_stops.clear()

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from kafkalike.protocol.batch import LOG_APPEND_TIME, records
-from kafkalike.storage.checking import vouch
-from kafkalike.storage.epochs import Epochs
-from kafkalike.storage.segment import Damaged, FileRange, Found, Segment
+from kafkalike.storage.leader_epochs import LeaderEpochs
+from kafkalike.storage.segment import CorruptBatch, FileRange, Found, Segment
+from kafkalike.storage.verification import verify_range
 
 SEARCHED: Final = 32 << 20  # how much of the end is looked through for a producer's batches
 OPEN: Final = 8  # inactive segments of one log whose files stay open for readers
@@ -66,22 +66,22 @@ class Segments:
         limit_offset: int,
         end_offset: int,
         min_one_batch: bool,
-        epochs: Epochs,
+        epochs: LeaderEpochs,
         gaps: bool,
     ) -> FileRange | None:
         """As Log.read, for offsets that are in the log; `gaps`: compaction may have left some."""
         for place in range(self.holding(offset), len(self.all)):
             segment = self.all[place]
             if segment.holes and any(hole.first <= offset <= hole.last for hole in segment.holes):
-                raise Damaged(segment.path, segment.size)
+                raise CorruptBatch(segment.path, segment.size)
             if not segment.size or segment.base_offset >= limit_offset:
                 continue
             fd = self._open(segment)
             position = segment.locate(offset) if offset > segment.base_offset else 0
             if position is None or position >= segment.size:
-                if not gaps and segment.checked < segment.size and place + 1 < len(self.bases):
+                if not gaps and segment.verified_size < segment.size and place + 1 < len(self.bases):
                     # Between the last batch and the next segment nothing should be.
-                    raise Damaged(segment.path, segment.size)
+                    raise CorruptBatch(segment.path, segment.size)
                 continue
             end, following = segment.size, self.bases[place + 1] if place + 1 < len(self.bases) else end_offset
             if limit_offset < following:
@@ -98,12 +98,12 @@ class Segments:
                         return None
                     first = segment.batch_at(position)
                     if first is None:
-                        raise Damaged(segment.path, position)
+                        raise CorruptBatch(segment.path, position)
                     cut = position + first.size, first.last_offset + 1
                 end, following = cut
-            if end > segment.checked or segment.holes:
+            if end > segment.verified_size or segment.holes:
                 behind = self.bases[place + 1] if place + 1 < len(self.bases) else end_offset
-                end, following = vouch(segment, position, end, offset, following, behind, epochs)
+                end, following = verify_range(segment, position, end, offset, following, behind, epochs)
             segment.remember(following, end)
             return FileRange(segment, fd, position, end - position)
         return None

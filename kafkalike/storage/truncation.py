@@ -4,9 +4,9 @@ The recovery point and the start come down first, also in their checkpoints: wha
 afterwards does not count as damage.
 """
 
-from kafkalike.storage import snapshots
+from kafkalike.storage import producer_snapshots
 from kafkalike.storage.log_files import LogFiles
-from kafkalike.storage.producers import Producers
+from kafkalike.storage.producer_state import Producers
 from kafkalike.storage.segment import Segment
 
 
@@ -45,8 +45,8 @@ class Truncation(LogFiles):
         self._activate(active, active.created_ms)
         self.log_end_offset = end
         self._saved_offset = 0
-        snapshots.drop_above(self.path, end, self.files)
-        self.producers = snapshots.replay(self.path, segments.all, self.log_start_offset, end, self.files)
+        producer_snapshots.drop_above(self.path, end, self.files)
+        self.producers = producer_snapshots.replay(self.path, segments.all, self.log_start_offset, end, self.files)
 
     def truncate_fully(self, start_offset: int) -> None:
         """Drops everything; the log begins again, empty, at `start_offset`."""
@@ -54,7 +54,7 @@ class Truncation(LogFiles):
         with self.disk():
             for segment in reversed(self._segments.all):
                 segment.delete()
-            snapshots.drop_above(self.path, -1, self.files)
+            producer_snapshots.drop_above(self.path, -1, self.files)
             segment = Segment(self.path, start_offset, self.files)
             segment.create()
         self._segments.replace(segment)

@@ -5,7 +5,7 @@ import pytest
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import fetch
 from kafkalike.replication.fetch_plan import FetchPlan, Following, Position, truncation
-from kafkalike.storage.epochs import Epochs
+from kafkalike.storage.leader_epochs import LeaderEpochs
 
 ID = bytes(range(16))
 
@@ -30,7 +30,7 @@ ID = bytes(range(16))
 )  # fmt: skip
 def test_the_log_is_cut_where_it_left_the_leaders(ours, end, mark, answer, expected):
     """KIP-101, KIP-279 (A1, A2): by epochs, never by the high watermark alone."""
-    epochs = Epochs(ours)
+    epochs = LeaderEpochs(ours)
     assert expected == truncation(lambda epoch: epochs.end_offset(epoch, end), end, mark, *answer)
 
 

@@ -7,7 +7,7 @@ import pytest
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
 from kafkalike.replication.refused_batches import KEPT_MS, RefusedBatches
-from kafkalike.storage.producers import MAX_SEQUENCE, Producers
+from kafkalike.storage.producer_state import MAX_SEQUENCE, Producers
 
 
 def sent(sequence: int, producer_id: int = 7, epoch: int = 0) -> memoryview:

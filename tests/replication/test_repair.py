@@ -102,7 +102,7 @@ def test_damage_is_found_and_mended_from_another_replica(tmp_path: Path, leader:
     log = replication.log("t", 0)
     whole = (tmp_path / "other" / "t-0" / f"{0:020d}.log").read_bytes()
     until(
-        lambda: whole == (tmp_path / "logs" / "t-0" / f"{0:020d}.log").read_bytes() and not log.damage.known,
+        lambda: whole == (tmp_path / "logs" / "t-0" / f"{0:020d}.log").read_bytes() and not log.corruption.known,
         replication,
     )
     assert {1} == {broker_id for broker_id, _ in other.requests}
@@ -118,18 +118,18 @@ def test_who_cannot_help_is_asked_again_and_who_is_alone_says_so(tmp_path: Path)
     replication = started()
     shared.run(replication.leader_and_isr, lead(epoch=1))
     log = replication.log("t", 0)
-    until(lambda: log.damage.known, replication)
+    until(lambda: log.corruption.known, replication)
     assert [] == other.requests
     replication.partition("t", 0).high_watermark = END
-    first, last = log.damage.ranges[0]
+    first, last = log.corruption.ranges[0]
     assert Error.CORRUPT_MESSAGE == code_of(replication.replicas.read, "t", 0, asked(first), 1000, 0, True)
     assert replication.replicas.read("t", 0, asked(last + 1), 1000, 0, True).records is not None
     # Another replica is assigned; it does not answer well at once.
     shared.run(replication.leader_and_isr, lead(epoch=2, isr=(0, 1)))
     shared.run(replication.repair.turn)
-    assert log.damage.known and other.requests
+    assert log.corruption.known and other.requests
     other.error = Error.NONE
     shared.run(replication.repair.turn)
-    assert not log.damage.known
+    assert not log.corruption.known
     shared.run(replication.stop)
     other.log.abandon()

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.storage.append_path import Appended
-from kafkalike.storage.epochs import Epochs
-from kafkalike.storage.producers import Producers
+from kafkalike.storage.leader_epochs import LeaderEpochs
+from kafkalike.storage.producer_state import Producers
 from tests.simulation.world import Machine
 
 Key = tuple[str, int]
@@ -234,7 +234,7 @@ class ModelLog:
         self.offline: Exception | None = None
         self.full = False
         self.cuts = 0
-        self.damage = Undamaged()
+        self.corruption = Uncorrupted()
         self.recovered = False
         self.version = 0  # grows with every change
         self.batches = store.batches
@@ -242,7 +242,7 @@ class ModelLog:
         self.log_start_offset = store.start
         self.log_end_offset = store.end
         self.recovery_point = store.synced
-        self.epochs = Epochs(list(store.epochs[-1]))
+        self.epochs = LeaderEpochs(list(store.epochs[-1]))
         self.producers = Producers()
         self._life = machine.life
 
@@ -267,11 +267,11 @@ class ModelLog:
         if self.log_end_offset < self.log_start_offset:
             self._begin_again(self.log_start_offset)
         if not clean:
-            doubtful = epochs.doubt(self.recovery_point)
+            doubtful = epochs.take_from(self.recovery_point)
             for batch in self.batches:
                 if batch.next > self.recovery_point and batch.epoch > epochs.latest:
                     epochs.assign(batch.epoch, batch.base)
-            epochs.believe(doubtful, self.log_end_offset)
+            epochs.put_back_empty(doubtful, self.log_end_offset)
         epochs.truncate_from_end(self.log_end_offset + (not self.store.cut))
         epochs.truncate_from_start(self.log_start_offset)
         self.store.cut = False
@@ -503,16 +503,16 @@ class ModelLog:
         return 0
 
 
-class Undamaged:
-    """Stands for storage's Damage: nothing rots here, and what is read is what was written."""
+class Uncorrupted:
+    """Stands for storage's Corruption: nothing rots here, and what is read is what was written."""
 
     known = False
     on_suspicion: Any = None
 
-    def begin_check(self, now_ms: int) -> None:
+    def begin_verification(self, now_ms: int) -> None:
         """No segment is ever due."""
 
-    def doubt(self, offset: int, now_ms: int) -> None:
+    def asked_again(self, offset: int, now_ms: int) -> None:
         """There is nothing to look for."""
 
 

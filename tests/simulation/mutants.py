@@ -40,8 +40,8 @@ from kafkalike.replication.isr import InSyncReplicas
 from kafkalike.replication.log_maintenance import LogMaintenance
 from kafkalike.replication.partition import NO_LEADER, Partition
 from kafkalike.replication.replicas import Read, Replicas
-from kafkalike.storage.epochs import UNDEFINED, Epochs
-from kafkalike.storage.producers import Producers
+from kafkalike.storage.leader_epochs import UNDEFINED, LeaderEpochs
+from kafkalike.storage.producer_state import Producers
 from tests.simulation.zookeeper import SimZkClient
 from zk import recipes
 from zk.client import CONNECTED, Check, ConnectionLoss, Create, NodeExists, Set
@@ -94,13 +94,13 @@ def a1_truncate_to_the_high_watermark() -> list[Patch]:
 @mutant
 def a2_leader_knows_every_epoch() -> list[Patch]:
     """Asked for an epoch that it never had, the leader answers for that epoch, not for the largest below (KIP-279)."""
-    end_offset = Epochs.end_offset
+    end_offset = LeaderEpochs.end_offset
 
     def mutated(self: Any, epoch: int, log_end_offset: int) -> tuple[int, int]:
         found = end_offset(self, epoch, log_end_offset)
         return found if found == UNDEFINED else (epoch, found[1])
 
-    return [(Epochs, "end_offset", mutated)]
+    return [(LeaderEpochs, "end_offset", mutated)]
 
 
 @mutant
@@ -295,7 +295,7 @@ def a9_same_leader_same_log() -> list[Patch]:
 @mutant
 def a10_epochs_stay() -> list[Patch]:
     """Leader epochs are not cut with the log (KAFKA-10706)."""
-    return [(Epochs, "truncate_from_end", lambda self, offset: False)]
+    return [(LeaderEpochs, "truncate_from_end", lambda self, offset: False)]
 
 
 @mutant

@@ -133,7 +133,7 @@ def test_a_directory_goes_from_apache_to_ours_and_back(tmp_path: Path, end: str)
         log = directory.logs["t", 0]
         assert (end == "stopped") != log.recovered
         assert list(enumerate(values[:40])) == contents(log)
-        assert [] == log.damage.ranges
+        assert [] == log.corruption.ranges
         ((producer_id, state),) = log.producers.entries.items()
         assert 40 == state.next_sequence
         last = {"producer_id": producer_id, "producer_epoch": state.epoch, "base_sequence": 39}

@@ -230,7 +230,7 @@ def test_a_log_is_not_taken_for_an_earlier_one_of_its_name_after_a_crash(tmp_pat
     directory.abandon()
     again = opened(tmp_path / "d")
     log = again.logs["a", 0]
-    assert (0, 3, []) == (log.log_start_offset, log.log_end_offset, log.damage.ranges)
+    assert (0, 3, []) == (log.log_start_offset, log.log_end_offset, log.corruption.ranges)
     assert [0, 1, 2] == [offset for offset, _ in contents(log)]
     assert ("a", 0) not in again.high_watermarks
     assert 10 == again.logs["a", 1].log_end_offset
@@ -286,7 +286,7 @@ def test_a_cut_is_checkpointed_before_anything_is_appended(tmp_path: Path) -> No
     directory.abandon()
     again = opened(tmp_path / "d")
     assert 9 == again.logs["a", 0].log_end_offset
-    assert [] == again.logs["a", 0].damage.ranges
+    assert [] == again.logs["a", 0].corruption.ranges
     again.abandon()
 
 

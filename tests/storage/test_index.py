@@ -53,7 +53,7 @@ def test_writing_is_due_when_many_wait(tmp_path: Path) -> None:
 def test_an_index_that_is_not_there_is_empty(tmp_path: Path) -> None:
     made = Index(str(tmp_path / "i"), OFFSETS)
     assert (0, None, None) == (len(made), made.last(), made.floor(0, 100))
-    assert made.sound()
+    assert made.is_sound()
 
 
 @pytest.mark.parametrize("tail", [b"x", struct.pack(">ii", -1, 5), struct.pack(">ii", 5, -1)])
@@ -61,7 +61,7 @@ def test_what_cannot_be_an_index_is_noticed(tmp_path: Path, tail: bytes) -> None
     filled(tmp_path / "i", 3).write()
     with open(tmp_path / "i", "ab") as file:
         file.write(tail)
-    assert not Index(str(tmp_path / "i"), OFFSETS).sound()
+    assert not Index(str(tmp_path / "i"), OFFSETS).is_sound()
 
 
 def test_a_full_disk_leaves_the_file_whole_and_the_entries_waiting(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from kafkalike.errors import Error
 from kafkalike.protocol import batch
 from kafkalike.storage import recovery
 from kafkalike.storage.config import LogConfig
-from kafkalike.storage.epochs import Epochs
 from kafkalike.storage.files import DISK
+from kafkalike.storage.leader_epochs import LeaderEpochs
 from kafkalike.storage.log import Log
 from tests.storage.disk import NOW, FailingDisk, a_batch, contents, error_of
 
@@ -63,7 +63,7 @@ def test_a_tail_torn_at_every_byte(tmp_path: Path, caplog: pytest.LogCaptureFixt
         kept = [p for p in path.iterdir() if p.name.endswith(".torn")]
         cut = whole[ends[survivors] : size]
         assert ([cut] if cut.strip(b"\0") else []) == [p.read_bytes() for p in kept]
-        assert [] == log.damage.ranges
+        assert [] == log.corruption.ranges
         assert offsets[survivors] == log.append(a_batch(1), 7, NOW).base_offset
         log.abandon()
 
@@ -116,7 +116,7 @@ def test_flushed_data_are_never_cut_for_a_bad_batch_among_them(
     last_file(path).write_bytes(data)
     log = opened(path, recovery_point=offsets[-1])
     assert offsets[-1] == log.log_end_offset
-    assert [(offsets[1], offsets[2] - 1)] == log.damage.ranges
+    assert [(offsets[1], offsets[2] - 1)] == log.corruption.ranges
     assert data == last_file(path).read_bytes()
     assert f"offsets {offsets[1]} to {offsets[2] - 1}, which were flushed, cannot be read" in caplog.text
     assert Error.CORRUPT_MESSAGE == error_of(log.read, offsets[1], 10_000, log.log_end_offset)
@@ -130,7 +130,7 @@ def test_flushed_offsets_are_not_given_out_again(tmp_path: Path) -> None:
     last_file(path).write_bytes(last_file(path).read_bytes()[: ends[1]])
     log = opened(path, recovery_point=offsets[-1])
     assert offsets[-1] == log.log_end_offset
-    assert [(offsets[1], offsets[-1] - 1)] == log.damage.ranges
+    assert [(offsets[1], offsets[-1] - 1)] == log.corruption.ranges
     assert offsets[-1] == log.append(a_batch(1), 7, NOW).base_offset
     for offset in (offsets[1], offsets[-1] - 1):
         assert Error.CORRUPT_MESSAGE == error_of(log.read, offset, 10_000, log.log_end_offset)
@@ -187,10 +187,10 @@ def test_A10_a_file_of_leader_epochs_from_before_a_cut_is_corrected_by_the_recor
     expected, end = log.epochs.entries, log.log_end_offset
     log.abandon()
     file = path / "leader-epoch-checkpoint"
-    file.write_bytes(Epochs([*expected[:3], (7, expected[3][1] - 1), (9, end)]).encode())
+    file.write_bytes(LeaderEpochs([*expected[:3], (7, expected[3][1] - 1), (9, end)]).encode())
     assert [*expected, (9, end)] == opened(path).epochs.entries
     # What was flushed fits, and is not looked at.
-    file.write_bytes(Epochs([*expected[:3], (7, end - 1)]).encode())
+    file.write_bytes(LeaderEpochs([*expected[:3], (7, end - 1)]).encode())
     assert [*expected[:3], (7, end - 1)] == opened(path, recovery_point=end).epochs.entries
 
 
@@ -359,7 +359,7 @@ def test_a_crash_between_any_two_writes_of_a_log_loses_nothing_that_was_flushed(
         if path.exists():
             point = min([flushed[-1], *points])
             again = Log.open(str(path), "t", 0, CONFIG, point, now_ms=NOW, files=DISK)
-            assert [] == again.damage.ranges, steps
+            assert [] == again.corruption.ranges, steps
             assert again.log_end_offset >= point
             offsets = [o for o, _ in contents(again)]
             assert list(range(again.log_start_offset, again.log_end_offset)) == offsets, steps

@@ -7,7 +7,7 @@ import pytest
 
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.log import Log
-from kafkalike.storage.segment import Damaged, FileRange, Segment
+from kafkalike.storage.segment import CorruptBatch, FileRange, Segment
 from tests.storage.disk import NOW, a_batch
 
 COUNTS = [1 + n % 3 for n in range(36)]
@@ -111,7 +111,7 @@ def test_bytes_that_are_no_batch_are_damage(directory: Path) -> None:
     third = list(segment.batches(0))[2].position
     data[third + 16] = 9
     path.write_bytes(data)
-    with pytest.raises(Damaged) as raised:
+    with pytest.raises(CorruptBatch) as raised:
         list(Segment(str(directory), 0).batches(0))
     assert third == raised.value.position
 

@@ -27,7 +27,7 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import fetch as messages
 from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED, Read
 from kafkalike.replication.topic_traffic import EXPECTED
-from kafkalike.storage.segment import Damaged
+from kafkalike.storage.segment import CorruptBatch
 
 TOPIC_IDS = 13  # the first version that names topics by id
 FROM_FOLLOWERS = 11  # the first version whose consumers may read from a replica that does not lead (KIP-392)
@@ -261,7 +261,7 @@ class _Attempt(PendingResponse[messages.Response]):
                     fetched.traffic.bytes_out.count += data.records.size
             if data.records and data.records.size <= FEW:
                 # Bytes that cannot be read cannot be sent either: the connection will say so.
-                with contextlib.suppress(OSError, Damaged):
+                with contextlib.suppress(OSError, CorruptBatch):
                     data.records = data.records.read()
             partitions.append(data)
         self._fetching.end(self)

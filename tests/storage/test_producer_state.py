@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafkalike.errors import Error, KafkaError
-from kafkalike.storage.producers import MAX_SEQUENCE, Producers, Sent
+from kafkalike.storage.producer_state import MAX_SEQUENCE, Producers, Sent
 
 P = 7
 

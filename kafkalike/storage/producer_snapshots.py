@@ -1,7 +1,7 @@
 """Producer state on the disk: snapshot files, and what the batches behind the newest one add to it.
 
-The state before an offset is in `<offset>.snapshot` (format: producers.py). There is one at each segment's base, so
-that a cut costs a replay of one segment at most, and one at the end after a clean stop. A file that fails its
+The state before an offset is in `<offset>.snapshot` (format: producer_state.py). There is one at each segment's base,
+so that a cut costs a replay of one segment at most, and one at the end after a clean stop. A file that fails its
 checksum is removed, and the one before it is taken: in the end the log itself says what the state is.
 """
 
@@ -14,8 +14,8 @@ from typing import Final
 from kafkalike.protocol.batch import BatchHeader
 from kafkalike.protocol.control_records import read_marker
 from kafkalike.storage.files import Files
-from kafkalike.storage.producers import Producers
-from kafkalike.storage.segment import Damaged, Segment, name
+from kafkalike.storage.producer_state import Producers
+from kafkalike.storage.segment import CorruptBatch, Segment, name
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def replay(path: str, segments: Sequence[Segment], start: int, end: int, files: 
                     break
                 if found.header.producer_id >= 0:
                     note(producers, found.header, lambda segment=segment, found=found: segment.read_batch(found))  # type: ignore[misc]
-        except Damaged as damaged:
+        except CorruptBatch as damaged:
             log.error("%s; what producers wrote behind it in this segment is not known", damaged)
     return producers
 

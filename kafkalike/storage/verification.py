@@ -4,8 +4,8 @@ A checksum covers a batch but for its first 21 bytes: base offset, length, leade
 length or format shows at once. A wrong base offset shows by its neighbours, a wrong leader epoch by what is known of
 epochs. Gaps between offsets are no damage by themselves: compaction leaves them.
 
-`sound` is for a stretch that is about to be read, `Check` for a whole segment: taken down on the log's own thread,
-run in any, finished on the log's own, as a flush is.
+`verified_batches` is for a stretch that is about to be read, `Verification` for a whole segment: taken down on the
+log's own thread, run in any, finished on the log's own, as a flush is.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Final
 from crc32c import crc32c
 
 from kafkalike.protocol.batch import CRC_START, HEADER_SIZE, BatchHeader, crc_ok, find_header, pack_stamp
-from kafkalike.storage.epochs import Epochs
-from kafkalike.storage.segment import CONTINUED, Damaged, FileRange, Found, Hole, Segment
+from kafkalike.storage.leader_epochs import LeaderEpochs
+from kafkalike.storage.segment import CONTINUED, CorruptBatch, FileRange, Found, Hole, Segment
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +29,11 @@ IDLE: Final = 25
 NAP_SECONDS: Final = 0.5
 
 
-def sound(segment: Segment, position: int, end: int, offset: int, following: int, epochs: Epochs) -> Iterator[Found]:
-    """The batches from `position`, where the one for `offset` should be, to `end`; Damaged at the first that is not as
-    it was written. `following` is the offset after the segment's last."""
+def verified_batches(
+    segment: Segment, position: int, end: int, offset: int, following: int, epochs: LeaderEpochs
+) -> Iterator[Found]:
+    """The batches from `position`, where the one for `offset` should be, to `end`; CorruptBatch at the first that is
+    not as it was written. `following` is the offset after the segment's last."""
     files, fd, limit = segment.files, segment.open(), segment.size
     block, start = memoryview(b""), position
     while position < end:
@@ -40,26 +42,26 @@ def sound(segment: Segment, position: int, end: int, offset: int, following: int
         if len(block) - place >= HEADER_SIZE:
             header = find_header(block, place)
             if header is None:
-                raise Damaged(segment.path, position)
+                raise CorruptBatch(segment.path, position)
             size = header.size_bytes
         if position + size > limit:
-            raise Damaged(segment.path, position)
+            raise CorruptBatch(segment.path, position)
         if header is None or len(block) - place < size:
             block, start = memoryview(files.pread(fd, max(CHUNK, size), position)), position
             if len(block) < size:
-                raise Damaged(segment.path, position)
+                raise CorruptBatch(segment.path, position)
             continue
         found = Found(position, size, header)
         if crc32c(block[place + CRC_START : place + size]) != header.crc or not _fits(
             segment, found, offset, following, epochs
         ):
-            raise Damaged(segment.path, position)
+            raise CorruptBatch(segment.path, position)
         yield found
         position += size
         offset = found.last_offset + 1
 
 
-def _fits(segment: Segment, found: Found, offset: int, following: int, epochs: Epochs) -> bool:
+def _fits(segment: Segment, found: Found, offset: int, following: int, epochs: LeaderEpochs) -> bool:
     """Whether base offset and leader epoch, which no checksum covers, can be right."""
     base, epoch = found.base_offset, found.header.partition_leader_epoch
     known = epochs.epoch_for(offset)
@@ -80,7 +82,7 @@ def _fits(segment: Segment, found: Found, offset: int, following: int, epochs: E
     return known < 0 or epoch == known or (behind is not None and behind.header.partition_leader_epoch == epoch)
 
 
-def resume(segment: Segment, position: int, offset: int) -> tuple[int, int] | None:
+def next_intact_batch(segment: Segment, position: int, offset: int) -> tuple[int, int] | None:
     """Behind a damaged place, the next sound batch: its position and base offset. Base offsets of a segment share
     their first bytes, so those are searched for and the checksum decides."""
     prefix = pack_stamp(offset, 0, 0)[:5]
@@ -102,36 +104,36 @@ def resume(segment: Segment, position: int, offset: int) -> tuple[int, int] | No
     return None
 
 
-def vouch(
-    segment: Segment, position: int, end: int, offset: int, ended: int, following: int, epochs: Epochs
+def verify_range(
+    segment: Segment, position: int, end: int, offset: int, ended: int, following: int, epochs: LeaderEpochs
 ) -> tuple[int, int]:
     """How far a range may be given to readers, who want `offset`: its end, and the offset there (`ended` if it is all).
-    Damaged when not even its first batch is as it was written.
+    CorruptBatch when not even its first batch is as it was written.
 
     Everything that comes from an earlier life of the broker is looked at once before it is read, a piece at a time.
     """
     for hole in segment.holes:
         if hole.position <= position < hole.position + hole.size:
-            raise Damaged(segment.path, position)
+            raise CorruptBatch(segment.path, position)
         if position < hole.position < end:
             end, ended = hole.position, hole.first
-    if end <= segment.checked:
+    if end <= segment.verified_size:
         return end, ended
     start, expected = segment.trusted(position)
     stop = position
     try:
-        for found in sound(segment, start, end, expected, following, epochs):
+        for found in verified_batches(segment, start, end, expected, following, epochs):
             stop, ended = found.position + found.size, found.last_offset + 1
             if stop - position >= CHUNK:
                 break
-    except Damaged:
+    except CorruptBatch:
         if stop <= position:
             raise
-    if start <= segment.checked:
-        segment.checked = stop
-    segment.vouched[stop] = ended
-    if len(segment.vouched) > CONTINUED:
-        del segment.vouched[next(iter(segment.vouched))]
+    if start <= segment.verified_size:
+        segment.verified_size = stop
+    segment.verified_stops[stop] = ended
+    if len(segment.verified_stops) > CONTINUED:
+        del segment.verified_stops[next(iter(segment.verified_stops))]
     return stop, ended
 
 
@@ -139,7 +141,7 @@ class Stopped(Exception):
     """There is no result."""
 
 
-class Check:
+class Verification:
     """run() may be called in a thread; finish() must be called after it, where the log is called."""
 
     __slots__ = (
@@ -161,8 +163,8 @@ class Check:
         segment: Segment,
         following: int,
         gaps: bool,
-        epochs: Epochs,
-        done: Callable[[Check, BaseException | None], None],
+        epochs: LeaderEpochs,
+        done: Callable[[Verification, BaseException | None], None],
     ) -> None:
         """`gaps`: compaction may have left some, also at the end."""
         self.segment = segment
@@ -172,7 +174,7 @@ class Check:
         self._end = segment.size
         self._following = following
         self._gaps = gaps
-        self._epochs = Epochs(list(epochs.entries))
+        self._epochs = LeaderEpochs(list(epochs.entries))
         # Entries that are in the files; those in memory are younger than the damage that files may have.
         self._entries = segment.offsets.stored(), segment.times.stored()
         self._done = done
@@ -196,8 +198,8 @@ class Check:
                     times.time(found, segment.base_offset)
                     position, offset = found.position + found.size, found.last_offset + 1
                 break
-            except Damaged:
-                behind = resume(segment, position, offset)
+            except CorruptBatch:
+                behind = next_intact_batch(segment, position, offset)
                 end, after = behind if behind is not None else (self._end, max(self._following, offset + 1))
                 self.holes.append(Hole(position, end - position, offset, after - 1))
                 position, offset = end, after
@@ -207,7 +209,7 @@ class Check:
 
     def _paced(self, position: int, offset: int) -> Iterator[Found]:
         began, done = time.monotonic(), 0
-        for found in sound(self.segment, position, self._end, offset, self._following, self._epochs):
+        for found in verified_batches(self.segment, position, self._end, offset, self._following, self._epochs):
             yield found
             done += found.size
             if done >= CHUNK:

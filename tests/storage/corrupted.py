@@ -23,7 +23,7 @@ def opened(path: Path, end: int, clean: bool = True, config: LogConfig = SMALL, 
 def check(log: Log) -> int:
     """Everything is looked at; how many segments."""
     count = 0
-    while (pending := log.damage.begin_check(NOW)) is not None:
+    while (pending := log.corruption.begin_verification(NOW)) is not None:
         pending.run()
         pending.finish()
         count += 1
@@ -41,10 +41,10 @@ def flipped(file: Path, position: int, bit: int) -> bytes:
 def mend(log: Log, source: Log) -> int:
     """Every hole, from the other replica; how many."""
     count = 0
-    while (found := log.damage.first()) is not None:
+    while (found := log.corruption.first()) is not None:
         base_offset, hole = found
         records = source.read(hole.first, 1 << 20, hole.last + 1)
         assert records is not None
-        log.damage.mend(base_offset, hole, memoryview(records.read()))
+        log.corruption.repair(base_offset, hole, memoryview(records.read()))
         count += 1
     return count

@@ -9,12 +9,12 @@ import pytest
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch
-from kafkalike.storage import checking
-from kafkalike.storage.checking import Stopped
+from kafkalike.storage import verification
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.files import DirectoryOffline
 from kafkalike.storage.log import Log
-from tests.storage.damaged import check, copied, flipped, mend, opened
+from kafkalike.storage.verification import Stopped
+from tests.storage.corrupted import check, copied, flipped, mend, opened
 from tests.storage.disk import NOW, SMALL, FailingDisk, a_batch, contents, new_log
 
 
@@ -64,17 +64,17 @@ def test_any_bit_of_flushed_records_is_found_kept_from_readers_and_mended(
             assert set(given(log)) <= set(everything), position
             assert whole.log_end_offset == log.log_end_offset, position
             check(log)
-            assert log.damage.known
+            assert log.corruption.known
         # Nothing but what is damaged is kept from readers.
         assert [item for item in everything if not first <= item[0] <= last] == [
             item for item in given(log) if not first <= item[0] <= last
         ], position
-        assert [(first, last)] == log.damage.ranges, position
+        assert [(first, last)] == log.corruption.ranges, position
         assert 1 == mend(log, source)
         assert data == (path / file.name).read_bytes(), position
-        assert [] == log.damage.ranges and everything == contents(log)
+        assert [] == log.corruption.ranges and everything == contents(log)
         check(log)
-        assert not log.damage.known
+        assert not log.corruption.known
         log.abandon()
     source.abandon()
 
@@ -91,7 +91,7 @@ def test_E16_any_byte_of_an_index_is_found_and_made_anew(whole: Log, tmp_path: P
         log = opened(path, whole.log_end_offset)
         assert everything == contents(log), position
         check(log)
-        assert [] == log.damage.ranges
+        assert [] == log.corruption.ranges
         log.close()
         assert data == (path / file.name).read_bytes(), position
 
@@ -103,7 +103,7 @@ def test_gaps_of_compaction_are_no_damage(tmp_path: Path) -> None:
     log.close()
     log = opened(Path(log.path), 22, config=LogConfig(segment_bytes=400, cleanup_policy=("compact",)))
     check(log)
-    assert [] == log.damage.ranges
+    assert [] == log.corruption.ranges
     assert [0, 3, 4, 9, 20, 21] == [offset for offset, _ in contents(log)]
     log.abandon()
 
@@ -114,14 +114,14 @@ def test_who_knows_the_wrong_epochs_believes_the_records(whole: Log) -> None:
     file.write_text(file.read_text().replace("\n1 ", "\n2 ").replace("\n2 14\n", "\n3 14\n"))
     log = opened(Path(whole.path), whole.log_end_offset)
     check(log)
-    assert len(log.damage.ranges) <= 1
+    assert len(log.corruption.ranges) <= 1
     log.abandon()
 
 
 def test_a_disk_that_fails_under_a_check_has_failed(whole: Log) -> None:
     disk = FailingDisk()
     log = opened(Path(whole.path), whole.log_end_offset, disk=disk)
-    pending = log.damage.begin_check(NOW)
+    pending = log.corruption.begin_verification(NOW)
     assert pending is not None
     disk.fail("pread")
     with pytest.raises(OSError) as raised:
@@ -129,16 +129,16 @@ def test_a_disk_that_fails_under_a_check_has_failed(whole: Log) -> None:
     assert errno.EIO == raised.value.errno
     with pytest.raises(DirectoryOffline):
         pending.finish(raised.value)
-    assert log.damage.begin_check(NOW) is None
+    assert log.corruption.begin_verification(NOW) is None
     log.abandon()
 
 
 def test_a_check_takes_its_time_and_stops_when_told(whole: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checking, "CHUNK", 1)
+    monkeypatch.setattr(verification, "CHUNK", 1)
     log = opened(Path(whole.path), whole.log_end_offset)
     naps: list[float] = []
-    monkeypatch.setattr(checking.time, "sleep", naps.append)
-    pending = log.damage.begin_check(NOW)
+    monkeypatch.setattr(verification.time, "sleep", naps.append)
+    pending = log.corruption.begin_verification(NOW)
     assert pending is not None
     pending.run()
     assert len(naps) >= 3

@@ -1,8 +1,8 @@
-"""What of a log cannot be read any more: looked for, remembered as holes, and mended from another replica.
+"""Which offsets of a log cannot be read any more: found by verification, kept as holes, repaired from another replica.
 
-A segment is looked at when something in it is not as it was written, when a reader asks for the same again, and every
-seven days (checking.py does the looking). A hole is a range of offsets whose batches are not there as they were
-appended; nobody is given anything of it, and everything around it is served.
+A segment is verified (verification.py) when something in it is not as it was written, when a reader asks for the same
+again, and every seven days. A hole is a range of offsets whose batches are not there as they were appended; nobody is
+given anything of it, and everything around it is served.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kafkalike.errors import Error, KafkaError
-from kafkalike.storage.checking import Check
 from kafkalike.storage.files import PASSING
 from kafkalike.storage.log_files import LogFiles
 from kafkalike.storage.segment import FRESH, MAX_POSITION, NEVER, Hole, Segment
 from kafkalike.storage.segments import Segments
 from kafkalike.storage.validation import followed
+from kafkalike.storage.verification import Verification
 
 log = logging.getLogger(__name__)
 
 DAMAGED: Final = ".damaged"
-DOUBT_MS: Final = 60_000
-CHECK_AGAIN_MS: Final = 7 * 24 * 3600 * 1000  # flushed data rot: every segment is looked at so often
+ASKED_AGAIN_MS: Final = 60_000
+CHECK_AGAIN_MS: Final = 7 * 24 * 3600 * 1000  # flushed data rot: every segment is verified so often
 
 
-class Damage:
-    """The damage of one log, found out and mended. Blocking, as the log is; only Check.run may be in a thread."""
+class Corruption:
+    """What is corrupt in one log. Blocking, as the log is; only Verification.run may be in a thread."""
 
     __slots__ = ("known", "on_suspicion", "_log", "_segments")
 
@@ -53,12 +53,12 @@ class Damage:
     def _count(self) -> None:
         self.known = any(segment.holes for segment in self._segments.all)
 
-    # Looking
+    # Finding
 
-    def doubt(self, offset: int, now_ms: int) -> None:
+    def asked_again(self, offset: int, now_ms: int) -> None:
         """A reader asks again for what it was given from `offset` on: perhaps that was damaged."""
         segment = self._segments.all[self._segments.holding(offset)]
-        if now_ms - segment.checked_ms > DOUBT_MS:
+        if now_ms - segment.verified_ms > ASKED_AGAIN_MS:
             log.info("What is at offset %d of %s is looked at again", offset, self._log)
             self._look_again(segment)
 
@@ -70,36 +70,36 @@ class Damage:
             self._look_again(segment)
 
     def _look_again(self, segment: Segment) -> None:
-        segment.checked, segment.checked_ms = 0, NEVER
-        segment.vouched.clear()
+        segment.verified_size, segment.verified_ms = 0, NEVER
+        segment.verified_stops.clear()
         if self.on_suspicion is not None:
             self.on_suspicion(self._log)
 
-    def begin_check(self, now_ms: int) -> Check | None:
-        """A segment that is due to be looked at, for Check.run in a thread; None when none is."""
+    def begin_verification(self, now_ms: int) -> Verification | None:
+        """A segment that is due to be looked at, for Verification.run in a thread; None when none is."""
         owner = self._log
         if owner.offline is not None or owner.closed:
             return None
         for segment, following in self._segments.spans(owner.log_end_offset):
-            if segment.checked_ms == FRESH:
-                segment.checked_ms = now_ms
-            again = segment is not self._segments.active and now_ms - segment.checked_ms > CHECK_AGAIN_MS
-            if segment.checked_ms == NEVER or again:
-                segment.checked_ms = now_ms
+            if segment.verified_ms == FRESH:
+                segment.verified_ms = now_ms
+            again = segment is not self._segments.active and now_ms - segment.verified_ms > CHECK_AGAIN_MS
+            if segment.verified_ms == NEVER or again:
+                segment.verified_ms = now_ms
                 done = functools.partial(self._checked, owner.cuts)
                 with owner.disk():
-                    return Check(segment, following, owner.config.compacts, owner.epochs, done)
+                    return Verification(segment, following, owner.config.compacts, owner.epochs, done)
         return None
 
-    def _checked(self, cuts: int, check: Check, error: BaseException | None) -> None:
+    def _checked(self, cuts: int, check: Verification, error: BaseException | None) -> None:
         owner, segment = self._log, check.segment
         if isinstance(error, OSError) and error.errno is not None and error.errno not in PASSING:
             raise owner.lost(error)
         if error is not None or cuts != owner.cuts or segment.deleted:
-            segment.checked_ms = NEVER
+            segment.verified_ms = NEVER
             return
         before, segment.holes = segment.holes, check.holes
-        segment.checked = MAX_POSITION
+        segment.verified_size = MAX_POSITION
         self._count()
         for hole in check.holes:
             if hole not in before:
@@ -115,9 +115,9 @@ class Damage:
                 segment.rebuild()
         self._segments.close_idle()
 
-    # Mending
+    # Repairing
 
-    def mend(self, base_offset: int, hole: Hole, records: memoryview) -> None:
+    def repair(self, base_offset: int, hole: Hole, records: memoryview) -> None:
         """Puts another replica's batches, which must be exactly those that are missing, where they were. What lay there
         is kept aside."""
         owner, files = self._log, self._log.files
@@ -156,7 +156,7 @@ class Damage:
         self._count()
         log.warning("Offsets %d to %d of %s are mended from another replica", hole.first, hole.last, owner)
 
-    def accept(self, base_offset: int, hole: Hole) -> None:
+    def accept_gap(self, base_offset: int, hole: Hole) -> None:
         """The other replicas have nothing there either: the gap is none of the disk's making."""
         for segment in self._segments.all:
             if segment.base_offset == base_offset and hole in segment.holes:

@@ -3,7 +3,7 @@ leader's (KIP-101, KIP-279); never by the high watermark.
 
     leader-epoch-checkpoint: "0\\n", the number of entries, then "epoch startOffset" a line
 
-Epochs and offsets both ascend strictly. The file is derived from the records, where each batch carries its epoch:
+LeaderEpochs and offsets both ascend strictly. The file is derived from the records, where each batch carries its epoch:
 a missing or garbled one is built again.
 """
 
@@ -12,7 +12,7 @@ from bisect import bisect_right
 UNDEFINED = (-1, -1)
 
 
-class Epochs:
+class LeaderEpochs:
     """The list (epoch, start offset), oldest first."""
 
     __slots__ = ("entries",)
@@ -64,13 +64,13 @@ class Epochs:
         self.entries = kept
         return changed
 
-    def doubt(self, offset: int) -> list[tuple[int, int]]:
+    def take_from(self, offset: int) -> list[tuple[int, int]]:
         """Takes the epochs that began at `offset` or above out, to be found again in the records."""
         doubtful = [entry for entry in self.entries if entry[1] >= offset]
         self.truncate_from_end(offset)
         return doubtful
 
-    def believe(self, doubtful: list[tuple[int, int]], log_end_offset: int) -> None:
+    def put_back_empty(self, doubtful: list[tuple[int, int]], log_end_offset: int) -> None:
         """Takes those back that began where the log ends, without any record yet."""
         for epoch, start in doubtful:
             if start >= log_end_offset and epoch > self.latest:
@@ -90,7 +90,7 @@ class Epochs:
         return f"0\n{len(lines)}\n{''.join(lines)}".encode()
 
     @classmethod
-    def decode(cls, data: bytes | None) -> "Epochs | None":
+    def decode(cls, data: bytes | None) -> "LeaderEpochs | None":
         """From the checkpoint file; None for one that cannot be believed."""
         if data is None:
             return None

@@ -326,3 +326,22 @@ def test_each_class_of_apaches_commands_is_named_by_one_script() -> None:
     classes = [c for p in ROOT.glob("bin/*.sh") for c in re.findall(r"^# Apache's class: (\S+)$", p.read_text(), re.M)]
     assert sorted(set(classes)) == sorted(classes)
     assert {"kafka.Kafka", "kafka.admin.ConfigCommand", "org.apache.kafka.tools.TopicCommand"} <= set(classes)
+
+
+# Their files are the registry of APIs: adding one edits no other file.
+REGISTRIES = {"kafkalike/protocol/messages", "kafkalike/broker/apis"}
+
+
+@pytest.mark.parametrize(
+    "package", sorted(str(f.parent.relative_to(ROOT)) for f in ROOT.glob("kafkalike/**/__init__.py"))
+)
+def test_each_package_has_a_line_for_each_of_its_files(package: str) -> None:
+    """kafkalike/__init__.py is the map of the packages, each package's docstring that of its files."""
+    if package in REGISTRIES:
+        return
+    folder = ROOT / package
+    files = {file.name for file in folder.glob("*.py")} - {"__init__.py", "__main__.py"}
+    packages = {f"{file.parent.name}/" for file in folder.glob("*/__init__.py")}
+    docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    lines = re.findall(r"^ *([\w.]+(?:\.py|/)) +\S", docstring, re.MULTILINE)
+    assert set() == (files | packages) - set(lines)

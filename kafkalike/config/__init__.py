@@ -1,17 +1,20 @@
-"""Kafka's configuration keys as tables, and the typed values read through them.
+"""Kafka's configuration keys as tables, and the typed values read through them. Every package calls it.
 
-broker_keys has one line per broker key, unused_keys those of parts that are not built, topic_keys one per topic key.
 Parsing, defaults, synonyms, DescribeConfigs and help are derived from the tables; to add a key, add a line.
 
-    values        texts to values of Kafka's types, as Java reads and prints them
-    validators    what a value must fulfil beyond its type
-    rules         what must hold between the values of several keys
-    properties    Java's properties files
-    listeners     NAME://host:port and the security protocols
-    broker        a broker's configuration: typed values, which change while it runs
-    server_properties  a broker's configuration from its file, and which keys in it have no effect
-    dynamic       which changes are allowed while it runs, and what can be used of those in ZooKeeper
-    topic         a topic's configuration
+values.py             texts to values of Kafka's types, as Java reads and prints them
+validators.py         what a value must fulfil beyond its type
+keys.py               what one line of a table is
+broker_keys.py        one line per broker key
+unused_keys.py        the broker keys of parts that are not built
+topic_keys.py         one line per topic key
+rules.py              what must hold between the values of several keys
+properties.py         Java's properties files
+listeners.py          NAME://host:port and the security protocols
+broker.py             a broker's configuration: typed values, which change while it runs
+server_properties.py  a broker's configuration from its file, and which keys in it have no effect
+dynamic.py            which changes are allowed while a broker runs, and what can be used of those in ZooKeeper
+topic.py              a topic's configuration
 """
 
 from kafkalike.config.broker import Config

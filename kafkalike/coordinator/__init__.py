@@ -6,6 +6,7 @@ group_partition.py     the groups of one partition: their records, answers and t
 group.py               = one group: join, sync, heartbeat, leave, expire
 group_members.py       = its members
 group_effects.py       = what it is asked, and what it wants to be done
+group_gauges.py        the groups' numbers for operators
 group_records.py       = the formats inside __consumer_offsets
 offset_expiration.py   offsets go away with time, and empty groups with them
 offsets/               committed offsets, in ZooKeeper or in the log

@@ -1,4 +1,16 @@
-"""Bytes to objects and back: Kafka's messages, record batches and compression; no I/O."""
+"""Bytes to objects and back: Kafka's messages, record batches and compression; no I/O. Brokers and clients call it.
+
+messages/           one file per API: its request and its response
+schema.py           how a message is declared
+compiler.py         declarations turned into functions that read and write
+primitives.py       integers, varints, strings
+framing.py          frames, request and response headers
+in_flight.py        requests of one connection that have no response yet
+batch.py            the record batch: header, CRC, offsets
+record.py           one record inside a batch
+control_records.py  the records that end a transaction
+compression.py      gzip, snappy, lz4, zstd
+"""
 
 # In place of a follower's broker id (Kafka's DEBUGGING_REPLICA_ID): any replica answers, whether it leads or not. Asked
 # so by controllers that compare logs, and by kafka-replica-verification.

@@ -286,7 +286,7 @@ class InternalTopic(Generic[C]):
                 return
             except (ConnectionLoss, SessionExpired) as problem:
                 log.warning("The number of partitions of %s is not known yet: %s", self.name, type(problem).__name__)
-                await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
+                await task.deferLater(self._reactor, RETRY_SECONDS)
             except ZooKeeperError as problem:
                 log.warning("The number of partitions of %s is not known: %s", self.name, problem)
                 return
@@ -305,7 +305,7 @@ class InternalTopic(Generic[C]):
                     # Serving what could be read would make the rest disappear.
                     log.exception("%s cannot be read: nothing in it is served until it can", partition)
                     partition.status = Status.BROKEN
-            await task.deferLater(self._reactor, delay, lambda: None)
+            await task.deferLater(self._reactor, delay)
             delay = min(2 * delay, LONGEST_RETRY_SECONDS)
 
     async def _read_log(self, partition: InternalPartition[C], source: Log) -> None:
@@ -323,10 +323,9 @@ class InternalTopic(Generic[C]):
                 elif (marker := read_marker(data)) is not None:
                     partition.contents.end_transaction(header.producer_id, marker)
                 offset = header.last_offset + 1
-            await task.deferLater(self._reactor, 0, lambda: None)
+            await task.deferLater(self._reactor, 0)
 
 
-@lru_cache(maxsize=10_000)
 def java_hash(text: str) -> int:
     """String.hashCode(): over UTF-16 units, 32 bits, signed."""
     units = text.encode("utf-16-be", "surrogatepass")
@@ -336,6 +335,7 @@ def java_hash(text: str) -> int:
     return value - (1 << 32) if value >> 31 else value
 
 
+@lru_cache(maxsize=10_000)
 def partition_of(key: str, count: int) -> int:
     """The partition, of so many, that a group id or a transactional id belongs to."""
     value = java_hash(key)

@@ -108,7 +108,7 @@ class DeletedTopics:
                 break
             except AMBIGUOUS as problem:
                 log.warning("Topics of the offsets in %s: %s; trying again", offsets, problem)
-                await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
+                await task.deferLater(self._reactor, RETRY_SECONDS)
 
         def is_gone(key: OffsetKey, value: OffsetValue) -> bool:
             born = births[key.topic]
@@ -142,7 +142,7 @@ class DeletedTopics:
                     self._deleted |= deleted
                     self._loaded |= loaded
                     log.warning("Offsets of topics that are gone: %s; trying again", problem)
-                    await task.deferLater(self._reactor, RETRY_SECONDS, lambda: None)
+                    await task.deferLater(self._reactor, RETRY_SECONDS)
         finally:
             self._purging = False
 

@@ -202,7 +202,7 @@ class PartitionOffsets:
                 return
             except KafkaError as problem:
                 log.warning("Tombstones for %d offsets in %s: %s", len(keys), self, problem)
-                await task.deferLater(self._stores.reactor, RETRY_SECONDS, lambda: None)
+                await task.deferLater(self._stores.reactor, RETRY_SECONDS)
 
     # Where offsets are.
 
@@ -216,14 +216,14 @@ class PartitionOffsets:
         while self.is_led and self.storage != storage.current:
             target = self._possible_storage()
             if self.storage == target:
-                await task.deferLater(reactor, RETRY_SECONDS, lambda: None)
+                await task.deferLater(reactor, RETRY_SECONDS)
                 continue
             self.storage = None
             try:
                 count = await self._bring_to(target)
             except (KafkaError, ZooKeeperError) as problem:
                 log.warning("Offsets of %s are not served yet: %s; trying again", self, problem)
-                await task.deferLater(reactor, RETRY_SECONDS, lambda: None)
+                await task.deferLater(reactor, RETRY_SECONDS)
                 continue
             finally:
                 self._forget_deleted_meanwhile()

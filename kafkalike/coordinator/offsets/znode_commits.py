@@ -86,11 +86,6 @@ class PendingOffset:
         self.in_flight_value: tuple[bytes, bytes | None] = (b"", None)
         self.in_flight_waiters: list[tuple[_Commit, int]] = []
 
-    def ready(self) -> bool:
-        """Is it known how to write the value?"""
-        assert self.value is not None
-        return self.prepared and (self.value[1] is None or bool(self.known & (EXTRA | EXTRA_PARENT)))
-
 
 class _Commit:
     """One call of commit(): counts its partitions down."""
@@ -227,30 +222,35 @@ class ZnodeCommits:
         queue = self._queue
         while queue and self._multis < MULTIS and self._zk.state == CONNECTED:
             batch: list[PendingOffset] = []
+            checks: list[Any] = []
             operations: list[Any] = []
-            fences: dict[Fence, None] = {}
+            fences: list[Fence] = []
             size = 0
             while queue and len(batch) < OFFSETS and size < BYTES:
                 pending = queue.popleft()
                 pending.queued = False
                 if not self._can_be_written(pending):
                     continue
-                if pending.fence is not None:
-                    fences[pending.fence] = None
+                fence = pending.fence
+                if fence is not None and fence not in fences:
+                    fences.append(fence)
+                    checks.append(Check(fence.path, fence.version))
                 size += self._begin_write(pending, operations)
                 batch.append(pending)
             if not batch:
                 return
-            checks = [Check(fence.path, fence.version) for fence in fences]
             self._multis += 1
             self._zk.multi(checks + operations).addCallbacks(
-                self._written_all, self._refused, (batch,), {}, (batch, list(fences), operations)
+                self._written_all, self._refused, (batch,), {}, (batch, fences, operations)
             ).addErrback(self._failed)
 
     def _can_be_written(self, pending: PendingOffset) -> bool:
         """Whether an offset can be written now. Else it waits for its fence, or until its nodes are known."""
         fence = pending.fence
-        pending.waiters = [waiter for waiter in pending.waiters if waiter[0].left]
+        for waiter in pending.waiters:
+            if not waiter[0].left:
+                pending.waiters = [each for each in pending.waiters if each[0].left]
+                break
         if not pending.waiters:
             pending.value = None
             return False
@@ -262,7 +262,8 @@ class ZnodeCommits:
             self._waiting[fence].append(pending)
             self.fences.ask(fence)
             return False
-        if not pending.ready():
+        assert pending.value is not None
+        if not pending.prepared or (pending.value[1] is not None and not pending.known & (EXTRA | EXTRA_PARENT)):
             pending.busy = True
             Deferred.fromCoroutine(self._prepare(pending)).addErrback(self._not_prepared, pending)
             return False

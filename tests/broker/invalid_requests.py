@@ -4,8 +4,8 @@ A row is one API, one version, one field and a value that it should not have: a 
 illegal, null or not UTF-8, a number that means nothing, a list that is null or empty. The rows are made from the fields
 of a sensible request, so that none is forgotten; `VALUES` has what is tried where a field has a meaning of its own.
 
-What Apache Kafka 3.9.1 answers in ZooKeeper mode stands in invalid_requests.json, which
-`python -m tests.broker.invalid_requests` records anew.
+What Apache Kafka 3.9.1 answers in ZooKeeper mode stands in invalid_requests/, a file for each API, which
+`python -m tests.broker.invalid_requests [API ...]` records anew.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ from tests.broker.raw_client import Connection
 from tests.broker.valid_requests import BASES, GROUP, NOBODY, READ, RECORDS, WRITE, World, module
 from tests.servers import ApacheBroker, Broker, EmbeddedZooKeeper, Kafka, wait_until
 
-RECORDED = Path(__file__).with_suffix(".json")
+RECORDED = Path(__file__).with_suffix("")
 # Besides the oldest, the first flexible and the newest version of each API, those where a field changes its meaning.
 # Produce and Fetch begin where the message format that we have does.
 MORE_VERSIONS = {
@@ -470,33 +471,38 @@ def why_different(row: Row) -> str | None:
     )
 
 
-# The file: {"apache" or "kafkalike": {API: {what: {outcome: versions}}}}; of ours only what differs.
+# A file: {"apache" or "kafkalike": {use: {what: {outcome: versions}}}}; of ours only what differs.
 
 
 def recorded(kind: str) -> dict[tuple[str, int, str], str]:
-    """Outcome by API, version and words."""
+    """Outcome by use of an API, version and words."""
     return {
-        (api, version, what): text
-        for api, by_what in json.loads(RECORDED.read_text()).get(kind, {}).items()
+        (use, version, what): text
+        for file in sorted(RECORDED.glob("*.json"))
+        for use, by_what in json.loads(file.read_text()).get(kind, {}).items()
         for what, outcomes in by_what.items()
         for text, versions in outcomes.items()
         for version in versions
     }
 
 
-def record(kind: str, outcomes: dict[tuple[str, int, str], str]) -> None:
-    """Writes one of the two parts anew."""
-    whole = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
-    part = whole[kind] = {}
-    for (api, version, what), text in outcomes.items():
-        part.setdefault(api, {}).setdefault(what, {}).setdefault(text, []).append(version)
+def record(api: str, by_kind: dict[str, dict[tuple[str, int, str], str]]) -> None:
+    """Writes the file of one API."""
+    whole: dict[str, Any] = {}
+    for kind, outcomes in by_kind.items():
+        for (use, version, what), text in outcomes.items():
+            if use.partition(" ")[0] == api:
+                by_what = whole.setdefault(kind, {}).setdefault(use, {})
+                by_what.setdefault(what, {}).setdefault(text, []).append(version)
     text = json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False)
-    RECORDED.write_text(re.sub(r"\[([\d,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text) + "\n")
+    short = re.sub(r"\[([\d,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+    (RECORDED / f"{api}.json").write_text(short + "\n")
 
 
-def main() -> None:
-    """Records what both answer now."""
-    theirs: dict[tuple[str, int, str], str] = {}
+def main(*apis: str) -> None:
+    """Records what both answer now, about these APIs or all."""
+    uses = [use for use in BASES if not apis or use.partition(" ")[0] in apis]
+    found: dict[str, dict[tuple[str, int, str], str]] = {}
     for kind, broker_of in (("apache", ApacheBroker), ("kafkalike", Broker)):
         with (
             tempfile.TemporaryDirectory() as home,
@@ -505,14 +511,13 @@ def main() -> None:
         ):
             kafka = Kafka(broker, zookeeper)
             prepare(kafka)
-            outcomes = {row.key: outcome(kafka, row) for api in BASES for row in rows(api)}
-            if kind == "apache":
-                theirs = outcomes
-            else:
-                different = {row.key for api in BASES for row in rows(api) if why_different(row)}
-                outcomes = {key: text for key, text in outcomes.items() if key in different and text != theirs[key]}
-            record(kind, outcomes)
+            found[kind] = {row.key: outcome(kafka, row) for use in uses for row in rows(use)}
+    theirs, ours = found["apache"], found["kafkalike"]
+    different = {row.key for use in uses for row in rows(use) if why_different(row)}
+    found["kafkalike"] = {key: text for key, text in ours.items() if key in different and text != theirs[key]}
+    for api in {use.partition(" ")[0] for use in uses}:
+        record(api, found)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

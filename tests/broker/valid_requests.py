@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
 from typing import Any
 
+from kafkalike.broker import apis
 from kafkalike.protocol import batch, messages
 from kafkalike.protocol.messages import (
     alter_configs,
@@ -35,6 +37,7 @@ from kafkalike.protocol.messages import (
     update_features,
     update_metadata,
 )
+from kafkalike.protocol.schema import Struct
 
 READ, WRITE, GROUP = "senseless-read", "senseless-write", "senseless-group"
 NOBODY = 99  # a broker id that nobody has
@@ -330,6 +333,32 @@ BASES: dict[str, Callable[[World], dict[str, Any]]] = {
         BASES["offset_commit"](w) | {"member_id": w.member()[0], "generation_id_or_member_epoch": w.member()[1]}
     ),
 }
+
+
+def _plain(struct: type[Struct]) -> dict[str, Any]:
+    """Of each list one element, a topic and a group that are there, the first partition; else the defaults."""
+    values: dict[str, Any] = {}
+    for field in struct.fields:
+        if field.is_struct:
+            each = field.of(**_plain(field.of))
+            values[field.name] = [each] if field.many else each
+        elif field.name in ("name", "topic", "topic_name"):
+            values[field.name] = READ
+        elif field.name == "group_id":
+            values[field.name] = GROUP
+        elif field.many and "partition" in field.name:
+            values[field.name] = [0]
+    return values
+
+
+def _sensible(request: type[Struct]) -> Callable[[World], dict[str, Any]]:
+    return lambda w: _plain(request)
+
+
+# An API whose request says by its fields what is sensible needs no row.
+BASES = {
+    info.name: _sensible(messages.by_name(info.name).Request) for info in pkgutil.iter_modules(apis.__path__)
+} | BASES
 
 
 def module(use: str) -> Any:

@@ -1,5 +1,5 @@
 """UpdateFeatures: refused as Apache Kafka 3.9.1 with ZooKeeper refuses it, whose answers are in
-invalid_requests.json.
+invalid_requests/update_features.json.
 """
 
 from __future__ import annotations

@@ -55,6 +55,7 @@ PURE = [
     "kafkalike.protocol.*",
     "kafkalike.storage.producer_state",
     "kafkalike.storage.leader_epochs",
+    "kafkalike.storage.checkpoints",
     "kafkalike.storage.config",
     "kafkalike.storage.open_files",
     "kafkalike.cluster.znodes.*",

@@ -9,7 +9,7 @@ from typing import Any
 from kafkalike.net.file_descriptors import LEAST_RESERVE, FileDescriptors
 from kafkalike.replication.hosted_partitions import HostedPartitions
 from kafkalike.replication.log_maintenance import LogMaintenance
-from kafkalike.storage.directory import StorageError
+from kafkalike.storage.files import StorageError
 from kafkalike.storage.open_files import OPEN_FILES
 
 log = logging.getLogger("kafka.server.KafkaServer")

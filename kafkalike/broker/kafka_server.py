@@ -44,7 +44,9 @@ from kafkalike.metrics import Gauge
 from kafkalike.replication.cluster_view import ClusterView
 from kafkalike.replication.hosted_partitions import HostedPartitions
 from kafkalike.replication.replication import Replication
-from kafkalike.storage.directory import DirectoryLost, LogDirectory, StorageError, read_broker_id
+from kafkalike.storage.directory import LogDirectory
+from kafkalike.storage.files import DirectoryLost, StorageError
+from kafkalike.storage.meta_properties import read_broker_id
 from zk.client import ConnectionLoss, ConnectTimeout, SessionExpired, ZkClient, gather
 from zk.descriptors import raise_limit
 

@@ -65,7 +65,8 @@ def settings_of(properties: str, overrides: Sequence[str]) -> dict[str, str]:
 
 def _detach(log_dir: str) -> Background:
     """Goes into the background. A log directory that another broker uses is left alone."""
-    from kafkalike.storage.directory import LogDirectory, StorageError
+    from kafkalike.storage.directory import LogDirectory
+    from kafkalike.storage.files import StorageError
 
     directory = os.environ.get("LOG_DIR") or log_dir
     path = os.path.join(directory, "server.log")

@@ -80,7 +80,7 @@ def _node_id(process: Process) -> int | None:
     from kafkalike.cli import server_start
     from kafkalike.cli.server_start import settings_of
     from kafkalike.config import ConfigException
-    from kafkalike.storage.directory import read_broker_id
+    from kafkalike.storage.meta_properties import read_broker_id
 
     files, overrides, rest = [], [], iter(process.arguments)
     for word in rest:

@@ -20,7 +20,7 @@ from kafkalike.replication.purgatory import Purgatory
 from kafkalike.replication.repair import Repair
 from kafkalike.storage.directory import LogDirectory
 from kafkalike.storage.files import DirectoryOffline
-from kafkalike.storage.identity import is_other
+from kafkalike.storage.partition_metadata import is_other
 
 log = logging.getLogger("kafka.server.ReplicaManager")
 

@@ -40,7 +40,8 @@ from kafkalike.replication.repair import Repair
 from kafkalike.replication.replicas import Replicas
 from kafkalike.replication.replication_quota import ReplicationQuota
 from kafkalike.replication.timed_purgatory import TimedPurgatory
-from kafkalike.storage.directory import DirectoryLost, LogDirectory
+from kafkalike.storage.directory import LogDirectory
+from kafkalike.storage.files import DirectoryLost
 
 log = logging.getLogger("kafka.server.ReplicaManager")
 

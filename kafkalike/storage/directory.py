@@ -10,43 +10,42 @@
     <topic>-<partition>.<32 hex>-delete/   deleted, removed after file.delete.delay.ms
     <topic>-<partition>.<32 hex>-stray/    of a topic that is gone, whose name another topic has; left alone
 
-    checkpoints: "0\\n", the number of entries, then "topic partition offset" a line
-
 A checkpoint that is missing or garbled counts as absent: nothing flushed, nothing known, and the logs are read
 instead. Blocking; `replicas` calls it, in a thread where it takes long: checkpoint..., watch_space and purge may run
 beside everything else.
 """
 
 import contextlib
-import fcntl
 import logging
 import os
 import re
 import shutil
 import threading
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from kafkalike.errors import Error, KafkaError
+from kafkalike.storage import meta_properties
+from kafkalike.storage.checkpoints import (
+    HIGH_WATERMARKS,
+    LOG_STARTS,
+    RECOVERY_POINTS,
+    Partition,
+    decode_offsets,
+    encode_offsets,
+)
 from kafkalike.storage.config import LogConfig
-from kafkalike.storage.files import DISK, NO_DESCRIPTOR, PASSING, DirectoryOffline, Files
-from kafkalike.storage.identity import decode_properties, encode_properties
-from kafkalike.storage.log import METADATA_FILE, Log
+from kafkalike.storage.directory_lock import DirectoryLock
+from kafkalike.storage.files import DISK, NO_DESCRIPTOR, PASSING, DirectoryLost, DirectoryOffline, Files, StorageError
+from kafkalike.storage.log import Log
 from kafkalike.storage.open_files import OPEN_FILES
+from kafkalike.storage.partition_metadata import PARTITION_METADATA
 from kafkalike.storage.segment import INDEX, LOG, TIME_INDEX, name
 
 log = logging.getLogger(__name__)
 
-Partition = tuple[str, int]
-
-LOCK: Final = ".lock"
-META: Final = "meta.properties"
 CLEAN: Final = ".kafka_cleanshutdown"
-RECOVERY_POINTS: Final = "recovery-point-offset-checkpoint"
-LOG_STARTS: Final = "log-start-offset-checkpoint"
-HIGH_WATERMARKS: Final = "replication-offset-checkpoint"
 
 # Below this much free space nothing is appended, so that checkpoints and deletions still work.
 RESERVE_BYTES: Final = 16 << 20
@@ -54,17 +53,6 @@ RESERVE_BYTES: Final = 16 << 20
 _NAME = re.compile(r"^(.+)-(\d+)$")
 _DELETED = re.compile(r"^.*\.[0-9a-f]{32}-delete$")
 _MOVED = re.compile(r"^.*\.[0-9a-f]{32}-(future|stray)$")
-
-# POSIX locks do not keep a process from itself.
-_locked: set[str] = set()
-
-
-class StorageError(Exception):
-    """The directory cannot be used. The text is one line for the operator."""
-
-
-class DirectoryLost(StorageError):
-    """As its disk fails; other directories may do."""
 
 
 class Interrupted(StorageError):
@@ -84,7 +72,7 @@ class LogDirectory:
         self.full = False
         self.on_offline: Callable[[DirectoryOffline], None] | None = None
         self.interrupted = False  # set while logs are being opened: the next one is not
-        self._lock = -1
+        self._lock = DirectoryLock(self.path)
         self._loaded = False
         self._condemned: list[tuple[str, int]] = []
         # Logs that have gone, of which checkpoints may say something still.
@@ -102,7 +90,7 @@ class LogDirectory:
             self.fail(DirectoryOffline(self.path, error))
             raise DirectoryLost(f"Failed to create data directory {self.path}: {error.strerror}") from error
         try:
-            self._acquire()
+            self._lock.acquire()
         except OSError as error:
             self.fail(DirectoryOffline(self.path, error))
             raise DirectoryLost(f"Failed to open data directory {self.path}: {error}") from error
@@ -112,7 +100,7 @@ class LogDirectory:
     ) -> "LogDirectory":
         """Makes sure that the directory is this broker's, and opens every log in it; locks it first if that was not
         done. After DirectoryLost it is offline."""
-        if self._lock < 0:
+        if not self._lock.held:
             self.lock()
         try:
             self._open(broker_id, cluster_id, config_for, now_ms)
@@ -126,7 +114,7 @@ class LogDirectory:
 
     def _open(self, broker_id: int, cluster_id: str, config_for: Callable[[str], LogConfig], now_ms: int) -> None:
         try:
-            self._identify(broker_id, cluster_id)
+            meta_properties.claim(self.path, broker_id, cluster_id, self.files)
             marker = os.path.join(self.path, CLEAN)
             self.clean = os.path.exists(marker)
             if self.clean:
@@ -140,7 +128,7 @@ class LogDirectory:
             for each in self.logs.values():
                 each.abandon()
             self.logs.clear()
-            self._release()
+            self._lock.release()
             raise
         self._loaded = True
 
@@ -158,54 +146,6 @@ class LogDirectory:
     def _mark_clean(self) -> None:
         self.files.write_new(os.path.join(self.path, CLEAN), b'{"version":0,"brokerEpoch":-1}', sync=True)
         self.files.sync_path(self.path)
-
-    def _acquire(self) -> None:
-        path = os.path.join(os.path.realpath(self.path), LOCK)
-        taken = StorageError(
-            f"Failed to acquire lock on file .lock in {self.path}. "
-            "A Kafka instance in another process or thread is using this directory."
-        )
-        if path in _locked:
-            raise taken
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            # Java's file locks are these.
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(fd)
-            raise taken from error
-        self._lock = fd
-        _locked.add(path)
-
-    def _release(self) -> None:
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
-            _locked.discard(os.path.join(os.path.realpath(self.path), LOCK))
-
-    def _identify(self, broker_id: int, cluster_id: str) -> None:
-        path = os.path.join(self.path, META)
-        properties = decode_properties(self.files.read(path))
-        version = properties.get("version", "0")
-        if version != "0":
-            raise StorageError(
-                f"Found unexpected version in {path}. ZK-based brokers that are not migrating only support version 0 "
-                "(which is implicit when the `version` field is missing)."
-            )
-        stored = properties.get("cluster.id")
-        if stored is not None and stored != cluster_id:
-            raise StorageError(f"Invalid cluster.id in: {path}. Expected {cluster_id}, but read {stored}")
-        number = properties.get("broker.id")
-        if number is not None and number != str(broker_id):
-            raise StorageError(
-                f"Stored node id {number} doesn't match previous node id {broker_id} in {path}. If you moved your "
-                "data, make sure your configured node id matches. If you intend to create a new node, you should "
-                "remove all data in your data directories."
-            )
-        if stored is None or number is None:
-            properties |= {"version": "0", "broker.id": str(broker_id), "cluster.id": cluster_id}
-            date = time.strftime("%a %b %d %H:%M:%S UTC %Y", time.gmtime())
-            self.files.write_atomically(path, encode_properties(properties, date))
 
     def _load(self, config_for: Callable[[str], LogConfig], now_ms: int) -> None:
         recovery_points = self._read(RECOVERY_POINTS)
@@ -355,14 +295,14 @@ class LogDirectory:
         # lock: an old recovery point never overwrites a lower, newer one.
         with self._writing:
             try:
-                self.files.write_atomically(os.path.join(self.path, file), encode_checkpoint(offsets()))
+                self.files.write_atomically(os.path.join(self.path, file), encode_offsets(offsets()))
             except OSError as error:
                 raise self.failure(error) from error
 
     def _read(self, file: str) -> dict[Partition, int]:
         path = os.path.join(self.path, file)
         data = self.files.read(path)
-        offsets = decode_checkpoint(data) if data is not None else {}
+        offsets = decode_offsets(data) if data is not None else {}
         if offsets is None:
             log.warning("%s cannot be believed; going on without it", path)
             return {}
@@ -372,7 +312,7 @@ class LogDirectory:
 
     def close(self, clean: bool = True) -> None:
         """Flushes and closes every log; the clean marker comes last, and only if all went well (and `clean`)."""
-        if self._lock < 0:
+        if not self._lock.held:
             return
         try:
             if self._loaded and self.offline is None:
@@ -385,7 +325,7 @@ class LogDirectory:
         finally:
             for each in self.logs.values():
                 each.abandon()
-            self._release()
+            self._lock.release()
 
     def _close_logs(self) -> None:
         """Each is closed, whatever happened to the ones before; the first error tells that the stop was not clean."""
@@ -404,7 +344,7 @@ class LogDirectory:
         """Lets go of everything as it is, as a crash would."""
         for each in self.logs.values():
             each.abandon()
-        self._release()
+        self._lock.release()
 
     # When the disk fails
 
@@ -451,35 +391,12 @@ class LogDirectory:
 
 def _remove_new(path: str) -> None:
     """Takes a directory back that was to become a log; without opening anything, for want of descriptors may be why."""
-    for file in (METADATA_FILE, METADATA_FILE + ".tmp", *(name(0) + suffix for suffix in (LOG, INDEX, TIME_INDEX))):
+    for file in (
+        PARTITION_METADATA,
+        PARTITION_METADATA + ".tmp",
+        *(name(0) + suffix for suffix in (LOG, INDEX, TIME_INDEX)),
+    ):
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(path, file))
     with contextlib.suppress(OSError):
         os.rmdir(path)
-
-
-def encode_checkpoint(offsets: Mapping[Partition, int]) -> bytes:
-    """A checkpoint file."""
-    lines = [f"{topic} {partition} {offset}\n" for (topic, partition), offset in sorted(offsets.items())]
-    return f"0\n{len(lines)}\n{''.join(lines)}".encode()
-
-
-def decode_checkpoint(data: bytes) -> dict[Partition, int] | None:
-    """From a checkpoint file; None for one that cannot be believed. An empty one has no entries."""
-    if not data:
-        return {}
-    try:
-        lines = data.decode().split("\n")
-        if lines[0] != "0" or int(lines[1]) != len(lines) - 3 or lines[-1] != "":
-            return None
-        fields = [line.split() for line in lines[2:-1]]
-        offsets = {(topic, int(partition)): int(offset) for topic, partition, offset in fields}
-    except (ValueError, IndexError):
-        return None
-    return offsets if all(partition >= 0 and offset >= 0 for (_, partition), offset in offsets.items()) else None
-
-
-def read_broker_id(path: str, files: Files = DISK) -> int | None:
-    """The broker that a directory belongs to; None for a new one. For a broker that was not given a number."""
-    number = decode_properties(files.read(os.path.join(path, META))).get("broker.id", "")
-    return int(number) if number.isascii() and number.isdigit() else None

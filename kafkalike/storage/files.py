@@ -29,6 +29,14 @@ class DirectoryOffline(KafkaError):
         self.cause = cause
 
 
+class StorageError(Exception):
+    """The directory cannot be used. The text is one line for the operator."""
+
+
+class DirectoryLost(StorageError):
+    """As its disk fails; other directories may do."""
+
+
 class Files:
     """The disk, as it is."""
 

@@ -9,6 +9,8 @@ a missing or garbled one is built again.
 
 from bisect import bisect_right
 
+from kafkalike.storage.checkpoints import decode_entries, encode_entries
+
 UNDEFINED = (-1, -1)
 
 
@@ -86,20 +88,17 @@ class LeaderEpochs:
 
     def encode(self) -> bytes:
         """The checkpoint file."""
-        lines = [f"{epoch} {start}\n" for epoch, start in self.entries]
-        return f"0\n{len(lines)}\n{''.join(lines)}".encode()
+        return encode_entries(self.entries)
 
     @classmethod
     def decode(cls, data: bytes | None) -> "LeaderEpochs | None":
         """From the checkpoint file; None for one that cannot be believed."""
-        if data is None:
+        entries = decode_entries(data) if data is not None else None
+        if entries is None:
             return None
         try:
-            lines = data.decode("ascii").split("\n")
-            if lines[0] != "0" or int(lines[1]) != len(lines) - 3 or lines[-1] != "":
-                return None
-            pairs = [(int(epoch), int(start)) for epoch, start in (line.split() for line in lines[2:-1])]
-        except (ValueError, IndexError):
+            pairs = [(int(epoch), int(start)) for epoch, start in entries]
+        except ValueError:
             return None
         sorted_strictly = all(a[0] < b[0] and a[1] < b[1] for a, b in zip(pairs, pairs[1:], strict=False))
         if not sorted_strictly or (pairs and (pairs[0][0] < 0 or pairs[0][1] < 0)):

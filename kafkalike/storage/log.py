@@ -4,7 +4,7 @@
         <base offset>.log .index .timeindex     segment.py
         <offset>.snapshot                       producer_state.py: at each segment's base, and at the end when closed
         leader-epoch-checkpoint                 leader_epochs.py
-        partition.metadata                      identity.py
+        partition.metadata                      partition_metadata.py
 
 Blocking, one caller; only Flush.run and Verification.run may be in a thread. A Log is its open files (log_files.py)
 with all that can be done with them, each in a file of its own: append_path.py, flush.py, read_path.py, truncation.py,
@@ -13,26 +13,24 @@ retention.py, corruption.py. Here it is made, opened (recovery.py) and closed.
 
 import logging
 import os
-from typing import Final
 
 from kafkalike.errors import KafkaError
 from kafkalike.storage import producer_snapshots, recovery
 from kafkalike.storage.append_path import AppendPath
+from kafkalike.storage.checkpoints import LEADER_EPOCHS
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.corruption import Corruption
 from kafkalike.storage.files import DISK, DirectoryOffline, Files
-from kafkalike.storage.identity import decode_topic_id, encode_topic_id
 from kafkalike.storage.leader_epochs import LeaderEpochs
+from kafkalike.storage.partition_metadata import PARTITION_METADATA, decode_topic_id, encode_topic_id
 from kafkalike.storage.producer_state import Producers
 from kafkalike.storage.read_path import ReadPath
-from kafkalike.storage.recovery import EPOCHS_FILE, Loaded
+from kafkalike.storage.recovery import Loaded
 from kafkalike.storage.retention import Retention
 from kafkalike.storage.segment import Segment
 from kafkalike.storage.truncation import Truncation
 
 log = logging.getLogger(__name__)
-
-METADATA_FILE: Final = "partition.metadata"
 
 
 class Log(AppendPath, ReadPath, Truncation, Retention):
@@ -70,7 +68,7 @@ class Log(AppendPath, ReadPath, Truncation, Retention):
         os.mkdir(path)
         unsynced = [path, os.path.dirname(path)]
         if topic_id is not None:
-            unsynced.append(os.path.join(path, METADATA_FILE))
+            unsynced.append(os.path.join(path, PARTITION_METADATA))
             files.write_atomically(unsynced[-1], encode_topic_id(topic_id), sync=False)
         segment = Segment(path, 0, files)
         segment.create()
@@ -94,10 +92,10 @@ class Log(AppendPath, ReadPath, Truncation, Retention):
     ) -> "Log":
         """A log that is on the disk; `clean` if it was closed and nothing happened since."""
         loaded = recovery.load(path, recovery_point, log_start_offset, clean, config.index_interval_bytes, files)
-        topic_id = decode_topic_id(files.read(os.path.join(path, METADATA_FILE)))
+        topic_id = decode_topic_id(files.read(os.path.join(path, PARTITION_METADATA)))
         opened = cls(path, topic, partition, topic_id, config, loaded, now_ms, files)
         opened.producers.expire(now_ms, config.producer_id_expiration_ms)
-        data = files.read(os.path.join(path, EPOCHS_FILE))
+        data = files.read(os.path.join(path, LEADER_EPOCHS))
         if data != opened.epochs.encode() and (data is not None or opened.epochs):
             try:
                 opened._write_epochs()
@@ -130,5 +128,5 @@ class Log(AppendPath, ReadPath, Truncation, Retention):
         assert self.topic_id in (None, topic_id), "a log never changes its topic"
         if self.topic_id is None:
             with self.disk():
-                self.files.write_atomically(os.path.join(self.path, METADATA_FILE), encode_topic_id(topic_id))
+                self.files.write_atomically(os.path.join(self.path, PARTITION_METADATA), encode_topic_id(topic_id))
             self.topic_id = topic_id

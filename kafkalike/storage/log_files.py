@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.storage import producer_snapshots
+from kafkalike.storage.checkpoints import LEADER_EPOCHS
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.files import DISK, PASSING, DirectoryOffline, Files
 from kafkalike.storage.open_files import OPEN_FILES
-from kafkalike.storage.recovery import EPOCHS_FILE, Loaded
+from kafkalike.storage.recovery import Loaded
 from kafkalike.storage.segment import MAX_POSITION, CorruptBatch, Segment
 from kafkalike.storage.segments import Segments
 from kafkalike.storage.validation import plain_attributes
@@ -264,7 +265,7 @@ class LogFiles:
 
     def _write_epochs(self) -> None:
         """The file reaches the disk with the next flush, together with the records that it could be derived from."""
-        path = os.path.join(self.path, EPOCHS_FILE)
+        path = os.path.join(self.path, LEADER_EPOCHS)
         with self.disk():
             self.files.write_atomically(path, self.epochs.encode(), sync=False)
         self._unsynced += [path, self.path]

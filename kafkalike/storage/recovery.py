@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from kafkalike.storage.checkpoints import LEADER_EPOCHS
 from kafkalike.storage.files import PASSING, Files
 from kafkalike.storage.leader_epochs import LeaderEpochs
 from kafkalike.storage.producer_snapshots import SNAPSHOT, drop_above, note, numbered, replay, take
@@ -37,7 +38,6 @@ from kafkalike.storage.verification import next_intact_batch, verified_batches
 
 log = logging.getLogger(__name__)
 
-EPOCHS_FILE: Final = "leader-epoch-checkpoint"
 TORN: Final = ".torn"
 
 READ_BYTES: Final = 1 << 20
@@ -72,7 +72,7 @@ def load(
     for segment in segments:
         segment.index_interval = index_interval
     _drop_orphans(path, names, files)
-    epochs = LeaderEpochs.decode(files.read(os.path.join(path, EPOCHS_FILE)))
+    epochs = LeaderEpochs.decode(files.read(os.path.join(path, LEADER_EPOCHS)))
     epochs_known = epochs is not None or all(segment.size == 0 for segment in segments)
     loaded = Loaded(segments, 0, start_offset, recovery_point, epochs or LeaderEpochs(), Producers())
     whole = clean and _check_indexes(segments, set(names))

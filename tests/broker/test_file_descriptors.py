@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kafkalike.broker.file_descriptors import share
-from kafkalike.storage.directory import StorageError
+from kafkalike.storage.files import StorageError
 from kafkalike.storage.open_files import OPEN_FILES
 
 

@@ -8,8 +8,7 @@ import pytest
 from twisted.internet import reactor, task
 
 from kafkalike.errors import Error, KafkaError
-from kafkalike.storage.directory import StorageError
-from kafkalike.storage.files import DirectoryOffline
+from kafkalike.storage.files import DirectoryOffline, StorageError
 from tests import reactor as shared
 from tests.replication.test_replicas import (  # noqa: F401  (opened is a fixture)
     ID,

@@ -26,7 +26,8 @@ from kafkalike.net.listener import Listener
 from kafkalike.net.peer import Peer
 from kafkalike.net.server import Server
 from kafkalike.protocol.batch import read_header, read_producer
-from kafkalike.storage.directory import LogDirectory, read_broker_id
+from kafkalike.storage.directory import LogDirectory
+from kafkalike.storage.meta_properties import read_broker_id
 from tests.simulation import disk, network, zookeeper
 from tests.simulation.world import World
 from zk.client import ZkClient

@@ -5,25 +5,14 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.storage.config import LogConfig
-from kafkalike.storage.directory import (
-    DirectoryLost,
-    Interrupted,
-    LogDirectory,
-    StorageError,
-    decode_checkpoint,
-    encode_checkpoint,
-)
-from kafkalike.storage.files import DirectoryOffline
+from kafkalike.storage.directory import Interrupted, LogDirectory
+from kafkalike.storage.files import DirectoryLost, DirectoryOffline, StorageError
 from kafkalike.storage.log import Log
 from tests.storage.disk import NOW, FailingDisk, a_batch, contents, error_of
 
@@ -107,32 +96,6 @@ def test_a_stop_may_be_made_to_count_as_unclean(tmp_path: Path) -> None:
     assert not again.clean
     assert 10 == len(contents(again.logs["a", 0]))
     again.abandon()
-
-
-def test_another_process_is_told_that_the_directory_is_in_use(tmp_path: Path) -> None:
-    path = tmp_path / "d"
-    path.mkdir()
-    code = (
-        "import fcntl, sys\n"
-        f"f = open({str(path / '.lock')!r}, 'w')\n"
-        "fcntl.lockf(f, fcntl.LOCK_EX)\n"
-        "print('locked', flush=True)\n"
-        "sys.stdin.read()\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None and b"locked\n" == other.stdout.readline()
-        with pytest.raises(StorageError, match="Failed to acquire lock on file .lock in .*A Kafka instance"):
-            opened(path)
-        other.communicate(b"")
-    opened(path).abandon()
-
-
-def test_a_directory_is_used_once_in_a_process(tmp_path: Path) -> None:
-    first = opened(tmp_path / "d")
-    with pytest.raises(StorageError, match="Failed to acquire lock"):
-        opened(tmp_path / "d")
-    first.abandon()
-    opened(tmp_path / "d").abandon()
 
 
 def test_meta_properties_are_kafkas(tmp_path: Path) -> None:
@@ -527,17 +490,3 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
     filled(tmp_path / "d").close()
     opened(tmp_path / "d").close()
     assert before == len(os.listdir("/proc/self/fd"))
-
-
-partitions = st.tuples(st.text("abcXYZ019._-", min_size=1, max_size=20), st.integers(0, 10**6))
-
-
-@given(st.dictionaries(partitions, st.integers(0, 2**63 - 1), max_size=10))
-def test_checkpoints_round_trip(offsets: dict[tuple[str, int], int]) -> None:
-    assert offsets == decode_checkpoint(encode_checkpoint(offsets))
-
-
-@given(st.binary(max_size=60))
-def test_a_garbled_checkpoint_is_never_an_error(data: bytes) -> None:
-    decode_checkpoint(data)
-    decode_checkpoint(b"0\n1\n" + data + b"\n")

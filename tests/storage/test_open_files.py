@@ -10,7 +10,8 @@ import pytest
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.storage.config import LogConfig
-from kafkalike.storage.directory import LogDirectory, StorageError
+from kafkalike.storage.directory import LogDirectory
+from kafkalike.storage.files import StorageError
 from kafkalike.storage.log import Log
 from kafkalike.storage.open_files import OPEN_FILES, SLACK, OpenFiles
 from tests.storage.disk import NOW, SMALL, FailingDisk, a_batch, contents, error_of, new_log

@@ -1,18 +1,10 @@
-"""Whose a directory is: the two files that say so, as Kafka writes and reads them."""
+"""partition.metadata, as Kafka writes and reads it."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafkalike.storage.identity import decode_properties, decode_topic_id, encode_properties, encode_topic_id
-
-
-def test_properties_are_javas() -> None:
-    data = encode_properties({"version": "0", "broker.id": "3"}, "Mon Jan 01 00:00:00 UTC 2024")
-    assert b"#\n#Mon Jan 01 00:00:00 UTC 2024\nversion=0\nbroker.id=3\n" == data
-    assert {"version": "0", "broker.id": "3"} == decode_properties(data)
-    assert {"a": "x:y", "b": ""} == decode_properties(b"! comment\n a = x\\:y \n\nb=\nno pair\n")
-    assert {} == decode_properties(None)
+from kafkalike.storage.partition_metadata import decode_topic_id, encode_topic_id
 
 
 def test_a_topic_id_is_kafkas() -> None:
@@ -42,4 +34,3 @@ def test_what_cannot_be_a_topic_id_is_none(data: bytes | None) -> None:
 def test_garbage_is_never_an_error(data: bytes) -> None:
     decode_topic_id(data)
     decode_topic_id(b"version: 0\ntopic_id: " + data)
-    decode_properties(data)

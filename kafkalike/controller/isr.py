@@ -15,8 +15,8 @@ from typing import Any
 from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.controller.context import Context, Leadership, Partition
 from kafkalike.controller.control_requests import Batch
-from kafkalike.controller.effects import BAD_VERSION, SetNode, Steps, Write, Written
-from kafkalike.controller.partition_znodes import leadership_of, read_states
+from kafkalike.controller.effects import Steps
+from kafkalike.controller.partition_znodes import leadership_of, read_states, write_states
 from kafkalike.controller.reassignment import isr_grew
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import alter_partition as messages
@@ -109,21 +109,12 @@ def _eligible(context: Context, partition: Partition, member: int, epochs: dict[
 
 
 def _write(context: Context, accepted: dict[Partition, PartitionNode]) -> Steps[dict[Partition, Outcome]]:
-    writes = [
-        SetNode(PartitionNode.path(*partition), node.encode(), context.leaderships[partition].partition_epoch)
-        for partition, node in accepted.items()
-    ]
-    results: list[Written] = yield Write(list(writes))
-    outcomes: dict[Partition, Outcome] = {}
-    unsure = []
-    for (partition, node), written in zip(accepted.items(), results, strict=True):
-        if written.error is None:
-            outcomes[partition] = context.leaderships[partition] = leadership_of(node, written.version)
-        elif written.error == BAD_VERSION:
-            unsure.append(partition)
-        else:
-            log.error("cannot write the ISR of partition %s-%d: %s", *partition, written.error)
-            outcomes[partition] = Error.UNKNOWN_SERVER_ERROR
+    outcomes: dict[Partition, Outcome] = dict.fromkeys(accepted, Error.UNKNOWN_SERVER_ERROR)
+    written, unsure = yield from write_states(
+        {partition: (node, context.leaderships[partition].partition_epoch) for partition, node in accepted.items()}
+    )
+    for partition, version in written.items():
+        outcomes[partition] = context.leaderships[partition] = leadership_of(accepted[partition], version)
     # Somebody else wrote, or it was this very write and its answer was lost.
     found = (yield from read_states(context, unsure)) if unsure else {}
     for partition in unsure:

@@ -89,15 +89,15 @@ class _Queue:
             if not outcome:
                 answer.addBoth(self._later, request, outcome)
                 return
-            if not self._settled(request, outcome[0]):
+            if not self._may_go_on(request, outcome[0]):
                 return
         self._busy = False
 
     def _later(self, _: Any, request: Any, outcome: list[Any]) -> None:
-        if self._settled(request, outcome[0]):
+        if self._may_go_on(request, outcome[0]):
             self._next()
 
-    def _settled(self, request: Any, outcome: Any) -> bool:
+    def _may_go_on(self, request: Any, outcome: Any) -> bool:
         """Whether the next request may go now."""
         if self._closed:
             return False

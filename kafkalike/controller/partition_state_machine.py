@@ -17,9 +17,9 @@ from kafkalike.config import parse_topic_overrides, usable
 from kafkalike.controller import election_strategies
 from kafkalike.controller.context import INITIAL_LEADER_EPOCH, Context, Partition, PartitionState, shown
 from kafkalike.controller.control_requests import Batch
-from kafkalike.controller.effects import BAD_VERSION, NODE_EXISTS, CreateNode, Read, SetNode, Steps, Write
+from kafkalike.controller.effects import NODE_EXISTS, CreateNode, Read, Steps, Write
 from kafkalike.controller.election_strategies import Elected
-from kafkalike.controller.partition_znodes import current_states, decode, leadership_of
+from kafkalike.controller.partition_znodes import current_states, decode, leadership_of, write_states
 from kafkalike.metrics import Meter
 
 log = logging.getLogger(__name__)
@@ -156,11 +156,11 @@ def _first_leaders(context: Context, batch: Batch, partitions: list[Partition]) 
 
 def _elect(context: Context, batch: Batch, partitions: list[Partition], choose: Strategy) -> Steps[set[Partition]]:
     done: set[Partition] = set()
-    remaining = partitions
-    stale: set[Partition] = set()
+    remaining, again = partitions, False
     while remaining:
-        current = yield from current_states(context, remaining, stale)
-        chosen: dict[Partition, tuple[PartitionNode, Elected, int]] = {}
+        current = yield from current_states(context, remaining, again)
+        writes: dict[Partition, tuple[PartitionNode, int]] = {}
+        chosen: dict[Partition, Elected] = {}
         nobody = []
         for partition in remaining:
             if partition not in current:
@@ -172,27 +172,18 @@ def _elect(context: Context, batch: Batch, partitions: list[Partition], choose: 
                 nobody.append(partition)
                 continue
             new = state.elected(elected.leader, elected.isr, context.epoch, elected.recovering)
-            chosen[partition] = (new, elected, version)
+            writes[partition] = (new, version)
+            chosen[partition] = elected
         if nobody:
             log.warning("no replica may lead: %s; the first is %s", shown(nobody), current[nobody[0]][0])
-        results = yield Write(
-            [
-                SetNode(PartitionNode.path(*partition), new.encode(), version)
-                for partition, (new, _, version) in chosen.items()
-            ]
-        )
-        remaining = []
-        for (partition, (new, elected, _)), written in zip(chosen.items(), results, strict=True):
-            if written.error is None:
-                if elected.recovering:
-                    UNCLEAN_ELECTIONS.mark()
-                _lead(context, batch, partition, new, written.version, elected.recipients, is_new=False)
-                done.add(partition)
-            elif written.error == BAD_VERSION:
-                remaining.append(partition)
-                stale.add(partition)
-            else:
-                log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
+        written, remaining = yield from write_states(writes)
+        for partition, version in written.items():
+            if chosen[partition].recovering:
+                UNCLEAN_ELECTIONS.mark()
+            new, recipients = writes[partition][0], chosen[partition].recipients
+            _lead(context, batch, partition, new, version, recipients, is_new=False)
+            done.add(partition)
+        again = True
     return done
 
 

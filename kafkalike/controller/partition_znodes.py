@@ -5,7 +5,7 @@ controller reads them, and how it changes them under the version that it knows.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from kafkalike.cluster.znodes.controller import ControllerEpoch
@@ -33,16 +33,16 @@ def read_states(context: Context, partitions: list[Partition]) -> Steps[dict[Par
 
 
 def current_states(
-    context: Context, partitions: list[Partition], stale: set[Partition]
+    context: Context, partitions: list[Partition], again: bool
 ) -> Steps[dict[Partition, tuple[PartitionNode, int]]]:
-    """The states to decide on and the versions to write under: what is believed, and read only where nothing is
-    believed or the belief was found stale; what was read is the new belief. A wrong one does no harm, for the write's
-    version check refuses it."""
+    """The states to decide on, and the versions to write under: those in the context, which are read only where the
+    context has none, or `again`, when they have turned out to be old. A wrong one does no harm, for the write's version
+    check refuses it."""
     current: dict[Partition, tuple[PartitionNode, int]] = {}
     unknown = []
     for partition in partitions:
         known = context.leaderships.get(partition)
-        if known is None or partition in stale:
+        if known is None or again:
             unknown.append(partition)
         else:
             current[partition] = (known.node, known.partition_epoch)
@@ -79,10 +79,9 @@ def _rewrite(
     """Writes what `change` makes of each state (None: it stays), of a newer one where somebody was faster; gives the
     partitions whose state is known then."""
     done: set[Partition] = set()
-    remaining = partitions
-    stale: set[Partition] = set()
+    remaining, again = partitions, False
     while remaining:
-        current = yield from current_states(context, remaining, stale)
+        current = yield from current_states(context, remaining, again)
         writes: dict[Partition, tuple[PartitionNode, int]] = {}
         for partition, (state, version) in current.items():
             new = change(state)
@@ -91,23 +90,37 @@ def _rewrite(
                 done.add(partition)
             else:
                 writes[partition] = (new, version)
-        results = yield Write(
-            [
-                SetNode(PartitionNode.path(*partition), new.encode(), version)
-                for partition, (new, version) in writes.items()
-            ]
-        )
-        remaining = []
-        for (partition, (new, _)), written in zip(writes.items(), results, strict=True):
-            if written.error is None:
-                context.leaderships[partition] = leadership_of(new, written.version)
-                done.add(partition)
-            elif written.error == BAD_VERSION:
-                remaining.append(partition)
-                stale.add(partition)
-            else:
-                log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
+        written, remaining = yield from write_states(writes)
+        for partition, version in written.items():
+            context.leaderships[partition] = leadership_of(writes[partition][0], version)
+            done.add(partition)
+        again = True
     return done
+
+
+def write_states(
+    writes: Mapping[Partition, tuple[PartitionNode, int]],
+) -> Steps[tuple[dict[Partition, int], list[Partition]]]:
+    """Writes each state under the version that goes with it. Gives the versions that the written nodes have now, and
+    the partitions whose nodes had another version; what fails otherwise is logged, and is in neither."""
+    if not writes:
+        return {}, []
+    results = yield Write(
+        [
+            SetNode(PartitionNode.path(*partition), node.encode(), version)
+            for partition, (node, version) in writes.items()
+        ]
+    )
+    done: dict[Partition, int] = {}
+    stale: list[Partition] = []
+    for partition, written in zip(writes, results, strict=True):
+        if written.error is None:
+            done[partition] = written.version
+        elif written.error == BAD_VERSION:
+            stale.append(partition)
+        else:
+            log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
+    return done, stale
 
 
 def ignore_or_end(partition: Partition, state: PartitionNode) -> Steps[None]:

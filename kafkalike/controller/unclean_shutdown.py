@@ -16,9 +16,9 @@ from kafkalike.cluster.znodes.brokers import BrokerNode
 from kafkalike.cluster.znodes.encoding import decode_or_none
 from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.controller.context import NO_LEADER, Context, LiveBroker, Partition, PartitionState
-from kafkalike.controller.effects import BAD_VERSION, Node, Read, SetNode, Steps, Write
+from kafkalike.controller.effects import Node, Read, SetNode, Steps, Write
 from kafkalike.controller.partition_state_machine import move_partitions
-from kafkalike.controller.partition_znodes import ignore_or_end, leadership_of
+from kafkalike.controller.partition_znodes import ignore_or_end, leadership_of, write_states
 
 log = logging.getLogger(__name__)
 
@@ -43,19 +43,10 @@ def take_out(context: Context, brokers: Mapping[int, LiveBroker], broker_ids: It
                 state = decode_or_none(PartitionNode, node.data, *partition)
                 if state is not None:
                     _believe(context, partition, state, node.version)
-        operations = [
-            SetNode(PartitionNode.path(*p), state.encode(), version) for p, (state, version) in writes.items()
-        ]
-        results = (yield Write(list(operations))) if writes else []
-        remaining = []
-        for (partition, (state, _)), written in zip(writes.items(), results, strict=True):
-            if written.error is None:
-                _believe(context, partition, state, written.version)
-            elif written.error == BAD_VERSION:
-                remaining.append(partition)
-                refused.add(partition)
-            else:
-                log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
+        written, remaining = yield from write_states(writes)
+        for partition, version in written.items():
+            _believe(context, partition, writes[partition][0], version)
+        refused.update(remaining)
     yield from _forgive(brokers, unclean)
 
 

@@ -15,15 +15,7 @@ from kafkalike.controller.partition_state_machine import (
     preferred_strategy,
 )
 from kafkalike.controller.replica_state_machine import REPLICA_PREVIOUS
-from tests.controller.world import World
-
-
-def world() -> World:
-    made = World()
-    for broker_id in (1, 2):
-        made.broker(broker_id)
-    made.topic("t", {0: (1, 2), 1: (2, 1)})
-    return made
+from tests.controller.world import world_with_a_topic
 
 
 def test_every_state_can_be_entered() -> None:
@@ -33,7 +25,7 @@ def test_every_state_can_be_entered() -> None:
 
 
 def test_a_failed_election_leaves_everything_as_it_was() -> None:
-    w = world()
+    w = world_with_a_topic()
     context = w.controller()
     context.shutting_down |= {1, 2}
     before = w.nodes[PartitionNode.path("t", 0)]
@@ -44,7 +36,7 @@ def test_a_failed_election_leaves_everything_as_it_was() -> None:
 
 
 def test_a_partition_whose_state_is_garbage_is_not_elected(caplog: pytest.LogCaptureFixture) -> None:
-    w = world()
+    w = world_with_a_topic()
     context = w.controller()
     w.put(PartitionNode.path("t", 0), b"garbage")
     assert set() == w.perform(bring_online(context, Batch(context), [("t", 0)], preferred_strategy(context)))

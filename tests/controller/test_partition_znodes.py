@@ -10,24 +10,13 @@ from kafkalike.controller.context import PartitionState as P
 from kafkalike.controller.context import ReplicaState as R
 from kafkalike.controller.control_requests import Batch
 from kafkalike.controller.effects import Superseded
-from kafkalike.controller.partition_state_machine import (
-    bring_online,
-    move_partitions,
-)
+from kafkalike.controller.partition_state_machine import bring_online, move_partitions
 from kafkalike.controller.replica_state_machine import move_replicas
-from tests.controller.world import World
-
-
-def world() -> World:
-    made = World()
-    for broker_id in (1, 2):
-        made.broker(broker_id)
-    made.topic("t", {0: (1, 2), 1: (2, 1)})
-    return made
+from tests.controller.world import world_with_a_topic
 
 
 def test_a_stale_belief_is_read_again_and_the_decision_made_anew() -> None:
-    w = world()
+    w = world_with_a_topic()
     context = w.controller()
     w.put(PartitionNode.path("t", 0), PartitionNode(1, 0, (2,), 1).encode())
     context.shutting_down.add(1)
@@ -41,7 +30,7 @@ def test_a_stale_belief_is_read_again_and_the_decision_made_anew() -> None:
 
 
 def test_a_newer_controllers_mark_ends_the_term() -> None:
-    w = world()
+    w = world_with_a_topic()
     context = w.controller()
     w.put(PartitionNode.path("t", 0), PartitionNode(1, 0, (1, 2), 9).encode())
     w.put(ControllerEpoch.path(), b"9")

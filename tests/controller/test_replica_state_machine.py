@@ -9,23 +9,13 @@ import pytest
 from kafkalike.controller.context import PartitionState as P
 from kafkalike.controller.context import ReplicaState as R
 from kafkalike.controller.control_requests import Batch
-from kafkalike.controller.partition_state_machine import (
-    move_partitions,
-)
+from kafkalike.controller.partition_state_machine import move_partitions
 from kafkalike.controller.replica_state_machine import move_replicas
-from tests.controller.world import World
-
-
-def world() -> World:
-    made = World()
-    for broker_id in (1, 2):
-        made.broker(broker_id)
-    made.topic("t", {0: (1, 2), 1: (2, 1)})
-    return made
+from tests.controller.world import world_with_a_topic
 
 
 def test_an_illegal_transition_is_logged_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
-    w = world()
+    w = world_with_a_topic()
     context = w.controller()
     context.partition_states["t", 0] = P.NONEXISTENT
     with caplog.at_level(logging.ERROR):
@@ -39,7 +29,7 @@ def test_an_illegal_transition_is_logged_and_the_others_go_on(caplog: pytest.Log
 
 
 def test_the_last_member_stays_in_the_isr_without_leading() -> None:
-    w = world()
+    w = world_with_a_topic()
     context = w.controller()
     w.perform(move_replicas(context, Batch(context), [("t", 0, 1)], R.OFFLINE))
     w.perform(move_replicas(context, Batch(context), [("t", 0, 2)], R.OFFLINE))
@@ -50,7 +40,7 @@ def test_the_last_member_stays_in_the_isr_without_leading() -> None:
 
 
 def test_a_new_replica_hears_of_its_leader_but_a_leader_is_never_new(caplog: pytest.LogCaptureFixture) -> None:
-    w = world()
+    w = world_with_a_topic()
     context = w.controller()
     w.letters()
     batch = Batch(context)

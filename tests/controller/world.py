@@ -249,3 +249,12 @@ def world_with(*broker_ids: int) -> World:
 def written(world: World) -> list[str]:
     """Paths of all writes, in order."""
     return [op.path for effect in world.asked if isinstance(effect, Write) for op in effect.operations]
+
+
+def world_with_a_topic() -> World:
+    """Brokers 1 and 2 with topic t, whose partition 0 prefers the one and partition 1 the other."""
+    world = World()
+    for broker_id in (1, 2):
+        world.broker(broker_id)
+    world.topic("t", {0: (1, 2), 1: (2, 1)})
+    return world

@@ -45,7 +45,7 @@ Timing = tuple["ApiMetrics", int, tuple[float, float, float, float]]  # and the 
 class ApiMetrics:
     """The numbers of one API. The process has one of each; `of` gives it."""
 
-    __slots__ = ("name", "versions", "errors", "is_plain", "count", "newest", "_response", "_count_errors")
+    __slots__ = ("name", "versions", "errors", "is_plain", "count", "newest", "count_errors", "_response")
 
     def __init__(self, name: str, response: Any = None) -> None:
         self.name = name
@@ -53,7 +53,8 @@ class ApiMetrics:
         self.errors: dict[int, Count] = {}
         self.is_plain = response is not None and error_paths(response) == [()]  # its one error code is the whole's
         self._response = response
-        self._count_errors: Callable[[Any, ApiMetrics], None] | None = None
+        # Counts each error code of an answer.
+        self.count_errors: Callable[[Any], None] = self._count_first_errors
         self.count = 0
         self.newest: list[tuple[tuple[float, float, float, float], float, float]] = []
 
@@ -73,11 +74,9 @@ class ApiMetrics:
             self.errors[code] = ERRORS.of(self.name, Error(code).name)
             self.errors[code].count += 1
 
-    def count_errors(self, response: Any) -> None:
-        """Counts each error code of an answer."""
-        if self._count_errors is None:
-            self._count_errors = _error_counter(error_paths(self._response))
-        self._count_errors(response, self)
+    def _count_first_errors(self, response: Any) -> None:
+        self.count_errors = _error_counter(self, error_paths(self._response))
+        self.count_errors(response)
 
 
 class _Phase:
@@ -116,18 +115,18 @@ def error_paths(response: Any) -> list[tuple[str, ...]]:
     return paths
 
 
-def _error_counter(paths: list[tuple[str, ...]]) -> Callable[[Any, ApiMetrics], None]:
+def _error_counter(metrics: ApiMetrics, paths: list[tuple[str, ...]]) -> Callable[[Any], None]:
     """A function that counts the error codes at these places of a response: a loop for each list, and no calls."""
-    lines = ["def count(value0, metrics):", " errors = metrics.errors"]
+    lines = ["def count(value0):", " errors = metrics.errors"]
     for path in paths:
         for depth, name in enumerate(path):
             lines.append(f"{' ' * (depth + 1)}for value{depth + 1} in value{depth}.{name} or ():")
         indent, value = " " * (len(path) + 1), f"value{len(path)}.error_code"
         lines.append(f"{indent}if {value} in errors: errors[{value}].count += 1")
         lines.append(f"{indent}else: metrics.count_error({value})")
-    made: dict[str, Any] = {}
+    made: dict[str, Any] = {"metrics": metrics}
     exec("\n".join(lines), made)
-    counter: Callable[[Any, ApiMetrics], None] = made["count"]
+    counter: Callable[[Any], None] = made["count"]
     return counter
 
 

@@ -17,7 +17,7 @@ CHANGES = {
 
 def watch(zk: ZkClient) -> None:
     """Measures this client from now on."""
-    zk.on_answer = LATENCY.update
+    zk.on_answer = LATENCY.of().update
     zk.add_listener(_changed)
     IS_CONNECTED.watch(zk, lambda client: int(client.state == CONNECTED))
 

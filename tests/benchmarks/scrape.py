@@ -72,7 +72,8 @@ def main() -> None:
             cpu = (number(scrape(port), "process_cpu_seconds_total") - before) / (TIMES + 1)
         print(f"{partitions} partitions: {text.count(chr(10))} lines, {len(text) / 1e6:.1f} MB")
         print(f"a scrape takes {1000 * took:.0f} ms, {1000 * cpu:.0f} ms of CPU")
-        print(f"longest turn of the reactor {sorted(turns)[TIMES // 2]:.1f} ms in the middle, {max(turns):.1f} ms at most")
+        middle = sorted(turns)[TIMES // 2]
+        print(f"longest turn of the reactor {middle:.1f} ms in the middle, {max(turns):.1f} ms at most")
     finally:
         shutil.rmtree(home)
 

@@ -11,6 +11,7 @@ from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.controller import broker_changes, leader_election
 from kafkalike.controller.context import Context, Partition
 from kafkalike.controller.effects import Pause, Write
+from kafkalike.controller.partition_state_machine import UNCLEAN_ELECTIONS
 from kafkalike.errors import Error, KafkaError
 from tests.controller.world import World, world_with
 
@@ -137,6 +138,8 @@ def test_an_unclean_election_happens_only_where_it_is_allowed() -> None:
         world.put(PartitionNode.path(topic, 0), PartitionNode(2, 3, (2,), 1).encode())
     context = world.controller(epoch=2)
     world.remove("/brokers/ids/2")
+    counted = UNCLEAN_ELECTIONS.of().count
     world.perform(broker_changes.brokers_changed(context))
+    assert counted + 1 == UNCLEAN_ELECTIONS.of().count
     assert {"leader": -1, "isr": [2]}.items() <= world.state("safe", 0).items()
     assert {"leader": 1, "isr": [1], "leader_recovery_state": 1}.items() <= world.state("loose", 0).items()

@@ -44,6 +44,7 @@ class Calls:
 
     def __init__(self):
         self.started = []
+        self.left = []  # what `sent` was told of, in order
         self.changed = threading.Condition()
 
     def begin(self, connection, frame):
@@ -51,8 +52,7 @@ class Calls:
 
         class Call:
             answer = None
-            timing = None
-            body = bytes(frame[2:])
+            body = timing = bytes(frame[2:])
 
             def run(self):
                 self.connection = connection
@@ -72,6 +72,13 @@ class Calls:
 
         return Call()
 
+    def sent(self, timings, began):
+        together = []
+        while timings is not None:
+            timing, timings = timings
+            together.insert(0, timing)
+        self.left += together
+
     def wait_for(self, count):
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.started) >= count, 10), f"{len(self.started)} of {count}"
@@ -87,7 +94,9 @@ def calls():
 def connect(calls, request):
     opened = []
     limits = ConnectionLimits(100, 100, {})
-    server = Server("PLAINTEXT", calls.begin, 1 << 20, limits, overlapping=b"\0\0", outlet=request.param)
+    server = Server(
+        "PLAINTEXT", calls.begin, 1 << 20, limits, sent=calls.sent, overlapping=b"\0\0", outlet=request.param
+    )
     listener = shared.run(Listener, reactor, server, "127.0.0.1", 0, 10, 600_000)
     shared.run(listener.accept)
 
@@ -173,6 +182,30 @@ def test_an_empty_answer_sends_nothing_and_frees_the_way(calls, connect):
     calls.wait_for(1)[0].reply()
     calls.wait_for(2)[1].reply(b"x")
     assert read(client, 1) == b"x"
+
+
+def test_calls_are_told_of_when_their_answers_have_left(calls, connect):
+    client = connect()
+    client.sendall(frame(PRODUCE, b"a") + frame(PRODUCE, b"b") + frame(PRODUCE, b"c"))
+    first, second, third = calls.wait_for(3)
+    second.reply(b"2")
+    assert calls.left == []
+    first.reply(b"1")
+    assert read(client, 2) == b"12"
+    third.reply()
+    assert shared.run(lambda: calls.left) == [b"a", b"b", b"c"]
+
+
+@pytest.mark.parametrize("connect", [PlainOutlet], indirect=True)
+def test_an_answer_that_the_client_does_not_read_has_not_left(calls, connect):
+    client = connect()
+    client.sendall(frame(OTHER, b"a"))
+    calls.wait_for(1)[0].reply(bytes(8 << 20))
+    assert settled(client, calls, 1) and calls.left == []
+    read(client, 8 << 20)
+    client.sendall(frame(OTHER, b"b"))
+    calls.wait_for(2)
+    assert calls.left == [b"a"]
 
 
 def test_file_ranges_are_sent_in_place_and_released(calls, connect, tmp_path):

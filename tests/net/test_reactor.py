@@ -15,7 +15,7 @@ from kafkalike.errors import ProtocolError
 from kafkalike.net.connection import MAX_QUEUED
 from kafkalike.net.connection_limits import ConnectionLimits
 from kafkalike.net.listener import Listener
-from kafkalike.net.reactor import HOLD_S, READ, READ_BULK, Reactor
+from kafkalike.net.reactor import HOLD_S, IDLE_WINDOW_S, LONG_MS, LONG_TURNS, READ, READ_BULK, TURN_TIME, Reactor, Time
 from kafkalike.net.server import Server
 
 BIG = b"x" * (8 << 20)
@@ -215,6 +215,30 @@ def test_what_a_timer_answers_leaves_at_the_end_of_the_timers(served: Served, mo
     served.reactor.runUntilCurrent()
     assert before == [[b"", b"", b""]] * 3
     assert served.heard() == [b"t", b"t", b"t"]
+
+
+def test_a_turn_that_keeps_others_waiting_is_counted(served: Served) -> None:
+    long, turns = LONG_TURNS.of().count, TURN_TIME.of().count
+    served.run = lambda asked: time.sleep(LONG_MS / 1000)
+    served.ask(b"a")
+    served.turn()
+    served.turn()  # each turn is measured when the next begins
+    assert turns + 2 <= TURN_TIME.of().count
+    assert long + 1 <= LONG_TURNS.of().count
+    assert max(TURN_TIME.of().newest) > LONG_MS
+
+
+def test_the_idle_share_is_that_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("kafkalike.net.reactor.monotonic", lambda: now)
+    watch = Time()
+    assert 1.0 == watch.idle_share(), "nothing is known yet"
+    now, watch.idle = 100.0 + IDLE_WINDOW_S, 0.25 * IDLE_WINDOW_S
+    assert 0.25 == watch.idle_share()
+    for _ in range(2):  # what was before is forgotten in two windows
+        now, watch.idle = now + IDLE_WINDOW_S, watch.idle + IDLE_WINDOW_S
+        share = watch.idle_share()
+    assert 1.0 == share
 
 
 def test_a_server_that_starts_in_a_turn_is_held_from_the_next(served: Served) -> None:

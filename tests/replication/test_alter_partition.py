@@ -5,7 +5,14 @@ from twisted.internet import defer, task
 
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import alter_partition
-from kafkalike.replication.alter_partition import ASK_AGAIN_SECONDS, RETRY_SECONDS, IsrProposals
+from kafkalike.replication.alter_partition import (
+    ASK_AGAIN_SECONDS,
+    EXPANDS,
+    FAILED_UPDATES,
+    RETRY_SECONDS,
+    SHRINKS,
+    IsrProposals,
+)
 from tests.replication.test_partition import led
 from tests.replication.views import Surroundings
 
@@ -74,6 +81,16 @@ def test_a_change_carries_every_members_broker_epoch_and_settles(proposals, cont
     controller.reply()
     assert committed == [partition]
     assert partition.isr == (1, 2, 3)
+
+
+def test_what_became_of_each_change_is_counted(proposals, controller, partition):
+    before = [meter.of().count for meter in (EXPANDS, SHRINKS, FAILED_UPDATES)]
+    submit(proposals, partition)
+    controller.reply()
+    for error in (Error.INELIGIBLE_REPLICA, Error.NONE):
+        proposals.submit(ID, partition, partition.propose((1, 2)))
+        controller.reply(partition_error=error, isr=(1, 2), partition_epoch=2)
+    assert [meter.of().count for meter in (EXPANDS, SHRINKS, FAILED_UPDATES)] == [each + 1 for each in before]
 
 
 def test_a_second_change_waits_for_the_first_answer(proposals, controller, partition):

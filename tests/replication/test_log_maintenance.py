@@ -8,7 +8,7 @@ import pytest
 from twisted.internet import reactor, task
 
 from kafkalike.errors import Error, KafkaError
-from kafkalike.replication.log_maintenance import LogMaintenance
+from kafkalike.replication.log_maintenance import FLUSH_TIME, LogMaintenance
 from kafkalike.storage.files import Files
 from kafkalike.storage.log import Log
 from kafkalike.storage.open_files import OPEN_FILES
@@ -83,7 +83,9 @@ def test_what_flush_ms_makes_due_is_flushed_in_a_thread(opened):  # noqa: F811
             await task.deferLater(reactor, 0.005, lambda: None)
         return False
 
+    timed = FLUSH_TIME.of().count
     assert shared.run(flushed)
+    assert timed < FLUSH_TIME.of().count
 
 
 def test_files_are_closed_first_where_nothing_was_appended(opened):  # noqa: F811

@@ -10,6 +10,7 @@
     standalone.py         =  one request in; replies, watch events and journal entries out
     four_letter_words.py  =  the four-letter words' answers
     journal.py            F  transaction log, snapshots, recovery
+    acceptor.py           T  the listening port; it pauses while there are no file descriptors
     listener.py           T  sockets to standalone and back; group commit
 
 The wire format and the rules for paths, which the clients share, are in zk/wire.py and zk/paths.py. The pure

@@ -89,6 +89,7 @@ def _serve(config: Config, signals: ServerSignals, waiting: Foreground) -> str:
     from twisted.internet.error import CannotListenError
     from twisted.python.log import PythonLoggingObserver
 
+    from zk.server.acceptor import Acceptor
     from zk.server.listener import Server
 
     reactor: Any = installed
@@ -117,7 +118,8 @@ def _serve(config: Config, signals: ServerSignals, waiting: Foreground) -> str:
         log.warning("%s", server.journal.cut)
     try:
         backlog = config.backlog if config.backlog > 0 else 50
-        port = reactor.listenTCP(config.port, server, backlog, config.address)
+        port = Acceptor(config.port, server, backlog, config.address, reactor)
+        port.startListening()
     except (CannotListenError, OSError) as error:
         reason = getattr(error, "socketError", error)
         return f"Cannot listen on {config.address}:{config.port}: {getattr(reason, 'strerror', reason)}"

@@ -88,6 +88,7 @@ __all__ = [
     "NoNode",
     "NodeExists",
     "NotEmpty",
+    "Op",
     "SessionExpired",
     "Set",
     "Stat",

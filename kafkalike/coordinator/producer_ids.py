@@ -51,7 +51,12 @@ class ProducerIds:
     # What may be left of a block when the next one is asked for.
     LOW = 100
 
-    def __init__(self, ask: Callable[[Any], Any], broker_id: int, broker_epoch: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        ask: Callable[[allocate_producer_ids.Request], Deferred[Any]],
+        broker_id: int,
+        broker_epoch: Callable[[], int],
+    ) -> None:
         """`ask(request)` gives a Deferred of the controller's response."""
         self._ask = ask
         self._broker_id = broker_id
@@ -81,7 +86,7 @@ class ProducerIds:
             request = allocate_producer_ids.Request(broker_id=self._broker_id, broker_epoch=self._broker_epoch())
             maybeDeferred(self._ask, request).addCallbacks(self._allocated).addErrback(self._failed)
 
-    def _allocated(self, response: Any) -> None:
+    def _allocated(self, response: allocate_producer_ids.Response) -> None:
         if response.error_code:
             raise KafkaError(Error(response.error_code))
         self._asking = False

@@ -40,6 +40,7 @@ from zk.client import (
     Delete,
     NodeExists,
     NoNode,
+    Op,
     Set,
     ZkClient,
     gather,
@@ -222,8 +223,8 @@ class ZnodeCommits:
         queue = self._queue
         while queue and self._multis < MULTIS and self._zk.state == CONNECTED:
             batch: list[PendingOffset] = []
-            checks: list[Any] = []
-            operations: list[Any] = []
+            checks: list[Op] = []
+            operations: list[Op] = []
             fences: list[Fence] = []
             size = 0
             while queue and len(batch) < OFFSETS and size < BYTES:
@@ -270,7 +271,7 @@ class ZnodeCommits:
         return True
 
     @staticmethod
-    def _begin_write(pending: PendingOffset, operations: list[Any]) -> int:
+    def _begin_write(pending: PendingOffset, operations: list[Op]) -> int:
         assert pending.value is not None
         offset, extra = pending.in_flight_value = pending.value
         pending.in_flight_waiters, pending.waiters = pending.waiters, []
@@ -303,9 +304,7 @@ class ZnodeCommits:
         for commit, index in waiters:
             commit.answer(index, Error.NONE)
 
-    def _refused(
-        self, failure: Failure, batch: list[PendingOffset], fences: list[Fence], operations: list[Any]
-    ) -> None:
+    def _refused(self, failure: Failure, batch: list[PendingOffset], fences: list[Fence], operations: list[Op]) -> None:
         self._multis -= 1
         error = failure.value
         if failure.check(*AMBIGUOUS):
@@ -445,10 +444,10 @@ class ZnodeCommits:
             return None
 
 
-def _owner(batch: list[PendingOffset], operation: Any) -> PendingOffset:
+def _owner(batch: list[PendingOffset], operation: Op) -> PendingOffset:
     return next(pending for pending in batch if operation.path in (pending.path, pending.extra_path))
 
 
-def _taken(items: list[Any]) -> list[Any]:
+def _taken(items: list[PendingOffset]) -> list[PendingOffset]:
     taken, items[:] = items[:], []
     return taken

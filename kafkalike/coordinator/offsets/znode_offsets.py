@@ -42,6 +42,7 @@ from zk.client import (
     Delete,
     NoNode,
     NotEmpty,
+    Op,
     SessionExpired,
     Stat,
     ZkClient,
@@ -214,7 +215,7 @@ class ZnodeOffsets:
             if only_empty and any(path.startswith(offsets + "/") and "/" in path[len(offsets) + 1 :] for path in paths):
                 raise KafkaError(Error.NON_EMPTY_GROUP)
             # Offsets in the first batches, the node of the group in the last.
-            deletes = [Delete(path) for path in paths]
+            deletes: list[Op] = [Delete(path) for path in paths]
             try:
                 for some in slices(deletes, BATCH):
                     await self._fenced(fence, some)
@@ -260,7 +261,8 @@ class ZnodeOffsets:
             nodes = await gather([self._zk.exists(consumers.offset_path(group, *key)) for key in keys])
             extras = await gather([self._zk.exists(consumers.extra_path(group, *key)) for key in keys])
             born = await birth() if birth is not None else None
-            deletes, count = [], 0
+            deletes: list[Op] = []
+            count = 0
             for key, node, extra in zip(keys, nodes, extras, strict=True):
                 if node is not None:
                     if not is_older(node, born) or (not_after_ms is not None and node.mtime > not_after_ms[key]):
@@ -279,7 +281,7 @@ class ZnodeOffsets:
         log.warning("Offsets of group %s are written faster than they can be removed", group)
         return 0
 
-    async def _fenced(self, fence: Fence | None, operations: list[Any]) -> None:
+    async def _fenced(self, fence: Fence | None, operations: list[Op]) -> None:
         """Runs a multi under the fence. What it does may be done twice: the second time finds nothing to do."""
         for _ in range(RETRIES):
             if fence is not None and fence.version < 0 and not await self._confirmed(fence):

@@ -205,7 +205,6 @@ def test_imports_point_downward() -> None:
 KNOWN_CIRCLES: list[set[str]] = [
     {"kafkalike.config.broker", "kafkalike.config.rules"},
     {"kafkalike.coordinator.offset_cleanup", "kafkalike.coordinator.group_coordinator"},
-    {"kafkalike.protocol.compiler", "kafkalike.protocol.schema"},
     {
         "kafkalike.replication.control_requests",
         "kafkalike.replication.follower",

@@ -23,8 +23,9 @@ from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.broker.request_metrics import ApiMetrics, Timing
 from kafkalike.errors import Error, KafkaError
 from kafkalike.net.reactor import TIME
+from kafkalike.protocol.fields import NEVER
 from kafkalike.protocol.messages import api_versions
-from kafkalike.protocol.schema import NEVER, Message
+from kafkalike.protocol.schema import Message
 
 log = logging.getLogger("kafka.server.KafkaApis")
 

@@ -2,6 +2,7 @@
 
 messages/           one file per API: its request and its response
 schema.py           how a message is declared
+fields.py           what the fields of a message are
 compiler.py         declarations turned into functions that read and write
 primitives.py       integers, varints, strings
 framing.py          frames, request and response headers

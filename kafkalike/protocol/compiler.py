@@ -16,18 +16,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from struct import Struct as Form
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.fields import Field, StructType
 from kafkalike.protocol.primitives import LENIENT, read_uvarint, write_uvarint
-
-if TYPE_CHECKING:
-    from kafkalike.protocol.schema import Field, Message, Struct
 
 UNSET = object()
 
 
-def compile_constructor(cls: type[Struct]) -> Callable[..., None]:
+def compile_constructor(cls: StructType) -> Callable[..., None]:
     """`__init__` with one keyword argument per field."""
     source = _Source(0, False)
     source.names.update(UNSET=UNSET, new=object.__new__)
@@ -48,14 +46,14 @@ def compile_constructor(cls: type[Struct]) -> Callable[..., None]:
     return source.names["__init__"]  # type: ignore[no-any-return]
 
 
-def compile_reader(message: type[Message], version: int) -> Callable[[Any, int, int], tuple[Any, int]]:
+def compile_reader(message: StructType, version: int) -> Callable[[Any, int, int], tuple[Any, int]]:
     """read(buf, pos, end) -> (object, pos)"""
     source, names = reader_source(message, version)
     exec(compile(source, f"<read {message.title} v{version}>", "exec"), names)
     return names["read"]  # type: ignore[no-any-return]
 
 
-def compile_writer(message: type[Message], version: int) -> Callable[[Any, list[int]], list[Any]]:
+def compile_writer(message: StructType, version: int) -> Callable[[Any, list[int]], list[Any]]:
     """write(object, apart) -> pieces; `apart` is filled with the indexes of pieces that are no bytes"""
     source, names = writer_source(message, version)
     exec(compile(source, f"<write {message.title} v{version}>", "exec"), names)
@@ -158,7 +156,7 @@ class _Source:
 # Reading
 
 
-def reader_source(message: type[Message], version: int) -> tuple[str, dict[str, Any]]:
+def reader_source(message: StructType, version: int) -> tuple[str, dict[str, Any]]:
     source = _Reader(version, version >= message.flexible)
     source.names.update(new=object.__new__, uvarint=read_uvarint, short=_short, null=_null)
     source.emit("view = memoryview(buf)")
@@ -188,7 +186,7 @@ class _Reader(_Source):
             self.emit(f"{targets} = {self.form('unpack_from', form)}(buf, pos)")
             self.emit(f"pos += {Form('>' + form).size}")
 
-    def struct(self, cls: type[Struct], target: str) -> None:
+    def struct(self, cls: StructType, target: str) -> None:
         """Reads a struct into a new variable or attribute."""
         variable = target if target.isidentifier() else self.fresh("o")
         self.emit(f"{variable} = new({self.known('class', cls, cls.__name__)})")
@@ -275,7 +273,7 @@ class _Reader(_Source):
                     self.blob(field.of.name, field.name, item, False)
                 self.emit(f"{items}.append({item})")
 
-    def tags(self, cls: type[Struct], variable: str) -> None:
+    def tags(self, cls: StructType, variable: str) -> None:
         """The tagged section: known tags are read, unknown ones skipped."""
         known = [f for f in cls.fields if f.tag is not None and f.exists_in(self.version)]
         count, tag, size, stop = self.fresh("n"), self.fresh("tag"), self.fresh("size"), self.fresh("stop")
@@ -301,7 +299,7 @@ class _Reader(_Source):
 # Writing
 
 
-def writer_source(message: type[Message], version: int) -> tuple[str, dict[str, Any]]:
+def writer_source(message: StructType, version: int) -> tuple[str, dict[str, Any]]:
     source = _Writer(version, version >= message.flexible)
 
     def lost(name: str) -> NoReturn:
@@ -327,7 +325,7 @@ class _Writer(_Source):
         values = [value for value, form in pending if form != "x"]
         return f"{self.form('pack', form)}({', '.join(values)})" if values else repr(bytes(len(form)))
 
-    def struct(self, cls: type[Struct], value: str) -> None:
+    def struct(self, cls: StructType, value: str) -> None:
         for field in cls.fields:
             if not field.exists_in(self.version):
                 if not field.ignorable:
@@ -448,7 +446,7 @@ class _Writer(_Source):
             size = f"max({count}, 0)" if nullable else count
             self.emit(f"w({self.run('pack', 'i', form)}[{size}]({count}, {values}))")
 
-    def tags(self, cls: type[Struct], value: str) -> None:
+    def tags(self, cls: StructType, value: str) -> None:
         known = sorted(
             (f for f in cls.fields if f.tag is not None and f.exists_in(self.version)), key=lambda f: f.tag or 0
         )

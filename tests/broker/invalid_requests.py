@@ -24,6 +24,7 @@ from unittest import mock
 from kafkalike.errors import Error
 from kafkalike.protocol import framing
 from kafkalike.protocol.compiler import compile_writer
+from kafkalike.protocol.fields import Field
 from kafkalike.protocol.messages import (
     api_versions,
     create_topics,
@@ -34,7 +35,7 @@ from kafkalike.protocol.messages import (
     offset_commit,
     produce,
 )
-from kafkalike.protocol.schema import Field, Struct
+from kafkalike.protocol.schema import Struct
 from tests.broker.raw_client import Connection
 from tests.broker.valid_requests import BASES, GROUP, NOBODY, READ, RECORDS, WRITE, World, module
 from tests.servers import ApacheBroker, Broker, EmbeddedZooKeeper, Kafka, wait_until

@@ -5,7 +5,8 @@ from typing import Any
 
 from kafkalike.errors import Error
 from kafkalike.protocol import messages
-from kafkalike.protocol.schema import Field, Message, Struct
+from kafkalike.protocol.fields import Field
+from kafkalike.protocol.schema import Message, Struct
 
 ALL = [
     (message, version)

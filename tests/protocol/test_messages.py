@@ -18,8 +18,9 @@ from kio.static.constants import EntityType
 
 from kafkalike.errors import Error
 from kafkalike.protocol import messages
+from kafkalike.protocol.fields import NEVER
 from kafkalike.protocol.messages import api_versions
-from kafkalike.protocol.schema import NEVER, Message
+from kafkalike.protocol.schema import Message
 from tests.hypothesis_examples import examples
 from tests.protocol.samples import ALL, sample
 

@@ -4,7 +4,7 @@ import pytest
 
 from kafkalike.errors import Error, KafkaError, ProtocolError
 from kafkalike.protocol.messages import fetch, heartbeat, produce
-from kafkalike.protocol.schema import Message, Struct, array, int32, nested, parse_range, string
+from kafkalike.protocol.schema import Message, Struct, array, int32, nested, string
 
 
 def test_a_value_that_a_version_cannot_carry_is_an_error_unless_ignorable():
@@ -89,9 +89,3 @@ def test_structs_are_values_with_defaults_equality_and_a_short_repr():
 def test_nested_structs_may_be_null(version, maybe):
     value = Outer(one=Inner(number=1), maybe=maybe, many=[Inner()], words=["a", "b"])
     assert Outer.decode(version, value.encode(version)) == value
-
-
-def test_ranges():
-    assert parse_range("3+") == (3, 32767)
-    assert parse_range("3") == (3, 3)
-    assert parse_range("3-5") == (3, 5)

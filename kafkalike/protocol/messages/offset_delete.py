@@ -1,6 +1,7 @@
 """OffsetDelete: an admin deletes committed offsets of a group for topics that it no longer consumes (KIP-496)."""
 
-from kafkalike.protocol.schema import NEVER, Message, Struct, array, int16, int32, string
+from kafkalike.protocol.fields import NEVER
+from kafkalike.protocol.schema import Message, Struct, array, int16, int32, string
 
 API_KEY, NAME, VERSIONS, FLEXIBLE = 47, "OffsetDelete", (0, 0), NEVER
 

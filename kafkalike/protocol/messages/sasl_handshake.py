@@ -4,7 +4,8 @@ v0   the mechanism's tokens follow bare, without Kafka's headers
 v1   they follow in SaslAuthenticate requests
 """
 
-from kafkalike.protocol.schema import NEVER, Message, array, int16, string
+from kafkalike.protocol.fields import NEVER
+from kafkalike.protocol.schema import Message, array, int16, string
 
 API_KEY, NAME, VERSIONS, FLEXIBLE = 17, "SaslHandshake", (0, 1), NEVER
 

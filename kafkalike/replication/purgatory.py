@@ -94,8 +94,10 @@ class Purgatory:
         place = self._places.pop(waiter, None)
         if place is None:
             return
-        self._leave_keys(waiter, place[0])
-        del self._buckets[place[1]][waiter]
+        keys, number = place
+        if keys:
+            self._leave_keys(waiter, keys)
+        del self._buckets[number][waiter]
 
     def _leave_keys(self, waiter: Waiter, keys: tuple[Hashable, ...]) -> None:
         for key in keys:

@@ -32,7 +32,8 @@ class TimedPurgatory(Purgatory):
             self._timer.cancel()
 
     def _set_timer(self) -> None:
-        self.stop()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
         due_ms = self.next_deadline_ms
         if due_ms is None:
             self._timer = None

@@ -6,7 +6,7 @@ broker.py               what a broker is made of: what each handler in apis/ get
 apis/                   one file per API that the broker serves
 kafka_server.py         builds one broker from its parts, starts and stops it
 dispatch.py             frames to requests: API, version, decoding
-gates.py                the gates that every request passes: principal, access, quota, handler, metrics, throttle
+gates.py                the gates that every request passes: principal, access, quota, handler, throttle
 access.py               what a request needs to be allowed
 request.py              one request under way, from its handler to the bytes of its response
 pending_response.py     a response that will be there later

@@ -16,6 +16,11 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Protocol
 
 from kafkalike.errors import Error, KafkaError
+from kafkalike.metrics import Gauge, Meter
+
+SESSIONS = Gauge("kafka.server:type=FetchSessionCache,name=NumIncrementalFetchSessions")
+CACHED = Gauge("kafka.server:type=FetchSessionCache,name=NumIncrementalFetchPartitionsCached")
+EVICTIONS = Meter("kafka.server:type=FetchSessionCache,name=IncrementalFetchSessionEvictionsPerSec")
 
 INITIAL_EPOCH, FINAL_EPOCH = 0, -1
 NO_SESSION = 0
@@ -190,6 +195,8 @@ class FetchSessions:
         self._slots = slots
         self._next_id = first_id
         self._sessions: OrderedDict[int, Session] = OrderedDict()
+        SESSIONS.watch(self, len)
+        CACHED.watch(self, lambda each: sum(len(session.partitions) for session in each._sessions.values()))
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -234,6 +241,7 @@ class FetchSessions:
             if now_ms - oldest.used_ms <= EVICTION_MS:
                 return None
             self._close(oldest.id)
+            EVICTIONS.mark()
         # Most of those that nobody uses are not coming back: their clients were restarted.
         for idle in self._sessions.values():
             if now_ms - idle.used_ms <= EVICTION_MS:

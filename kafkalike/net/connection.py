@@ -101,6 +101,11 @@ class Connection(protocol.Protocol):
         self._gone = False
 
     @property
+    def unsent(self) -> int:
+        """How many byte strings and file ranges wait until the client has read more."""
+        return len(self._outlet.queue)
+
+    @property
     def waiting(self) -> int:
         """How many frames may not start yet."""
         return len(self._waiting)

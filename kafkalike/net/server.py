@@ -21,6 +21,7 @@ log = logging.getLogger("kafka.network.SocketServer")
 CONNECTIONS = Gauge("kafka_server_socketservermetrics_connection_count", "listener")
 CREATED = Meter("kafka_server_socketservermetrics_connection_creation_total", "listener")
 CLOSED = Meter("kafka_server_socketservermetrics_connection_close_total", "listener")
+QUEUED_RESPONSES = Gauge("kafka.network:type=RequestChannel,name=ResponseQueueSize")
 QUEUED_REQUESTS = Gauge("kafka.network:type=RequestChannel,name=RequestQueueSize")
 
 
@@ -55,6 +56,7 @@ class Server(protocol.Factory):
         self._limits = limits
         self._connections: set[Connection] = set()
         CONNECTIONS.watch(self, lambda server: [((server.listener,), len(server._connections))])
+        QUEUED_RESPONSES.watch(self, lambda server: sum(each.unsent for each in server._connections))
         QUEUED_REQUESTS.watch(self, lambda server: sum(each.waiting for each in server._connections))
 
     def buildProtocol(self, addr: Any) -> Connection:

@@ -94,6 +94,11 @@ class FetchPlan:
         return len(self._followings)
 
     @property
+    def failed_count(self) -> int:
+        """How many are not fetched any more, until they have another leader epoch."""
+        return len(self._failed)
+
+    @property
     def followings(self) -> list[Following]:
         """All that are fetched."""
         return list(self._followings.values())

@@ -23,6 +23,7 @@ log = logging.getLogger("kafka.server.ReplicaFetcherThread")
 # Kafka names the threads that fetch; here they are one.
 CLIENT = "Replica"
 MAX_LAG = Gauge("kafka.server:type=ReplicaFetcherManager,name=MaxLag", "clientId")
+FAILED = Gauge("kafka.server:type=ReplicaFetcherManager,name=FailedPartitionsCount", "clientId")
 LAG = Gauge("kafka.server:type=FetcherLagMetrics,name=ConsumerLag", "clientId", "topic", "partition")
 
 FETCH_VERSION = 17  # what inter.broker.protocol.version 3.9 means
@@ -40,6 +41,7 @@ class Fetchers:
         self._fetchers: dict[int, _Fetcher] = {}
         self._new: dict[_Fetcher, None] = {}  # those with partitions that are new
         MAX_LAG.watch(self, lambda each: [((CLIENT,), max((f.lag for f in each._followings()), default=0))])
+        FAILED.watch(self, lambda each: [((CLIENT,), sum(f.plan.failed_count for f in each._fetchers.values()))])
         LAG.watch(self, lambda each: [((CLIENT, f.topic, str(f.index)), f.lag) for f in each._followings()])
 
     def follow(self, leader: int, following: Following) -> None:

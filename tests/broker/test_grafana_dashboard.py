@@ -32,6 +32,7 @@ class Prometheus(Server):
     def __init__(self, directory: Path, scraped: list[int]) -> None:
         super().__init__(directory)
         self.scraped = scraped
+        self.brokers: list[Broker] = []
 
     def command(self) -> list[str]:
         targets = ", ".join(f"'127.0.0.1:{port}'" for port in self.scraped)
@@ -89,6 +90,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
             use(kafka)
             seen = scrapes(prometheus)
             wait_until(lambda seen=seen: scrapes(prometheus) >= seen + 2, what="two scrapes of each broker")
+        prometheus.brokers = brokers
         yield prometheus
 
 
@@ -151,3 +153,23 @@ def test_the_numbers_of_three_brokers_add_up_to_those_of_the_cluster(prometheus:
     assert 0 < committed < 2000
     assert 2000 >= number('sum(kafka_consumergroup_lag{consumergroup="drawers"})') + committed > 0
     assert 0 == number("sum(kafka_server_replicamanager_underreplicatedpartitions)")
+
+
+def test_alerts_rise_when_a_broker_dies_and_fall_when_it_is_back(prometheus: Prometheus) -> None:
+    def is_number(expected: float, expression: str) -> bool:
+        return [expected] == [found for _, found in prometheus.query(expression)]
+
+    under_replicated = "sum(kafka_server_replicamanager_underreplicatedpartitions)"
+    follower = prometheus.brokers[2]
+    follower.kill()
+    wait_until(lambda: is_number(3, under_replicated), 60, "three partitions that lack a replica")
+    wait_until(lambda: is_number(3, 'sum(kafka_cluster_partition_underreplicated{topic="drawn"})'))
+    wait_until(lambda: is_number(1, "sum(kafka_controller_kafkacontroller_activecontrollercount)"))
+    wait_until(lambda: is_number(2, "count(kafka_server_kafkaserver_brokerstate == 3)"))
+    # Those of __consumer_offsets, with one replica each, that were there.
+    offline = "sum(kafka_controller_kafkacontroller_offlinepartitionscount)"
+    wait_until(lambda: is_number(16, offline) or is_number(17, offline), what="a third of fifty partitions offline")
+    follower.start()
+    wait_until(lambda: is_number(0, under_replicated), 60, "all replicas in sync")
+    wait_until(lambda: is_number(0, offline), what="leaders for all partitions")
+    assert prometheus.query("sum(kafka_server_replicamanager_isrexpands_total)")[0][1] >= 3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from kafkalike.broker import metrics_listener
 from kafkalike.config import ConfigException, HttpEndpoint, broker_config, http_endpoints
 from kafkalike.metrics import REGISTRY, Meter
-from tests.servers import Broker, EmbeddedZooKeeper, Kafka, Server, free_port, wait_until
+from tests.servers import ROOT, Broker, EmbeddedZooKeeper, Kafka, Server, free_port, wait_until
 
 Start = Callable[[Server], Any]
 
@@ -162,3 +164,10 @@ def test_a_metric_that_cannot_be_read_does_not_hide_the_others(
     assert "other_total 1\n" in "".join(metrics_listener._all_lines())
     assert "many_total cannot be read" in caplog.text
     assert REGISTRY is not metrics_listener.REGISTRY
+
+
+def test_a_broker_without_the_key_loads_neither_web_server_nor_client_library() -> None:
+    names = "{'twisted.web', 'twisted.web.server', 'prometheus_client'}"
+    code = f"import sys, kafkalike.cli.server_start, kafkalike.broker.kafka_server; print({names} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert ("set()\n", "") == (found.stdout, found.stderr)

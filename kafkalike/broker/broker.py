@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
 
 from kafkalike.broker.current_leader import CurrentLeader
 from kafkalike.broker.fetch_sessions import FetchSessions
@@ -28,7 +29,7 @@ class Broker:
 
     broker_id: int
     config: Config
-    reactor: Any
+    reactor: IReactorTime
     clock: Clock
     rng: random.Random
     zk: ZkClient

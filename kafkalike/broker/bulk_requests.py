@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 from twisted.internet import task
+from twisted.internet.interfaces import IReactorTime
 
 from zk.client import gather
 
@@ -14,7 +15,7 @@ T = TypeVar("T")
 SLICE = 100
 
 
-async def in_slices(reactor: Any, items: Iterable[T], do: Callable[[T], Awaitable[Any]]) -> list[Any]:
+async def in_slices(reactor: IReactorTime, items: Iterable[T], do: Callable[[T], Awaitable[Any]]) -> list[Any]:
     """The results of `do(item)`, in order; the items of one slice are done side by side."""
     waiting = list(items)
     results: list[Any] = []

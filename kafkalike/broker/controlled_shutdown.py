@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet import defer, task
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
 from kafkalike.broker.peer_connections import Peers
 from kafkalike.cluster.metadata_cache import MetadataCache
@@ -26,11 +27,11 @@ async def shut_down(
     broker_id: int,
     broker_epoch: int,
     config: Config,
-    ask_controller: Callable[[Any], Deferred[Any]],
+    ask_controller: Callable[[controlled_shutdown.Request], Deferred[Any]],
     metadata: MetadataCache,
     peers: Peers,
     zk: ZkClient,
-    reactor: Any,
+    reactor: IReactorTime,
 ) -> None:
     """Asks the controller, as often as is configured, until no leadership is left or nobody is there to take one."""
     tries = config["controlled.shutdown.max.retries"] if config["controlled.shutdown.enable"] else 0

@@ -26,7 +26,7 @@ from kafkalike.net.reactor import TIME
 from kafkalike.protocol import messages
 from kafkalike.protocol.framing import read_request_header
 from kafkalike.protocol.messages import api_versions, produce
-from kafkalike.protocol.schema import Message
+from kafkalike.protocol.schema import Message, Struct, records
 
 _HEAD = struct.Struct(">ii")
 
@@ -49,12 +49,17 @@ def load_apis() -> dict[int, Api]:
             oldest,
             newest,
             flexible,
-            info.name == "fetch",
+            _has_records(message.Response),
             getattr(module, "failed", None),
             module.ACCESS,
             request_metrics.of(message.NAME, message.Response),
         )
     return served
+
+
+def _has_records(struct: type[Struct]) -> bool:
+    """Whether a response may carry records, which leave as ranges of files."""
+    return any(field.of is records or (field.is_struct and _has_records(field.of)) for field in struct.fields)
 
 
 def versions() -> list[api_versions.ApiVersion]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet import task
+from twisted.internet.interfaces import IReactorTime
 
 from kafkalike.broker.peer_connections import Peers
 from kafkalike.cluster.metadata import Image
@@ -30,7 +31,7 @@ class PeerLiveness:
         peers: Peers,
         isr: InSyncReplicas,
         controller: Controller,
-        reactor: Any,
+        reactor: IReactorTime,
     ) -> None:
         self._broker_id = broker_id
         self._metadata = metadata

@@ -266,7 +266,7 @@ class _Attempt(PendingResponse[messages.Response]):
             partitions.append(data)
         self._fetching.end(self)
         response = messages.Response(session_id=self._fetching.session_id, responses=topics)
-        if call.version >= LEADER_HINTS:
+        if self._urgent and call.version >= LEADER_HINTS:  # there may be an error
             names = call.broker.metadata.image.names
             call.broker.current_leader.fill_where_moved(
                 call.listener,

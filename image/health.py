@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from kafkalike.client.blocking.network import Connection
+from kafkalike.client.blocking.broker_connection import BrokerConnection
 from kafkalike.client.cluster import Node
 from kafkalike.client.errors import Disconnected
 from kafkalike.config import broker_config, read_properties
@@ -22,9 +22,9 @@ TIMEOUT_MS = 3000
 def diagnosis(host: str, port: int, broker_id: int) -> str | None:
     """What is wrong. A `broker_id` of -1 is one that ZooKeeper gave it: any will do."""
     try:
-        connection = Connection(Node(-1, host, port), "health", TIMEOUT_MS)
-        connection.send(metadata, metadata.Request(topics=[], allow_auto_topic_creation=False))
-        answer = connection.receive(TIMEOUT_MS)
+        connection = BrokerConnection(Node(-1, host, port), "health", TIMEOUT_MS)
+        request = metadata.Request(topics=[], allow_auto_topic_creation=False)
+        answer = connection.ask(metadata, request, TIMEOUT_MS)
     except (Disconnected, KafkaError) as problem:
         return f"it does not answer: {problem}"
     brokers = sorted(broker.node_id for broker in answer.brokers)

@@ -17,8 +17,8 @@ from kafkalike.protocol import EARLIEST, LATEST
 from zk.signals import interruptible
 
 if TYPE_CHECKING:
+    from kafkalike.client.assigned_partitions import ConsumerRecord
     from kafkalike.client.blocking.consumer import Consumer
-    from kafkalike.client.positions import ConsumerRecord
 
 
 # Deserializers by the last part of Java's class name; what they make of bytes, as text.

@@ -1,24 +1,28 @@
-"""Clients of a cluster. What decides is pure and shared by every face; so far the blocking one, for the commands.
+"""Clients of a cluster. What decides does no I/O and is shared by every face; the faces bring sockets and time.
 
-partitioners.py       which partition a message goes to
-accumulator.py        batches per partition: linger, size, retries in order
-membership.py         the consumer's half of the group protocol
-assignors.py          range, round-robin
-consumer_protocol.py  the bytes that members exchange through the coordinator
-positions.py          what to fetch next, buffered records, acknowledged prefixes
-fetched.py            the messages inside fetched bytes
-cluster.py            the cluster as Metadata answers describe it
-routing.py            who is asked: any broker, a leader, the controller, a coordinator
-connection.py         one connection without its socket: versions, what is to be sent, which answer is whose
-effects.py            what the client's steps ask for, and what they get
-engine.py             runs the client's steps side by side
-errors.py             how a client's calls fail
-producer.py           the producer without I/O
-comparison.py         replicas side by side
-reassignment.py       moving partitions, as kafka-reassign-partitions plans it
-partition_lists.py    the JSON files in which commands are told partitions
-admin/                the operations of an Admin, as steps
-twisted/              Producer and Admin on Deferreds
-times.py              dates and durations as Kafka's tools read them
-blocking/             Admin, Producer and Consumer on plain sockets
+effects.py               what the steps (generators) ask for, and what they get
+engine.py                runs any number of steps side by side over the connections that they share
+connection.py            one connection: versions, requests in flight, answers
+cluster.py               brokers, topics and leaders as Metadata answers tell them
+routing.py               who is asked: any broker, a leader, the controller, a coordinator; and what is asked again
+errors.py                how calls fail, beside KafkaError
+
+admin/                   the operations of Admin, by subject
+producer.py              the producer: routes, sends, repeats, gives up
+accumulator.py           batches per partition: linger, size, retries in order
+partitioners.py          which partition a message goes to
+consumer.py              the consumer: joins, fetches, positions, commits
+membership.py            a consumer's membership of its group
+assignors.py             range, round-robin
+consumer_protocol.py     the bytes that members exchange through the coordinator
+assigned_partitions.py   positions, buffered records and acknowledged prefixes of a consumer's partitions
+fetched_records.py       the messages inside fetched bytes
+
+partition_lists.py       the JSON files in which commands are told partitions
+reassignment.py          moving partitions, as kafka-reassign-partitions plans it
+comparison.py            replicas side by side
+times.py                 dates and durations as Kafka's tools read them
+
+blocking/                Admin, Producer and Consumer on plain sockets
+twisted/                 the same three on a reactor, without a thread
 """

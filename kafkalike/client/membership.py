@@ -150,8 +150,17 @@ class Membership:
             return request
         return None
 
-    def joined(self, response: Any, partitions: Callable[[set[str]], Mapping[str, int]]) -> list[Effect]:
-        """JoinGroup was answered. `partitions` looks up partition counts; the leader needs them to share them out."""
+    def topics_to_share(self, response: Any) -> set[str]:
+        """The topics whose partitions this member has to share out, if JoinGroup's answer makes it the leader."""
+        if self.state is not State.JOINING or response.error_code or not self._leads(response):
+            return set()
+        return {topic for m in response.members for topic in consumer_protocol.decode_subscription(m.metadata)}
+
+    def _leads(self, response: Any) -> bool:
+        return bool(response.leader == response.member_id and not response.skip_assignment)
+
+    def joined(self, response: Any, counts: Mapping[str, int]) -> list[Effect]:
+        """JoinGroup was answered. `counts` has the partition counts of `topics_to_share`."""
         if self.state is not State.JOINING:
             return []
         error = Error(response.error_code)
@@ -163,9 +172,8 @@ class Membership:
         self.member_id = response.member_id
         self.generation_id = response.generation_id
         shares = []
-        if response.leader == response.member_id and not response.skip_assignment:
+        if self._leads(response):
             wanted = {m.member_id: consumer_protocol.decode_subscription(m.metadata) for m in response.members}
-            counts = partitions({topic for topics in wanted.values() for topic in topics})
             plan = assignors.ASSIGNORS[response.protocol_name](wanted, counts)
             shares = [
                 sync_group.SyncGroupRequestAssignment(

@@ -7,7 +7,7 @@ import pytest
 
 from kafkalike.cli.console_consumer import Formatter, main
 from kafkalike.cli.console_producer import LineReader
-from kafkalike.client.positions import ConsumerRecord
+from kafkalike.client.assigned_partitions import ConsumerRecord
 from tests.cli.commands import Done, refusal, run, start
 from tests.servers import Kafka, wait_until
 

@@ -1,7 +1,5 @@
 """The consumer's half of the group protocol: inputs, then the list of effects."""
 
-from collections.abc import Mapping
-
 import pytest
 
 from kafkalike.client.consumer_protocol import (
@@ -13,10 +11,6 @@ from kafkalike.client.consumer_protocol import (
 from kafkalike.client.membership import Assigned, Effect, Fail, FindCoordinator, Lost, Membership, Revoke, State
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import heartbeat, join_group, leave_group, sync_group
-
-
-def counts(topics: set[str]) -> Mapping[str, int]:
-    return dict.fromkeys(topics, 2)
 
 
 def joined(member: Membership, leader: str = "", error: Error = Error.NONE, generation: int = 1) -> list[Effect]:
@@ -35,7 +29,7 @@ def joined(member: Membership, leader: str = "", error: Error = Error.NONE, gene
         member_id=me,
         members=members,
     )
-    return member.joined(answer, counts)
+    return member.joined(answer, dict.fromkeys(member.topics_to_share(answer), 2))
 
 
 def settled() -> Membership:
@@ -55,7 +49,7 @@ def test_a_new_member_is_given_its_id_first() -> None:
     assert ["t"] == decode_subscription(first.protocols[0].metadata)
     assert None is member.next_request()
     answer = join_group.Response(error_code=Error.MEMBER_ID_REQUIRED, member_id="me")
-    assert [] == member.joined(answer, counts)
+    assert [] == member.joined(answer, {})
     assert "me" == member.next_request().member_id
 
 
@@ -67,6 +61,17 @@ def test_the_leader_shares_the_partitions_out() -> None:
     shares = {a.member_id: decode_assignment(a.assignment) for a in sync.assignments}
     assert {"me": [("t", 0)], "other": [("t", 1)]} == shares
     assert (1, "me", "range") == (sync.generation_id, sync.member_id, sync.protocol_name)
+
+
+def test_only_the_leader_has_topics_to_share() -> None:
+    member = Membership("g", ["t"])
+    members = [join_group.JoinGroupResponseMember(member_id="me", metadata=encode_subscription(["t", "u"]))]
+    answer = join_group.Response(leader="me", member_id="me", members=members)
+    assert set() == member.topics_to_share(answer), "it has not asked"
+    member.next_request()
+    assert {"t", "u"} == member.topics_to_share(answer)
+    answer.leader = "other"
+    assert set() == member.topics_to_share(answer)
 
 
 def test_a_follower_sends_no_shares() -> None:

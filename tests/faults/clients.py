@@ -29,7 +29,7 @@ from typing import Any
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from kafkalike.client.blocking.network import Connection
+from kafkalike.client.blocking.broker_connection import BrokerConnection
 from kafkalike.client.cluster import Node
 from kafkalike.client.errors import Disconnected
 from kafkalike.errors import Error
@@ -197,7 +197,7 @@ class Bare(Client):
         self.acknowledged = Counter[int]()
         self.ends: dict[int, int] = {}
         self._leaders: dict[int, int] = {}
-        self._connections: dict[int, Connection] = {}
+        self._connections: dict[int, BrokerConnection] = {}
         self.record(INFO, "producer", durable=True, ordered=False)
 
     def run(self) -> None:
@@ -219,8 +219,8 @@ class Bare(Client):
             self._leaders.clear()
             return {"kind": FAIL, "error": f"not sent: {problem}"}
         try:
-            connection.send(produce, self._request(value, partition))
-            (answer,) = connection.receive(2500).responses[0].partition_responses
+            response = connection.ask(produce, self._request(value, partition), 2500)
+            (answer,) = response.responses[0].partition_responses
         except Disconnected as problem:
             connection.close()
             del self._connections[leader]
@@ -257,27 +257,27 @@ class Bare(Client):
         )
 
 
-def connect(broker: Broker, name: str, timeout_ms: int = 1500) -> Connection:
+def connect(broker: Broker, name: str, timeout_ms: int = 1500) -> BrokerConnection:
     """A connection to one broker."""
-    return Connection(Node(broker.broker_id, broker.host, broker.port), name, timeout_ms)
+    return BrokerConnection(Node(broker.broker_id, broker.host, broker.port), name, timeout_ms)
 
 
-def topic_metadata(connection: Connection, topic: str, timeout_ms: int = 1500) -> Sequence[Any]:
+def topic_metadata(connection: BrokerConnection, topic: str, timeout_ms: int = 1500) -> Sequence[Any]:
     """The topic's partitions as this broker knows them."""
     request = metadata.Request(topics=[metadata.MetadataRequestTopic(name=topic)], allow_auto_topic_creation=False)
-    connection.send(metadata, request)
-    response = connection.receive(timeout_ms)
+    response = connection.ask(metadata, request, timeout_ms)
     return list(response.topics[0].partitions) if response.topics else []
 
 
-def end_offset(connection: Connection, topic: str, partition: int, timeout_ms: int = 1500) -> tuple[int, int] | None:
+def end_offset(
+    connection: BrokerConnection, topic: str, partition: int, timeout_ms: int = 1500
+) -> tuple[int, int] | None:
     """(end for consumers, leader epoch), None when this broker does not say."""
     asked = list_offsets.ListOffsetsPartition(partition_index=partition, timestamp=-1)
     request = list_offsets.Request(
         replica_id=-1, topics=[list_offsets.ListOffsetsTopic(name=topic, partitions=[asked])]
     )
-    connection.send(list_offsets, request)
-    answer = connection.receive(timeout_ms).topics[0].partitions[0]
+    answer = connection.ask(list_offsets, request, timeout_ms).topics[0].partitions[0]
     return None if answer.error_code else (answer.offset, answer.leader_epoch)
 
 
@@ -465,7 +465,7 @@ class Observer(Client):
         if connection is not None:
             connection.close()
 
-    def _ask_end(self, connection: Connection, partition: int) -> None:
+    def _ask_end(self, connection: BrokerConnection, partition: int) -> None:
         number = next(self._ids)
         self.record("invoke", "end", id=number)
         answer = end_offset(connection, self.topic, partition)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kafkalike.cli.walkthrough.stage import Stage
+from kafkalike.client.assigned_partitions import ConsumerRecord
 from kafkalike.client.blocking.consumer import Consumer
-from kafkalike.client.positions import ConsumerRecord
 
 
 def acknowledges(stage: Stage) -> None:

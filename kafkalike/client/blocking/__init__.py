@@ -1,10 +1,10 @@
 """The client for scripts and commands: plain sockets, no event loop. Imports are left to the caller, for start-up time.
 
-network.py     connections, versions, metadata, leaders and coordinators, retries
-loop.py        the sockets under the client's engine
-operation.py   steps as methods
-properties.py  Java client properties as keyword arguments
-admin.py       Admin: one method per admin API
-producer.py    Producer
-consumer.py    Consumer
+loop.py                the engine on sockets and select
+operation.py           steps as methods that return when they have ended
+admin.py               Admin, without a thread
+producer.py            Producer, with one that sends
+consumer.py            Consumer, with one if it is a member of a group
+broker_connection.py   one broker that is asked directly
+properties.py          Java's property names as options
 """

@@ -54,6 +54,7 @@ class Driver:
         self._wires: dict[Connection, _Wire] = {}
         self._alarm: Any = None
         self._alarm_ms = 0.0
+        self._closed = False
 
     def run(self, steps: Steps[T]) -> Deferred[T]:
         """What the steps return. Cancelling it ends them."""
@@ -74,10 +75,10 @@ class Driver:
         """Something happened: the engine goes on, and is called again when the next timer is due."""
         self.engine.turn()
         due = self.engine.due_ms
-        if self._alarm is not None and (due is None or due != self._alarm_ms):
+        if self._alarm is not None and (self._closed or due != self._alarm_ms):
             self._alarm.cancel()
             self._alarm = None
-        if due is not None and self._alarm is None:
+        if due is not None and self._alarm is None and not self._closed:
             self._alarm_ms = due
             delay = max(due - self.engine.clock.monotonic_ms(), 0) / 1000
             self._alarm = self.reactor.callLater(delay, self._due)
@@ -88,6 +89,7 @@ class Driver:
 
     def close(self) -> None:
         """Closes every connection."""
+        self._closed = True
         self.engine.close()
         self.go_on()
 

@@ -269,8 +269,7 @@ def test_an_idle_consumer_asks_about_ten_times_a_second(kafka: Kafka, topic: str
 
 
 def test_nobody_there() -> None:
-    consumer = Consumer(f"127.0.0.1:{free_port()}", group_id="g")
-    consumer.network.bootstrap_timeout_ms = 300
+    consumer = Consumer(f"127.0.0.1:{free_port()}", group_id="g", bootstrap_timeout_ms=300)
     consumer.subscribe(["t"])
     with pytest.raises(TimedOut, match="Timed out waiting for a node assignment"):
         consumer.poll(5000)

@@ -2,11 +2,11 @@
 
 import pytest
 
+from kafkalike.client.assigned_partitions import ConsumerRecord
 from kafkalike.client.blocking.admin import Admin
 from kafkalike.client.blocking.consumer import Consumer
 from kafkalike.client.blocking.producer import Producer
 from kafkalike.client.errors import TimedOut
-from kafkalike.client.positions import ConsumerRecord
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import EARLIEST, LATEST
 from tests.servers import Kafka, free_port

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from kafkalike.client.fetched import read_records
+from kafkalike.client.fetched_records import read_records
 from kafkalike.protocol import batch
 from kafkalike.protocol.control_records import EndTxnMarker, build_marker
 

@@ -31,7 +31,7 @@ class ConsumerRecord(NamedTuple):
 
 
 @dataclass(slots=True)
-class Position:
+class AssignedPartition:
     """One partition's offsets and buffered records. `version` changes with every seek: older answers are void."""
 
     fetch: int = -1
@@ -52,11 +52,11 @@ class Position:
         self.acknowledged.clear()
 
 
-class Positions:
+class AssignedPartitions:
     """The partitions a consumer has."""
 
     def __init__(self) -> None:
-        self._of: dict[Partition, Position] = {}
+        self._of: dict[Partition, AssignedPartition] = {}
 
     def __contains__(self, partition: Partition) -> bool:
         return partition in self._of
@@ -67,12 +67,12 @@ class Positions:
     def __len__(self) -> int:
         return len(self._of)
 
-    def __getitem__(self, partition: Partition) -> Position:
+    def __getitem__(self, partition: Partition) -> AssignedPartition:
         return self._of[partition]
 
     def assign(self, partitions: Iterable[Partition]) -> None:
         """Exactly these from now on; their positions are unknown until `seek`."""
-        self._of = {partition: Position() for partition in partitions}
+        self._of = {partition: AssignedPartition() for partition in partitions}
 
     def unknown(self) -> list[Partition]:
         """Partitions whose position has to be looked up."""

@@ -1,6 +1,6 @@
-"""Positions: what is fetched, handed out, acknowledged."""
+"""AssignedPartitions: what is fetched, handed out, acknowledged."""
 
-from kafkalike.client.positions import ConsumerRecord, Positions
+from kafkalike.client.assigned_partitions import AssignedPartitions, ConsumerRecord
 
 P, Q = ("t", 0), ("t", 1)
 
@@ -9,15 +9,15 @@ def records(*offsets: int, partition: int = 0) -> list[ConsumerRecord]:
     return [ConsumerRecord("t", partition, offset, 0, "CreateTime", None, b"", ()) for offset in offsets]
 
 
-def at(offset: int) -> Positions:
-    positions = Positions()
+def at(offset: int) -> AssignedPartitions:
+    positions = AssignedPartitions()
     positions.assign([P])
     positions[P].seek(offset)
     return positions
 
 
 def test_new_partitions_have_no_position_yet() -> None:
-    positions = Positions()
+    positions = AssignedPartitions()
     positions.assign([P, Q])
     assert [P, Q] == positions.unknown()
     assert {} == positions.wanted()
@@ -105,7 +105,7 @@ def test_acknowledging_twice_or_what_is_not_ours_commits_nothing() -> None:
 
 
 def test_taking_respects_the_limit_over_all_partitions() -> None:
-    positions = Positions()
+    positions = AssignedPartitions()
     positions.assign([P, Q])
     for partition in (P, Q):
         positions[partition].seek(0)

@@ -11,7 +11,7 @@ RETRY, FINAL = True, False
 
 
 class Error(IntEnum):
-    """One line per code: number, whether a client may retry, what it means. `Error(code)` never fails."""
+    """One line per error code: its number, whether a client may retry, what it means. `Error(code)` never fails."""
 
     retriable: bool
     message: str

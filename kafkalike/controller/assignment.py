@@ -73,6 +73,6 @@ def _spread_over_racks(
 
 
 def _alternating(racks: Mapping[int, str]) -> list[int]:
-    """One broker of each rack in turn, racks by name, brokers by id."""
+    """All brokers, one of each rack in turn: racks by name, brokers by id."""
     shelves = [sorted(i for i, r in racks.items() if r == rack) for rack in sorted(set(racks.values()))]
     return [shelf[at] for at in range(max(map(len, shelves))) for shelf in shelves if at < len(shelf)]

@@ -15,7 +15,7 @@ from kafkalike.controller.leader_election import elect_where_needed
 from kafkalike.controller.partition_state_machine import bring_online, move_partitions, shutdown_strategy
 from kafkalike.controller.replica_state_machine import move_and_send
 from kafkalike.controller.topic_deletion import resume_deletions
-from kafkalike.controller.unclean_shutdown import take_out
+from kafkalike.controller.unclean_shutdown import remove_unclean_brokers
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,8 @@ def read_brokers() -> Steps[dict[int, LiveBroker]]:
 
 
 def brokers_changed(context: Context) -> Steps[None]:
-    """The children of /brokers/ids are others. A broker that is there with a newer czxid was away in between."""
+    """The children of /brokers/ids have changed. A broker whose znode has a newer czxid has started again in
+    between."""
     found = yield from read_brokers()
     buried = []
     for broker_id, presumed in list(context.presumed_dead.items()):
@@ -52,18 +53,18 @@ def brokers_changed(context: Context) -> Steps[None]:
     dead = sorted(context.brokers.keys() - found.keys())
     bounced = sorted(i for i in found.keys() & context.brokers.keys() if found[i].epoch > context.brokers[i].epoch)
     if buried:
-        # Who is only presumed dead is still in everybody's metadata (control_requests.py).
+        # A broker that is only presumed dead is still in the metadata of all brokers (control_requests.py).
         batch = Batch(context)
         batch.update_metadata(context.live_or_shutting_down, [])
         yield batch.send()
-        # What a presumption does not allow may be allowed now.
+        # An unclean election, which no presumption allows, may be allowed now.
         yield from elect_where_needed(context)
     if not (new or dead or bounced):
         return
     log.info("brokers: new %s, gone %s, back %s", new, dead, bounced)
     for broker_id in bounced + dead:
         yield Disconnect(broker_id)
-    yield from take_out(context, found, new + bounced)
+    yield from remove_unclean_brokers(context, found, new + bounced)
     for broker_id in new + bounced:
         yield Connect(broker_id)
     context.brokers.update({broker_id: found[broker_id] for broker_id in new})
@@ -82,8 +83,8 @@ def brokers_changed(context: Context) -> Steps[None]:
 
 
 def presume_dead(context: Context, broker_id: int, epoch: int) -> Steps[None]:
-    """Nobody listens any more where a broker was: it is treated as dead, though its session may last for a while,
-    until it answers again or its registration is another. Only an unclean election is not made for that."""
+    """Nobody listens any more at a broker's address. The controller treats the broker as dead, though its session may
+    last for a while, until it answers again or registers anew; but it makes no unclean election for that."""
     known = context.brokers.get(broker_id)
     if known is None or known.epoch != epoch or broker_id == context.controller_id:
         return
@@ -95,13 +96,13 @@ def presume_dead(context: Context, broker_id: int, epoch: int) -> Steps[None]:
 
 
 def broker_answers(context: Context, broker_id: int, epoch: int) -> Steps[None]:
-    """A broker that was presumed dead is not."""
+    """A broker that was presumed dead answers: it is live again."""
     presumed = context.presumed_dead.get(broker_id)
     if presumed is None or presumed.epoch != epoch:
         return
     log.info("broker %d, presumed dead, answers", broker_id)
     context.brokers[broker_id] = context.presumed_dead.pop(broker_id)
-    yield from take_out(context, context.brokers, [broker_id])
+    yield from remove_unclean_brokers(context, context.brokers, [broker_id])
     yield Connect(broker_id)
     yield from _brokers_started(context, [broker_id])
 
@@ -119,16 +120,16 @@ def _brokers_started(context: Context, broker_ids: Sequence[int]) -> Steps[None]
     yield Listen(nodes=tuple(BrokerNode.path(broker_id) for broker_id in broker_ids))
     replicas = context.replicas_on(started)
     for replica in replicas:
-        # A topic can have been created with a replica on a broker that was never seen.
+        # A topic can have been created with a replica on a broker that the controller has never seen.
         context.replica_states.setdefault(replica, R.NEW)
     yield from move_and_send(context, replicas, R.ONLINE)
     yield from elect_where_needed(context)
     yield from reassignment.resume(context, started)
-    yield from delete_what_is_back(context, {replica[0] for replica in replicas})
+    yield from resume_deletions_of(context, {replica[0] for replica in replicas})
 
 
-def delete_what_is_back(context: Context, topics: Collection[str]) -> Steps[None]:
-    """Replicas of these topics are there again: deletions that wait for them go on."""
+def resume_deletions_of(context: Context, topics: Collection[str]) -> Steps[None]:
+    """Goes on with the deletion of those of the topics that waited for replicas, for these are online again."""
     resumable = {topic for topic in topics if context.is_being_deleted(topic)}
     if resumable:
         context.deletion_ineligible -= resumable
@@ -148,7 +149,7 @@ def _brokers_failed(context: Context, broker_ids: Sequence[int]) -> Steps[None]:
 
 
 def replicas_failed(context: Context, replicas: Sequence[tuple[str, int, int]]) -> Steps[bool]:
-    """Replicas are gone: their partitions get other leaders, then the ISRs shrink."""
+    """Replicas have failed: their partitions get other leaders, then they leave the ISRs."""
     deleted = [replica for replica in replicas if context.is_being_deleted(replica[0])]
     kept = [replica for replica in replicas if not context.is_being_deleted(replica[0])]
     leaderless = []
@@ -170,7 +171,7 @@ def replicas_failed(context: Context, replicas: Sequence[tuple[str, int, int]]) 
 
 
 def broker_modified(context: Context, broker_id: int) -> Steps[None]:
-    """A registration was rewritten: new endpoints are told to everybody. A new czxid is not this, but a new start."""
+    """A broker's registration was rewritten in place: all brokers are told its new endpoints."""
     known = context.brokers.get(broker_id)
     found = (yield from read_brokers()).get(broker_id)
     if known is None or found is None or found.epoch != known.epoch or found.node.endpoints == known.node.endpoints:
@@ -182,7 +183,8 @@ def broker_modified(context: Context, broker_id: int) -> Steps[None]:
 
 
 def shut_down(context: Context, broker_id: int) -> Steps[list[Partition]]:
-    """A broker asks to leave: its leaderships go elsewhere, its replicas leave the ISRs. Gives what it still leads."""
+    """A broker asks to stop: other replicas get its leaderships, and its replicas leave the ISRs. Gives the partitions
+    that it still leads."""
     context.shutting_down.add(broker_id)
     concerned = []
     for topic, p, _ in context.replicas_on([broker_id]):

@@ -30,7 +30,7 @@ class PartitionState(Enum):
 
 
 class ReplicaState(Enum):
-    """Where one replica stands; the last four belong to deletion."""
+    """The state of one replica; the last three belong to its deletion."""
 
     NONEXISTENT = "NonExistentReplica"
     NEW = "NewReplica"
@@ -200,11 +200,11 @@ class Context:
         return topic in self.topics_to_delete
 
     def being_reassigned(self, topic: str) -> bool:
-        """Whether any partition of the topic is on its way to other brokers."""
+        """Whether any partition of the topic is being moved to other brokers."""
         return any(assignment.being_reassigned for assignment in self.assignments.get(topic, {}).values())
 
     def partitions_led_by(self, broker_ids: Iterable[int]) -> list[Partition]:
-        """Partitions of topics that are not being deleted whose leader is one of these."""
+        """The partitions that one of these brokers leads, without those of topics that are being deleted."""
         leaders = set(broker_ids)
         return [
             partition
@@ -213,7 +213,7 @@ class Context:
         ]
 
     def partitions_in(self, *states: PartitionState) -> list[Partition]:
-        """Partitions in one of these states."""
+        """The partitions that are in one of these states."""
         return sorted(partition for partition, state in self.partition_states.items() if state in states)
 
     def end_comparison(self, partition: Partition) -> None:
@@ -230,7 +230,7 @@ class Context:
         self.partition_states.setdefault(partition, PartitionState.NONEXISTENT)
 
     def forget_topic(self, topic: str) -> None:
-        """Drops everything that is known of a topic."""
+        """Drops everything about a topic."""
         for partition in self.partitions_of([topic]):
             self.partition_states.pop(partition, None)
             self.leaderships.pop(partition, None)

@@ -1,7 +1,7 @@
-"""The control requests of one batch: what the transitions of one step ask to be told, merged per broker.
+"""The control requests that one step sends, merged per broker (Kafka's ControllerBrokerRequestBatch).
 
-The order to each broker is LeaderAndIsr, UpdateMetadata, StopReplica. Only registered brokers get anything. Everything
-that becomes known of a partition goes to every broker as UpdateMetadata, so that each can answer any client.
+Each broker gets LeaderAndIsr, then UpdateMetadata, then StopReplica. Only registered brokers get requests. Every change
+of a partition goes to every broker as UpdateMetadata, so that each can answer any client.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from kafkalike.controller.context import Context, Partition
 from kafkalike.controller.effects import Send
 from kafkalike.protocol.messages import leader_and_isr, stop_replica, update_metadata
 
-# Stands for a leader epoch in StopReplica: whatever the receiver's epoch is, the topic goes.
+# In place of a leader epoch in StopReplica: the topic is deleted, whatever epoch the receiver knows.
 EPOCH_DURING_DELETE = -2
 NO_EPOCH = -1
 
 
 class Batch:
-    """Collects, then makes the requests."""
+    """Collects what brokers are to be told, then makes the requests."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -32,19 +32,20 @@ class Batch:
         self._stop: dict[int, dict[Partition, tuple[int, bool]]] = {}
 
     def leader_and_isr(self, broker_ids: Iterable[int], partition: Partition, is_new: bool) -> None:
-        """Tells these who leads and who is in sync, and everybody the same as metadata."""
+        """Tells these brokers the partition's leader and ISR, and all brokers the same as metadata."""
         for broker_id in broker_ids:
             partitions = self._leader_and_isr.setdefault(broker_id, {})
             partitions[partition] = is_new or partitions.get(partition, False)
         self.update_metadata(self._context.live_or_shutting_down, [partition])
 
     def update_metadata(self, broker_ids: Iterable[int], partitions: Iterable[Partition]) -> None:
-        """Tells these of the partitions and of the live brokers; no partitions: of the live brokers only."""
+        """Tells these brokers the metadata of the partitions, of which there may be none, and the live brokers."""
         self._metadata_to.update(broker_ids)
         self._metadata.update(dict.fromkeys(partitions))
 
     def tell_everything(self, broker_ids: Iterable[int]) -> None:
-        """Tells these of all partitions, and that there are no others: they may have missed the end of some.
+        """Tells these brokers of all partitions, and that there are no others: they may have missed the deletion of
+        some.
 
         While a topic's znodes cannot be read nobody is told that there are no others, for whoever believed it would
         drop the topic. Nor are Apache's brokers: they hear that from KRaft's controllers only.
@@ -52,12 +53,12 @@ class Batch:
         self._everything_to.update(broker_ids)
 
     def withhold_metadata(self, other: Batch) -> None:
-        """What would be told as metadata is left to another batch."""
+        """Leaves the metadata that this batch would send to another batch."""
         other.update_metadata(self._metadata_to, self._metadata)
         self._metadata_to, self._metadata = set(), {}
 
     def stop_replica(self, broker_ids: Iterable[int], partition: Partition, delete: bool) -> None:
-        """Tells these to stop following the partition, or to delete it, as of the leader epoch that it has now."""
+        """Tells these brokers to stop following the partition, or to delete it, under its present leader epoch."""
         leadership = self._context.leaderships.get(partition)
         epoch = leadership.leader_epoch if leadership else NO_EPOCH
         if self._context.is_being_deleted(partition[0]):
@@ -67,7 +68,7 @@ class Batch:
             partitions[partition] = (epoch, delete or partitions.get(partition, (0, False))[1])
 
     def send(self) -> Send:
-        """The effect that sends all of it."""
+        """The effect that sends all requests of the batch."""
         context = self._context
         known = context.live_or_shutting_down
         requests: list[tuple[int, Any]] = []
@@ -181,8 +182,9 @@ class Batch:
         ]
 
     def _live_brokers(self) -> list[Any]:
-        # Also who is registered and presumed dead. librdkafka drops a broker that is not in the metadata, and when its
-        # partitions get another leader in the same answer they are dropped with it, for a second.
+        # Brokers that are presumed dead are told as live ones while they are registered: librdkafka drops a broker that
+        # is not in the metadata, and drops with it, for a second, partitions that get another leader in the same
+        # response.
         brokers = self._context.brokers | self._context.presumed_dead
         return [
             update_metadata.UpdateMetadataBroker(

@@ -31,10 +31,10 @@ def steps_after(context: Context, broker_id: int, request: Any, response: Any) -
     epoch = known.epoch if known is not None else -1
     if isinstance(request, list_offsets.Request):
         ends = unclean_recovery.answered_ends(response)
-        return lambda context: unclean_recovery.ends_answered(context, broker_id, epoch, ends)
+        return lambda context: unclean_recovery.log_ends_answered(context, broker_id, epoch, ends)
     if isinstance(request, offset_for_leader_epoch.Request):
         ends, epochs = unclean_recovery.answered_epochs(request, response)
-        return lambda context: unclean_recovery.ends_answered(context, broker_id, epoch, ends, epochs)
+        return lambda context: unclean_recovery.log_ends_answered(context, broker_id, epoch, ends, epochs)
     return None
 
 

@@ -52,9 +52,9 @@ from zk.client import CONNECTED, LOST, ConnectionLoss, NoNode, SessionExpired, S
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
-LEAVE_SECONDS = 2.0  # for /controller to be given back; without that it goes with the session
+LEAVE_SECONDS = 2.0  # how long giving /controller back may take; else it goes with the session
 
-# What steps follow when a znode has changed, or when the time of a reminder has come.
+# The steps that follow when a znode has changed, or when the time of a reminder has come.
 StepsOf = Callable[[Context], Steps[Any]]
 
 
@@ -74,7 +74,7 @@ class Controller:
         connections: Connections,
     ) -> None:
         """`send(broker_id, request)` gives a Deferred of the response. The broker stands for election only while it is
-        registered. `connections` tells of another broker whether anybody is there."""
+        registered. `connections` tries whether another broker is there."""
         self._zk = zk
         self._broker_id = broker_id
         self._config = config
@@ -84,7 +84,7 @@ class Controller:
         self._membership = membership
         self._new_id = functools.partial(random_uuid, rng)
         self._dead_brokers = DeadBrokers(zk, config, timers, connections, self)
-        self._rests = False  # after a term that could not begin
+        self._rests = False  # whether this broker waits after a term that could not begin
         self._term: recipes.Term | None = None
         self._context: Context | None = None
         self._outbox: Outbox | None = None
@@ -219,7 +219,7 @@ class Controller:
     def _controller_changed(self, controller: ControllerNode | None, stat: Stat | None) -> None:
         self._controller_id = self._elected_at = -1
         if stat is not None:
-            # A persistent one belongs to a migration, and is nobody's to delete.
+            # A persistent /controller belongs to a migration to KRaft, and no broker may delete it.
             self._elected_at = stat.czxid if stat.ephemeralOwner else -1
         if controller is not None:
             self._controller_id = controller.broker_id
@@ -270,7 +270,7 @@ class Controller:
         )
         self._outbox = Outbox(self._send, self._answered, self._timers)
         try:
-            # Another server of the ensemble may not have heard yet what the predecessor wrote.
+            # Our server of the ensemble may not have the predecessor's last writes yet.
             await self._zk.sync()
             await self._perform(term, failover.take_over(context, self._new_id))
         except (Superseded, SessionExpired, ConnectionLoss):
@@ -278,7 +278,7 @@ class Controller:
         except Exception:
             log.exception("the controller cannot begin its term; another one may")
             self._resign("it could not begin")
-            # Not at once again, though its own znode is seen to go.
+            # This broker does not stand again at once, though it sees its own znode go.
             self._rests = True
             self._timers.callLater(RETRY_SECONDS, self._rested)
             await recipes.resign(self._zk, ControllerNode.path(), term)
@@ -389,15 +389,15 @@ def _allow_unclean(context: Context, by_default: bool) -> Steps[None]:
     return leader_election.elect_where_needed(context)
 
 
-# What the subjects of Later stand for.
+# The steps for each subject of `Later`.
 REMINDERS: dict[str, Callable[[Context, int], Steps[Any]]] = {
-    unclean_recovery.COMPARISON: unclean_recovery.time_is_up,
+    unclean_recovery.COMPARISON: unclean_recovery.comparison_timed_out,
     leader_election.BALANCE: lambda context, _: leader_election.balance(context),
 }
 
 NODES: dict[str, StepsOf] = {
-    ReassignNode.path(): reassignment.node_changed,
-    PreferredElectionNode.path(): leader_election.node_changed,
+    ReassignNode.path(): reassignment.request_changed,
+    PreferredElectionNode.path(): leader_election.request_changed,
 }
 
 

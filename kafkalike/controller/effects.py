@@ -18,7 +18,7 @@ NO_NODE, NODE_EXISTS, BAD_VERSION, NOT_EMPTY, FAILED = "NoNode", "NodeExists", "
 
 
 class Superseded(Exception):
-    """A newer controller's write was found: this one is over."""
+    """Another controller has been elected: this controller's term is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class CreateNode:
-    """Create with null data unless given."""
+    """Creates a znode, with null data unless given."""
 
     path: str
     data: bytes | None = None
@@ -49,7 +49,7 @@ class CreateNode:
 
 @dataclass(frozen=True, slots=True)
 class SetNode:
-    """Set; version -1 is any."""
+    """Sets a znode's data; version -1 is any."""
 
     path: str
     data: bytes | None
@@ -58,7 +58,8 @@ class SetNode:
 
 @dataclass(frozen=True, slots=True)
 class DeleteNode:
-    """Delete; version -1 is any. With `witness`, only while that node has that version, else NO_NODE or BAD_VERSION."""
+    """Deletes a znode; version -1 is any. With `witness` (path, version), only while that other znode has that version,
+    else NO_NODE or BAD_VERSION."""
 
     path: str
     version: int = -1
@@ -67,21 +68,21 @@ class DeleteNode:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Outcome: a Node, or None, for each path."""
+    """Reads znodes. Outcome: a Node, or None, for each path."""
 
     paths: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """Outcome: the list of names for each path, [] where there is no node."""
+    """Lists the children of znodes. Outcome: the names for each path, [] where there is no znode."""
 
     paths: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Outcome: a Written for each operation. They are sent in order."""
+    """Sends operations in order. Outcome: a Written for each."""
 
     operations: list[CreateNode | SetNode | DeleteNode]
 
@@ -100,8 +101,8 @@ class PutFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Rings for changes of the children of `children` and of the data or existence of `nodes` from now on: must come
-    before the read that the change would otherwise slip past. Outcome: None."""
+    """Watches the children of `children`, and the data and existence of `nodes`, from now on: a change becomes an
+    event. Steps must listen before they read, or they miss a change in between. Outcome: None."""
 
     children: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
@@ -109,42 +110,43 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """The opposite of Listen. Outcome: None."""
+    """Ends the watches of `Listen`. Outcome: None."""
 
     paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Opens the channel to a broker; nothing can be sent to it before. Outcome: None."""
+    """Opens the queue of requests to a broker; before that nothing can be sent to it. Outcome: None."""
 
     broker_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """Closes the channel and drops what waits in it. Outcome: None."""
+    """Closes the queue of requests to a broker and drops those that wait. Outcome: None."""
 
     broker_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Looks whether somebody listens where these brokers are. Outcome: the set of ids where nobody does."""
+    """Tries the addresses of brokers. Outcome: the ids of those at whose address nobody listens."""
 
     broker_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitAnswer:
-    """Asks brokers that are presumed dead again and again; an answer comes back as an event. Outcome: None."""
+    """Asks brokers that are presumed dead again and again; an answer becomes an event. Outcome: None."""
 
     broker_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Comes back as an event, named by its subject, after a while; `serial` says of several which. Outcome: None."""
+    """Becomes an event after a while; `subject` says which steps follow, and `serial` for which of several reminders.
+    Outcome: None."""
 
     delay_ms: int
     subject: str
@@ -153,7 +155,7 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Queues control requests, in order. Outcome: None; answers that matter come back as events of their own."""
+    """Queues control requests, in order. Outcome: None; responses that matter become events."""
 
     requests: list[tuple[int, Any]]
 
@@ -178,7 +180,7 @@ T = TypeVar("T")
 Steps = Generator[Effect, Any, T]
 
 
-# Partitions that a step takes at a time. Each slice waits for ZooKeeper, and this broker serves others meanwhile.
+# How many partitions a step takes at a time. Each slice waits for ZooKeeper, and this broker serves clients meanwhile.
 SLICE = 500
 
 

@@ -1,5 +1,6 @@
-"""Who leads next. Each strategy is a function of the assignment, the ISR and who is live, and gives the new leader, the
-new ISR, and who has to be told; or None when nobody may lead, and then nothing is written.
+"""Which replica leads next (Kafka's PartitionLeaderElectionAlgorithms). Each strategy is a function of the assignment,
+the ISR and the live brokers. It gives the new leader, the new ISR, and the brokers to be told; or None when no replica
+may lead, and then nothing is written.
 
 Every election adds one to the leader epoch (partition_state_machine.py does). An unclean one is marked as recovering.
 """
@@ -13,7 +14,7 @@ Alive = Callable[[int], bool]
 
 
 class Elected(NamedTuple):
-    """An outcome; `recipients` are sent LeaderAndIsr."""
+    """The outcome of an election; `recipients` are sent LeaderAndIsr."""
 
     leader: int
     isr: tuple[int, ...]

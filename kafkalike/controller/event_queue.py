@@ -88,7 +88,7 @@ class EventQueue:
 
 
 def _subject(key: Any) -> Any:
-    """What EVENT_TIMES knows an event by."""
+    """The key in EVENT_TIMES under which an event is measured."""
     if isinstance(key, tuple):
         return key[1] if key[0] == "changed" else key[0]
     return key

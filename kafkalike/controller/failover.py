@@ -1,7 +1,8 @@
 """How a controller begins its term.
 
-The order in `take_over` matters: listen before reading, tell every broker who is alive before telling anybody who
-leads, replicas before partitions. All that the predecessor left half done is found in the znodes.
+The order in `take_over` matters: the controller listens before it reads, tells every broker which brokers are alive
+before it tells any of them who leads, and moves replicas before partitions. The znodes say what the predecessor left
+half done.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from kafkalike.controller.partition_znodes import read_leaderships
 from kafkalike.controller.replica_state_machine import move_replicas
 from kafkalike.controller.topic_creation import NewId, load_topics
 from kafkalike.controller.topic_deletion import resume_deletions
-from kafkalike.controller.unclean_shutdown import take_out
+from kafkalike.controller.unclean_shutdown import remove_unclean_brokers
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def take_over(context: Context, new_id: NewId) -> Steps[None]:
     partitions = yield from load_topics(context, sorted(topics), new_id)
     yield Listen(nodes=tuple(BrokerNode.path(broker_id) for broker_id in sorted(context.brokers)))
     yield from read_leaderships(context, partitions)
-    yield from take_out(context, context.brokers, context.brokers)
+    yield from remove_unclean_brokers(context, context.brokers, context.brokers)
     for broker_id in sorted(context.brokers):
         yield Connect(broker_id)
 
@@ -77,18 +78,18 @@ def take_over(context: Context, new_id: NewId) -> Steps[None]:
     batch = Batch(context)
     batch.update_metadata(context.live_or_shutting_down, [])
     yield batch.send()
-    # One letter to each broker for all of it: no client shall hear in between that a partition has no leader, for
+    # Each broker is told all of it by one request: no client shall hear in between that a partition has no leader, for
     # librdkafka does not ask again for a second.
     batch = Batch(context)
     batch.tell_everything(context.live_or_shutting_down)
     yield from _start_replicas(context, batch)
     yield from _start_partitions(context, batch)
-    yield from reassignment.node_changed(context)
+    yield from reassignment.request_changed(context)
     yield from reassignment.resume(context)
     yield from resume_deletions(context)
     if more_deletions:
         yield from reassignment.deletions_changed(context, new_id)
-    yield from leader_election.node_changed(context)
+    yield from leader_election.request_changed(context)
     yield from leader_election.begin_balance(context)
 
 
@@ -99,7 +100,8 @@ def _forget_notifications(directory: str) -> Steps[None]:
 
 
 def _read_deletions(context: Context) -> Steps[bool]:
-    """Whether there are orders for topics that are not known: they may have been made since topics were read."""
+    """Reads which topics are to be deleted; whether some of them are unknown, as they were created after topics were
+    read."""
     (names,) = yield Children([DeleteTopicNode.directory()])
     if not context.deletion_enabled:
         yield from delete_names([DeleteTopicNode.path(name) for name in sorted(names)])
@@ -121,7 +123,7 @@ def _start_replicas(context: Context, batch: Batch) -> Steps[None]:
                 context.replica_states[replica] = R.ONLINE
                 online.append(replica)
             else:
-                # Not only of topics that are being deleted: from here it may become offline or online.
+                # Replicas of topics that stay get this state too: from here they may become offline or online.
                 context.replica_states[replica] = R.DELETION_INELIGIBLE
                 offline.append(replica)
     yield from move_replicas(context, batch, online, R.ONLINE)

@@ -1,9 +1,9 @@
 """Changes of the in-sync replicas that leaders ask for (AlterPartition, KIP-497).
 
-The leader proposes under the leader epoch and partition epoch that it knows; the controller alone writes, under the
-version of the state's znode, so there is one writer and a proposal is either wholly done or not at all. Whoever enters
-an ISR must be live, must stay, and must be in the life in which it caught up: its broker epoch is compared with the
-one it is registered under now (KIP-841, KIP-903).
+The leader proposes an ISR under the leader epoch and partition epoch that it knows. The controller alone writes, under
+the version of the state znode, so that there is one writer and a proposal is either wholly carried out or not at all.
+A broker that enters an ISR must be live, must not be shutting down, and must not have restarted since it caught up: its
+broker epoch is compared with that of its present registration (KIP-841, KIP-903).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 TOPIC_IDS = 2  # the first version that names topics by their ids
 BROKER_EPOCHS = 3  # the first version that tells the broker epoch of each member
 RECOVERING = 1
-UNKNOWN_EPOCH = -1  # of a follower that fetches in a version without it
+UNKNOWN_EPOCH = -1  # the broker epoch of a follower that fetches in a version without one
 
 Outcome = Error | Leadership
 
@@ -70,12 +70,12 @@ def _name(context: Context, topic: Any, version: int) -> str | None:
 
 
 def _judge(context: Context, sender: int, partition: Partition, asked: Any, version: int) -> Outcome | PartitionNode:
-    """What the state is to become, or why not: Kafka's checks, in its order."""
+    """The state that a proposal leads to, or the error: Kafka's checks, in its order."""
     known = context.leaderships.get(partition)
     if known is None:
         return Error.UNKNOWN_TOPIC_OR_PARTITION
     if asked.partition_epoch > known.partition_epoch or asked.leader_epoch > known.leader_epoch:
-        # It has heard of more than we have: a newer controller must be about.
+        # The leader knows more than this controller: a newer controller must have been elected.
         return Error.NOT_CONTROLLER
     if asked.leader_epoch < known.leader_epoch:
         return Error.FENCED_LEADER_EPOCH
@@ -92,7 +92,7 @@ def _judge(context: Context, sender: int, partition: Partition, asked: Any, vers
         return Error.INVALID_UPDATE_VERSION
     if recovering and (len(isr) > 1 or not known.recovering):
         return Error.INVALID_REQUEST
-    # Apache's controller with ZooKeeper believes the sender here; the one with KRaft looks, and so does this one.
+    # Apache's controller in ZooKeeper mode trusts the sender here; its KRaft controller checks, and so does this one.
     allowed = {*context.replicas_of(partition), *known.isr}
     if sender != known.leader or sender not in isr or len(set(isr)) != len(isr) or not allowed.issuperset(isr):
         return Error.INVALID_REQUEST
@@ -115,7 +115,7 @@ def _write(context: Context, accepted: dict[Partition, PartitionNode]) -> Steps[
     )
     for partition, version in written.items():
         outcomes[partition] = context.leaderships[partition] = leadership_of(accepted[partition], version)
-    # Somebody else wrote, or it was this very write and its answer was lost.
+    # Another writer was faster, or this very write was carried out and its answer was lost.
     found = (yield from read_states(context, unsure)) if unsure else {}
     for partition in unsure:
         outcomes[partition] = Error.INVALID_UPDATE_VERSION

@@ -1,7 +1,6 @@
-"""Elections that somebody asks for, and those that bring leadership back to the preferred replicas.
-
-Three ways in: ElectLeaders, the znode /admin/preferred_replica_election of old tools, and the regular look at how many
-leaders of each broker are elsewhere.
+"""When leaders are elected: because ElectLeaders or an old tool's znode /admin/preferred_replica_election asks for it,
+because partitions have no leader, or because too many leaders are not the preferred ones
+(auto.leader.rebalance.enable).
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from kafkalike.controller.context import NO_LEADER, Context, Partition, Partitio
 from kafkalike.controller.control_requests import Batch
 from kafkalike.controller.effects import SLICE, Later, Pause, Read, Steps, slices
 from kafkalike.controller.partition_state_machine import bring_online, offline_strategy, preferred_strategy
-from kafkalike.controller.reassignment import going_on
+from kafkalike.controller.reassignment import partitions_being_reassigned
 from kafkalike.controller.unclean_recovery import compare
 from kafkalike.errors import Error, KafkaError
 
 log = logging.getLogger(__name__)
 
 PREFERRED, UNCLEAN = 0, 1
-# By kind, with what Kafka calls its way to find a leader.
+# The error for each kind of election, and Kafka's name for its strategy.
 FAILURES = {
     PREFERRED: (Error.PREFERRED_LEADER_NOT_AVAILABLE, "PreferredReplicaPartitionLeaderElectionStrategy"),
     UNCLEAN: (Error.ELIGIBLE_LEADERS_NOT_AVAILABLE, "OfflinePartitionLeaderElectionStrategy(true)"),
@@ -95,8 +94,8 @@ def elect_and_compare(context: Context, batch: Batch, partitions: list[Partition
 # /admin/preferred_replica_election
 
 
-def node_changed(context: Context) -> Steps[None]:
-    """An old tool has written which partitions are to go back; the node is deleted whatever became of them."""
+def request_changed(context: Context) -> Steps[None]:
+    """An old tool asks for preferred leaders of some partitions. Its znode is deleted, whatever became of them."""
     (found,) = yield Read([PreferredElectionNode.path()])
     if found is None:
         return
@@ -112,15 +111,15 @@ def node_changed(context: Context) -> Steps[None]:
 
 
 def begin_balance(context: Context) -> Steps[None]:
-    """The first look comes soon."""
+    """Has the balance of leaders looked at soon, when automatic rebalancing is on."""
     if context.balance_ms:
         yield Later(FIRST_BALANCE_MS, BALANCE)
 
 
 def balance(context: Context) -> Steps[None]:
-    """Where too many of the partitions that prefer a broker are led by others, leadership goes back."""
+    """Elects the preferred leaders of brokers that lead too few of the partitions whose preferred replica they have."""
     yield Later(context.balance_ms, BALANCE)
-    if going_on(context):
+    if partitions_being_reassigned(context):
         return
     preferring: dict[int, list[Partition]] = {}
     for partition in context.leaderships:

@@ -10,7 +10,7 @@ from typing import Any
 from kafkalike.cluster.znodes.brokers import LogDirEvent
 from kafkalike.cluster.znodes.topics import ISR_CHANGES
 from kafkalike.controller import reassignment
-from kafkalike.controller.broker_changes import delete_what_is_back, replicas_failed
+from kafkalike.controller.broker_changes import replicas_failed, resume_deletions_of
 from kafkalike.controller.context import Context, Partition, PartitionState, ReplicaState
 from kafkalike.controller.control_requests import Batch
 from kafkalike.controller.effects import Children, DeleteNode, Read, Steps, Write
@@ -26,7 +26,7 @@ P, R = PartitionState, ReplicaState
 def log_dir_answered(
     context: Context, broker_id: int, broker_epoch: int, failed: Iterable[Partition], fine: Iterable[Partition]
 ) -> Steps[None]:
-    """A broker's answer to LeaderAndIsr says which replicas lie on a log directory that has failed, in that life."""
+    """A broker's response to LeaderAndIsr says which of its replicas lie on a log directory that has failed."""
     known = context.brokers.get(broker_id)
     if known is None or known.epoch != broker_epoch:
         return
@@ -44,12 +44,12 @@ def log_dir_answered(
         replicas = [(*partition, broker_id) for partition in back]
         yield from move_and_send(context, [r for r in replicas if context.replica_state(r) is R.OFFLINE], R.ONLINE)
         yield from elect_where_needed(context)
-    yield from delete_what_is_back(context, {topic for topic, _ in before - offline})
+    yield from resume_deletions_of(context, {topic for topic, _ in before - offline})
 
 
 def log_dirs_failed(context: Context) -> Steps[None]:
-    """Brokers say that they lost a directory, or have again what they lacked: asking for all their replicas is how to
-    learn which."""
+    """Brokers say that they lost a directory, or have one again. The controller sends them LeaderAndIsr for all their
+    replicas, and learns from the responses which ones are concerned."""
     (names,) = yield Children([LogDirEvent.directory()])
     paths = [f"{LogDirEvent.directory()}/{name}" for name in sorted(names)]
     nodes = (yield Read(paths)) if paths else []
@@ -66,7 +66,7 @@ def log_dirs_failed(context: Context) -> Steps[None]:
 
 
 def isr_changed(context: Context) -> Steps[None]:
-    """Leaders of brokers before 2.7 write their ISR themselves and say so here."""
+    """Leaders on brokers before 2.7 write the ISR themselves and notify the controller of it."""
     (names,) = yield Children([ISR_CHANGES])
     paths = [f"{ISR_CHANGES}/{name}" for name in sorted(names)]
     if not paths:

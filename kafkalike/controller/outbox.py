@@ -1,8 +1,8 @@
-"""The controller's letters: to each broker one queue, one request under way, in order.
+"""The controller's control requests: each broker has one queue, from which one request at a time is sent, in order.
 
-A request that gets no answer is sent again, for ever, until the broker is disconnected: it may have been done, but
-every control request carries epochs that make the second time harmless. Answers go to the controller; an answer with an
-error in it is an answer.
+The outbox sends a request again until it is answered or the broker is disconnected: the broker may have carried it out
+already, but the epochs in every control request make the second time harmless. Responses go to the controller, those
+with an error code in them too.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ class Outbox:
         self._queues: dict[int, _Queue] = {}
 
     def connect(self, broker_id: int) -> None:
-        """Requests may be put from now on."""
+        """Opens the broker's queue."""
         self.disconnect(broker_id)
         self._queues[broker_id] = _Queue(broker_id, self._send, self._answered, self._timers)
 
     def disconnect(self, broker_id: int) -> None:
-        """Drops what waits; the answer to what is under way is not heard any more."""
+        """Drops the broker's queue, and the response to the request that is under way."""
         queue = self._queues.pop(broker_id, None)
         if queue is not None:
             queue.close()
 
     def put(self, broker_id: int, request: Any) -> None:
-        """Queues a request; to a broker that is not connected it is lost."""
+        """Queues a request; a request to a broker that is not connected is dropped."""
         queue = self._queues.get(broker_id)
         if queue is not None:
             queue.put(request)
@@ -98,7 +98,7 @@ class _Queue:
             self._next()
 
     def _may_go_on(self, request: Any, outcome: Any) -> bool:
-        """Whether the next request may go now."""
+        """Notes what became of a request; whether the next one may be sent now."""
         if self._closed:
             return False
         if isinstance(outcome, Failure):

@@ -28,7 +28,7 @@ UNCLEAN_ELECTIONS = Meter("kafka.controller:type=ControllerStats,name=UncleanLea
 
 P = PartitionState
 
-# State: the states it may be entered from.
+# For each state, the states from which it may be entered.
 PARTITION_PREVIOUS: dict[PartitionState, frozenset[PartitionState]] = {
     P.NEW: frozenset({P.NONEXISTENT}),
     P.ONLINE: frozenset({P.NEW, P.ONLINE, P.OFFLINE}),
@@ -42,7 +42,7 @@ Strategy = Callable[[Partition, PartitionNode], Elected | None]
 
 
 def move_partitions(context: Context, partitions: Iterable[Partition], target: PartitionState) -> None:
-    """To NEW, OFFLINE or NONEXISTENT: those are facts in memory only."""
+    """Moves partitions to NEW, OFFLINE or NONEXISTENT, which are states in memory only."""
     assert target is not P.ONLINE, "a partition gets online by an election"
     for partition in _legal_partitions(context, partitions, target):
         context.partition_states[partition] = target
@@ -51,8 +51,8 @@ def move_partitions(context: Context, partitions: Iterable[Partition], target: P
 def bring_online(
     context: Context, batch: Batch, partitions: Iterable[Partition], strategy: Strategy | None = None
 ) -> Steps[set[Partition]]:
-    """New partitions get their first leader; the others an election (the one for offline partitions unless another
-    strategy is given). Gives those that have a leader now."""
+    """Moves partitions to ONLINE: new ones get their first leader, the others an election, by the offline strategy
+    unless another one is given. Gives the partitions that have a leader now."""
     legal = _legal_partitions(context, partitions, P.ONLINE)
     new = [partition for partition in legal if context.partition_states[partition] is P.NEW]
     others = [partition for partition in legal if context.partition_states[partition] is not P.NEW]
@@ -67,8 +67,8 @@ def bring_online(
 
 
 def offline_strategy(context: Context, partitions: Iterable[Partition], unclean: bool = False) -> Steps[Strategy]:
-    """The election for partitions without a leader. Whether it may be unclean is asked of the topic's configuration,
-    and only for topics with a partition that has no live in-sync replica."""
+    """The strategy for partitions without a leader. The topic's configuration says whether the election may be unclean;
+    it is read only for topics with a partition that has no live in-sync replica."""
     topics = set()
     for partition in partitions:
         leadership = context.leaderships.get(partition)
@@ -81,7 +81,8 @@ def offline_strategy(context: Context, partitions: Iterable[Partition], unclean:
             context.replicas_of(partition),
             state.trusted,
             lambda r: context.is_online(r, partition),
-            # A presumption is no reason to lose records, and a suspect is compared first; but an order is an order.
+            # The controller does not lose records on a presumption, and compares suspects first; but it obeys an
+            # operator who asks for an unclean election.
             unclean
             or partition[0] in allowed
             and not any(r in context.presumed_dead or context.is_online(r, partition) for r in state.isr),
@@ -91,14 +92,14 @@ def offline_strategy(context: Context, partitions: Iterable[Partition], unclean:
 
 
 def preferred_strategy(context: Context) -> Strategy:
-    """The first replica of the assignment leads."""
+    """The strategy that elects the first replica of the assignment."""
     return lambda partition, state: election_strategies.preferred(
         context.replicas_of(partition), state.trusted, lambda r: context.is_online(r, partition)
     )
 
 
 def shutdown_strategy(context: Context) -> Strategy:
-    """The leader goes to a replica that stays."""
+    """The strategy that elects a replica whose broker is not shutting down."""
     return lambda partition, state: election_strategies.controlled_shutdown(
         context.replicas_of(partition),
         state.trusted,
@@ -141,7 +142,7 @@ def _first_leaders(context: Context, batch: Batch, partitions: list[Partition]) 
             unsure.append(partition)
         else:
             log.error("cannot write the state of partition %s-%d: %s", *partition, written.error)
-    # A state that is there already is ours when the answer to its creation was lost.
+    # A state that exists already is this controller's when the answer to its creation was lost.
     nodes = (yield Read([PartitionNode.path(*partition) for partition in unsure])) if unsure else []
     for partition, found in zip(unsure, nodes, strict=True):
         state = decode(context, partition, found)

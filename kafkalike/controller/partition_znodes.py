@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def read_states(context: Context, partitions: list[Partition]) -> Steps[dict[Partition, tuple[PartitionNode, int]]]:
-    """The states as they are in ZooKeeper, with their versions; none for a node that is absent or garbage."""
+    """Reads states from ZooKeeper, with their versions; a znode that is absent or garbage has none."""
     nodes = yield Read([PartitionNode.path(*partition) for partition in partitions])
     states = {}
     for partition, found in zip(partitions, nodes, strict=True):
@@ -26,7 +26,7 @@ def read_states(context: Context, partitions: list[Partition]) -> Steps[dict[Par
         if state is None:
             continue
         if state.controller_epoch > context.epoch:
-            yield from ignore_or_end(partition, state)
+            yield from check_controller_epoch(partition, state)
             continue
         states[partition] = (state, found.version)
     return states
@@ -53,7 +53,8 @@ def current_states(
 
 
 def raise_leader_epochs(context: Context, partitions: list[Partition]) -> Steps[set[Partition]]:
-    """Adds one to leader epochs and changes nothing else: whoever is told will listen. Gives where it was done."""
+    """Adds one to leader epochs and changes nothing else, so that brokers obey the next LeaderAndIsr. Gives the
+    partitions whose epoch has grown."""
 
     def raised(state: PartitionNode) -> PartitionNode:
         return replace(state, leader_epoch=state.leader_epoch + 1, controller_epoch=context.epoch)
@@ -62,8 +63,8 @@ def raise_leader_epochs(context: Context, partitions: list[Partition]) -> Steps[
 
 
 def remove_from_isr(context: Context, broker_id: int, partitions: list[Partition]) -> Steps[set[Partition]]:
-    """Takes a replica out of each ISR (the last member stays) and from the lead; gives the partitions whose state is
-    known. The leader epoch grows where anything was written."""
+    """Takes a broker out of each ISR, whose last member stays, and from the lead. Gives the partitions whose state is
+    known then. The leader epoch grows where anything was written."""
 
     def reduced(state: PartitionNode) -> PartitionNode | None:
         if broker_id not in state.isr:
@@ -76,8 +77,8 @@ def remove_from_isr(context: Context, broker_id: int, partitions: list[Partition
 def _rewrite(
     context: Context, partitions: list[Partition], change: Callable[[PartitionNode], PartitionNode | None]
 ) -> Steps[set[Partition]]:
-    """Writes what `change` makes of each state (None: it stays), of a newer one where somebody was faster; gives the
-    partitions whose state is known then."""
+    """Writes what `change` makes of each state (None: the state stays), and of the newer state where the znode has
+    changed in between. Gives the partitions whose state is known then."""
     done: set[Partition] = set()
     remaining, again = partitions, False
     while remaining:
@@ -123,9 +124,9 @@ def write_states(
     return done, stale
 
 
-def ignore_or_end(partition: Partition, state: PartitionNode) -> Steps[None]:
-    """A state of a newer controller ends the term, one of a controller that there never was is garbage like any other:
-    whoever was elected next would give up again."""
+def check_controller_epoch(partition: Partition, state: PartitionNode) -> Steps[None]:
+    """A state with a newer controller's epoch ends this term. An epoch that no controller ever had is garbage: every
+    controller that is elected later would give up, too."""
     path = PartitionNode.path(*partition)
     (found,) = yield Read([ControllerEpoch.path()])
     newest = decode_or_none(ControllerEpoch, found.data) if found is not None else None
@@ -135,7 +136,7 @@ def ignore_or_end(partition: Partition, state: PartitionNode) -> Steps[None]:
 
 
 def leadership_of(node: PartitionNode, partition_epoch: int) -> Leadership:
-    """The belief that goes with a state znode."""
+    """The leadership that a state znode of this version holds."""
     return Leadership(
         node.leader,
         node.leader_epoch,
@@ -164,7 +165,7 @@ def read_leaderships(context: Context, partitions: list[Partition]) -> Steps[Non
         if found is None or node is None:
             continue
         if node.controller_epoch > context.epoch:
-            yield from ignore_or_end(partition, node)
+            yield from check_controller_epoch(partition, node)
             context.unusable_states.add(partition)
             continue
         context.leaderships[partition] = leadership_of(node, found.version)

@@ -41,14 +41,14 @@ log = logging.getLogger(__name__)
 
 R = ReplicaState
 
-# Partition -> the wanted replicas, or None to call the move off.
+# The wanted replicas of each partition, or None to cancel its reassignment.
 Wanted = Mapping[Partition, tuple[int, ...] | None]
 Assignments = dict[Partition, Assignment]
 Failed = dict[Partition, KafkaError]
 
 
 def reassign(context: Context, wanted: Wanted) -> Steps[dict[Partition, KafkaError | None]]:
-    """What AlterPartitionReassignments asks for; the error of each partition."""
+    """Carries out AlterPartitionReassignments; gives the error of each partition."""
     results: dict[Partition, KafkaError | None] = dict.fromkeys(wanted)
     assignments: Assignments = {}
     for some in slices(list(wanted)):
@@ -61,13 +61,13 @@ def reassign(context: Context, wanted: Wanted) -> Steps[dict[Partition, KafkaErr
     too_large = _too_large(context, assignments)
     assignments = {partition: new for partition, new in assignments.items() if partition not in too_large}
     results |= too_large
-    yield from _strike_from_node(context, dict.fromkeys(assignments))
+    yield from _remove_from_request(context, dict.fromkeys(assignments))
     failed = yield from _advance(context, assignments)
     return results | failed
 
 
 def _wanted_assignment(context: Context, partition: Partition, target: tuple[int, ...] | None) -> Assignment:
-    """Kafka's checks, in its order and its words."""
+    """The assignment that a partition is to have. Kafka's checks, in its order and its words."""
     known = context.assignment(partition)
     if target is not None:
         shown = ",".join(map(str, target))
@@ -94,7 +94,7 @@ def _wanted_assignment(context: Context, partition: Partition, target: tuple[int
 
 
 def _too_large(context: Context, assignments: Assignments) -> Failed:
-    """Partitions of topics whose znode could not hold what is wanted of all of them together."""
+    """The partitions of topics whose znode could not hold all the wanted assignments."""
     failed: Failed = {}
     changed: dict[str, dict[int, Assignment]] = {}
     for (topic, number), assignment in assignments.items():
@@ -115,7 +115,7 @@ def _refused(why: str) -> KafkaError:
 
 
 def _advance(context: Context, assignments: Assignments) -> Steps[Failed]:
-    """Takes partitions as far as they can go now. Gives those that could not be taken on, and why."""
+    """Takes the reassignment of partitions as far as it can go now. Gives the partitions that failed, and why."""
     failed: Failed = {}
     for some in slices(list(assignments)):
         failed |= yield from _advance_together(context, {partition: assignments[partition] for partition in some})
@@ -123,7 +123,7 @@ def _advance(context: Context, assignments: Assignments) -> Steps[Failed]:
 
 
 def _advance_together(context: Context, assignments: Assignments) -> Steps[Failed]:
-    """Side by side: each phase of all of them is one write or one batch of requests."""
+    """Takes partitions through the phases side by side: each phase is one write or one batch of requests for all."""
     before = {partition: context.assignment(partition) for partition in assignments}
     changed = {partition: new for partition, new in assignments.items() if before[partition] != new}
     failed: Failed = yield from _write_assignments(context, changed)
@@ -138,7 +138,7 @@ def _advance_together(context: Context, assignments: Assignments) -> Steps[Faile
     going = {partition: new for partition, new in assignments.items() if partition not in failed}
     complete = {partition: new for partition, new in going.items() if _is_complete(context, partition, new)}
     under_way = {partition: new for partition, new in going.items() if partition not in complete}
-    yield from _tell(context, under_way)
+    yield from _send_new_epochs(context, under_way)
     added = [(*partition, r) for partition, new in under_way.items() for r in new.adding]
     yield from move_and_send(context, [r for r in added if context.replica_state(r) is R.NONEXISTENT], R.NEW)
     failed |= yield from _complete(context, complete)
@@ -147,7 +147,7 @@ def _advance_together(context: Context, assignments: Assignments) -> Steps[Faile
 
 def _is_complete(context: Context, partition: Partition, assignment: Assignment) -> bool:
     leadership = context.leaderships.get(partition)
-    # While logs are to be compared, nobody is known to have everything.
+    # While logs are to be compared, no replica is known to have all records.
     in_sync = leadership is not None and set(assignment.target) <= set(leadership.node.trusted)
     return in_sync or not assignment.being_reassigned
 
@@ -168,7 +168,7 @@ def _complete(context: Context, assignments: Assignments) -> Steps[Failed]:
             led[partition] = assignment
         else:
             leaderless.append(partition)
-    yield from _tell(context, led)
+    yield from _send_new_epochs(context, led)
     if leaderless:
         batch = Batch(context)
         yield from bring_online(
@@ -183,7 +183,7 @@ def _complete(context: Context, assignments: Assignments) -> Steps[Failed]:
     yield from _remove(context, [(*p, r) for p, assignment in assignments.items() for r in assignment.removing])
     failed = yield from _write_assignments(context, final)
     done = [partition for partition in final if partition not in failed]
-    yield from _strike_from_node(context, {partition: final[partition].replicas for partition in done})
+    yield from _remove_from_request(context, {partition: final[partition].replicas for partition in done})
     batch = Batch(context)
     batch.update_metadata(context.live_or_shutting_down, done)
     yield batch.send()
@@ -192,8 +192,8 @@ def _complete(context: Context, assignments: Assignments) -> Steps[Failed]:
     return failed
 
 
-def _tell(context: Context, assignments: Assignments) -> Steps[None]:
-    """Greater leader epochs, told to the origins and to the added replicas, which are made where they are missing."""
+def _send_new_epochs(context: Context, assignments: Assignments) -> Steps[None]:
+    """Raises leader epochs, and tells the origin's and the added replicas, which are created where they are missing."""
     raised = (yield from raise_leader_epochs(context, list(assignments))) if assignments else ()
     batch = Batch(context)
     for partition, assignment in assignments.items():
@@ -205,13 +205,14 @@ def _tell(context: Context, assignments: Assignments) -> Steps[None]:
 
 
 def _remove(context: Context, replicas: list[Replica]) -> Steps[None]:
-    """Nobody waits for the answers: a replica that cannot be deleted now is a stray that nobody counts on."""
+    """Deletes replicas, and does not wait for the responses: one that cannot be deleted now is a stray log."""
     for state in (R.OFFLINE, R.DELETION_STARTED, R.DELETION_SUCCESSFUL, R.NONEXISTENT):
         yield from move_and_send(context, [r for r in replicas if context.replica_state(r) is not R.NONEXISTENT], state)
 
 
 def _write_assignments(context: Context, assignments: Assignments) -> Steps[Failed]:
-    """Changes partitions in their topics' znodes; the others are as they are there, which may be more than we know."""
+    """Changes partitions in their topics' znodes; all other partitions there stay, also those that the context
+    lacks."""
     failed: Failed = {}
     remaining: dict[str, dict[int, Assignment]] = {}
     for (topic, number), assignment in assignments.items():
@@ -252,44 +253,44 @@ def _all_of(topic: str, numbers: Iterable[int], error: Error, why: str) -> Faile
 # When they go on.
 
 
-def going_on(context: Context) -> list[Partition]:
-    """Every partition that is on its way."""
+def partitions_being_reassigned(context: Context) -> list[Partition]:
+    """Every partition that is being reassigned."""
     return [p for p in context.all_partitions() if context.assignment(p).being_reassigned]
 
 
 def resume(context: Context, broker_ids: Collection[int] | None = None) -> Steps[None]:
-    """Goes on with what was begun, everywhere, or where the target has one of these brokers."""
-    yield from _go_on(
+    """Goes on with reassignments, all of them, or those to one of these brokers."""
+    yield from _advance_known(
         context,
         [
             partition
-            for partition in going_on(context)
+            for partition in partitions_being_reassigned(context)
             if broker_ids is None or not set(broker_ids).isdisjoint(context.assignment(partition).target)
         ],
     )
 
 
 def deletions_changed(context: Context, new_id: NewId) -> Steps[None]:
-    """Other topics are to be deleted. They do not wait for their partitions to be moved, as Kafka's do, and what was
-    to be moved of them is not any more."""
+    """The topics to be deleted have changed. Unlike in Kafka their deletion does not wait for their reassignments,
+    which end with it."""
     before = set(context.topics_to_delete)
     yield from topic_deletion.deletions_changed(context, new_id)
     doomed = [topic for topic in context.topics_to_delete - before if context.being_reassigned(topic)]
     if doomed:
-        yield from _strike_from_node(context, dict.fromkeys(context.partitions_of(doomed)))
+        yield from _remove_from_request(context, dict.fromkeys(context.partitions_of(doomed)))
 
 
 def isr_grew(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
-    """Other replicas are in sync: a move may be complete."""
+    """ISRs of these partitions have changed: reassignments may be complete."""
     complete = []
     for partition in partitions:
         assignment = context.assignment(partition)
         if assignment.being_reassigned and _is_complete(context, partition, assignment):
             complete.append(partition)
-    yield from _go_on(context, complete)
+    yield from _advance_known(context, complete)
 
 
-def _go_on(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
+def _advance_known(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
     assignments = {
         partition: context.assignment(partition)
         for partition in partitions
@@ -303,8 +304,8 @@ def _go_on(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
 # /admin/reassign_partitions
 
 
-def node_changed(context: Context) -> Steps[None]:
-    """An old tool has written what is to be moved; the node is gone when all of it is done."""
+def request_changed(context: Context) -> Steps[None]:
+    """An old tool asks for reassignments. Its znode goes when all of them are complete."""
     (found,) = yield Read([ReassignNode.path()])
     if found is None:
         return
@@ -326,18 +327,18 @@ def node_changed(context: Context) -> Steps[None]:
             refused[partition] = error
     refused |= _too_large(context, new)
     new = {partition: assignment for partition, assignment in new.items() if partition not in refused}
-    yield from _go_on(context, going)
+    yield from _advance_known(context, going)
     refused |= yield from _advance(context, new)
     for partition, problem in refused.items():
         log.warning("partition %s-%d in %s: %s", *partition, ReassignNode.path(), problem.message)
     if refused:
-        yield from _strike_from_node(context, dict.fromkeys(refused))
+        yield from _remove_from_request(context, dict.fromkeys(refused))
     elif not wanted:
         yield from delete_if_unchanged({ReassignNode.path(): found})
 
 
-def _strike_from_node(context: Context, done: Wanted) -> Steps[None]:
-    """Takes partitions out of the node, if they are there with this target (None: whatever the target)."""
+def _remove_from_request(context: Context, done: Wanted) -> Steps[None]:
+    """Takes partitions out of the old tool's znode, if they have this target there (None: whatever the target)."""
     (found,) = yield Read([ReassignNode.path()])
     wanted = decode_or_none(ReassignNode, found.data) if found is not None else None
     if wanted is None:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 R = ReplicaState
 
-# State: the states it may be entered from.
+# For each state, the states from which it may be entered.
 REPLICA_PREVIOUS: dict[ReplicaState, frozenset[ReplicaState]] = {
     R.NEW: frozenset({R.NONEXISTENT}),
     R.ONLINE: frozenset({R.NEW, R.ONLINE, R.OFFLINE, R.DELETION_INELIGIBLE}),
@@ -33,7 +33,7 @@ REPLICA_PREVIOUS: dict[ReplicaState, frozenset[ReplicaState]] = {
 
 
 def move_replicas(context: Context, batch: Batch, replicas: Iterable[Replica], target: ReplicaState) -> Steps[None]:
-    """Moves replicas, those of one broker after those of the other."""
+    """Moves replicas to a state, broker by broker."""
     by_broker = sorted(replicas, key=lambda replica: replica[2])
     for broker_id, group in groupby(by_broker, key=lambda replica: replica[2]):
         legal = _legal_replicas(context, group, target)
@@ -98,7 +98,7 @@ def _offline_replicas(context: Context, batch: Batch, broker_id: int, partitions
         if not context.is_being_deleted(partition[0]):
             others = [r for r in context.replicas_of(partition) if r != broker_id]
             batch.leader_and_isr(others, partition, is_new=False)
-    # That a topic is being deleted everybody has been told: it is metadata no more.
+    # All brokers have been told that a topic is being deleted: it is not in their metadata any more.
     staying = [partition for partition in partitions if not context.is_being_deleted(partition[0])]
     if staying:
         batch.update_metadata(context.live_or_shutting_down, staying)
@@ -107,7 +107,7 @@ def _offline_replicas(context: Context, batch: Batch, broker_id: int, partitions
 
 
 def move_and_send(context: Context, replicas: Iterable[Replica], target: ReplicaState) -> Steps[None]:
-    """Moves replicas, and sends brokers what they have to be told of that."""
+    """Moves replicas to a state, and sends the control requests that this takes."""
     replicas = list(replicas)
     if replicas:
         batch = Batch(context)

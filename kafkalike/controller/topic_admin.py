@@ -90,7 +90,7 @@ async def check_new(
         )
     texts = {key: value for key, value in configs.items() if value is not None}
     znode_sizes.check_configs(f"topic '{name}'", texts)
-    taken = znode_sizes.configs(texts)  # which travels in the same request
+    taken = znode_sizes.configs(texts)  # the configuration travels in the same request to ZooKeeper
     if manual:
         znode_sizes.check_assigned(name, {p: Assignment(tuple(ids)) for p, ids in manual.items()}, taken)
         replicas: Replicas = manual
@@ -120,7 +120,7 @@ def size_of_new(config: Config, image: Image, topic: Any) -> int:
     manual = {a.partition_index: Assignment(tuple(a.broker_ids)) for a in topic.assignments}
     count, factor = numbers_or_defaults(config, topic.num_partitions, topic.replication_factor)
     brokers = image.brokers
-    factor = max(min(factor, len(brokers)), 0)  # any other is refused later
+    factor = max(min(factor, len(brokers)), 0)  # the check of the request refuses any other later
     size = znode_sizes.assigned(manual) if manual else znode_sizes.partitions(0, max(count, 0), factor, brokers)
     size += znode_sizes.TOPIC + 2 * len(topic.name) + sum(len(c.name) + len(c.value or "") + 6 for c in topic.configs)
     return size if size <= znode_sizes.LIMIT else 0
@@ -176,7 +176,7 @@ def _check_manual(manual: Replicas, brokers: set[int]) -> None:
 
 @not_controller_without_session
 async def write_new(zk: ZkClient, topic: NewTopic) -> None:
-    """Creates the configuration and the topic at once. TOPIC_ALREADY_EXISTS when somebody else was faster."""
+    """Creates the configuration and the topic in one multi. TOPIC_ALREADY_EXISTS when another broker was faster."""
     node = TopicNode({p: Assignment(tuple(replicas)) for p, replicas in topic.replicas.items()}, topic.topic_id)
     config_path, path = EntityConfig.path("topics", topic.name), TopicNode.path(topic.name)
     config = EntityConfig.encode(topic.configs)
@@ -231,7 +231,7 @@ def _exists(name: str) -> KafkaError:
 async def extend(
     zk: ZkClient, image: Image, name: str, count: int, manual: list[tuple[int, ...]] | None, validate_only: bool
 ) -> frozenset[int]:
-    """Gives a topic more partitions, `count` in all; the partitions it has then."""
+    """Gives a topic more partitions, `count` in all; gives the partitions that it has then."""
     while True:
         unknown = KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist.")
         if topic_names.illegal(name):
@@ -320,7 +320,7 @@ def _check_extension(
 
 @not_controller_without_session
 async def delete(zk: ZkClient, name: str) -> None:
-    """Orders the deletion of a topic; one that is ordered already is as good."""
+    """Asks the controller to delete a topic; a topic that is to be deleted already is as good."""
     if await zk.exists(TopicNode.path(name)) is None:
         raise KafkaError(Error.UNKNOWN_TOPIC_OR_PARTITION, f"Topic `{name}` to delete does not exist")
     await recipes.ensure(zk, DeleteTopicNode.path(name))

@@ -23,7 +23,7 @@ NewId = Callable[[], bytes]
 
 
 def topics_changed(context: Context, new_id: NewId) -> Steps[None]:
-    """The children of /brokers/topics are others: new topics get leaders, vanished ones are forgotten."""
+    """The children of /brokers/topics have changed: new topics get leaders, vanished ones are forgotten."""
     (names,) = yield Children([TopicNode.directory()])
     found = set(names)
     context.unreadable_topics &= found
@@ -64,11 +64,11 @@ def load_topics(context: Context, topics: list[str], new_id: NewId) -> Steps[lis
 
 
 def create_partitions(context: Context, partitions: list[Partition]) -> Steps[None]:
-    """Assigned, not yet led: the first live replica leads, all live ones are in sync."""
+    """Gives assigned partitions their first leader: the first live replica leads, all live ones are in sync."""
     if not partitions:
         return
     log.info("new partitions: %s", shown(partitions))
-    # All of them are told to clients at once: the partition of a key depends on how many there are.
+    # Clients hear of all partitions at once: the partition of a key depends on how many there are.
     told = Batch(context)
     for some in slices(partitions):
         replicas = [(*partition, r) for partition in some for r in context.replicas_of(partition)]
@@ -83,13 +83,13 @@ def create_partitions(context: Context, partitions: list[Partition]) -> Steps[No
 
 
 def topic_changed(context: Context, topic: str) -> Steps[None]:
-    """A topic's znode is another: partitions that it has and we have not are new."""
+    """A topic's znode has changed: partitions that are in it and not in the context are new."""
     (found,) = yield Read([TopicNode.path(topic)])
     node = decode_or_none(TopicNode, found.data, topic) if found is not None else None
     if node is None:
         return
     if topic not in context.assignments:
-        # It was garbage when it was first looked at, or has been made anew since.
+        # The znode was garbage when the controller first read it, or the topic has been created anew since.
         context.unreadable_topics.discard(topic)
         yield Listen(nodes=(TopicNode.path(topic),))
         context.topic_ids[topic] = node.topic_id

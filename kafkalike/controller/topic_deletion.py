@@ -25,8 +25,8 @@ P, R = PartitionState, ReplicaState
 
 
 def deletions_changed(context: Context, new_id: NewId) -> Steps[None]:
-    """The children of /admin/delete_topics are others. A topic may have been made and ordered to be deleted before
-    anybody here looked for new topics."""
+    """The children of /admin/delete_topics have changed. A topic may have been created and marked for deletion before
+    the controller looked for new topics."""
     (names,) = yield Children([DeleteTopicNode.directory()])
     unknown = {name for name in names if name not in context.assignments}
     if unknown and context.deletion_enabled:
@@ -43,7 +43,7 @@ def deletions_changed(context: Context, new_id: NewId) -> Steps[None]:
 
 
 def resume_deletions(context: Context) -> Steps[None]:
-    """Takes every queued topic as far as it can go now."""
+    """Takes the deletion of every queued topic as far as it can go now."""
     retry: list[str] = []
     eligible: list[str] = []
     for topic in sorted(context.topics_to_delete):
@@ -93,8 +93,8 @@ def _start_deletion(context: Context, topics: list[str]) -> Steps[None]:
 def replicas_deleted(
     context: Context, broker_id: int, broker_epoch: int, deleted: Iterable[Replica], failed: Iterable[Replica]
 ) -> Steps[None]:
-    """A broker has answered an order to delete replicas. What it answered in an earlier life does not count: it has
-    been asked again since, or will be."""
+    """A broker has answered a StopReplica that deletes replicas. An answer from before the broker's restart does not
+    count: the controller has asked again since, or will."""
     known = context.brokers.get(broker_id)
     if known is None or known.epoch != broker_epoch:
         return
@@ -121,11 +121,13 @@ def _complete_deletion(context: Context, topic: str) -> Steps[None]:
     below = [DeleteNode(path) for path in [*nodes, TopicNode.partitions_path(topic)]]
     (marked, *_) = yield Write([SetNode(order, None), *below])
     if marked.error == NO_NODE:
-        # Somebody has removed the order, too late: the replicas are deleted. It is put back, to end with the topic.
+        # Somebody has removed the request, but the replicas are deleted already. The request is put back, to end with
+        # the topic.
         (marked,) = yield Write([CreateNode(order)])
     yield from _delete_below(TopicNode.path(topic))
-    # These three travel together: a controller that dies leaves all of them or none. Should the answer be lost and they
-    # be sent again, somebody may have made a topic of that name since, and ordered it to be deleted (admin_znodes.py).
+    # These three travel in one multi: a controller that dies leaves all of them or none. When the answer is lost and
+    # they are sent again, somebody may have created a topic of that name and asked for its deletion since
+    # (admin_znodes.py).
     last = (TopicNode.path(topic), EntityConfig.path("topics", topic))
     witness = (order, marked.version)
     yield Write([*(DeleteNode(path, witness=witness) for path in last), DeleteNode(order, marked.version)])
@@ -134,7 +136,8 @@ def _complete_deletion(context: Context, topic: str) -> Steps[None]:
 
 
 def _delete_below(path: str) -> Steps[None]:
-    """Whatever is still there: somebody else's nodes, or those of a partition that we never heard of."""
+    """Deletes whatever is still below a path: znodes of other programs, or of a partition that the controller never
+    saw."""
     levels = [[path]]
     while levels[-1]:
         names = yield Children(levels[-1])

@@ -4,11 +4,12 @@ The controller asks the suspects, the rest of the ISR and the former members (ke
 logs reach, as (leader epoch, log end offset), and the longest leads. It waits until all have answered, or for
 unclean.recovery.timeout.ms. (KIP-966, with ZooKeeper.)
 
-The longest is not simply the one with the newest record. Unlike in Raft, a leader is elected without a look at logs,
-so one of a later epoch may commit records of an earlier one, while a deposed leader that has left the ISR keeps newer
-ones that nobody else ever had. Whoever was in the ISR at the last commit has all that is committed, or the beginning
-of it that its disk has left. So the longest log of the ISR counts, and that of a former member, who left last first,
-only if it goes on where that one ends: nothing committed is lost as long as one of those in that ISR is whole.
+The longest log is not simply the one with the newest record. Unlike in Raft, a leader is elected without a look at
+logs: a leader of a later epoch may commit records of an earlier one, while a deposed leader that has left the ISR keeps
+newer records that no other replica ever had. Every member of the ISR at the last commit has all committed records, or
+as many of the first ones as its disk has kept. So the longest log in the ISR counts, and a former member's log (those
+who left last come first) only if it continues where that one ends. Committed records are lost only when every member of
+that ISR has lost them.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ COMPARISON = "logs to compare"
 WHOLE = -1
 
 
-class Unsure(NamedTuple):
-    """Whether this replica's log goes on where another one ends is known when it has told the end of that epoch."""
+class Undecided(NamedTuple):
+    """A comparison that needs one more answer: where this replica's log has the end of this epoch."""
 
     replica: int
     epoch: int
 
 
 def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
-    """Finds leaders for those of the partitions that have none, and whose live in-sync replicas are all suspect."""
+    """Finds leaders for those of the partitions that have none and whose live in-sync replicas are all suspect."""
     ready: dict[Partition, Elected] = {}
     asked: dict[int, dict[Partition, int]] = {}
     begun = []
@@ -77,14 +78,14 @@ def compare(context: Context, partitions: Iterable[Partition]) -> Steps[None]:
         yield from bring_online(context, batch, sorted(ready), lambda partition, state: ready[partition])
         yield batch.send()
         for partition in ready:
-            # Also when it could not be elected: whoever is there then is asked again.
+            # Also when no leader could be elected: the next comparison asks all replicas again.
             context.end_comparison(partition)
 
 
 def _ask(
     context: Context, partition: Partition, replica: int, epoch: int, asked: dict[int, dict[Partition, int]]
 ) -> None:
-    """Notes the question, unless this life of the broker was asked before."""
+    """Notes the question, unless the broker was asked before in its present life."""
     known = context.asked_for_end.setdefault(partition, set())
     question = (replica, context.brokers[replica].epoch, epoch)
     if question not in known:
@@ -92,15 +93,15 @@ def _ask(
         asked.setdefault(replica, {})[partition] = epoch
 
 
-def ends_answered(
+def log_ends_answered(
     context: Context,
     broker_id: int,
     broker_epoch: int,
     ends: Mapping[Partition, tuple[int, int]],
     epochs: Mapping[Partition, int] | None = None,
 ) -> Steps[None]:
-    """A broker says how far its logs reach: whole, or up to the ends of these epochs. What comes too late is dropped:
-    at the next comparison, and in another life of the broker, the log may reach elsewhere."""
+    """A broker has answered how far its logs reach, or where they have the ends of `epochs`. Answers that come too late
+    are dropped: by the next comparison, and after a restart of the broker, its log may end elsewhere."""
     broker = context.brokers.get(broker_id)
     if broker is None or broker.epoch != broker_epoch:
         return
@@ -112,20 +113,21 @@ def ends_answered(
     yield from _compare_and_go_on(context, list(ends))
 
 
-def time_is_up(context: Context, serial: int) -> Steps[None]:
-    """Who has not come by now is not waited for; in comparisons that began later he is."""
+def comparison_timed_out(context: Context, serial: int) -> Steps[None]:
+    """The comparison with this serial number has waited long enough: it decides without the replicas that are
+    missing."""
     context.given_up_waiting |= {partition for partition, begun in context.comparing.items() if begun == serial}
     yield from _compare_and_go_on(context, sorted(context.given_up_waiting))
 
 
 def _compare_and_go_on(context: Context, partitions: list[Partition]) -> Steps[None]:
     yield from compare(context, partitions)
-    # Who was suspect is in sync now, and a move may have waited for just that.
+    # Suspects are in sync now, and a reassignment may have waited for just that.
     yield from isr_grew(context, partitions)
 
 
 def _candidates(context: Context, partition: Partition) -> list[int]:
-    """Whose logs are compared; none when the partition has a leader, or needs no comparison."""
+    """The replicas whose logs are compared; none when the partition has a leader, or needs no comparison."""
     leadership = context.leaderships.get(partition)
     if leadership is None or context.partition_states.get(partition) is not PartitionState.OFFLINE:
         return []
@@ -139,28 +141,30 @@ def _candidates(context: Context, partition: Partition) -> list[int]:
 
 
 def _is_apaches(context: Context, replica: int) -> bool:
-    """A replica on a broker of Apache's, as far as is known: it answers with the partition's leader epoch in place of
-    its last record's, so that nothing can be compared. Then Apache's rule holds: who is left of the ISR leads."""
+    """Whether the replica is on an Apache broker. Such a broker answers with the partition's leader epoch in place of
+    its last record's, so that logs cannot be compared. Then Apache's rule holds: a remaining member of the ISR
+    leads."""
     broker = context.brokers.get(replica)
     return broker is not None and broker.node.is_apaches
 
 
 def _known_end(context: Context, partition: Partition, replica: int, epoch: int = WHOLE) -> LogEnd | None:
-    """What the replica answered in its present life."""
+    """The log end that the replica answered in its broker's present life."""
     end = context.log_ends.get(partition, {}).get((replica, epoch))
     online = context.is_online(replica, partition)
     return end if end is not None and online and end.broker_epoch == context.brokers[replica].epoch else None
 
 
-def _longest(context: Context, partition: Partition, ends: Mapping[int, LogEnd]) -> Elected | Unsure:
-    """The longest log leads; whose log ends at the same place in the same epoch has the same records."""
+def _longest(context: Context, partition: Partition, ends: Mapping[int, LogEnd]) -> Elected | Undecided:
+    """Elects the replica with the longest log, into an ISR with those whose logs end at the same offset in the same
+    epoch."""
     place = {replica: (end.leader_epoch, end.offset) for replica, end in ends.items()}
     leadership = context.leaderships[partition]
     best = max((place[replica] for replica in leadership.isr if replica in place), default=(-1, 0))
     for replica in reversed(leadership.former):
-        goes_on = replica in place and _goes_on(context, partition, replica, place[replica], best)
+        goes_on = replica in place and _continues(context, partition, replica, place[replica], best)
         if goes_on is None:
-            return Unsure(replica, best[0])
+            return Undecided(replica, best[0])
         if goes_on:
             best = place[replica]
     isr = tuple(replica for replica in place if place[replica] == best)
@@ -170,17 +174,17 @@ def _longest(context: Context, partition: Partition, ends: Mapping[int, LogEnd])
     return Elected(isr[0], isr, recipients)
 
 
-def _goes_on(
+def _continues(
     context: Context, partition: Partition, replica: int, place: tuple[int, int], best: tuple[int, int]
 ) -> bool | None:
-    """Whether the replica's log, which ends at `place`, has all of the one that ends at `best`, and more; None while it
-    has to be asked."""
+    """Whether the replica's log, which ends at `place`, has all records of the log that ends at `best`, and more; None
+    while the replica has to be asked."""
     epoch, offset = best
     if place[0] < epoch or place[1] <= offset:
         return False
     if place[0] == epoch or epoch < 0:
         return True
-    # It has a record of the same epoch at least as far: one leader wrote both, behind the same records.
+    # The log has records of the same epoch at least as far: one leader wrote both logs' records, after the same ones.
     end = _known_end(context, partition, replica, epoch)
     return None if end is None else end.leader_epoch == epoch and end.offset >= offset
 
@@ -213,7 +217,7 @@ def _questions(wanted: Mapping[Partition, int]) -> list[Any]:
 
 
 def answered_ends(response: Any) -> dict[Partition, tuple[int, int]]:
-    """The (leader epoch, log end offset) of each partition in an answer to the question for the whole log."""
+    """The (leader epoch, log end offset) of each partition in a response to ListOffsets."""
     return {
         (topic.name, answer.partition_index): (answer.leader_epoch, answer.offset)
         for topic in response.topics
@@ -223,8 +227,9 @@ def answered_ends(response: Any) -> dict[Partition, tuple[int, int]]:
 
 
 def answered_epochs(request: Any, response: Any) -> tuple[dict[Partition, tuple[int, int]], dict[Partition, int]]:
-    """Likewise for the ends of epochs, and the epochs that were asked for. Who answers with an error, or has nothing so
-    old, says (-1, -1): its log does not go on there, for all that can be known."""
+    """The (leader epoch, end offset) of each partition in a response to OffsetForLeaderEpoch, and the epochs asked for.
+    A broker that answers with an error, or has no records that old, counts as (-1, -1): its log does not continue
+    there."""
     epochs = {
         (topic.topic, asked.partition): asked.leader_epoch for topic in request.topics for asked in topic.partitions
     }

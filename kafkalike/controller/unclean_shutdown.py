@@ -1,10 +1,11 @@
 """Brokers that were not stopped cleanly may have lost the ends of their logs: they are not trusted to lead.
 
-The registration of such a broker says so (`BrokerNode.unclean`). When a controller first sees it, `take_out` strikes
-the broker from every ISR that has another live member: whoever is in an ISR then is there for an earlier life, even
-where the state is younger than the registration, for it may have been written before anybody looked at that. Where no
-other member is live the broker stays, marked in the state as suspect, and then the mark in the registration goes. How a
-suspect may lead all the same: unclean_recovery.py. (KIP-966, with ZooKeeper.)
+The registration of such a broker says so (`BrokerNode.unclean`). When a controller first sees the mark,
+`remove_unclean_brokers` takes the broker out of every ISR that has another live member: the broker is in the ISR for
+what it had before it was stopped, even where the state is younger than the registration, for the state may have been
+written before a controller saw the registration. Where no other member is live the broker stays in the ISR, marked in
+the state as suspect. Then the mark in the registration goes. How a suspect becomes leader: unclean_recovery.py.
+(KIP-966, with ZooKeeper.)
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.controller.context import NO_LEADER, Context, LiveBroker, Partition, PartitionState
 from kafkalike.controller.effects import Node, Read, SetNode, Steps, Write
 from kafkalike.controller.partition_state_machine import move_partitions
-from kafkalike.controller.partition_znodes import ignore_or_end, leadership_of, write_states
+from kafkalike.controller.partition_znodes import check_controller_epoch, leadership_of, write_states
 
 log = logging.getLogger(__name__)
 
 
-def take_out(context: Context, brokers: Mapping[int, LiveBroker], broker_ids: Iterable[int]) -> Steps[None]:
-    """Attends to those of `broker_ids` that are marked as unclean; `brokers` are all that are live now."""
+def remove_unclean_brokers(
+    context: Context, brokers: Mapping[int, LiveBroker], broker_ids: Iterable[int]
+) -> Steps[None]:
+    """Removes those of `broker_ids` that are marked as unclean; `brokers` are all that are live now."""
     unclean = {i: brokers[i] for i in sorted(broker_ids) if brokers[i].node.unclean}
     if not unclean:
         return
@@ -35,28 +38,28 @@ def take_out(context: Context, brokers: Mapping[int, LiveBroker], broker_ids: It
         found: list[Node | None] = yield Read([PartitionNode.path(*partition) for partition in remaining])
         writes = {}
         for partition, node in zip(remaining, found, strict=True):
-            struck = yield from _strike(context, partition, node, brokers, unclean)
+            struck = yield from _without_unclean(context, partition, node, brokers, unclean)
             if struck is not None and node is not None:
                 writes[partition] = (struck, node.version)
             elif partition in refused and node is not None:
-                # It was done, and the answer was lost; or somebody else's write has made it needless.
+                # The write was carried out and its answer was lost, or another writer has made it needless.
                 state = decode_or_none(PartitionNode, node.data, *partition)
                 if state is not None:
-                    _believe(context, partition, state, node.version)
+                    _update_leadership(context, partition, state, node.version)
         written, remaining = yield from write_states(writes)
         for partition, version in written.items():
-            _believe(context, partition, writes[partition][0], version)
+            _update_leadership(context, partition, writes[partition][0], version)
         refused.update(remaining)
-    yield from _forgive(brokers, unclean)
+    yield from _clear_marks(brokers, unclean)
 
 
-def _believe(context: Context, partition: Partition, state: PartitionNode, version: int) -> None:
+def _update_leadership(context: Context, partition: Partition, state: PartitionNode, version: int) -> None:
     context.leaderships[partition] = leadership_of(state, version)
     if state.leader == NO_LEADER and context.partition_states.get(partition) is PartitionState.ONLINE:
         move_partitions(context, [partition], PartitionState.OFFLINE)
 
 
-def _strike(
+def _without_unclean(
     context: Context,
     partition: Partition,
     found: Node | None,
@@ -68,7 +71,7 @@ def _strike(
     if state is None:
         return None
     if state.controller_epoch > context.epoch:
-        yield from ignore_or_end(partition, state)
+        yield from check_controller_epoch(partition, state)
         return None
     new = {r for r in state.isr if r in unclean} - set(state.suspects)
     if not new:
@@ -76,9 +79,9 @@ def _strike(
     suspects = new | set(state.suspects)
     trusted = [r for r in state.isr if r not in suspects]
     if len({*state.isr, *state.former}) == 1:
-        # Nobody to compare it with: the only replica, or a state that Apache's controller has written. But if it stays
-        # leader, it does so in a new epoch: a replica that is out of sync may still have records that the leader has
-        # lost, and in the same epoch nothing would tell them from the records that are written in their place.
+        # There is no log to compare the broker's with: it has the only replica, or Apache's controller wrote the state.
+        # But if the broker stays leader, then in a new epoch: a replica that is out of sync may still have records that
+        # the leader has lost, and in the same epoch nothing would tell them from those that are written in their place.
         if state.leader not in new or len(context.replicas_of(partition)) == 1:
             return None
         return state.elected(state.leader, state.isr, context.epoch, state.recovering)
@@ -87,8 +90,8 @@ def _strike(
     return state.suspecting(tuple(r for r in state.isr if r in suspects), context.epoch)
 
 
-def _forgive(brokers: Mapping[int, LiveBroker], unclean: Mapping[int, LiveBroker]) -> Steps[None]:
-    """Takes the mark out of the registrations: what it meant is in the states now."""
+def _clear_marks(brokers: Mapping[int, LiveBroker], unclean: Mapping[int, LiveBroker]) -> Steps[None]:
+    """Takes the mark out of the registrations, for the states have been written."""
     paths = [BrokerNode.path(broker_id) for broker_id in unclean]
     nodes: list[Node | None] = yield Read(paths)
     operations = [
@@ -97,5 +100,5 @@ def _forgive(brokers: Mapping[int, LiveBroker], unclean: Mapping[int, LiveBroker
         if node is not None and node.czxid == broker.epoch
     ]
     if operations:
-        # One that has vanished, or was written in between, is looked at again for that.
+        # A registration that is gone or was rewritten in between becomes an event of its own.
         yield Write(list(operations))

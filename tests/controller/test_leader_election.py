@@ -69,7 +69,7 @@ def test_old_tools_write_a_znode() -> None:
     """Golden 19: it is gone when the election is over."""
     world, context = world_of(1, 2)
     world.put(PreferredElectionNode.path(), PreferredElectionNode.encode([("t", 0), ("t", 2), ("gone", 1)]))
-    world.perform(leader_election.node_changed(context))
+    world.perform(leader_election.request_changed(context))
     assert PreferredElectionNode.path() not in world.nodes
     assert [1, 2, 2] == [world.state("t", p)["leader"] for p in range(3)]
     # One that was written while there was no controller is found by the next.
@@ -83,7 +83,7 @@ def test_garbage_in_the_znode_is_dropped(garbage: bytes) -> None:
     world, context = world_of(1, 2)
     before = dict(world.nodes)
     world.put(PreferredElectionNode.path(), garbage)
-    world.perform(leader_election.node_changed(context))
+    world.perform(leader_election.request_changed(context))
     assert before == dict(world.nodes) and [] == world.letters()
 
 

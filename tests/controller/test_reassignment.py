@@ -113,7 +113,7 @@ def test_a_move_writes_what_kafka_writes() -> None:
     assert 6 == 1 + len(world.states) and context.assignment(T) == Assignment((2, 3))
 
     world.put(ReassignNode.path(), ReassignNode.encode({T: (3, 1)}))
-    world.perform(reassignment.node_changed(context))
+    world.perform(reassignment.request_changed(context))
     assert ReassignNode.path() in world.nodes
     in_sync(world, context, 2, 3, 1)
     assert [s for s in world.states if s in golden_states("22")] == golden_states("22")
@@ -151,7 +151,7 @@ def test_a_move_is_called_off_and_another_target_replaces_the_first() -> None:
     assert move(world, context) is None
     assert {"partitions": {"0": [1]}, "adding_replicas": {}, "removing_replicas": {}} == topic(world)
     assert {"leader": 1, "isr": [1]}.items() <= world.state("gold-r", 0).items()
-    assert [] == reassignment.going_on(context)
+    assert [] == reassignment.partitions_being_reassigned(context)
 
 
 def test_another_order_is_another_preferred_leader_and_moves_nothing() -> None:
@@ -180,7 +180,7 @@ def test_an_assignment_that_cannot_be_is_refused_and_nothing_changes(target: tup
     assert {Error.UNKNOWN_TOPIC_OR_PARTITION} == {e.error for e in unknown.values()}
     # The same by the znode: refused entries are taken out.
     world.put(ReassignNode.path(), ReassignNode.encode({T: target, ("x", 0): (1,)}))
-    world.perform(reassignment.node_changed(context))
+    world.perform(reassignment.request_changed(context))
     assert before == dict(world.nodes) and [] == world.letters()
 
 
@@ -193,7 +193,7 @@ def test_garbage_in_the_znode_is_dropped_with_a_line(garbage: bytes) -> None:
     world, context = world_of(1, 2)
     before = dict(world.nodes)
     world.put(ReassignNode.path(), garbage)
-    world.perform(reassignment.node_changed(context))
+    world.perform(reassignment.request_changed(context))
     assert before == dict(world.nodes) and [] == world.letters()
 
 
@@ -203,7 +203,7 @@ def test_a_move_waits_for_a_dead_target_and_goes_on_when_it_is_back() -> None:
     world.remove("/brokers/ids/3")
     world.perform(broker_changes.brokers_changed(context))
     in_sync(world, context, 1, 2)
-    assert [T] == reassignment.going_on(context)
+    assert [T] == reassignment.partitions_being_reassigned(context)
     world.letters()
     world.broker(3)
     world.perform(broker_changes.brokers_changed(context))
@@ -217,7 +217,7 @@ def test_a_topic_is_deleted_in_the_middle_of_a_move(successor: bool) -> None:
     """Kafka waits for the move, and so for its target (simulation, seed 470: for ever, without a leader)."""
     world, context = world_of(1, 2, 3, replicas=(1, 2))
     world.put(ReassignNode.path(), ReassignNode.encode({T: (1, 3)}))
-    world.perform(reassignment.node_changed(context))
+    world.perform(reassignment.request_changed(context))
     assert topic(world)["adding_replicas"] == {"0": [3]}
     world.put("/admin/delete_topics/gold-r")
     if successor:
@@ -246,21 +246,21 @@ def test_B13_a_move_that_is_cut_off_anywhere_is_ended_by_the_next_controller(ste
     world.crash_after = step
     epoch = 1
     try:
-        world.perform(reassignment.node_changed(context))
+        world.perform(reassignment.request_changed(context))
         in_sync(world, context, 1, 2)
         in_sync(world, context, 1, 2, 3)
     except Crash:
         world.crash_after = None
         epoch = 2
         context = world.controller(2, epoch=2)
-        if reassignment.going_on(context):
+        if reassignment.partitions_being_reassigned(context):
             leader = context.leaderships[T]
             in_sync(world, context, leader.leader, *sorted({1, 2, 3} - {leader.leader}))
     world.crash_after = None
     assert {"partitions": {"0": [2, 3]}, "adding_replicas": {}, "removing_replicas": {}} == topic(world), epoch
     state = world.state("gold-r", 0)
     assert [2, 3] == sorted(state["isr"]) and state["leader"] in (2, 3)
-    assert ReassignNode.path() not in world.nodes and [] == reassignment.going_on(context)
+    assert ReassignNode.path() not in world.nodes and [] == reassignment.partitions_being_reassigned(context)
 
 
 def test_partitions_that_are_moved_together_go_side_by_side() -> None:
@@ -280,13 +280,13 @@ def test_partitions_that_are_moved_together_go_side_by_side() -> None:
         results = world.perform(reassignment.reassign(context, wanted | refused))
         assert {None} == {results[partition] for partition in wanted}
         assert Error.UNKNOWN_TOPIC_OR_PARTITION == results["s", count].error
-        assert set(wanted) == set(reassignment.going_on(context))
+        assert set(wanted) == set(reassignment.partitions_being_reassigned(context))
         for partition in wanted:
             node = PartitionNode.decode(world.nodes[PartitionNode.path(*partition)].data, *partition)
             world.put(PartitionNode.path(*partition), node.with_isr((1, 2, 3), 1, False).encode())
         world.put("/isr_change_notification/isr_change_0000000000", isr_changes(wanted))
         world.perform(notifications.isr_changed(context))
-        assert [] == reassignment.going_on(context)
+        assert [] == reassignment.partitions_being_reassigned(context)
         for name in ("s", "t"):
             node = TopicNode.decode(world.nodes[TopicNode.path(name)].data, name)
             assert {Assignment((2, 3))} == set(node.partitions.values())
@@ -332,7 +332,7 @@ def test_moves_in_the_old_znode_that_do_not_fit_are_taken_out_of_it() -> None:
     world, context = crowded(9000)
     target = tuple(range(100_000_005, 100_000_009))
     world.put(ReassignNode.path(), ReassignNode.encode({("big", p): target for p in range(9000)}))
-    world.perform(reassignment.node_changed(context))
+    world.perform(reassignment.request_changed(context))
     assert ReassignNode.path() not in world.nodes
     node = TopicNode.decode(world.nodes[TopicNode.path("big")].data, "big")
     assert not any(assignment.being_reassigned for assignment in node.partitions.values())

@@ -40,7 +40,7 @@ def life(context: Context, broker_id: int) -> int:
 
 def ends(world: World, context: Context, told: dict[int, tuple[int, int]]) -> None:
     for broker_id, end in told.items():
-        world.perform(unclean_recovery.ends_answered(context, broker_id, life(context, broker_id), {("t", 0): end}))
+        world.perform(unclean_recovery.log_ends_answered(context, broker_id, life(context, broker_id), {("t", 0): end}))
 
 
 def test_A4_the_last_replica_standing_is_compared_with_former_members_and_the_longest_log_leads() -> None:
@@ -61,23 +61,23 @@ def test_A4_the_last_replica_standing_is_compared_with_former_members_and_the_lo
     has(world, leader=-1, isr=[1], suspect_isr=[1], former_isr=[3, 2])
     assert not marked(world, 1)
     assert [1] == questions(world) and ["logs to compare"] == world.reminders
-    world.perform(unclean_recovery.ends_answered(context, 1, life(context, 1), {("t", 0): (1, 700)}))
+    world.perform(unclean_recovery.log_ends_answered(context, 1, life(context, 1), {("t", 0): (1, 700)}))
     has(world, leader=-1)
     world.broker(2)
     world.perform(broker_changes.brokers_changed(context))
     assert [2] == questions(world)
-    world.perform(unclean_recovery.ends_answered(context, 2, life(context, 2), {("t", 0): (1, 1000)}))
+    world.perform(unclean_recovery.log_ends_answered(context, 2, life(context, 2), {("t", 0): (1, 1000)}))
     has(world, leader=-1)
     world.broker(3)
     world.perform(broker_changes.brokers_changed(context))
     assert [3] == questions(world)
-    world.perform(unclean_recovery.ends_answered(context, 3, life(context, 3), {("t", 0): (0, 2000)}))
+    world.perform(unclean_recovery.log_ends_answered(context, 3, life(context, 3), {("t", 0): (0, 2000)}))
     has(world, leader=2, isr=[2], former_isr=[3, 1], suspect_isr=None)
     assert not context.comparing and not context.log_ends
     # Nobody is asked twice, and an answer that comes late changes nothing.
     epoch = world.state("t", 0)["leader_epoch"]
-    world.perform(unclean_recovery.ends_answered(context, 1, life(context, 1), {("t", 0): (1, 9000)}))
-    world.perform(unclean_recovery.time_is_up(context, context.comparisons))
+    world.perform(unclean_recovery.log_ends_answered(context, 1, life(context, 1), {("t", 0): (1, 9000)}))
+    world.perform(unclean_recovery.comparison_timed_out(context, context.comparisons))
     has(world, leader=2, leader_epoch=epoch)
 
 
@@ -94,11 +94,11 @@ def test_A4_a_newer_record_that_only_a_former_member_has_does_not_lead_over_what
         has(world, leader=-1)
         assert [(2, 7, -2)] == epoch_asked(world)
         # Once, and it is waited for though the time is up: it is there.
-        world.perform(unclean_recovery.time_is_up(context, context.comparisons))
+        world.perform(unclean_recovery.comparison_timed_out(context, context.comparisons))
         assert [] == epoch_asked(world)
         has(world, leader=-1)
         world.perform(
-            unclean_recovery.ends_answered(context, 2, life(context, 2), {("t", 0): (epoch, end)}, {("t", 0): 7})
+            unclean_recovery.log_ends_answered(context, 2, life(context, 2), {("t", 0): (epoch, end)}, {("t", 0): 7})
         )
         has(world, leader=leader, isr=[leader])
         assert not context.comparing and not context.log_ends and not context.asked_for_end
@@ -121,10 +121,10 @@ def test_A4_the_time_of_one_comparison_is_not_that_of_another() -> None:
         world.perform(broker_changes.brokers_changed(context))
     crashed(world, 3)
     world.perform(broker_changes.brokers_changed(context))
-    world.perform(unclean_recovery.ends_answered(context, 3, life(context, 3), {("u", 0): (13, 10)}))
-    world.perform(unclean_recovery.time_is_up(context, earlier))
+    world.perform(unclean_recovery.log_ends_answered(context, 3, life(context, 3), {("u", 0): (13, 10)}))
+    world.perform(unclean_recovery.comparison_timed_out(context, earlier))
     assert -1 == world.state("u", 0)["leader"]
-    world.perform(unclean_recovery.time_is_up(context, context.comparing["u", 0]))
+    world.perform(unclean_recovery.comparison_timed_out(context, context.comparing["u", 0]))
     assert 3 == world.state("u", 0)["leader"]
 
 
@@ -135,7 +135,7 @@ def test_A4_what_was_answered_in_an_earlier_life_says_nothing_of_this_one() -> N
     earlier = life(context, 2)
     crashed(world, 2)
     world.perform(broker_changes.brokers_changed(context))
-    world.perform(unclean_recovery.ends_answered(context, 2, earlier, {("t", 0): (12, 120)}))
+    world.perform(unclean_recovery.log_ends_answered(context, 2, earlier, {("t", 0): (12, 120)}))
     has(world, leader=-1)
     ends(world, context, {2: (12, 80)})
     has(world, leader=3)
@@ -159,7 +159,7 @@ def test_A4_who_is_asked_for_the_end_of_an_epoch_and_goes_is_not_waited_for_long
     world.remove(BrokerNode.path(2))
     world.perform(broker_changes.brokers_changed(context))
     has(world, leader=-1)
-    world.perform(unclean_recovery.time_is_up(context, context.comparisons))
+    world.perform(unclean_recovery.comparison_timed_out(context, context.comparisons))
     has(world, leader=1, isr=[1], former_isr=[2])
 
 
@@ -176,22 +176,22 @@ def test_A4_the_next_comparison_asks_again_who_answered_the_last_one() -> None:
     world.broker(3)
     world.perform(broker_changes.brokers_changed(context))
     assert [1, 3] == sorted(questions(world))
-    world.perform(unclean_recovery.ends_answered(context, 3, life(context, 3), {("t", 0): (0, 7)}))
-    world.perform(unclean_recovery.ends_answered(context, 1, life(context, 1), {("t", 0): (1, 10)}))
+    world.perform(unclean_recovery.log_ends_answered(context, 3, life(context, 3), {("t", 0): (0, 7)}))
+    world.perform(unclean_recovery.log_ends_answered(context, 1, life(context, 1), {("t", 0): (1, 10)}))
     has(world, leader=1, isr=[1], former_isr=[3])
     crashed(world, 1)
     world.perform(broker_changes.brokers_changed(context))
     assert [1, 3] == sorted(questions(world))
-    world.perform(unclean_recovery.ends_answered(context, 1, life(context, 1), {("t", 0): (-1, 0)}))
+    world.perform(unclean_recovery.log_ends_answered(context, 1, life(context, 1), {("t", 0): (-1, 0)}))
     has(world, leader=-1, isr=[1], suspect_isr=[1])
-    world.perform(unclean_recovery.ends_answered(context, 3, life(context, 3), {("t", 0): (0, 7)}))
+    world.perform(unclean_recovery.log_ends_answered(context, 3, life(context, 3), {("t", 0): (0, 7)}))
     has(world, leader=3, isr=[3])
 
 
 def test_A4_an_answer_that_comes_after_the_comparison_says_nothing_in_the_next_one() -> None:
     world, context = compared(isr=(3, 2), former=(1,))
     ends(world, context, {3: (12, 100), 2: (12, 100)})
-    world.perform(unclean_recovery.time_is_up(context, context.comparisons))
+    world.perform(unclean_recovery.comparison_timed_out(context, context.comparisons))
     has(world, leader=3, isr=[3, 2])
     ends(world, context, {1: (11, 40)})
     assert context.log_ends == {}
@@ -233,7 +233,7 @@ def test_A4_brokers_of_apaches_are_not_compared_and_not_waited_for() -> None:
         world.perform(broker_changes.brokers_changed(context))
     crashed(world, 1)
     world.perform(broker_changes.brokers_changed(context))
-    world.perform(unclean_recovery.ends_answered(context, 1, life(context, 1), {("t", 0): (1, 700)}))
+    world.perform(unclean_recovery.log_ends_answered(context, 1, life(context, 1), {("t", 0): (1, 700)}))
     has(world, leader=-1, isr=[1], suspect_isr=[1], former_isr=[3, 2])
     world.sent = []
     for broker_id in (2, 3):
@@ -251,14 +251,16 @@ def test_A4_all_crashed_together_and_each_that_is_as_long_as_the_longest_is_in_s
     crashed(world, 2)
     context = world.controller(2, epoch=2)
     has(world, leader=-1, isr=[2], suspect_isr=[2], former_isr=[1, 3])
-    world.perform(unclean_recovery.ends_answered(context, 2, life(context, 2), {("t", 0): (0, 10)}))
+    world.perform(unclean_recovery.log_ends_answered(context, 2, life(context, 2), {("t", 0): (0, 10)}))
     for broker_id in (3, 1):
         crashed(world, broker_id)
         world.perform(broker_changes.brokers_changed(context))
         assert not marked(world, broker_id)
     has(world, leader=-1)
     for broker_id in (3, 1):
-        world.perform(unclean_recovery.ends_answered(context, broker_id, life(context, broker_id), {("t", 0): (0, 12)}))
+        world.perform(
+            unclean_recovery.log_ends_answered(context, broker_id, life(context, broker_id), {("t", 0): (0, 12)})
+        )
     has(world, leader=1, isr=[1, 3], suspect_isr=None, former_isr=[2])
 
 
@@ -269,9 +271,9 @@ def test_A4_who_does_not_come_in_time_is_not_waited_for_but_a_member_must_be_the
         world.perform(broker_changes.brokers_changed(context))
     crashed(world, 1)
     context = world.controller(1, epoch=2)
-    world.perform(unclean_recovery.time_is_up(context, context.comparisons))
+    world.perform(unclean_recovery.comparison_timed_out(context, context.comparisons))
     has(world, leader=-1)
-    world.perform(unclean_recovery.ends_answered(context, 1, life(context, 1), {("t", 0): (0, 5)}))
+    world.perform(unclean_recovery.log_ends_answered(context, 1, life(context, 1), {("t", 0): (0, 5)}))
     has(world, leader=1, isr=[1], former_isr=[2])
 
 
@@ -304,16 +306,16 @@ def test_an_answer_of_an_earlier_life_does_not_count() -> None:
     world.broker(3)
     crashed(world, 1)
     context = world.controller(3, epoch=2)
-    world.perform(unclean_recovery.ends_answered(context, 1, life(context, 1), {("t", 0): (0, 50)}))
+    world.perform(unclean_recovery.log_ends_answered(context, 1, life(context, 1), {("t", 0): (0, 50)}))
     world.sent = []
     crashed(world, 1)
     world.perform(broker_changes.brokers_changed(context))
     assert [1] == questions(world)
     world.broker(2)
     world.perform(broker_changes.brokers_changed(context))
-    world.perform(unclean_recovery.ends_answered(context, 2, life(context, 2), {("t", 0): (0, 30)}))
+    world.perform(unclean_recovery.log_ends_answered(context, 2, life(context, 2), {("t", 0): (0, 30)}))
     has(world, leader=-1)
-    world.perform(unclean_recovery.ends_answered(context, 1, life(context, 1), {("t", 0): (0, 20)}))
+    world.perform(unclean_recovery.log_ends_answered(context, 1, life(context, 1), {("t", 0): (0, 20)}))
     has(world, leader=2, isr=[2])
 
 
@@ -359,7 +361,7 @@ def test_a_move_that_waited_for_the_comparison_goes_on_after_it() -> None:
     assert context.assignment(("t", 0)).being_reassigned
     for broker_id, end in ((1, 0), (2, 0)):
         world.perform(
-            unclean_recovery.ends_answered(context, broker_id, life(context, broker_id), {("t", 0): (-1, end)})
+            unclean_recovery.log_ends_answered(context, broker_id, life(context, broker_id), {("t", 0): (-1, end)})
         )
     assert not context.assignment(("t", 0)).being_reassigned
     has(world, leader=2, isr=[2])

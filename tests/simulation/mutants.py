@@ -170,7 +170,7 @@ def a4_everybody_is_clean() -> list[Patch]:
         return
         yield
 
-    return [(module, "take_out", mutated) for module in (unclean_shutdown, failover, broker_changes)]
+    return [(module, "remove_unclean_brokers", mutated) for module in (unclean_shutdown, failover, broker_changes)]
 
 
 @mutant

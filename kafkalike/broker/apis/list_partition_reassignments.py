@@ -27,7 +27,7 @@ def list_partition_reassignments(broker: Broker, call: Call[messages.Request]) -
     if request.topics is not None:
         asked = {(topic.name, p) for topic in request.topics for p in topic.partition_indexes}
     topics: dict[str, list[messages.OngoingPartitionReassignment]] = {}
-    for topic, p in reassignment.going_on(context):
+    for topic, p in reassignment.partitions_being_reassigned(context):
         if asked is None or (topic, p) in asked:
             assignment = context.assignment((topic, p))
             topics.setdefault(topic, []).append(

@@ -202,20 +202,6 @@ def test_imports_point_downward() -> None:
     assert [] == wrong
 
 
-# Files that import each other, directly or by way of others; each of these is about to be taken apart.
-KNOWN_CIRCLES: list[set[str]] = [
-    {"kafkalike.config.broker", "kafkalike.config.rules"},
-    {"kafkalike.coordinator.offset_cleanup", "kafkalike.coordinator.group_coordinator"},
-    {
-        "kafkalike.replication.control_requests",
-        "kafkalike.replication.follower",
-        "kafkalike.replication.log_maintenance",
-        "kafkalike.replication.repair",
-        "kafkalike.replication.replicas",
-    },
-]
-
-
 def circles() -> list[set[str]]:
     """Groups of modules each of which imports every other one, if only by way of the others. An import counts that
     only the type checker follows, or one that is made in a function: who reads the file follows it too."""
@@ -234,7 +220,7 @@ def circles() -> list[set[str]]:
 
 
 def test_no_file_imports_itself_by_way_of_others() -> None:
-    assert [] == [circle for circle in circles() if not any(circle <= known for known in KNOWN_CIRCLES)]
+    assert [] == circles()
 
 
 def test_kazoo_is_in_one_file() -> None:

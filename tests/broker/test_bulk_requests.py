@@ -106,7 +106,7 @@ async def test_automatic_topics_that_no_znode_holds_are_told_of_once(
     monkeypatch.setattr(auto_topic_creation, "_TOLD", set())
     offsets = {"offsets_topic_num_partitions": 10**7, "offsets_topic_replication_factor": 1}
     member = await Cluster(clients).add(1, num_partitions=10**6, **offsets)
-    member.group_coordinator = SimpleNamespace(partition_for=lambda group: 0)
+    member.group_coordinator = SimpleNamespace(topic=SimpleNamespace(partition_for=lambda group: 0))
     for number in range(3):
         asked = [metadata.MetadataRequestTopic(name=f"t{number}"), metadata.MetadataRequestTopic(name=f"u{number}")]
         answer = await ask(member, "metadata", metadata.Request(topics=asked))

@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kafkalike.cluster.znodes.topics import NO_TOPIC_ID
 from kafkalike.protocol.messages.update_metadata import FULL
 
-NO_LEADER = -1
 # The leader of a partition that is being deleted, in UpdateMetadata: forget it.
 LEADER_DURING_DELETE = -2
-NO_TOPIC_ID = bytes(16)
 
 # SecurityProtocol ids of the wire, and back.
 SECURITY_PROTOCOLS = {0: "PLAINTEXT", 1: "SSL", 2: "SASL_PLAINTEXT", 3: "SASL_SSL"}

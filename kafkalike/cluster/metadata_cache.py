@@ -12,7 +12,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from kafkalike.cluster.metadata import LEADER_DURING_DELETE, NO_TOPIC_ID, Broker, Image, topic_states
+from kafkalike.cluster.metadata import LEADER_DURING_DELETE, Broker, Image, topic_states
+from kafkalike.cluster.znodes.topics import NO_TOPIC_ID
 from kafkalike.metrics import Gauge
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,6 @@ from kafkalike.cluster.znodes.topics import NO_TOPIC_ID, Assignment, PartitionNo
 Partition = tuple[str, int]
 Replica = tuple[str, int, int]
 
-NO_LEADER = -1
 INITIAL_LEADER_EPOCH = 0
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 
 from kafkalike.cluster.znodes.admin import PreferredElectionNode
 from kafkalike.cluster.znodes.encoding import decode_or_none
+from kafkalike.cluster.znodes.topics import NO_LEADER
 from kafkalike.controller.admin_znodes import delete_if_unchanged
-from kafkalike.controller.context import NO_LEADER, Context, Partition, PartitionState
+from kafkalike.controller.context import Context, Partition, PartitionState
 from kafkalike.controller.control_requests import Batch
 from kafkalike.controller.effects import SLICE, Later, Pause, Read, Steps, slices
 from kafkalike.controller.partition_state_machine import bring_online, offline_strategy, preferred_strategy

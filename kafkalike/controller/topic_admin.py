@@ -17,11 +17,11 @@ from typing import Any, ParamSpec, TypeVar
 from kafkalike import config as configuration
 from kafkalike.cluster import topic_names, znode_sizes, zookeeper
 from kafkalike.cluster.membership import random_uuid
-from kafkalike.cluster.metadata import NO_LEADER, Image
+from kafkalike.cluster.metadata import Image
 from kafkalike.cluster.znodes.admin import DeleteTopicNode
 from kafkalike.cluster.znodes.configs import EntityConfig
 from kafkalike.cluster.znodes.encoding import Garbage
-from kafkalike.cluster.znodes.topics import NO_TOPIC_ID, Assignment, TopicNode
+from kafkalike.cluster.znodes.topics import NO_LEADER, NO_TOPIC_ID, Assignment, TopicNode
 from kafkalike.config import Config
 from kafkalike.controller.assignment import assign
 from kafkalike.errors import Error, KafkaError

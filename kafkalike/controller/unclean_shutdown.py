@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 
 from kafkalike.cluster.znodes.brokers import BrokerNode
 from kafkalike.cluster.znodes.encoding import decode_or_none
-from kafkalike.cluster.znodes.topics import PartitionNode
-from kafkalike.controller.context import NO_LEADER, Context, LiveBroker, Partition, PartitionState
+from kafkalike.cluster.znodes.topics import NO_LEADER, PartitionNode
+from kafkalike.controller.context import Context, LiveBroker, Partition, PartitionState
 from kafkalike.controller.effects import Node, Read, SetNode, Steps, Write
 from kafkalike.controller.partition_state_machine import move_partitions
 from kafkalike.controller.partition_znodes import check_controller_epoch, leadership_of, write_states

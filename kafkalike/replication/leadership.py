@@ -9,13 +9,14 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from kafkalike.cluster.znodes.topics import NO_LEADER
 from kafkalike.errors import Error, KafkaError
 from kafkalike.replication.cluster_view import ClusterView
 from kafkalike.replication.fetch_plan import Following
 from kafkalike.replication.fetchers import Fetchers
 from kafkalike.replication.follower import FollowedPartitions
 from kafkalike.replication.hosted_partitions import HostedPartition, HostedPartitions
-from kafkalike.replication.partition import NO_LEADER, Partition
+from kafkalike.replication.partition import Partition
 from kafkalike.replication.purgatory import Purgatory
 from kafkalike.replication.repair import Repair
 from kafkalike.storage.directory import LogDirectory

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from kafkalike.cluster.znodes.topics import NO_LEADER
 from kafkalike.errors import Error, KafkaError
 
-NO_LEADER = -1
 UNKNOWN = -1  # a follower's log end offset before its first fetch in this epoch; a broker epoch nobody told
 
 

@@ -14,13 +14,13 @@ from typing import Any
 from twisted.internet import task, threads
 from twisted.internet.defer import Deferred, TimeoutError
 
+from kafkalike.cluster.znodes.topics import NO_LEADER
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.batch import split
 from kafkalike.protocol.messages import fetch
 from kafkalike.replication.cluster_view import ClusterView
 from kafkalike.replication.fetchers import FETCH_VERSION
 from kafkalike.replication.hosted_partitions import HostedPartition, HostedPartitions
-from kafkalike.replication.partition import NO_LEADER
 from kafkalike.storage.log import Log
 
 log = logging.getLogger("kafka.log.LogManager")

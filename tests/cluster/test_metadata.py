@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafkalike.cluster.metadata import NO_TOPIC_ID, Broker, Image, PartitionState
+from kafkalike.cluster.metadata import Broker, Image, PartitionState
+from kafkalike.cluster.znodes.topics import NO_TOPIC_ID
 from kafkalike.protocol.messages import update_metadata as um
 
 ID, OTHER_ID = b"i" * 16, b"j" * 16

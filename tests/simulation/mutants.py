@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet import defer
 
 from kafkalike.cluster.membership import Membership
+from kafkalike.cluster.znodes.topics import NO_LEADER
 from kafkalike.controller import (
     broker_changes,
     election_strategies,
@@ -38,7 +39,7 @@ from kafkalike.replication.control_requests import ControlRequests
 from kafkalike.replication.follower import FollowedPartitions
 from kafkalike.replication.isr import InSyncReplicas
 from kafkalike.replication.log_maintenance import LogMaintenance
-from kafkalike.replication.partition import NO_LEADER, Partition
+from kafkalike.replication.partition import Partition
 from kafkalike.replication.replicas import Read, Replicas
 from kafkalike.storage.leader_epochs import UNDEFINED, LeaderEpochs
 from kafkalike.storage.producer_state import Producers

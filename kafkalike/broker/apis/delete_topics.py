@@ -12,7 +12,7 @@ from kafkalike.broker.access import LAST_VERSION, Access, Operation, Resource
 from kafkalike.broker.broker import Broker
 from kafkalike.broker.bulk_requests import in_slices
 from kafkalike.broker.request import Call
-from kafkalike.cluster.metadata import NO_TOPIC_ID
+from kafkalike.cluster.znodes.topics import NO_TOPIC_ID
 from kafkalike.controller import topic_admin
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import delete_topics as messages

@@ -18,8 +18,9 @@ from kafkalike.broker.broker import Broker
 from kafkalike.broker.bulk_requests import SLICE
 from kafkalike.broker.request import Call
 from kafkalike.cluster import topic_names
-from kafkalike.cluster.metadata import NO_LEADER, NO_TOPIC_ID, Image, Topic
 from kafkalike.cluster.metadata import Broker as Member
+from kafkalike.cluster.metadata import Image, Topic
+from kafkalike.cluster.znodes.topics import NO_LEADER, NO_TOPIC_ID
 from kafkalike.controller import auto_topic_creation
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import metadata as messages

@@ -148,7 +148,7 @@ class PartitionNode:
     def reduced(self, isr: tuple[int, ...], controller_epoch: int) -> PartitionNode:
         """The state after members were struck from the ISR; a leader that is not in it does not lead any more. An ISR
         of nobody is that of the last member."""
-        leader = self.leader if self.leader in isr else -1
+        leader = self.leader if self.leader in isr else NO_LEADER
         kept = isr or self.isr
         suspects = tuple(i for i in self.suspects if i in kept)
         return PartitionNode(
@@ -157,7 +157,7 @@ class PartitionNode:
 
     def suspecting(self, suspects: tuple[int, ...], controller_epoch: int) -> PartitionNode:
         """The state when nobody else is there: they stay in the ISR, and lead no more."""
-        leader = -1 if self.leader in suspects else self.leader
+        leader = NO_LEADER if self.leader in suspects else self.leader
         return PartitionNode(
             leader, self.leader_epoch + 1, self.isr, controller_epoch, self.recovering, self.former, suspects
         )

@@ -220,4 +220,4 @@ class LogMaintenance:
         for each in logs:
             if OPEN_FILES.count <= most:
                 return
-            each.rest()
+            each.close_files()

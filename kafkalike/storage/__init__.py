@@ -11,6 +11,7 @@ retention.py           records that go from the beginning of a log
 corruption.py          offsets of a log that cannot be read any more
 segments.py            all segments of one log
 segment.py             one file of record batches with its indexes
+file_ranges.py         places in a segment's file: a batch, a range that is sent, a hole
 index.py               offset index and time index
 verification.py        whether a segment holds what was written
 validation.py          what a produced batch must be
@@ -31,10 +32,10 @@ config.py              the settings of one log
 from kafkalike.storage.append_path import CLIENT, COORDINATOR, Appended
 from kafkalike.storage.config import LogConfig
 from kafkalike.storage.directory import LogDirectory
+from kafkalike.storage.file_ranges import FileRange
 from kafkalike.storage.files import DirectoryOffline, StorageError
 from kafkalike.storage.flush import Flush
 from kafkalike.storage.log import Log
-from kafkalike.storage.segment import FileRange
 
 __all__ = [
     "CLIENT",

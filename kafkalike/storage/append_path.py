@@ -102,7 +102,7 @@ class AppendPath(Flushing):
             segment = self._roll(size, last, now_ms)
             position = segment.size
         if segment.fd < 0:
-            self._wake(segment)
+            self._reopen(segment)
         if leader_epoch != self._latest_epoch:
             self.assign_epoch(leader_epoch, base)
         try:
@@ -130,7 +130,7 @@ class AppendPath(Flushing):
             since_index = 0
         segment.since_index = since_index + size
         if not position:
-            self._begun(segment, timestamp, now_ms)
+            self._first_batch_written(segment, timestamp, now_ms)
         if producer_id >= 0:
             if producer is not None:
                 producer.add((sequence + delta) & MAX_SEQUENCE, last, delta, timestamp)
@@ -163,7 +163,7 @@ class AppendPath(Flushing):
         ):
             segment = self._roll(0, last, now_ms)
         if segment.fd < 0:
-            self._wake(segment)
+            self._reopen(segment)
         start = segment.size
         try:
             self.files.write_all(segment.fd, (records[:size],), start)
@@ -186,7 +186,7 @@ class AppendPath(Flushing):
                 producer_snapshots.note(self.producers, header, lambda data=data: data)  # type: ignore[misc]
             self._unflushed += header.record_count
         if not start:
-            self._begun(segment, batches[0].max_timestamp, now_ms)
+            self._first_batch_written(segment, batches[0].max_timestamp, now_ms)
         if self._unflushed >= self._flush_messages:
             self.flush()
         return Appended(batches[0].base_offset, last, -1, self.log_start_offset, False)

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kafkalike.errors import Error, KafkaError
+from kafkalike.storage.file_ranges import Hole
 from kafkalike.storage.files import PASSING
 from kafkalike.storage.log_files import LogFiles
-from kafkalike.storage.segment import FRESH, MAX_POSITION, NEVER, Hole, Segment
+from kafkalike.storage.segment import FRESH, MAX_POSITION, NEVER, Segment
 from kafkalike.storage.segments import Segments
 from kafkalike.storage.validation import followed
 from kafkalike.storage.verification import Verification
@@ -57,7 +58,7 @@ class Corruption:
 
     def asked_again(self, offset: int, now_ms: int) -> None:
         """A reader asks again for what it was given from `offset` on: perhaps that was damaged."""
-        segment = self._segments.all[self._segments.holding(offset)]
+        segment = self._segments.all[self._segments.place_of(offset)]
         if now_ms - segment.verified_ms > ASKED_AGAIN_MS:
             log.info("What is at offset %d of %s is looked at again", offset, self._log)
             self._look_again(segment)

@@ -175,7 +175,7 @@ class LogDirectory:
                 now_ms,
                 self.files,
             )
-            opened.rest()
+            opened.close_files()
             self._adopt(opened)
         recovered = sum(each.recovered for each in self.logs.values())
         if recovered:
@@ -215,7 +215,7 @@ class LogDirectory:
             raise self.failure(error) from error
         if OPEN_FILES.count > OPEN_FILES.most:
             # Many are made in one turn, and nobody has read this one yet.
-            created.rest()
+            created.close_files()
         self._adopt(created)
         return created
 

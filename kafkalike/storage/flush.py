@@ -8,9 +8,10 @@ are flushed, and small files that were written without waiting for the disk.
 from collections.abc import Callable, Sequence
 
 from kafkalike.errors import Error, KafkaError
+from kafkalike.storage.file_ranges import FileRange
 from kafkalike.storage.files import NO_DESCRIPTOR, Files
 from kafkalike.storage.log_files import LogFiles
-from kafkalike.storage.segment import FileRange, Segment
+from kafkalike.storage.segment import Segment
 
 
 class Flush:

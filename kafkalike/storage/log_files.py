@@ -18,10 +18,11 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.storage import producer_snapshots
 from kafkalike.storage.checkpoints import LEADER_EPOCHS
 from kafkalike.storage.config import LogConfig
+from kafkalike.storage.file_ranges import CorruptBatch
 from kafkalike.storage.files import DISK, PASSING, DirectoryOffline, Files
 from kafkalike.storage.open_files import OPEN_FILES
 from kafkalike.storage.recovery import Loaded
-from kafkalike.storage.segment import MAX_POSITION, CorruptBatch, Segment
+from kafkalike.storage.segment import MAX_POSITION, Segment
 from kafkalike.storage.segments import Segments
 from kafkalike.storage.validation import plain_attributes
 
@@ -161,7 +162,7 @@ class LogFiles:
         segment.load_times()
         self._set_roll(segment)
 
-    def _begun(self, segment: Segment, timestamp: int, now_ms: int) -> None:
+    def _first_batch_written(self, segment: Segment, timestamp: int, now_ms: int) -> None:
         """The first batch of a segment: its time decides when the segment is old enough to roll."""
         segment.created_ms = now_ms
         segment.roll_base_timestamp = timestamp
@@ -179,7 +180,7 @@ class LogFiles:
         # Spread over partitions, and the same after a restart.
         return self._config.segment_ms - (zlib.crc32(self.path.encode()) % jitter if jitter else 0)
 
-    def _wake(self, segment: Segment) -> None:
+    def _reopen(self, segment: Segment) -> None:
         """Opens a file that was closed for want of descriptors; one refusal if there are none now."""
         OPEN_FILES.make_room()
         with self.disk():
@@ -279,11 +280,11 @@ class LogFiles:
             segment.deleted = True  # a range still being sent closes the file when it is released
             segment.close_file()
 
-    def rest(self) -> None:
+    def close_files(self) -> None:
         """Closes the files that nobody sends from, until somebody appends or reads. Not within a turn of the reactor
         that has read: a range of a file is held only when it goes out."""
         if not self.closed:
-            self._segments.rest()
+            self._segments.close_files()
 
     # When the disk fails
 

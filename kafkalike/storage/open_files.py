@@ -1,10 +1,10 @@
 """How many segments' files are open, in all logs of this process, and how many may be.
 
 A process has so many file descriptors and no more, and clients' connections need them too. A segment's file stays open
-for the next append or read; one that is closed is opened again when it is wanted (Log.rest). An append makes room for
-its file at once. A read does not: the same request may have read from another log a moment ago, and that range of a
-file is not held yet. So reads may open somewhat more, beyond that they are refused, and files are closed in a turn of
-the reactor of its own.
+for the next append or read; one that is closed is opened again when it is wanted (Log.close_files). An append makes
+room for its file at once. A read does not: the same request may have read from another log a moment ago, and that range
+of a file is not held yet. So reads may open somewhat more, beyond that they are refused, and files are closed in a turn
+of the reactor of its own.
 """
 
 from __future__ import annotations

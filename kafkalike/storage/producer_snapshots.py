@@ -13,9 +13,10 @@ from typing import Final
 
 from kafkalike.protocol.batch import BatchHeader
 from kafkalike.protocol.control_records import read_marker
+from kafkalike.storage.file_ranges import CorruptBatch
 from kafkalike.storage.files import Files
 from kafkalike.storage.producer_state import Producers
-from kafkalike.storage.segment import CorruptBatch, Segment, name
+from kafkalike.storage.segment import Segment, name
 
 log = logging.getLogger(__name__)
 

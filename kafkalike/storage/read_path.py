@@ -7,8 +7,9 @@ import os
 from bisect import bisect_right
 
 from kafkalike.errors import Error, KafkaError
+from kafkalike.storage.file_ranges import FileRange
 from kafkalike.storage.log_files import LogFiles
-from kafkalike.storage.segment import CONTINUED, FileRange
+from kafkalike.storage.segment import CONTINUED
 
 
 class ReadPath(LogFiles):
@@ -55,12 +56,12 @@ class ReadPath(LogFiles):
     def offset_for_timestamp(self, timestamp: int) -> tuple[int, int, int] | None:
         """The first record with this timestamp or a later one: (its timestamp, offset, leader epoch)."""
         with self.disk():
-            return self._segments.first_since(timestamp, self.log_start_offset)
+            return self._segments.find_timestamp(timestamp, self.log_start_offset)
 
     def max_timestamp(self) -> tuple[int, int, int] | None:
         """The first record with the largest timestamp in the log: (its timestamp, offset, leader epoch)."""
         with self.disk():
-            return self._segments.largest()
+            return self._segments.find_max_timestamp()
 
     def last_stable_offset(self, high_watermark: int) -> int:
         """How far readers of committed data may read."""

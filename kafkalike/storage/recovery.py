@@ -17,23 +17,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from kafkalike.storage.checkpoints import LEADER_EPOCHS
+from kafkalike.storage.file_ranges import CorruptBatch, Found, Hole
 from kafkalike.storage.files import PASSING, Files
 from kafkalike.storage.leader_epochs import LeaderEpochs
 from kafkalike.storage.producer_snapshots import SNAPSHOT, drop_above, note, numbered, replay, take
 from kafkalike.storage.producer_state import Producers
-from kafkalike.storage.segment import (
-    FRESH,
-    INDEX,
-    LOG,
-    MAX_POSITION,
-    TIME_INDEX,
-    TXN_INDEX,
-    CorruptBatch,
-    Found,
-    Hole,
-    Segment,
-    name,
-)
+from kafkalike.storage.segment import FRESH, INDEX, LOG, MAX_POSITION, TIME_INDEX, TXN_INDEX, Segment, name
 from kafkalike.storage.verification import next_intact_batch, verified_batches
 
 log = logging.getLogger(__name__)

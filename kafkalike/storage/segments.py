@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from kafkalike.protocol.batch import LOG_APPEND_TIME, records
+from kafkalike.storage.file_ranges import CorruptBatch, FileRange, Found
 from kafkalike.storage.leader_epochs import LeaderEpochs
-from kafkalike.storage.segment import CorruptBatch, FileRange, Found, Segment
+from kafkalike.storage.segment import Segment
 from kafkalike.storage.verification import verify_range
 
 SEARCHED: Final = 32 << 20  # how much of the end is looked through for a producer's batches
@@ -35,7 +36,7 @@ class Segments:
         """Each segment with the offset after it."""
         return zip(self.all, [*self.bases[1:], end_offset], strict=True)
 
-    def holding(self, offset: int) -> int:
+    def place_of(self, offset: int) -> int:
         """The place of the segment that `offset` belongs to."""
         return max(0, bisect_right(self.bases, offset) - 1)
 
@@ -70,7 +71,7 @@ class Segments:
         gaps: bool,
     ) -> FileRange | None:
         """As Log.read, for offsets that are in the log; `gaps`: compaction may have left some."""
-        for place in range(self.holding(offset), len(self.all)):
+        for place in range(self.place_of(offset), len(self.all)):
             segment = self.all[place]
             if segment.holes and any(hole.first <= offset <= hole.last for hole in segment.holes):
                 raise CorruptBatch(segment.path, segment.size)
@@ -108,9 +109,9 @@ class Segments:
             return FileRange(segment, fd, position, end - position)
         return None
 
-    def floor(self, offset: int) -> int:
+    def batch_start(self, offset: int) -> int:
         """The base offset of the batch that holds `offset`; the offset itself if none does."""
-        segment = self.all[self.holding(offset)]
+        segment = self.all[self.place_of(offset)]
         position = segment.locate(offset)
         found = segment.batch_at(position) if position is not None else None
         return min(offset, found.base_offset) if found else offset
@@ -119,7 +120,7 @@ class Segments:
         """The batches with this producer id and epoch below an offset, as far as they lie near the end, in order."""
         found: list[Found] = []
         room = SEARCHED
-        for place in range(self.holding(before), -1, -1):
+        for place in range(self.place_of(before), -1, -1):
             segment = self.all[place]
             self._open(segment)
             start = segment.boundary(max(0, segment.size - room))
@@ -152,7 +153,7 @@ class Segments:
             segment.close_file()
         self._opened = [segment for segment in idle if segment.fd >= 0]
 
-    def rest(self) -> None:
+    def close_files(self) -> None:
         """Closes every file that nobody sends from, also the active segment's."""
         for segment in self.all:
             segment.close_file()
@@ -160,7 +161,7 @@ class Segments:
 
     # Timestamps
 
-    def first_since(self, timestamp: int, start: int) -> tuple[int, int, int] | None:
+    def find_timestamp(self, timestamp: int, start: int) -> tuple[int, int, int] | None:
         """The first record from offset `start` on with this timestamp or a later one: (its timestamp, offset, leader
         epoch)."""
         for segment in self.all:
@@ -173,7 +174,7 @@ class Segments:
                         return record_timestamp, offset, found.header.partition_leader_epoch
         return None
 
-    def largest(self) -> tuple[int, int, int] | None:
+    def find_max_timestamp(self) -> tuple[int, int, int] | None:
         """The first record with the largest timestamp: (its timestamp, offset, leader epoch)."""
         for segment in self.all:
             segment.load_times()

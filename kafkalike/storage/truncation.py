@@ -22,7 +22,7 @@ class Truncation(LogFiles):
             return
         if offset < self.log_end_offset:
             with self.disk():
-                offset = self._segments.floor(offset)
+                offset = self._segments.batch_start(offset)
                 self._before_cut(offset, offset)
                 self._cut(offset)
         # The epochs go even if no records do (KAFKA-10706).

@@ -12,7 +12,7 @@ from kafkalike.protocol import batch
 from kafkalike.protocol.batch import HEADER_SIZE, TRANSACTIONAL, BatchHeader
 from kafkalike.protocol.compression import NAMES
 from kafkalike.storage.config import LogConfig
-from kafkalike.storage.segment import Found
+from kafkalike.storage.file_ranges import Found
 
 # The values of compression.type but for "producer".
 CODECS: Final = {("uncompressed" if name == "none" else name): codec for codec, name in NAMES.items()}

@@ -18,8 +18,9 @@ from typing import Final
 from crc32c import crc32c
 
 from kafkalike.protocol.batch import CRC_START, HEADER_SIZE, BatchHeader, crc_ok, find_header, pack_stamp
+from kafkalike.storage.file_ranges import CorruptBatch, FileRange, Found, Hole
 from kafkalike.storage.leader_epochs import LeaderEpochs
-from kafkalike.storage.segment import CONTINUED, CorruptBatch, FileRange, Found, Hole, Segment
+from kafkalike.storage.segment import CONTINUED, Segment
 
 log = logging.getLogger(__name__)
 

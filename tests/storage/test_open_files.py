@@ -36,14 +36,14 @@ def test_appends_make_room_for_their_files_and_reads_are_refused_beyond_the_slac
         (tmp_path / str(number)).mkdir()
         logs.append(new_log(tmp_path / str(number)))
         logs[-1].append(a_batch(), 0, NOW)
-        logs[-1].rest()
+        logs[-1].close_files()
     monkeypatch.setattr(OPEN_FILES, "most", before + 3)
-    monkeypatch.setattr(OPEN_FILES, "close_some", lambda: [log.rest() for log in logs])
+    monkeypatch.setattr(OPEN_FILES, "close_some", lambda: [log.close_files() for log in logs])
     for log in logs:
         log.append(a_batch(), 0, NOW)
         assert OPEN_FILES.count <= before + 3
     for log in logs:
-        log.rest()
+        log.close_files()
     found = []
     for log in logs:
         try:
@@ -60,26 +60,26 @@ def test_a_log_that_rests_has_no_file_open_and_wakes_when_it_is_wanted(tmp_path:
     log = new_log(tmp_path, SMALL)
     for _ in range(12):
         log.append(a_batch(), 0, NOW)
-    log.rest()
+    log.close_files()
     assert before == OPEN_FILES.count
     assert 12 == log.append(a_batch(), 0, NOW).base_offset
-    log.rest()
+    log.close_files()
     given = log.read(12, 1000, 13)
     assert given is not None and given.fd >= 0
-    log.rest()
+    log.close_files()
     assert 13 == len(contents(log))
-    log.rest()
+    log.close_files()
     log.append_as_follower(_at(13), NOW)
-    log.rest()
+    log.close_files()
     log.truncate(5)
-    log.rest()
+    log.close_files()
     log.append(a_batch(), 0, NOW)
-    log.rest()
+    log.close_files()
     log.flush()
     assert 6 == len(contents(log)) and 6 == log.recovery_point
     log.close()
     assert before == OPEN_FILES.count
-    log.rest()
+    log.close_files()
 
 
 def test_a_file_that_somebody_sends_from_stays_open(tmp_path: Path) -> None:
@@ -88,10 +88,10 @@ def test_a_file_that_somebody_sends_from_stays_open(tmp_path: Path) -> None:
     given = log.read(0, 1000, 1)
     assert given is not None
     given.retain()
-    log.rest()
+    log.close_files()
     assert 61 < len(os.pread(given.fd, given.size, given.position))
     given.release()
-    log.rest()
+    log.close_files()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(given.fd)
 
@@ -101,7 +101,7 @@ def test_without_a_descriptor_one_append_or_read_is_refused_and_the_log_stays(tm
     disk = FailingDisk()
     log = new_log(tmp_path, files=disk)
     log.append(a_batch(), 0, NOW)
-    log.rest()
+    log.close_files()
     disk.fail("open", error)
     assert Error.KAFKA_STORAGE_ERROR == error_of(log.append, a_batch(), 0, NOW)
     assert Error.KAFKA_STORAGE_ERROR == error_of(log.append_as_follower, _at(1), NOW)
@@ -213,7 +213,7 @@ def test_a_resting_log_is_what_it_was(tmp_path: Path) -> None:
     log = new_log(tmp_path, SMALL)
     for number in range(30):
         log.append(a_batch(timestamp=NOW + number), 0, NOW)
-        log.rest()
+        log.close_files()
     assert list(range(30)) == [offset for offset, _ in contents(log)]
     log.close()
     again = Log.open(log.path, "t", 0, SMALL, 30, 0, True, NOW)

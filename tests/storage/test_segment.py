@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from kafkalike.storage.config import LogConfig
+from kafkalike.storage.file_ranges import CorruptBatch
 from kafkalike.storage.log import Log
-from kafkalike.storage.segment import CorruptBatch, FileRange, Segment
+from kafkalike.storage.segment import Segment
 from tests.storage.disk import NOW, a_batch
 
 COUNTS = [1 + n % 3 for n in range(36)]
@@ -114,16 +115,3 @@ def test_bytes_that_are_no_batch_are_damage(directory: Path) -> None:
     with pytest.raises(CorruptBatch) as raised:
         list(Segment(str(directory), 0).batches(0))
     assert third == raised.value.position
-
-
-def test_a_retained_range_outlives_its_segment(directory: Path) -> None:
-    segment = Segment(str(directory), 0)
-    given = FileRange(segment, segment.open(), 0, segment.size)
-    expected = given.read()
-    given.retain()
-    segment.delete()
-    assert [] == [p.name for p in directory.iterdir() if p.name.endswith(("log", "index"))]
-    assert expected == given.read()
-    assert segment.fd >= 0
-    given.release()
-    assert segment.fd < 0

@@ -27,7 +27,7 @@ from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import fetch as messages
 from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED, Read
 from kafkalike.replication.topic_traffic import EXPECTED
-from kafkalike.storage.segment import CorruptBatch
+from kafkalike.storage.file_ranges import CorruptBatch
 
 TOPIC_IDS = 13  # the first version that names topics by id
 FROM_FOLLOWERS = 11  # the first version whose consumers may read from a replica that does not lead (KIP-392)

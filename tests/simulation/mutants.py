@@ -587,7 +587,7 @@ def c12_answered_before_zookeeper_has_it() -> list[Patch]:
 @mutant
 def c12_offsets_outlive_their_topic() -> list[Patch]:
     """An offset is believed, and stays, though its topic is another than it was committed for."""
-    return [(znode_offsets, "is_older", lambda node, birth: False)]
+    return [(znode_offsets, "is_older", lambda node, topic_stat: False)]
 
 
 # D: members of groups.

@@ -30,7 +30,7 @@ from kafkalike.coordinator.offsets.fence import AMBIGUOUS
 from kafkalike.coordinator.offsets.partition_offsets import PartitionOffsets
 from kafkalike.coordinator.offsets.writes_in_flight import slices
 from kafkalike.coordinator.offsets.znode_commits import ZnodeCommits
-from kafkalike.coordinator.offsets.znode_offsets import Birth, ZnodeOffsets
+from kafkalike.coordinator.offsets.znode_offsets import TopicStat, ZnodeOffsets
 from kafkalike.errors import Error, KafkaError
 from zk.client import ZkClient, ZooKeeperError, gather
 
@@ -100,23 +100,27 @@ class DeletedTopics:
     async def forget_older(self, offsets: PartitionOffsets) -> None:
         """The partition's log has been read: offsets in it that are older than their topics are forgotten."""
         topics = sorted(offsets.log.topics())
-        births: dict[str, Birth] = {}
+        topic_stats: dict[str, TopicStat] = {}
         while topics and offsets.is_led:
             self._zk.sync(TopicNode.directory()).addErrback(lambda _: None)
             try:
-                births = dict(zip(topics, await gather([self._birth(topic) for topic in topics]), strict=True))
+                topic_stats = dict(
+                    zip(topics, await gather([self._topic_stat(topic) for topic in topics]), strict=True)
+                )
                 break
             except AMBIGUOUS as problem:
                 log.warning("Topics of the offsets in %s: %s; trying again", offsets, problem)
                 await task.deferLater(self._reactor, RETRY_SECONDS)
 
         def is_gone(key: OffsetKey, value: OffsetValue) -> bool:
-            born = births[key.topic]
+            topic_stat = topic_stats[key.topic]
             return (
-                born is None or key.topic in offsets.deleted or value.commit_timestamp_ms + CLOCKS_MS < int(born.ctime)
+                topic_stat is None
+                or key.topic in offsets.deleted
+                or value.commit_timestamp_ms + CLOCKS_MS < int(topic_stat.ctime)
             )
 
-        if births:
+        if topic_stats:
             offsets.forget(is_gone)
         offsets.deleted.clear()
 
@@ -148,35 +152,40 @@ class DeletedTopics:
 
     async def _purge_groups(self, deleted: frozenset[str], loaded: frozenset[PartitionOffsets]) -> None:
         groups = [each for each in await self._znodes.groups() if self._is_ours(each)]
-        births: dict[str, Birth] = {}
+        topic_stats: dict[str, TopicStat] = {}
         for some in slices(groups, SOME_GROUPS):
-            await gather([self._purge_group(group_id, deleted, loaded, births) for group_id in some])
+            await gather([self._purge_group(group_id, deleted, loaded, topic_stats) for group_id in some])
 
     async def _purge_group(
-        self, group_id: str, deleted: frozenset[str], loaded: frozenset[PartitionOffsets], births: dict[str, Birth]
+        self,
+        group_id: str,
+        deleted: frozenset[str],
+        loaded: frozenset[PartitionOffsets],
+        topic_stats: dict[str, TopicStat],
     ) -> None:
-        """Removes what the group has of these topics, and, if its partition is new here, of any earlier topic. `births`
-        has what was found out on the way: a topic may come and go meanwhile, so it only says where to look closely."""
+        """Removes what the group has of these topics, and, if its partition is new here, of any earlier topic.
+        `topic_stats` has what was found out on the way: a topic may come and go meanwhile, so it only says where to
+        look closely."""
         is_new = self._coordinated.of(group_id) in loaded
         if not deleted and not is_new:
             return
         for topic in await self._znodes.topics(group_id, all_traces=bool(deleted)):
             gone = topic in deleted
             if not gone and is_new:
-                if topic not in births:
-                    births[topic] = await self._birth(topic)
-                gone = await self._znodes.may_be_older(group_id, topic, births[topic])
+                if topic not in topic_stats:
+                    topic_stats[topic] = await self._topic_stat(topic)
+                gone = await self._znodes.may_be_older(group_id, topic, topic_stats[topic])
             if gone:
                 await self._remove_older(group_id, topic)
 
-    async def _birth(self, topic: str) -> Birth:
+    async def _topic_stat(self, topic: str) -> TopicStat:
         """The topic, unless it is about to be deleted: ordered, and not shown to this broker any more."""
         if topic_names.illegal(topic):
             return None
         paths = (TopicNode.path(topic), DeleteTopicNode.path(topic))
         there, order = await gather([self._zk.exists(path) for path in paths])
-        born: Birth = None if order is not None and topic not in self._metadata.image.topics else there
-        return born
+        topic_stat: TopicStat = None if order is not None and topic not in self._metadata.image.topics else there
+        return topic_stat
 
     def _is_ours(self, group_id: str) -> bool:
         if GROUP_METADATA in self._metadata.image.topics:
@@ -188,7 +197,7 @@ class DeletedTopics:
         offsets = self._coordinated.of(group_id)
         try:
             removed = await self._znodes.remove_older(
-                offsets.fence if offsets is not None else None, group_id, topic, lambda: self._birth(topic)
+                offsets.fence if offsets is not None else None, group_id, topic, lambda: self._topic_stat(topic)
             )
         except KafkaError as problem:
             if problem.error is not Error.NOT_COORDINATOR:

@@ -44,7 +44,7 @@ class OffsetsStorage:
         self._zk = zk
         self._broker_id = broker_id
         self._changed = changed
-        self._watch = zookeeper.watch_children(zk, BrokerNode, self._names)
+        self._watch = zookeeper.watch_children(zk, BrokerNode, self._registered)
         self._asked = 0
         self._waiting: list[Deferred[None]] = []
         self.announced: dict[int, str | None] = {}
@@ -72,7 +72,7 @@ class OffsetsStorage:
         """Whether that broker finds offsets that are in ZooKeeper."""
         return broker_id == self._broker_id or self.announced.get(broker_id) == ZOOKEEPER
 
-    def _names(self, names: list[str]) -> None:
+    def _registered(self, names: list[str]) -> None:
         self._asked += 1
         ids = numbers(names)
         ensureDeferred(self._read(self._asked, ids)).addErrback(self._failed)

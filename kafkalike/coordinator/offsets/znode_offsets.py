@@ -58,7 +58,7 @@ RETRIES = 5
 
 # The Stat of a topic's znode, None when there is no such topic. Its czxid tells offsets of this topic from those of an
 # earlier one with the same name.
-Birth: TypeAlias = "Stat | None"
+TopicStat: TypeAlias = "Stat | None"
 Found = tuple[bytes, Stat]
 
 
@@ -90,10 +90,10 @@ class ZnodeOffsets:
         topics = dict.fromkeys(topic for topic, _ in keys)
         answers: list[Any] = [self._get(consumers.offset_path(group, *key)) for key in keys]
         answers += [self._get(consumers.extra_path(group, *key)) for key in keys]
-        answers += [self._birth(topic) for topic in topics]
+        answers += [self._topic_stat(topic) for topic in topics]
         found = await self.in_time(gather(answers), patience)
-        nodes, extras, births = found[: len(keys)], found[len(keys) : 2 * len(keys)], found[2 * len(keys) :]
-        topics = dict(zip(topics, births, strict=True))
+        nodes, extras, topic_stats = found[: len(keys)], found[len(keys) : 2 * len(keys)], found[2 * len(keys) :]
+        topics = dict(zip(topics, topic_stats, strict=True))
         return [_committed(node, extra, topics[key[0]]) for key, node, extra in zip(keys, nodes, extras, strict=True)]
 
     async def keys(self, group: str, patience: float | None = None) -> list[TopicPartition]:
@@ -187,20 +187,22 @@ class ZnodeOffsets:
             removed += await self._remove(fence, group, topic, those, not_after_ms)
         return removed
 
-    async def may_be_older(self, group: str, topic: str, birth: Birth) -> bool:
+    async def may_be_older(self, group: str, topic: str, topic_stat: TopicStat) -> bool:
         """Whether there may be an offset that is older than the topic: none is where their parent is not."""
         parent = await self._zk.exists(consumers.offsets_path(group, topic))
-        return parent is not None and (birth is None or bool(parent.czxid < birth.czxid))
+        return parent is not None and (topic_stat is None or bool(parent.czxid < topic_stat.czxid))
 
     async def remove_older(
-        self, fence: Fence | None, group: str, topic: str, birth: Callable[[], Awaitable[Birth]]
+        self, fence: Fence | None, group: str, topic: str, find_topic: Callable[[], Awaitable[TopicStat]]
     ) -> int:
-        """Removes what the group has committed for a topic that is gone. `birth()` looks for the topic that has its
-        name now, whose offsets stay."""
+        """Removes what the group has committed for a topic that is gone. `find_topic()` looks for the topic that has
+        its name now, whose offsets stay."""
         above = (consumers.offsets_path(group, topic), consumers.extras_path(group, topic))
         names = await gather([self._children(path) for path in above])
         partitions = sorted({partition for each in names for partition in numbers(each)})
-        return await self._remove(fence, group, topic, [(topic, partition) for partition in partitions], None, birth)
+        return await self._remove(
+            fence, group, topic, [(topic, partition) for partition in partitions], None, find_topic
+        )
 
     async def remove_group(self, fence: Fence, group: str, only_empty: bool = False) -> None:
         """Removes everything of the group; KafkaError if it is not there, or classic consumers are, or, if it is to go
@@ -240,11 +242,11 @@ class ZnodeOffsets:
         topic: str,
         keys: Sequence[TopicPartition],
         not_after_ms: Mapping[TopicPartition, int] | None,
-        birth: Callable[[], Awaitable[Birth]] | None = None,
+        find_topic: Callable[[], Awaitable[TopicStat]] | None = None,
     ) -> int:
         removed = 0
         for some in slices(keys, BATCH // 2):
-            removed += await self._remove_some(fence, group, some, not_after_ms, birth)
+            removed += await self._remove_some(fence, group, some, not_after_ms, find_topic)
         await self._tidy(group, topic)
         return removed
 
@@ -254,22 +256,22 @@ class ZnodeOffsets:
         group: str,
         keys: Sequence[TopicPartition],
         not_after_ms: Mapping[TopicPartition, int] | None,
-        birth: Callable[[], Awaitable[Birth]] | None,
+        find_topic: Callable[[], Awaitable[TopicStat]] | None,
     ) -> int:
         """Removes one batch. What is written after the look stays: versions are checked."""
         for _ in range(RETRIES):
             nodes = await gather([self._zk.exists(consumers.offset_path(group, *key)) for key in keys])
             extras = await gather([self._zk.exists(consumers.extra_path(group, *key)) for key in keys])
-            born = await birth() if birth is not None else None
+            topic_stat = await find_topic() if find_topic is not None else None
             deletes: list[Op] = []
             count = 0
             for key, node, extra in zip(keys, nodes, extras, strict=True):
                 if node is not None:
-                    if not is_older(node, born) or (not_after_ms is not None and node.mtime > not_after_ms[key]):
+                    if not is_older(node, topic_stat) or (not_after_ms is not None and node.mtime > not_after_ms[key]):
                         continue
                     deletes.append(Delete(consumers.offset_path(group, *key), node.version))
                     count += 1
-                if extra is not None and is_older(extra, born):
+                if extra is not None and is_older(extra, topic_stat):
                     deletes.append(Delete(consumers.extra_path(group, *key), extra.version))
             if not deletes:
                 return 0
@@ -332,9 +334,9 @@ class ZnodeOffsets:
         answer: Deferred[Any] = self._zk.get(path)
         return answer.addCallbacks(_data, _none)
 
-    def _birth(self, topic: str) -> Deferred[Birth]:
+    def _topic_stat(self, topic: str) -> Deferred[TopicStat]:
         illegal = topic_names.illegal(topic) is not None
-        answer: Deferred[Birth] = succeed(None) if illegal else self._zk.exists(TopicNode.path(topic))
+        answer: Deferred[TopicStat] = succeed(None) if illegal else self._zk.exists(TopicNode.path(topic))
         return answer
 
     async def _keys(self, group: str) -> list[TopicPartition]:
@@ -379,20 +381,20 @@ def _none(failure: Failure) -> None:
     failure.trap(NoNode)
 
 
-def is_older(node: Stat, birth: Birth) -> bool:
+def is_older(node: Stat, topic_stat: TopicStat) -> bool:
     """Whether an offset was written before its topic was made: it belongs to an earlier one."""
-    return birth is None or bool(node.mzxid < birth.czxid)
+    return topic_stat is None or bool(node.mzxid < topic_stat.czxid)
 
 
-def _committed(node: Found | None, extra_node: Found | None, birth: Birth) -> Committed:
-    if node is None or is_older(node[1], birth):
+def _committed(node: Found | None, extra_node: Found | None, topic_stat: TopicStat) -> Committed:
+    if node is None or is_older(node[1], topic_stat):
         return Committed()
     try:
         offset = consumers.decode_offset(node[0])
     except consumers.Garbage as problem:
         log.warning("A committed offset cannot be read: %s", problem)
         return Committed(error=Error.UNKNOWN_SERVER_ERROR)
-    extra = Extra.decode(extra_node[0]) if extra_node is not None and not is_older(extra_node[1], birth) else None
+    extra = Extra.decode(extra_node[0]) if extra_node is not None and not is_older(extra_node[1], topic_stat) else None
     if extra is None or extra.offset != offset:
         return Committed(offset)
     return Committed(offset, extra.leader_epoch, extra.metadata)

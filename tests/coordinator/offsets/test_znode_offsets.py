@@ -186,8 +186,8 @@ def test_what_is_older_than_its_topic_is_removed_and_what_comes_meanwhile_stays(
         broker.zk.put(f"/consumers/{A}/offsets-extra/t/0", b"new")
 
     broker.zk.before_multi = commit
-    birth = partial(broker.zk.exists, TopicNode.path("t"))
-    assert broker.wait(broker.group_coordinator.znodes.remove_older(None, A, "t", birth)) == 1
+    topic_stat = partial(broker.zk.exists, TopicNode.path("t"))
+    assert broker.wait(broker.group_coordinator.znodes.remove_older(None, A, "t", topic_stat)) == 1
     assert broker.zk.below(f"/consumers/{A}") == {
         f"/consumers/{A}/offsets-extra/t/0": b"new",
         f"/consumers/{A}/offsets/t/0": b"2",

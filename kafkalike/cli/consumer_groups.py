@@ -442,7 +442,7 @@ def _print_csv(plans: Plans, with_group: bool) -> None:
 
 def _plan(admin: Admin, options: Options, group_id: str) -> dict[Partition, int]:
     """Where the chosen scenario puts each partition of the chosen scope."""
-    from kafkalike.client.times import parse_datetime, parse_duration
+    from kafkalike.cli.planning.iso8601 import parse_datetime, parse_duration
     from kafkalike.protocol import EARLIEST, LATEST
 
     committed = admin.committed(group_id)

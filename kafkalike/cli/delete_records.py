@@ -16,8 +16,8 @@ from kafkalike.cli.options import (
     read_file,
     version,
 )
-from kafkalike.client import partition_lists
-from kafkalike.client.partition_lists import name
+from kafkalike.cli.planning import partition_json
+from kafkalike.cli.planning.partition_json import name
 
 
 @click.command(
@@ -43,7 +43,7 @@ def main(**given: Any) -> None:
     from kafkalike.client.errors import TimedOut
     from kafkalike.errors import KafkaError
 
-    offsets = partition_lists.offsets(read_file(given["offset_json_file"]))
+    offsets = partition_json.offsets(read_file(given["offset_json_file"]))
     with Admin(given["bootstrap_server"], **admin_options(load_properties(given["command_config"]))) as admin:
         print("Executing records delete operation")
         results = []

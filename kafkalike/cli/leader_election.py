@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from kafkalike.cli.options import Command, bootstrap_server, fail, failure_text, load_properties, read_file, version
-from kafkalike.client import partition_lists
-from kafkalike.client.partition_lists import name
+from kafkalike.cli.planning import partition_json
+from kafkalike.cli.planning.partition_json import name
 
 TYPES = {"preferred": 0, "unclean": 1}
 WHICH = ("topic", "all-topic-partitions", "path-to-json-file")
@@ -42,7 +42,7 @@ def main(**given: Any) -> None:
     _check(options)
     partitions = None
     if options["path-to-json-file"]:
-        partitions = partition_lists.elections(read_file(options["path-to-json-file"]))
+        partitions = partition_json.elections(read_file(options["path-to-json-file"]))
     elif options["topic"]:
         partitions = [(options["topic"], options["partition"])]
     kind = options["election-type"].lower()

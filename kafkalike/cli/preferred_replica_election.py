@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from kafkalike.cli.options import Command, fail, failure_text, load_properties, read_file, version
-from kafkalike.client import partition_lists
-from kafkalike.client.partition_lists import Partition, name
+from kafkalike.cli.planning import partition_json
+from kafkalike.cli.planning.partition_json import Partition, name
 
 TIMEOUT_MS = 30_000
 TOPICS = "/brokers/topics"
@@ -52,7 +52,7 @@ def main(
 
 def _partitions(text: str) -> list[Partition]:
     try:
-        return partition_lists.elections(text)
+        return partition_json.elections(text)
     except ValueError as problem:
         # The older command has other words, and one sentence for both kinds of emptiness.
         told = str(problem).replace("Replica election data", "Preferred replica election data")
@@ -108,7 +108,7 @@ def _by_znode(servers: str, partitions: list[Partition] | None) -> None:
         except ClientError as problem:
             if problem.code != Code.NODE_EXISTS:
                 raise ValueError(f"ZooKeeper refuses {ELECTION}: {Code(problem.code).name}") from problem
-            waiting = partition_lists.elections((client.get(ELECTION)[0] or b"").decode())
+            waiting = partition_json.elections((client.get(ELECTION)[0] or b"").decode())
             raise ValueError(
                 f"Preferred replica leader election currently in progress for {','.join(map(name, waiting))}. "
                 "Aborting operation"

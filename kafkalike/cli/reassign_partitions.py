@@ -19,9 +19,9 @@ from kafkalike.cli.options import (
     read_file,
     version,
 )
-from kafkalike.client import partition_lists, reassignment
-from kafkalike.client.partition_lists import Partition, name
-from kafkalike.client.reassignment import numbers
+from kafkalike.cli.planning import partition_json, reassignment
+from kafkalike.cli.planning.partition_json import Partition, name
+from kafkalike.cli.planning.reassignment import numbers
 
 if TYPE_CHECKING:
     from kafkalike.client.blocking.admin import Admin
@@ -131,10 +131,10 @@ def generate(admin: Admin, options: Mapping[str, Any]) -> None:
     from kafkalike.errors import KafkaError
 
     brokers = [_broker_id(text) for text in options["broker-list"].split(",")]
-    twice = partition_lists.duplicates(brokers)
+    twice = partition_json.duplicates(brokers)
     if twice:
         raise ValueError(f"Broker list contains duplicate entries: [{', '.join(map(str, twice))}]")
-    topics = partition_lists.topics(read_file(options["topics-to-move-json-file"]))
+    topics = partition_json.topics(read_file(options["topics-to-move-json-file"]))
     current = _assignment(admin, topics)
     racks = _racks(admin, brokers, not options["disable-rack-aware"])
     proposed: dict[Partition, Sequence[int]] = {}
@@ -146,13 +146,13 @@ def generate(admin: Admin, options: Mapping[str, Any]) -> None:
         except KafkaError as problem:
             raise ValueError(problem.message) from problem  # no broker said it: Kafka's command names no class
         proposed |= {(topic, index): replicas for index, replicas in found.items()}
-    print(f"Current partition replica assignment\n{partition_lists.as_reassignment(current)}\n")
-    print(f"Proposed partition reassignment configuration\n{partition_lists.as_reassignment(proposed)}")
+    print(f"Current partition replica assignment\n{partition_json.as_reassignment(current)}\n")
+    print(f"Proposed partition reassignment configuration\n{partition_json.as_reassignment(proposed)}")
 
 
 def execute(admin: Admin, options: Mapping[str, Any]) -> None:
     """--execute."""
-    targets, directories = partition_lists.reassignment(read_file(options["reassignment-json-file"]))
+    targets, directories = partition_json.reassignment(read_file(options["reassignment-json-file"]))
     proposed = reassignment.executable(targets)
     throttle = -1 if options["throttle"] is None else options["throttle"]
     if directories or options["replica-alter-log-dirs-throttle"] is not None:
@@ -165,7 +165,7 @@ def execute(admin: Admin, options: Mapping[str, Any]) -> None:
         raise ValueError(f"Unknown broker id {min(unknown)}")
     current = _assignment_of(admin, proposed)
     print(
-        f"Current partition replica assignment\n\n{partition_lists.as_reassignment(current)}\n\n"
+        f"Current partition replica assignment\n\n{partition_json.as_reassignment(current)}\n\n"
         "Save this to use as the --reassignment-json-file option during rollback"
     )
     if throttle >= 0:
@@ -180,7 +180,7 @@ def execute(admin: Admin, options: Mapping[str, Any]) -> None:
 
 def verify(admin: Admin, options: Mapping[str, Any]) -> None:
     """--verify."""
-    targets, directories = partition_lists.reassignment(read_file(options["reassignment-json-file"]))
+    targets, directories = partition_json.reassignment(read_file(options["reassignment-json-file"]))
     if directories:
         raise ValueError(NO_LOG_DIRS)
     ongoing = admin.ongoing_reassignments()
@@ -196,7 +196,7 @@ def verify(admin: Admin, options: Mapping[str, Any]) -> None:
 
 def cancel(admin: Admin, options: Mapping[str, Any]) -> None:
     """--cancel."""
-    targets, directories = partition_lists.reassignment(read_file(options["reassignment-json-file"]))
+    targets, directories = partition_json.reassignment(read_file(options["reassignment-json-file"]))
     if directories:
         raise ValueError(NO_LOG_DIRS)
     # Kafka's condition: what only adds replicas is left alone.

@@ -18,11 +18,6 @@ consumer_protocol.py     the bytes that members exchange through the coordinator
 assigned_partitions.py   positions, buffered records and acknowledged prefixes of a consumer's partitions
 fetched_records.py       the messages inside fetched bytes
 
-partition_lists.py       the JSON files in which commands are told partitions
-reassignment.py          moving partitions, as kafka-reassign-partitions plans it
-comparison.py            replicas side by side
-times.py                 dates and durations as Kafka's tools read them
-
 blocking/                Admin, Producer and Consumer on plain sockets
 twisted/                 the same three on a reactor, without a thread
 """

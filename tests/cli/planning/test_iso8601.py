@@ -2,7 +2,7 @@
 
 import pytest
 
-from kafkalike.client.times import parse_datetime, parse_duration
+from kafkalike.cli.planning.iso8601 import parse_datetime, parse_duration
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kafkalike.client import partition_lists as lists
+from kafkalike.cli.planning import partition_json as lists
 
 
 def listed(*entries: object, **more: object) -> str:

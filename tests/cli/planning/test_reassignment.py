@@ -2,9 +2,9 @@
 
 import pytest
 
-from kafkalike.client import reassignment
+from kafkalike.cli.planning import reassignment
+from kafkalike.cli.planning.reassignment import Move
 from kafkalike.client.admin.replicas import OngoingReassignment
-from kafkalike.client.reassignment import Move
 
 
 @pytest.mark.parametrize(

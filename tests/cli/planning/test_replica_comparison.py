@@ -1,6 +1,6 @@
 """Replicas are equal as far as all of them have something."""
 
-from kafkalike.client.comparison import Batch, Difference, Replica, compare
+from kafkalike.cli.planning.replica_comparison import Batch, Difference, Replica, compare
 
 A, B, C = Batch(4, 100), Batch(9, 200), Batch(12, 300)
 

@@ -332,3 +332,21 @@ def test_each_package_has_a_line_for_each_of_its_files(package: str) -> None:
     docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
     lines = re.findall(r"^ *([\w.]+(?:\.py|/)) +\S", docstring, re.MULTILINE)
     assert set() == (files | packages) - set(lines)
+
+
+# These measure how long requests take, for the metrics; nothing is decided by it.
+MEASURING = {"kafkalike.broker.request", "kafkalike.broker.request_metrics", "kafkalike.broker.produce_fast_path"}
+
+
+def test_time_and_random_numbers_are_handed_to_whoever_needs_them() -> None:
+    """By a Clock and a random.Random, so that the simulation decides what they are."""
+    wrong = []
+    for name, file in MODULES.items():
+        if part(name) not in ("replication", "coordinator", "controller", "cluster", "broker"):
+            continue
+        if "time" in imported(name) and name not in MEASURING:
+            wrong.append(f"{name} imports time")
+        attributes = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)]
+        used = {node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id == "random"}
+        wrong += [f"{name} calls random.{each}" for each in sorted(used - {"Random", "SystemRandom"})]
+    assert [] == wrong

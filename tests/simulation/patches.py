@@ -1,6 +1,7 @@
 """How the product is put on the simulated machines: what is replaced in its modules while a run is under way.
 
-Everything here is an edge: clocks, randomness, threads, sockets, kazoo, files. No decision of the product is replaced.
+Everything here is an edge: threads, sockets, kazoo, files. No decision of the product is replaced. The time and random
+numbers are handed to each broker (machine.py).
 """
 
 from __future__ import annotations
@@ -10,9 +11,7 @@ import functools
 import io
 import logging
 import os
-import random
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,24 +30,6 @@ from kafkalike.storage.meta_properties import read_broker_id
 from tests.simulation import disk, network, zookeeper
 from tests.simulation.world import World
 from zk.client import ZkClient
-
-
-class Time:
-    """The module `time`, on the clock of the machine that is running."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def time(self) -> float:
-        machine = self._world.current
-        return machine.wall() if machine is not None else 1_700_000_000.0 + self._world.now
-
-    def monotonic(self) -> float:
-        machine = self._world.current
-        return machine.monotonic() if machine is not None else self._world.now
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(time, name)
 
 
 class Files:
@@ -118,11 +99,6 @@ def applied(world: World, net: network.Network, watcher: Any, thread_delay_s: fl
         undo.append((owner, name, getattr(owner, name)))
         setattr(owner, name, value)
 
-    clock = Time(world)
-    for name, module in sorted(sys.modules.items()):
-        if name.partition(".")[0] in ("kafkalike", "zk") and getattr(module, "time", None) is time:
-            put(module, "time", clock)
-
     def everywhere(original: Any, replacement: Any) -> None:
         """In every module of the product that has taken it over from where it is defined."""
         for name, module in sorted(sys.modules.items()):
@@ -146,10 +122,7 @@ def applied(world: World, net: network.Network, watcher: Any, thread_delay_s: fl
     everywhere(read_broker_id, lambda path: None)
     put(threads, "deferToThreadPool", functools.partial(_defer_to_thread, world, thread_delay_s))
     put(task, "coiterate", functools.partial(_coiterate, world))
-    state = random.getstate()
-    seed = world.random.getrandbits(64)
-    random.seed(seed)
-    world.product_random.seed(seed)
+    world.product_random.seed(world.random.getrandbits(64))
     network.NETWORK.append(net)
     disk.WATCHED.append(watcher)
     try:
@@ -157,7 +130,6 @@ def applied(world: World, net: network.Network, watcher: Any, thread_delay_s: fl
     finally:
         network.NETWORK.clear()
         disk.WATCHED.clear()
-        random.setstate(state)
         for owner, name, value in reversed(undo):
             setattr(owner, name, value)
 

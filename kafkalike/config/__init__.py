@@ -21,13 +21,13 @@ from kafkalike.config.broker import Config
 from kafkalike.config.broker_keys import BROKER, DYNAMIC_ONLY
 from kafkalike.config.dynamic import base_name, check_dynamic, reconfigure, usable_dynamic
 from kafkalike.config.keys import Key, TopicKey, parse
-from kafkalike.config.listeners import Endpoint
+from kafkalike.config.listeners import Endpoint, HttpEndpoint, http_endpoints
 from kafkalike.config.properties import read_properties
 from kafkalike.config.rules import RACK_AWARE_SELECTOR, unbindable
 from kafkalike.config.server_properties import broker_config, without_effect
 from kafkalike.config.topic import check_topic, parse_topic_overrides, topic_config, topic_default, usable
 from kafkalike.config.topic_keys import TOPIC
-from kafkalike.config.validators import HttpEndpoint, connections_by_host, http_endpoints
+from kafkalike.config.validators import connections_by_host
 from kafkalike.config.values import LIST, PASSWORD, ConfigException, integer, text_of
 
 __all__ = [

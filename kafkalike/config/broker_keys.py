@@ -97,7 +97,7 @@ BROKER: dict[str, Key] = {key.name: key for key in (
     Key("connections.max.idle.ms", LONG, 600000, None, "", "Idle connections are closed after this time."),
     Key("queued.max.requests", INT, 500, at_least(1), "", "Waiting requests before reading stops.", "reading stops by connection."),
     Key("queued.max.request.bytes", LONG, -1, None, "", "Waiting bytes before reading stops; -1 for no limit.", "reading stops by connection."),
-    # Ours: Apache's metrics are seen through JMX.
+    # A key that Kafka does not have: its metrics are seen through JMX.
     Key("metrics.listeners", STRING, "", http_listeners, "", "Where metrics and health are served: http://host:port, separated by commas; nowhere when empty."),
     # Log
     Key("num.partitions", INT, 1, at_least(1), "", "Partitions of a topic that does not say."),
@@ -110,7 +110,7 @@ BROKER: dict[str, Key] = {key.name: key for key in (
     Key("log.roll.jitter.hours", INT, 0, at_least(0), "", "Random part taken off that time, in hours."),
     Key("log.retention.ms", LONG, None, None, "C", "How long records are kept; -1 for ever. Wins over minutes and hours."),
     Key("log.retention.minutes", INT, None, None, "", "How long records are kept, in minutes. Wins over hours."),
-    # Apache's default is 168: here nothing is thrown away unless the operator says so.
+    # Kafka's default is 168 hours; here nothing is thrown away unless the operator says so.
     Key("log.retention.hours", INT, -1, None, "", "How long records are kept, in hours; -1 for ever."),
     Key("log.retention.bytes", LONG, -1, None, "C", "Bytes of a partition that are kept; -1 for no limit."),
     Key("log.retention.check.interval.ms", LONG, 300000, at_least(1), "", "How often retention is looked at."),
@@ -167,11 +167,11 @@ BROKER: dict[str, Key] = {key.name: key for key in (
     Key("leader.imbalance.per.broker.percentage", INT, 10, None, "", "Share of misplaced leaders from which that happens."),
     Key("leader.imbalance.check.interval.seconds", LONG, 300, at_least(1), "", "How often it is looked at."),
     Key("unclean.leader.election.enable", BOOLEAN, False, None, "C", "Whether a replica that may lack records may lead."),
-    # Ours, after KIP-966: Apache trusts the last in-sync replica whatever happened to it.
+    # A key that Kafka does not have (after KIP-966): Kafka trusts the last in-sync replica whatever happened to it.
     Key("unclean.recovery.timeout.ms", LONG, 60000, at_least(0), "", "How long former in-sync replicas are waited for when the last one was not stopped cleanly."),
     Key("replica.selector.class", STRING, None, None, "", "How a consumer's replica is chosen: the rack-aware one, or none."),
     # Groups and offsets
-    # Ours: Apache puts the offsets of OffsetCommit v1 and later into __consumer_offsets.
+    # A key that Kafka does not have: Kafka stores what OffsetCommit v1 and later commit in __consumer_offsets.
     Key("offsets.storage", STRING, "zookeeper", one_of("zookeeper", "kafka"), "", "Where committed offsets are kept."),
     Key("group.min.session.timeout.ms", INT, 6000, None, "", "Shortest session timeout that a consumer may ask for."),
     Key("group.max.session.timeout.ms", INT, 1800000, None, "", "Longest session timeout that a consumer may ask for."),

@@ -14,7 +14,7 @@ from kafkalike.config.broker_keys import BROKER
 from kafkalike.config.keys import Key, parse
 from kafkalike.config.values import ConfigException
 
-# Kafka takes such a number only if it is between half and twice of the present one.
+# Kafka changes these numbers at run time only to between half and twice of their present value.
 THREADS = ("num.io.threads", "num.network.threads", "num.replica.fetchers", "num.recovery.threads.per.data.dir",
            "background.threads")  # fmt: skip
 
@@ -31,7 +31,7 @@ STORES = frozenset(
 
 
 def check_dynamic(config: Config, proposed: Mapping[str, str], per_broker: bool) -> None:
-    """Whether a broker's dynamic configuration may become this; ConfigException in Kafka's words if not."""
+    """Checks what a broker's dynamic configuration is to become; ConfigException in Kafka's words when it may not."""
     fixed = [name for name in proposed if name in BROKER and not BROKER[name].dynamic]
     if fixed:
         raise ConfigException(f"Cannot update these configs dynamically: Set({', '.join(fixed)})")
@@ -56,7 +56,7 @@ def check_dynamic(config: Config, proposed: Mapping[str, str], per_broker: bool)
     broken = rules.broken(wanted)
     if broken is not None:
         raise ConfigException(f"requirement failed: {broken.text}" if broken.required else broken.text)
-    # Ours: sockets are bound once.
+    # Kafka can change listeners at run time; this broker binds its sockets once.
     moved = [name for name in rules.LISTENERS if wanted[name] != config[name]]
     if moved:
         raise ConfigException(f"Listeners cannot change while the broker runs: Set({', '.join(moved)})")
@@ -131,7 +131,7 @@ def usable_dynamic(config: Config, stored: Mapping[str, str], per_broker: bool) 
 def _sorted_out(
     config: Config, own: Mapping[str, str], cluster: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, str], list[str]]:
-    """What can be used of both, and why the rest cannot."""
+    """The usable part of what is stored for this broker and for all, and why the rest cannot be used."""
     mine, bad = _usable(own, per_broker=True)
     shared, worse = _usable(cluster, per_broker=False)
     bad += worse
@@ -148,8 +148,8 @@ def _sorted_out(
 
 
 def _usable(texts: Mapping[str, str], per_broker: bool) -> tuple[dict[str, str], list[str]]:
-    """What can be used of what is stored, and why the rest cannot. Names that no table knows are kept: they may be
-    somebody else's."""
+    """The stored texts that can be used, and why the others cannot. Names that no table has are kept: they may belong
+    to another program."""
     usable, bad = {}, []
     for name, text in texts.items():
         key = ALL.get(name)

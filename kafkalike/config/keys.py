@@ -17,7 +17,7 @@ class Key(NamedTuple):
     check: Check | None
     dynamic: str  # "C" may change at run time for the cluster or one broker, "B" for one broker, "" needs a restart
     sentence: str
-    unused: str = ""  # why nothing reads it here
+    unused: str = ""  # why no code reads the key, when none does
     internal: bool = False  # Kafka shows it only when it is set
 
     @property
@@ -31,11 +31,11 @@ class TopicKey(NamedTuple):
 
     name: str
     type: str
-    synonyms: tuple[tuple[str, int], ...]  # broker key and the factor from its unit to this key's
-    default: Any  # only when there is no synonym
+    synonyms: tuple[tuple[str, int], ...]  # each broker key with the factor from its unit to this key's
+    default: Any  # the default of a key without synonyms
     check: Check | None
     sentence: str
-    unused: str = ""  # why nothing reads it here
+    unused: str = ""  # why no code reads the key, when none does
 
     @property
     def documentation(self) -> str:

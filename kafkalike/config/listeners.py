@@ -1,4 +1,6 @@
-"""Listeners as Kafka writes them: NAME://host:port, separated by commas, each with a security protocol."""
+"""Listeners as Kafka writes them: NAME://host:port, separated by commas, each with a security protocol; and those of
+metrics.listeners, http://host:port.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from kafkalike.config.values import ConfigException, integer
+from kafkalike.config.values import ConfigException, integer, invalid
 
 SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _HOST = re.compile(r"\[?[0-9a-zA-Z%._:-]*\]?")
@@ -60,3 +62,23 @@ def _endpoint(part: str, protocols: Mapping[str, str]) -> Endpoint:
     if name not in protocols:
         raise ConfigException(f"No security protocol defined for listener {name}")
     return Endpoint(name, protocols[name], host.removeprefix("[").removesuffix("]"), number)
+
+
+class HttpEndpoint(NamedTuple):
+    """Where an HTTP server listens. Port 0 means that the system chooses."""
+
+    host: str
+    port: int
+
+
+def http_endpoints(text: str) -> list[HttpEndpoint]:
+    """http://host:port,... as in metrics.listeners; the host may be an IPv6 address in brackets, or empty for all."""
+    found = []
+    for part in re.split(r"\s*,\s*", text.strip(", \t")) if text.strip(", \t") else ():
+        parts = re.fullmatch(r"http://(\[[0-9a-fA-F:.%]+\]|[0-9a-zA-Z._-]*):([0-9]{1,5})/?", part, re.IGNORECASE)
+        if parts is None or int(parts[2]) > 65535:
+            raise invalid("metrics.listeners", text, f"{part!r} is not http://host:port")
+        found.append(HttpEndpoint(parts[1].strip("[]"), int(parts[2])))
+    if len({each for each in found if each.port}) != len([each for each in found if each.port]):
+        raise invalid("metrics.listeners", text, "Each listener must have a different address")
+    return found

@@ -159,7 +159,7 @@ def _control_plane(config: Config) -> str | None:
 
 
 def _kraft(config: Config) -> str | None:
-    # Ours: a broker that pretended to migrate would be waited for.
+    # A rule that Kafka does not have: a KRaft controller would wait for a broker that only said that it migrates.
     if config["zookeeper.metadata.migration.enable"]:
         raise ConfigException("zookeeper.metadata.migration.enable must be false: there is no KRaft to migrate to")
     names = config["controller.listener.names"]
@@ -180,7 +180,7 @@ def _kraft(config: Config) -> str | None:
 def _formats(config: Config) -> str | None:
     spoken = _generation(config["inter.broker.protocol.version"])
     if spoken >= _RELEASES["3.0-IV1"]:
-        return None  # The format's version is ignored then.
+        return None  # Kafka ignores log.message.format.version from 3.0 on.
     stored = config["log.message.format.version"]
     if _magic(spoken) >= _magic(_generation(stored)):
         return None
@@ -247,7 +247,7 @@ def _connections(config: Config) -> str | None:
 
 
 def _classes(config: Config) -> str | None:
-    # Ours: Apache loads what is named.
+    # A rule that Kafka does not have: Kafka loads the classes that are named.
     selector = config["replica.selector.class"]
     if selector not in (None, RACK_AWARE_SELECTOR):
         raise ConfigException(

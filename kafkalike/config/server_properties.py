@@ -22,7 +22,7 @@ def broker_config(properties: Mapping[str, str]) -> tuple[Config, list[str]]:
             f"process.roles={texts['process.roles'].strip()} is a configuration for KRaft, and this broker works with "
             "ZooKeeper: leave process.roles and controller.* out, and set zookeeper.connect."
         )
-    # Either of these stands for the other.
+    # node.id stands for broker.id and the reverse, when only one is set.
     for name, other in (("node.id", "broker.id"), ("broker.id", "node.id")):
         if name not in texts and other in texts:
             texts[name] = texts[other]
@@ -42,7 +42,8 @@ def broker_config(properties: Mapping[str, str]) -> tuple[Config, list[str]]:
 
 
 def without_effect(config: Config, names: Iterable[str]) -> list[str]:
-    """Which of these have another value than the default although nothing reads it here: a line for each reason."""
+    """Those of the keys that are set to another value than the default though no code reads them: a line for each
+    reason."""
     found: dict[str, list[str]] = {}
     for name in names:
         key = BROKER.get(name)

@@ -30,7 +30,7 @@ def topic_config(config: Config, overrides: Mapping[str, str]) -> Config:
 
 
 def usable(overrides: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """What can be used of a topic's stored configuration, and why the rest cannot, a line for each."""
+    """The usable part of a topic's stored configuration, and a line for each value that cannot be used."""
     found, bad = {}, []
     for name, text in overrides.items():
         try:
@@ -52,7 +52,8 @@ def parse_topic_overrides(overrides: Mapping[str, str]) -> dict[str, Any]:
 
 
 def check_topic(config: Config, overrides: Mapping[str, str]) -> str | None:
-    """What does not fit together in a topic's configuration, in Kafka's words. ConfigException for a bad value."""
+    """Why a topic's values contradict each other, in Kafka's words; None when they do not. ConfigException for a bad
+    value."""
     values = topic_config(config, overrides)
     low, high = values["min.compaction.lag.ms"], values["max.compaction.lag.ms"]
     if low > high:

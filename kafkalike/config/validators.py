@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+from kafkalike.config.listeners import http_endpoints
 from kafkalike.config.values import INT, ConfigException, invalid, typed
 
 CONNECTIONS = "max.connections.per.ip.overrides"
-METRICS = "metrics.listeners"
 Check = Callable[[str, Any], None]
 
 # Every name that inter.broker.protocol.version and the versions of message formats may have.
@@ -147,26 +147,6 @@ def connections_by_host(text: str) -> dict[str, int]:
 def hosts_and_counts(name: str, text: str) -> None:
     """Accepts what `connections_by_host` reads."""
     connections_by_host(text)
-
-
-class HttpEndpoint(NamedTuple):
-    """Where an HTTP server listens. Port 0 means that the system chooses."""
-
-    host: str
-    port: int
-
-
-def http_endpoints(text: str) -> list[HttpEndpoint]:
-    """http://host:port,... as in metrics.listeners; the host may be an IPv6 address in brackets, or empty for all."""
-    found = []
-    for part in re.split(r"\s*,\s*", text.strip(", \t")) if text.strip(", \t") else ():
-        parts = re.fullmatch(r"http://(\[[0-9a-fA-F:.%]+\]|[0-9a-zA-Z._-]*):([0-9]{1,5})/?", part, re.IGNORECASE)
-        if parts is None or int(parts[2]) > 65535:
-            raise invalid(METRICS, text, f"{part!r} is not http://host:port")
-        found.append(HttpEndpoint(parts[1].strip("[]"), int(parts[2])))
-    if len({each for each in found if each.port}) != len([each for each in found if each.port]):
-        raise invalid(METRICS, text, "Each listener must have a different address")
-    return found
 
 
 def http_listeners(name: str, text: str) -> None:

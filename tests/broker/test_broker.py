@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 from typing import Any
 
 from kafkalike.broker.broker import Broker
@@ -12,9 +13,10 @@ from kafkalike.config import broker_config
 def broker(rng: random.Random, **settings: str) -> Broker:
     config, _ = broker_config({"zookeeper.connect": "z"} | settings)
     parts: dict[str, Any] = dict.fromkeys(Broker.__dataclass_fields__)
-    for made in ("fetch_sessions", "fetch_max_bytes", "rack_aware"):
+    for made in ("fetch_sessions", "fetch_max_bytes", "rack_aware", "follower_epochs"):
         del parts[made]
-    return Broker(**parts | {"config": config, "rng": rng})
+    replication = SimpleNamespace(replicas="replicas", partitions="partitions", purgatory="purgatory")
+    return Broker(**parts | {"config": config, "rng": rng, "replication": replication})
 
 
 def test_what_fetch_needs_of_the_configuration_is_read_once() -> None:

@@ -13,7 +13,7 @@ admin.py         /admin: deletions, preferred elections, reassignments
 brokers.py       /brokers/ids, and failed log directories
 cluster.py       the directories that every broker makes, /cluster/id, /feature
 configs.py       /config, and the notifications of its changes
-consumers.py     /consumers: offsets
+consumers.py     /consumers: groups, offsets
 controller.py    /controller and /controller_epoch
 encoding.py      JSON in znodes, read with distrust
 producer_ids.py  /latest_producer_id_block

@@ -12,11 +12,14 @@ refused characters are percent-encoded, and so is "%" before two hex digits, so 
 path one name. "." and ".." become "%2E" and "%2E%2E"; the empty name is "%", and the name "%" therefore "%25".
 """
 
+from __future__ import annotations
+
 import json
 import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from kafkalike.cluster.znodes.encoding import Garbage, shortened
 from zk.paths import REFUSED_CHARACTERS
 
 ROOT = "/consumers"
@@ -28,16 +31,79 @@ _SPECIAL = {"": "%", "%": "%25", ".": "%2E", "..": "%2E%2E"}
 _DECIMAL = re.compile(rb"\s*-?[0-9]{1,19}\s*")
 
 
-class Garbage(ValueError):
-    """A node holds something that is not what belongs there."""
+class GroupNode:
+    """Everything about a group is below it."""
+
+    @staticmethod
+    def path(group: str) -> str:
+        """/consumers/G"""
+        return f"{ROOT}/{encode_name(group)}"
+
+    @staticmethod
+    def directory() -> str:
+        """The parent of all groups."""
+        return ROOT
 
 
-class Extra(NamedTuple):
+class ConsumerIdNode:
+    """A classic consumer that is alive: the consumer itself writes what it holds."""
+
+    @staticmethod
+    def directory(group: str) -> str:
+        """The parent of those of one group."""
+        return f"{ROOT}/{encode_name(group)}/ids"
+
+
+class OwnerNode:
+    """The classic consumer that has a partition: the consumer itself writes what it holds."""
+
+    @staticmethod
+    def directory(group: str, topic: str | None = None) -> str:
+        """The parent of the owners of a topic's partitions, or of the topics."""
+        above = f"{ROOT}/{encode_name(group)}/owners"
+        return above if topic is None else f"{above}/{encode_name(topic)}"
+
+
+class OffsetNode:
+    """One committed offset."""
+
+    @staticmethod
+    def path(group: str, topic: str, partition: int) -> str:
+        """/consumers/G/offsets/T/P"""
+        return f"{ROOT}/{encode_name(group)}/offsets/{encode_name(topic)}/{partition}"
+
+    @staticmethod
+    def directory(group: str, topic: str | None = None) -> str:
+        """The parent of a topic's offsets, or of the topics."""
+        above = f"{ROOT}/{encode_name(group)}/offsets"
+        return above if topic is None else f"{above}/{encode_name(topic)}"
+
+    @classmethod
+    def decode(cls, data: bytes | None, group: str, topic: str, partition: int) -> int:
+        """The offset: a decimal number of 64 bits."""
+        offset = int(data) if data is not None and _DECIMAL.fullmatch(data) else None
+        if offset is None or not -(2**63) <= offset < 2**63:
+            raise Garbage(cls.path(group, topic, partition), f"no offset: {shortened(data)}")
+        return offset
+
+
+class OffsetExtraNode(NamedTuple):
     """What a commit says besides the offset, and the offset that it belongs to."""
 
     offset: int
     leader_epoch: int = -1
     metadata: str = ""
+
+    @staticmethod
+    def path(group: str, topic: str, partition: int) -> str:
+        """/consumers/G/offsets-extra/T/P"""
+        return f"{ROOT}/{encode_name(group)}/offsets-extra/{encode_name(topic)}/{partition}"
+
+    @staticmethod
+    def directory(group: str, topic: str | None = None) -> str:
+        """The parent of a topic's additions, or of the topics."""
+        above = f"{ROOT}/{encode_name(group)}/offsets-extra"
+        return above if topic is None else f"{above}/{encode_name(topic)}"
 
     def encode(self) -> bytes:
         """JSON."""
@@ -52,7 +118,7 @@ class Extra(NamedTuple):
         return json.dumps(fields, separators=(",", ":")).encode()
 
     @classmethod
-    def decode(cls, data: bytes | None) -> "Extra | None":
+    def decode(cls, data: bytes | None) -> OffsetExtraNode | None:
         """None if it cannot be understood: it is an addition, never a reason to refuse the offset."""
         try:
             fields = json.loads(data or b"")
@@ -61,16 +127,6 @@ class Extra(NamedTuple):
             return None
         types = type(extra.offset), type(extra.leader_epoch), type(extra.metadata)
         return extra if types == (int, int, str) else None
-
-
-def decode_offset(data: bytes | None) -> int:
-    """The offset in a node; Garbage when it is not a decimal number of 64 bits."""
-    if data is None or not _DECIMAL.fullmatch(data):
-        raise Garbage(f"not an offset: {data[:40] if data else data!r}")
-    offset = int(data)
-    if not -(2**63) <= offset < 2**63:
-        raise Garbage(f"not an offset: {offset}")
-    return offset
 
 
 @lru_cache(maxsize=10_000)
@@ -90,41 +146,3 @@ def decode_name(element: str) -> str:
         return _ESCAPES.sub(lambda match: bytes.fromhex(match[0].replace("%", "")).decode(), element)
     except UnicodeDecodeError:
         return element
-
-
-def group_path(group: str) -> str:
-    """Everything about a group."""
-    return f"{ROOT}/{encode_name(group)}"
-
-
-def ids_path(group: str) -> str:
-    """Parent of the classic consumers that are alive."""
-    return f"{ROOT}/{encode_name(group)}/ids"
-
-
-def owners_path(group: str, topic: str | None = None) -> str:
-    """Parent of a topic's owners, or of the topics."""
-    above = f"{ROOT}/{encode_name(group)}/owners"
-    return above if topic is None else f"{above}/{encode_name(topic)}"
-
-
-def offsets_path(group: str, topic: str | None = None) -> str:
-    """Parent of a topic's offsets, or of the topics."""
-    above = f"{ROOT}/{encode_name(group)}/offsets"
-    return above if topic is None else f"{above}/{encode_name(topic)}"
-
-
-def extras_path(group: str, topic: str | None = None) -> str:
-    """Parent of a topic's additions, or of the topics."""
-    above = f"{ROOT}/{encode_name(group)}/offsets-extra"
-    return above if topic is None else f"{above}/{encode_name(topic)}"
-
-
-def offset_path(group: str, topic: str, partition: int) -> str:
-    """The node of one committed offset."""
-    return f"{ROOT}/{encode_name(group)}/offsets/{encode_name(topic)}/{partition}"
-
-
-def extra_path(group: str, topic: str, partition: int) -> str:
-    """The node of what was committed with it."""
-    return f"{ROOT}/{encode_name(group)}/offsets-extra/{encode_name(topic)}/{partition}"

@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from kafkalike.cluster.znodes.consumers import ROOT
+from kafkalike.cluster.znodes.consumers import GroupNode
 from zk.client import CONNECTED, ZkClient
 
 SHARE = 3  # of a member's session: the part that it may be kept waiting
@@ -55,7 +55,7 @@ class CommitTimeout:
         """Somebody has waited since then for nothing."""
         if self.silent_since is None:
             self.silent_since = since
-            self._zk.exists(ROOT).addCallbacks(self._heard, lambda _: None)
+            self._zk.exists(GroupNode.directory()).addCallbacks(self._heard, lambda _: None)
 
     def _heard(self, _: Any) -> None:
         if self._zk.state == CONNECTED:

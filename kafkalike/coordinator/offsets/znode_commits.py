@@ -25,8 +25,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from kafkalike.cluster.znodes import consumers
-from kafkalike.cluster.znodes.consumers import Extra
+from kafkalike.cluster.znodes.consumers import ConsumerIdNode, GroupNode, OffsetExtraNode, OffsetNode, OwnerNode
 from kafkalike.coordinator.offsets.commit_timeout import CommitTimeout, Deadlines
 from kafkalike.coordinator.offsets.fence import AMBIGUOUS, Fence, Fences
 from kafkalike.coordinator.offsets.offset_commit import CommitDone, OffsetCommit
@@ -74,8 +73,8 @@ class PendingOffset:
 
     def __init__(self, key: tuple[str, str, int]) -> None:
         self.key = key
-        self.path = consumers.offset_path(*key)
-        self.extra_path = consumers.extra_path(*key)
+        self.path = OffsetNode.path(*key)
+        self.extra_path = OffsetExtraNode.path(*key)
         self.fence: Fence | None = None
         self.known = UNKNOWN
         self.prepared = False
@@ -178,7 +177,7 @@ class ZnodeCommits:
             pending = pending_offsets.get(key)
             if pending is None:
                 pending = pending_offsets[key] = PendingOffset(key)
-            extra = Extra(offset, leader_epoch, metadata).encode() if leader_epoch >= 0 or metadata else None
+            extra = OffsetExtraNode(offset, leader_epoch, metadata).encode() if leader_epoch >= 0 or metadata else None
             pending.value = (b"%d" % offset, extra)
             pending.fence = fence
             pending.waiters.append((commit, index))
@@ -361,10 +360,10 @@ class ZnodeCommits:
         known = (NODE if node is not None else 0) | (EXTRA if extra is not None else 0)
         missing = []
         if node is None:
-            missing += [consumers.offsets_path(group, topic), consumers.ids_path(group)]
-            missing.append(consumers.owners_path(group, topic))
+            missing += [OffsetNode.directory(group, topic), ConsumerIdNode.directory(group)]
+            missing.append(OwnerNode.directory(group, topic))
         if extra is None and pending.value is not None and pending.value[1] is not None:
-            missing.append(consumers.extras_path(group, topic))
+            missing.append(OffsetExtraNode.directory(group, topic))
             known |= EXTRA_PARENT
         await gather([self._made(path) for path in missing])
         pending.prepared, pending.known, pending.busy = True, known, False
@@ -409,7 +408,7 @@ class ZnodeCommits:
             self._enqueue(pending)
         unsure = _taken(self._unsure)
         if unsure:
-            self._zk.sync(consumers.ROOT).addErrback(lambda _: None)
+            self._zk.sync(GroupNode.directory()).addErrback(lambda _: None)
         for pending in unsure:
             Deferred.fromCoroutine(self._read_back(pending)).addErrback(self._not_read_back, pending)
         if self._queue and not self._send_due:

@@ -23,9 +23,15 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from kafkalike.cluster import topic_names
-from kafkalike.cluster.znodes import consumers
-from kafkalike.cluster.znodes.consumers import Extra
-from kafkalike.cluster.znodes.encoding import numbers
+from kafkalike.cluster.znodes.consumers import (
+    ConsumerIdNode,
+    GroupNode,
+    OffsetExtraNode,
+    OffsetNode,
+    OwnerNode,
+    decode_name,
+)
+from kafkalike.cluster.znodes.encoding import decode_or_none, numbers
 from kafkalike.cluster.znodes.topics import TopicNode
 from kafkalike.coordinator.offsets.commit_timeout import CommitTimeout
 from kafkalike.coordinator.offsets.fence import Fence
@@ -88,13 +94,16 @@ class ZnodeOffsets:
         within `patience`, in seconds."""
         self._begin(patience)
         topics = dict.fromkeys(topic for topic, _ in keys)
-        answers: list[Any] = [self._get(consumers.offset_path(group, *key)) for key in keys]
-        answers += [self._get(consumers.extra_path(group, *key)) for key in keys]
+        answers: list[Any] = [self._get(OffsetNode.path(group, *key)) for key in keys]
+        answers += [self._get(OffsetExtraNode.path(group, *key)) for key in keys]
         answers += [self._topic_stat(topic) for topic in topics]
         found = await self.in_time(gather(answers), patience)
         nodes, extras, topic_stats = found[: len(keys)], found[len(keys) : 2 * len(keys)], found[2 * len(keys) :]
         topics = dict(zip(topics, topic_stats, strict=True))
-        return [_committed(node, extra, topics[key[0]]) for key, node, extra in zip(keys, nodes, extras, strict=True)]
+        return [
+            _committed(group, key, node, extra, topics[key[0]])
+            for key, node, extra in zip(keys, nodes, extras, strict=True)
+        ]
 
     async def keys(self, group: str, patience: float | None = None) -> list[TopicPartition]:
         """Every partition that the group has an offset of, sorted."""
@@ -104,39 +113,39 @@ class ZnodeOffsets:
     async def has_group(self, group: str) -> bool:
         """Is there a node of that group?"""
         self._begin()
-        found = await self.in_time(self._zk.exists(consumers.group_path(group)))
+        found = await self.in_time(self._zk.exists(GroupNode.path(group)))
         return found is not None
 
     async def has_offsets(self, groups: Sequence[str]) -> list[bool]:
         """Which of these groups have offsets."""
         self._begin()
-        stats = await self.in_time(gather([self._zk.exists(consumers.offsets_path(group)) for group in groups]))
+        stats = await self.in_time(gather([self._zk.exists(OffsetNode.directory(group)) for group in groups]))
         return [stat is not None and stat.numChildren > 0 for stat in stats]
 
     async def topics(self, group: str, all_traces: bool = True) -> list[str]:
         """Every topic that there is an offset of in the group, sorted; with `all_traces` also where only what belongs
         to offsets is left."""
         self._begin()
-        above = [consumers.offsets_path(group)]
+        above = [OffsetNode.directory(group)]
         if all_traces:
-            above += [consumers.extras_path(group), consumers.owners_path(group)]
+            above += [OffsetExtraNode.directory(group), OwnerNode.directory(group)]
         names = await self.in_time(gather([self._children(path) for path in above]))
-        return sorted({consumers.decode_name(each) for some in names for each in some})
+        return sorted({decode_name(each) for some in names for each in some})
 
     async def groups(self) -> list[str]:
         """Every group that has a node."""
         self._begin()
-        return [consumers.decode_name(each) for each in await self.in_time(self._children(consumers.ROOT))]
+        return [decode_name(each) for each in await self.in_time(self._children(GroupNode.directory()))]
 
     async def has_classic_consumers(self, group: str) -> bool:
         """Are consumers alive that have registered in ZooKeeper?"""
         self._begin()
-        return bool(await self.in_time(self._children(consumers.ids_path(group))))
+        return bool(await self.in_time(self._children(ConsumerIdNode.directory(group))))
 
     async def committed_ms(self, group: str) -> dict[TopicPartition, int]:
         """When each offset was committed."""
         keys = await self.keys(group)
-        stats = await gather([self._zk.exists(consumers.offset_path(group, *key)) for key in keys])
+        stats = await gather([self._zk.exists(OffsetNode.path(group, *key)) for key in keys])
         return {key: stat.mtime for key, stat in zip(keys, stats, strict=True) if stat is not None}
 
     async def in_time(self, answer: Deferred[T] | Coroutine[Any, Any, T], patience: float | None = None) -> T:
@@ -189,7 +198,7 @@ class ZnodeOffsets:
 
     async def may_be_older(self, group: str, topic: str, topic_stat: TopicStat) -> bool:
         """Whether there may be an offset that is older than the topic: none is where their parent is not."""
-        parent = await self._zk.exists(consumers.offsets_path(group, topic))
+        parent = await self._zk.exists(OffsetNode.directory(group, topic))
         return parent is not None and (topic_stat is None or bool(parent.czxid < topic_stat.czxid))
 
     async def remove_older(
@@ -197,7 +206,7 @@ class ZnodeOffsets:
     ) -> int:
         """Removes what the group has committed for a topic that is gone. `find_topic()` looks for the topic that has
         its name now, whose offsets stay."""
-        above = (consumers.offsets_path(group, topic), consumers.extras_path(group, topic))
+        above = (OffsetNode.directory(group, topic), OffsetExtraNode.directory(group, topic))
         names = await gather([self._children(path) for path in above])
         partitions = sorted({partition for each in names for partition in numbers(each)})
         return await self._remove(
@@ -207,7 +216,7 @@ class ZnodeOffsets:
     async def remove_group(self, fence: Fence, group: str, only_empty: bool = False) -> None:
         """Removes everything of the group; KafkaError if it is not there, or classic consumers are, or, if it is to go
         `only_empty`, offsets."""
-        root, ids, offsets = consumers.group_path(group), consumers.ids_path(group), consumers.offsets_path(group)
+        root, ids, offsets = GroupNode.path(group), ConsumerIdNode.directory(group), OffsetNode.directory(group)
         for _ in range(RETRIES):
             paths = await self._subtree(root)
             if not paths:
@@ -230,7 +239,7 @@ class ZnodeOffsets:
 
     async def keep_parents(self, group: str, topics: Iterable[str]) -> None:
         """Makes what old tools look for: `ids`, and `owners` of each topic."""
-        paths = [consumers.ids_path(group), *(consumers.owners_path(group, topic) for topic in topics)]
+        paths = [ConsumerIdNode.directory(group), *(OwnerNode.directory(group, topic) for topic in topics)]
         await gather([self._zk.ensure_path(path) for path in paths])
 
     # Parts.
@@ -260,8 +269,8 @@ class ZnodeOffsets:
     ) -> int:
         """Removes one batch. What is written after the look stays: versions are checked."""
         for _ in range(RETRIES):
-            nodes = await gather([self._zk.exists(consumers.offset_path(group, *key)) for key in keys])
-            extras = await gather([self._zk.exists(consumers.extra_path(group, *key)) for key in keys])
+            nodes = await gather([self._zk.exists(OffsetNode.path(group, *key)) for key in keys])
+            extras = await gather([self._zk.exists(OffsetExtraNode.path(group, *key)) for key in keys])
             topic_stat = await find_topic() if find_topic is not None else None
             deletes: list[Op] = []
             count = 0
@@ -269,10 +278,10 @@ class ZnodeOffsets:
                 if node is not None:
                     if not is_older(node, topic_stat) or (not_after_ms is not None and node.mtime > not_after_ms[key]):
                         continue
-                    deletes.append(Delete(consumers.offset_path(group, *key), node.version))
+                    deletes.append(Delete(OffsetNode.path(group, *key), node.version))
                     count += 1
                 if extra is not None and is_older(extra, topic_stat):
-                    deletes.append(Delete(consumers.extra_path(group, *key), extra.version))
+                    deletes.append(Delete(OffsetExtraNode.path(group, *key), extra.version))
             if not deletes:
                 return 0
             try:
@@ -322,9 +331,9 @@ class ZnodeOffsets:
         self._commits.forget(group, topic)
         with contextlib.suppress(NotEmpty, ConnectionLoss, SessionExpired):
             for path in (
-                consumers.extras_path(group, topic),
-                consumers.offsets_path(group, topic),
-                consumers.owners_path(group, topic),
+                OffsetExtraNode.directory(group, topic),
+                OffsetNode.directory(group, topic),
+                OwnerNode.directory(group, topic),
             ):
                 with contextlib.suppress(NoNode):
                     await self._zk.delete(path)
@@ -340,11 +349,11 @@ class ZnodeOffsets:
         return answer
 
     async def _keys(self, group: str) -> list[TopicPartition]:
-        topics = await self._children(consumers.offsets_path(group))
-        above = [consumers.offsets_path(group, consumers.decode_name(topic)) for topic in topics]
+        topics = await self._children(OffsetNode.directory(group))
+        above = [OffsetNode.directory(group, decode_name(topic)) for topic in topics]
         names = await gather([self._children(path) for path in above])
         return sorted(
-            (consumers.decode_name(topic), partition)
+            (decode_name(topic), partition)
             for topic, partitions in zip(topics, names, strict=True)
             for partition in numbers(partitions)
         )
@@ -365,7 +374,7 @@ class ZnodeOffsets:
         # ZooKeeper keeps the order of a session: what is asked next is answered after the sync.
         if not self._synced:
             self._synced = True
-            self._zk.sync(consumers.ROOT).addErrback(lambda _: self.sync_first())
+            self._zk.sync(GroupNode.directory()).addErrback(lambda _: self.sync_first())
 
     def _zk_state(self, state: str) -> None:
         if state == CONNECTED:
@@ -386,15 +395,16 @@ def is_older(node: Stat, topic_stat: TopicStat) -> bool:
     return topic_stat is None or bool(node.mzxid < topic_stat.czxid)
 
 
-def _committed(node: Found | None, extra_node: Found | None, topic_stat: TopicStat) -> Committed:
+def _committed(
+    group: str, key: TopicPartition, node: Found | None, extra_node: Found | None, topic_stat: TopicStat
+) -> Committed:
     if node is None or is_older(node[1], topic_stat):
         return Committed()
-    try:
-        offset = consumers.decode_offset(node[0])
-    except consumers.Garbage as problem:
-        log.warning("A committed offset cannot be read: %s", problem)
+    offset = decode_or_none(OffsetNode, node[0], group, *key)
+    if offset is None:
         return Committed(error=Error.UNKNOWN_SERVER_ERROR)
-    extra = Extra.decode(extra_node[0]) if extra_node is not None and not is_older(extra_node[1], topic_stat) else None
+    is_current = extra_node is not None and not is_older(extra_node[1], topic_stat)
+    extra = OffsetExtraNode.decode(extra_node[0]) if extra_node is not None and is_current else None
     if extra is None or extra.offset != offset:
         return Committed(offset)
     return Committed(offset, extra.leader_epoch, extra.metadata)

@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafkalike.cluster.znodes import consumers
-from kafkalike.cluster.znodes.consumers import Extra, Garbage, decode_name, decode_offset, encode_name
+from kafkalike.cluster.znodes.consumers import (
+    ConsumerIdNode,
+    OffsetExtraNode,
+    OffsetNode,
+    OwnerNode,
+    decode_name,
+    encode_name,
+)
+from kafkalike.cluster.znodes.encoding import Garbage
 
 
 @pytest.mark.parametrize(
@@ -48,39 +55,39 @@ def test_two_names_never_share_a_path(names: list[str]) -> None:
 
 
 def test_paths() -> None:
-    assert consumers.offset_path("g/1", "t", 3) == "/consumers/g%2F1/offsets/t/3"
-    assert consumers.extra_path("g", "t", 3) == "/consumers/g/offsets-extra/t/3"
-    assert consumers.owners_path("g", "t") == "/consumers/g/owners/t"
-    assert consumers.owners_path("g") == "/consumers/g/owners"
-    assert consumers.ids_path("g") == "/consumers/g/ids"
+    assert OffsetNode.path("g/1", "t", 3) == "/consumers/g%2F1/offsets/t/3"
+    assert OffsetExtraNode.path("g", "t", 3) == "/consumers/g/offsets-extra/t/3"
+    assert OwnerNode.directory("g", "t") == "/consumers/g/owners/t"
+    assert OwnerNode.directory("g") == "/consumers/g/owners"
+    assert ConsumerIdNode.directory("g") == "/consumers/g/ids"
 
 
 @pytest.mark.parametrize(
     ("data", "offset"), [(b"0", 0), (b"42\n", 42), (b"-1", -1), (b"9223372036854775807", 2**63 - 1)]
 )
 def test_an_offset_as_any_tool_writes_it(data: bytes, offset: int) -> None:
-    assert decode_offset(data) == offset
+    assert OffsetNode.decode(data, "g", "t", 0) == offset
 
 
 @pytest.mark.parametrize("data", [None, b"", b"x", b"1.5", b"0x10", b"9223372036854775808", b"1_0", "१".encode()])
 def test_what_is_no_offset_is_refused(data: bytes | None) -> None:
-    with pytest.raises(Garbage):
-        decode_offset(data)
+    with pytest.raises(Garbage, match="/consumers/g/offsets/t/0 is ignored: no offset"):
+        OffsetNode.decode(data, "g", "t", 0)
 
 
-@given(st.builds(Extra, st.integers(), st.integers(-1, 2**31 - 1), st.text()))
-def test_extras_come_back(extra: Extra) -> None:
-    assert Extra.decode(extra.encode()) == extra
+@given(st.builds(OffsetExtraNode, st.integers(), st.integers(-1, 2**31 - 1), st.text()))
+def test_extras_come_back(extra: OffsetExtraNode) -> None:
+    assert OffsetExtraNode.decode(extra.encode()) == extra
 
 
 def test_an_extra_says_only_what_there_is() -> None:
-    assert Extra(5).encode() == b'{"version":1,"offset":5}'
-    assert Extra(5, 2).encode() == b'{"version":1,"offset":5,"leader_epoch":2}'
-    assert Extra(5, 2, "m").encode() == b'{"version":1,"offset":5,"leader_epoch":2,"metadata":"m"}'
+    assert OffsetExtraNode(5).encode() == b'{"version":1,"offset":5}'
+    assert OffsetExtraNode(5, 2).encode() == b'{"version":1,"offset":5,"leader_epoch":2}'
+    assert OffsetExtraNode(5, 2, "m").encode() == b'{"version":1,"offset":5,"leader_epoch":2,"metadata":"m"}'
 
 
 @pytest.mark.parametrize(
     "data", [None, b"", b"[]", b"3", b"{}", b'{"offset":"5"}', b'{"offset":5,"metadata":7}', b"\xff"]
 )
 def test_an_extra_that_cannot_be_understood_is_none(data: bytes | None) -> None:
-    assert Extra.decode(data) is None
+    assert OffsetExtraNode.decode(data) is None

@@ -23,7 +23,7 @@ from kafkalike.client.fetched_records import read_records
 from kafkalike.client.membership import Membership, State
 from kafkalike.client.routing import Routing
 from kafkalike.errors import Error, KafkaError
-from kafkalike.protocol import EARLIEST, LATEST
+from kafkalike.protocol import EARLIEST, LATEST, READ_COMMITTED, READ_UNCOMMITTED
 from kafkalike.protocol.messages import fetch, heartbeat, join_group, leave_group, sync_group
 
 # Connections by purpose: each of these waits at the broker, and would hold up the others.
@@ -78,7 +78,7 @@ class ConsumerCore:
         self.fetch_min_bytes = fetch_min_bytes
         self.fetch_max_bytes = fetch_max_bytes
         self.max_partition_fetch_bytes = max_partition_fetch_bytes
-        self.isolation_level = 1 if isolation_level == "read_committed" else 0
+        self.isolation_level = READ_COMMITTED if isolation_level == "read_committed" else READ_UNCOMMITTED
         self.metadata_max_age_ms = metadata_max_age_ms
         self.allow_auto_create_topics = allow_auto_create_topics
         self.partitions = AssignedPartitions()
@@ -496,7 +496,7 @@ class ConsumerCore:
                 if data.error_code:
                     errors.append((partition, Error(data.error_code)))
                 elif data.records:
-                    aborted = data.aborted_transactions if self.isolation_level else None
+                    aborted = data.aborted_transactions if self.isolation_level == READ_COMMITTED else None
                     self._undecoded.append((partition, asked[partition][1], data.records, aborted))
                     arrived.add(partition)
         if arrived:

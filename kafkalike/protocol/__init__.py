@@ -20,3 +20,7 @@ ANY_REPLICA = -2
 # Timestamps by which ListOffsets asks for a place: the log's end, its start, the record with the greatest timestamp,
 # the start of what is on the broker's own disk, the end of what is in tiered storage.
 LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED = -1, -2, -3, -4, -5
+
+# Isolation levels: a consumer reads up to the high watermark, or up to the last stable offset, before which every
+# transaction has ended (KIP-98).
+READ_UNCOMMITTED, READ_COMMITTED = 0, 1

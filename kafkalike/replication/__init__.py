@@ -2,9 +2,9 @@
 broker/apis/ calls it.
 
 replication.py        builds, starts and stops all of it
-replicas.py           every partition on this broker
+replicas.py           append, read, delete records, wait for replicas: what is asked of the partitions here
 leadership.py         which partitions this broker leads and follows
-hosted_partitions.py  a partition of which this broker has a replica
+hosted_partitions.py  the partitions of which this broker has a replica, and its log directories
 topic_configs.py      the effective configuration of topics
 cluster_view.py       what partitions want to know of the cluster, and whom they tell
 partition.py          leader or follower, ISR, high watermark of one partition
@@ -18,8 +18,8 @@ fetch_plan.py         what a follower asks its leader next
 follower.py           what a follower does with its leader's answers
 refused_batches.py    batches that follow one that was refused for a reason that passes
 replication_quota.py  leader.replication.throttled.rate and its like
-log_maintenance.py    checkpoints, flushes, retention, followers that lag: at intervals
-repair.py             damaged data mended from other replicas
+log_maintenance.py    checkpoints, flushes, retention: at intervals
+repair.py             damaged data repaired with what other replicas have
 replica_gauges.py     the partitions' numbers for operators
 topic_traffic.py      Kafka's BrokerTopicMetrics
 """

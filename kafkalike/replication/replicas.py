@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol import READ_COMMITTED
 from kafkalike.replication.cluster_view import ClusterView
 from kafkalike.replication.hosted_partitions import HostedPartitions
 from kafkalike.replication.isr import InSyncReplicas
@@ -18,8 +19,6 @@ from kafkalike.replication.timed_purgatory import TimedPurgatory
 from kafkalike.replication.topic_traffic import REPLICATION_OUT, TopicTraffic
 from kafkalike.storage.append_path import CLIENT, Appended
 from kafkalike.storage.log import Log
-
-READ_UNCOMMITTED, READ_COMMITTED = 0, 1  # isolation levels
 
 
 class Read(NamedTuple):

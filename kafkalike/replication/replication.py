@@ -1,17 +1,7 @@
 """Everything that this broker does with the partitions of which it has a replica: built, started and stopped here.
 
-The parts, each of which knows only those above it:
-
-    hosted_partitions   which partitions are here, their logs, their configuration
-    timed_purgatory     the requests that wait for one of them
-    isr                 in-sync replicas and the high watermark of those that are led
-    replicas            what producers, consumers and followers ask for
-    follower, fetchers  what is asked of other leaders, and what happens with their answers
-    repair              finds rotted data, and fetches them anew
-    log_maintenance     periodic work on the logs
-    leadership          who leads and follows what
-    control_requests    what the controller sends
-
+The constructor makes the parts in an order in which each gets those that it needs: the registry of hosted partitions
+first, what serves them, what follows, repairs and maintains them, and at the end who changes which partitions are here.
 These parts are the only callers of `storage/`, and the only ones that start threads for files.
 """
 

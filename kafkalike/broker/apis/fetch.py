@@ -24,8 +24,9 @@ from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.broker.request import Answer, Call
 from kafkalike.cluster.metadata import Image
 from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol import READ_COMMITTED, READ_UNCOMMITTED
 from kafkalike.protocol.messages import fetch as messages
-from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED, Read
+from kafkalike.replication.replicas import Read
 from kafkalike.replication.topic_traffic import EXPECTED
 from kafkalike.storage.file_ranges import CorruptBatch
 

@@ -20,10 +20,18 @@ from kafkalike.broker.access import Access, Operation, Resource
 from kafkalike.broker.broker import Broker
 from kafkalike.broker.request import Call
 from kafkalike.errors import Error, KafkaError
-from kafkalike.protocol import ANY_REPLICA, EARLIEST, EARLIEST_LOCAL, LATEST, LATEST_TIERED, MAX_TIMESTAMP
+from kafkalike.protocol import (
+    ANY_REPLICA,
+    EARLIEST,
+    EARLIEST_LOCAL,
+    LATEST,
+    LATEST_TIERED,
+    MAX_TIMESTAMP,
+    READ_COMMITTED,
+    READ_UNCOMMITTED,
+)
 from kafkalike.protocol.messages import list_offsets as messages
 from kafkalike.replication.hosted_partitions import HostedPartition, HostedPartitions
-from kafkalike.replication.replicas import READ_COMMITTED, READ_UNCOMMITTED
 
 # The first version that knows each; any other negative timestamp means nothing.
 SINCE = {LATEST: 0, EARLIEST: 0, MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9}

@@ -10,6 +10,7 @@ from kafkalike.client.cluster import Partition
 from kafkalike.client.effects import Steps
 from kafkalike.client.errors import raise_error
 from kafkalike.client.routing import Routing
+from kafkalike.protocol import READ_UNCOMMITTED
 from kafkalike.protocol.messages import by_name
 
 DELETION_TIMEOUT_MS = 30_000
@@ -25,7 +26,7 @@ class OffsetAndTimestamp:
 
 
 def list_offsets(
-    routing: Routing, wanted: Mapping[Partition, int], isolation_level: int = 0
+    routing: Routing, wanted: Mapping[Partition, int], isolation_level: int = READ_UNCOMMITTED
 ) -> Steps[dict[Partition, OffsetAndTimestamp]]:
     """Offsets by time: a timestamp, or EARLIEST, LATEST, MAX_TIMESTAMP."""
     api = by_name("list_offsets")

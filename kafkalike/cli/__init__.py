@@ -1,6 +1,7 @@
 """The commands behind bin/, one click command per file.
 
 options.py                     what the commands share: options, failures
+groups/                        the actions of kafka-consumer-groups.sh
 planning/                      what commands decide without I/O
 walkthrough/                   walkthrough.sh: the documented workflow by steps
 broker_api_versions.py         kafka-broker-api-versions.sh: which APIs each broker serves

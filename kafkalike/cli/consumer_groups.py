@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import sys
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from kafkalike.cli.groups.description import ANY, describe, list_
+from kafkalike.cli.groups.offset_reset import SCENARIOS, reset
+from kafkalike.cli.groups.scope import Options, chosen_groups, partitions_of
 from kafkalike.cli.options import (
     Command,
     Fail,
@@ -24,29 +25,10 @@ from kafkalike.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from kafkalike.client.admin.groups import CommittedOffset, Group
     from kafkalike.client.blocking.admin import Admin
-
-Partition = tuple[str, int]
-Options = Mapping[str, Any]
-# What a reset would commit: group -> partition -> offset.
-Plans = dict[str, dict[Partition, int]]
+    from kafkalike.client.cluster import Partition
 
 ACTIONS = ("list", "describe", "delete", "reset-offsets", "delete-offsets")
-SCENARIOS = (
-    "to-offset",
-    "shift-by",
-    "to-datetime",
-    "by-duration",
-    "to-earliest",
-    "to-latest",
-    "to-current",
-    "from-file",
-)
-STATES = ("PreparingRebalance", "CompletingRebalance", "Stable", "Dead", "Empty", "Assigning", "Reconciling")
-TYPES = ("Consumer", "Classic", "Share")
-REBALANCING = ("PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling")
-ANY = "*"  # --state and --type without a value.
 
 
 @click.command(
@@ -176,175 +158,12 @@ def _check_reset(options: dict[str, Any], scoped: bool) -> None:
         fail(f"Option '[reset-offsets]' requires one of the following scenarios: [{scenarios}]")
 
 
-def _groups(admin: Admin, options: Options) -> list[str]:
-    if options["all-groups"]:
-        return sorted(group.group_id for group in admin.list_groups())
-    return list(dict.fromkeys(options["group"]))
-
-
-# --list
-
-
-def list_(admin: Admin, options: Options) -> None:
-    """Names; with --state or --type a table."""
-    states = _chosen(options["state"], STATES, "state")
-    types = _chosen(options["type"], TYPES, "types")
-    groups = sorted(admin.list_groups(states, types), key=lambda group: group.group_id)
-    if options["state"] is None and options["type"] is None:
-        for group in groups:
-            print(group.group_id)
-        return
-    width = max([15, *(len(group.group_id) for group in groups)]) + 10
-    rows = [("GROUP", "TYPE", "STATE")]
-    rows += [(g.group_id, g.type.capitalize() or "Unknown", g.state or "Unknown") for g in groups]
-    for name, kind, state in rows:
-        line = f"{name:<{width}}"
-        if options["type"] is not None:
-            line += f" {kind:<20}"
-        if options["state"] is not None:
-            line += f" {state:<20}"
-        print(line)
-
-
-def _chosen(text: str | None, valid: Sequence[str], what: str) -> list[str]:
-    if text in (None, ANY):
-        return []
-    known = {name.lower().replace("_", ""): name for name in valid}
-    wanted = [known.get(part.strip().lower().replace("_", "")) for part in (text or "").split(",")]
-    if None in wanted:
-        raise ValueError(f"Invalid {what} list '{text}'. Valid {what.rstrip('s')}s are: {', '.join(valid)}")
-    return [name for name in wanted if name]
-
-
-# --describe
-
-
-def describe(admin: Admin, options: Options) -> None:
-    """Offsets, members or state of each group."""
-    for group_id in sorted(_groups(admin, options)):
-        group = admin.describe_group(group_id)
-        if options["members"]:
-            _describe_members(group, options["verbose"])
-        elif options["state"] is not None:
-            if _shown(group, 1):
-                _describe_state(group)
-        else:
-            _describe_offsets(admin, group)
-
-
-def _shown(group: Group, rows: int) -> bool:
-    """Says what there is to say about the state; whether a table is to follow."""
-    if group.state == "Dead":
-        print(f"\nError: Consumer group '{group.group_id}' does not exist.")
-        return False
-    sys.stdout.flush()
-    if group.state == "Empty":
-        print(f"\nConsumer group '{group.group_id}' has no active members.", file=sys.stderr)
-    elif group.state in REBALANCING:
-        print(f"\nWarning: Consumer group '{group.group_id}' is rebalancing.", file=sys.stderr)
-    sys.stderr.flush()
-    return rows > 0
-
-
-def _describe_offsets(admin: Admin, group: Group) -> None:
-    committed = admin.committed(group.group_id) if group.state != "Dead" else {}
-    owners: dict[Partition, tuple[str, str, str]] = {}
-    for member in sorted(group.members, key=lambda member: -len(member.partitions)):
-        for partition in sorted(member.partitions):
-            owners[partition] = (member.member_id, member.host, member.client_id)
-    for partition in sorted(committed):
-        owners.setdefault(partition, ("-", "-", "-"))
-    ends = _ends(admin, owners)
-    rows = []
-    for (topic, number), owner in owners.items():
-        at = committed.get((topic, number))
-        end = ends.get((topic, number))
-        lag = "-" if at is None or end is None else end - at.offset
-        rows.append(
-            (group.group_id, topic, number, "-" if at is None else at.offset, "-" if end is None else end, lag, *owner)
-        )
-    if not _shown(group, len(rows)):
-        return
-    names = ("GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "LOG-END-OFFSET", "LAG", "CONSUMER-ID", "HOST")
-    widths = [_width(rows, 0), _width(rows, 1), 10, 15, 15, 15, _width(rows, 6), _width(rows, 7)]
-    print()
-    for row in ((*names, "CLIENT-ID"), *rows):
-        print(" ".join([*(f"{cell!s:<{width}}" for cell, width in zip(row, widths, strict=False)), str(row[8])]))
-
-
-def _ends(admin: Admin, partitions: Iterable[Partition]) -> dict[Partition, int]:
-    """Log ends; without those of topics that no longer exist."""
-    from kafkalike.errors import KafkaError
-    from kafkalike.protocol import LATEST
-
-    ends = {}
-    topics: dict[str, list[Partition]] = {}
-    for partition in partitions:
-        topics.setdefault(partition[0], []).append(partition)
-    for wanted in topics.values():
-        try:
-            found = admin.list_offsets(dict.fromkeys(wanted, LATEST))
-        except KafkaError:
-            continue
-        ends.update({partition: at.offset for partition, at in found.items()})
-    return ends
-
-
-def _width(rows: Collection[Sequence[Any]], column: int, least: int = 15) -> int:
-    return max([least, *(len(str(row[column])) for row in rows)])
-
-
-def _describe_members(group: Group, verbose: bool) -> None:
-    rows = [
-        (group.group_id, m.member_id, m.group_instance_id or "", m.host, m.client_id, len(m.partitions))
-        for m in group.members
-    ]
-    if not _shown(group, len(rows)):
-        return
-    static = any(row[2] for row in rows)
-    widths = [_width(rows, 0), _width(rows, 1), _width(rows, 2, 17), _width(rows, 3), _width(rows, 4), 15]
-    names = ("GROUP", "CONSUMER-ID", "GROUP-INSTANCE-ID", "HOST", "CLIENT-ID", "#PARTITIONS")
-    last = ["ASSIGNMENT", *(_ranges(member.partitions) for member in group.members)]
-    print()
-    for row, assignment in zip((names, *rows), last, strict=True):
-        cells = [
-            f"{cell!s:<{width}}"
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-            if static or index != 2
-        ]
-        print(" ".join(cells) + " " + (assignment if verbose else ""))
-
-
-def _ranges(partitions: Iterable[Partition]) -> str:
-    by_topic: dict[str, list[int]] = {}
-    for topic, number in partitions:
-        by_topic.setdefault(topic, []).append(number)
-    if not by_topic:
-        return "-"
-    return ", ".join(f"{topic}({','.join(map(str, sorted(numbers)))})" for topic, numbers in sorted(by_topic.items()))
-
-
-def _describe_state(group: Group) -> None:
-    node = group.coordinator
-    coordinator = f"{node.host}:{node.port}  ({node.id})"
-    width = max(25, len(coordinator))
-    print()
-    for row in (
-        ("GROUP", "COORDINATOR (ID)", "ASSIGNMENT-STRATEGY", "STATE", "#MEMBERS"),
-        (group.group_id, coordinator, group.protocol, group.state, len(group.members)),
-    ):
-        print(f"{row[0]:<{width}} {row[1]:<25} {row[2]:<20} {row[3]:<15} {row[4]}")
-
-
-# --delete, --delete-offsets
-
-
 def delete(admin: Admin, options: Options) -> None:
     """Deletes groups; says which could not be."""
     from kafkalike.errors import KafkaError
 
     failed, done = {}, []
-    for group_id in _groups(admin, options):
+    for group_id in chosen_groups(admin, options):
         try:
             admin.delete_group(group_id)
             done.append(group_id)
@@ -367,7 +186,7 @@ def delete_offsets(admin: Admin, options: Options) -> None:
     from kafkalike.errors import Error, KafkaError
 
     group_id, topics = options["group"][0], options["topic"]
-    known = [partition for topic in topics if ":" in topic for partition in _partitions_of(topic)]
+    known = [partition for topic in topics if ":" in topic for partition in partitions_of(topic)]
     results: dict[Partition, str] = {}
     for topic in topics:
         if ":" not in topic:
@@ -400,159 +219,6 @@ def delete_offsets(admin: Admin, options: Options) -> None:
         print(f"{topic:<30} {'Not Provided' if number < 0 else number:<15} {result:<15}")
     if failed:
         sys.exit(1)
-
-
-# --reset-offsets
-
-
-def reset(admin: Admin, options: Options) -> None:
-    """Shows the new offsets, and commits them with --execute."""
-    plans: Plans = {}
-    refused = False
-    for group_id in _groups(admin, options):
-        state = admin.describe_group(group_id).state
-        if state not in ("Empty", "Dead"):
-            refused = True
-            print(
-                f"\nError: Assignments can only be reset if the group '{group_id}' is inactive, but the current state "
-                f"is {state}."
-            )
-            plans[group_id] = {}
-            continue
-        plans[group_id] = _plan(admin, options, group_id)
-        if options["execute"]:
-            admin.commit(group_id, plans[group_id])
-    if options["export"]:
-        _print_csv(plans, with_group=len(options["group"]) != 1)
-    else:
-        print(f"\n{'GROUP':<30} {'TOPIC':<30} {'PARTITION':<10} {'NEW-OFFSET':<15}")
-        for group_id, plan in plans.items():
-            for (topic, number), offset in sorted(plan.items()):
-                print(f"{group_id:<30} {topic:<30} {number:<10} {offset:<15}")
-    if refused:
-        sys.exit(1)
-
-
-def _print_csv(plans: Plans, with_group: bool) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    for group_id, plan in plans.items():
-        for (topic, number), offset in sorted(plan.items()):
-            writer.writerow([group_id, topic, number, offset] if with_group else [topic, number, offset])
-
-
-def _plan(admin: Admin, options: Options, group_id: str) -> dict[Partition, int]:
-    """Where the chosen scenario puts each partition of the chosen scope."""
-    from kafkalike.cli.planning.iso8601 import parse_datetime, parse_duration
-    from kafkalike.protocol import EARLIEST, LATEST
-
-    committed = admin.committed(group_id)
-    scope = _scope(admin, options, committed)
-    if options["to-offset"] is not None:
-        offset: int = options["to-offset"]
-        return _within(admin, dict.fromkeys(scope, offset))
-    if options["shift-by"] is not None:
-        return _within(admin, _shifted(scope, committed, options["shift-by"]))
-    if options["to-earliest"]:
-        return _at(admin, scope, EARLIEST)
-    if options["to-latest"]:
-        return _at(admin, scope, LATEST)
-    if options["to-datetime"] is not None:
-        return _since(admin, scope, parse_datetime(options["to-datetime"]))
-    if options["by-duration"] is not None:
-        return _since(admin, scope, int(time.time() * 1000) - parse_duration(options["by-duration"]))
-    if options["from-file"] is not None:
-        return _within(admin, _from_file(options, group_id))
-    current = {partition: committed[partition].offset for partition in scope if partition in committed}
-    return current | _at(admin, [partition for partition in scope if partition not in committed], LATEST)
-
-
-def _scope(admin: Admin, options: Options, committed: Mapping[Partition, CommittedOffset]) -> list[Partition]:
-    if options["all-topics"]:
-        return sorted(committed)
-    scope = [partition for topic in options["topic"] if ":" in topic for partition in _partitions_of(topic)]
-    for topic in options["topic"]:
-        if ":" not in topic:
-            info = admin.describe_topics([topic])[topic]
-            scope += [(topic, part.partition) for part in info.partitions]
-    return scope
-
-
-def _partitions_of(argument: str) -> list[Partition]:
-    topic, *rest = argument.split(":")
-    if len(rest) != 1:
-        raise ValueError(f"Invalid topic arg '{argument}', expected topic name and partitions")
-    partitions = []
-    for number in rest[0].split(","):
-        if not number.isdecimal():
-            raise ValueError(f"Invalid partition '{number}' specified in topic arg '{argument}'")
-        partitions.append((topic, int(number)))
-    return partitions
-
-
-def _shifted(
-    scope: Iterable[Partition], committed: Mapping[Partition, CommittedOffset], by: int
-) -> dict[Partition, int]:
-    wanted = {}
-    for topic, number in scope:
-        if (topic, number) not in committed:
-            raise ValueError(
-                f"Cannot shift offset for partition {topic}-{number} since there is no current committed offset"
-            )
-        wanted[topic, number] = committed[topic, number].offset + by
-    return wanted
-
-
-def _at(admin: Admin, scope: Iterable[Partition], timestamp: int) -> dict[Partition, int]:
-    found = admin.list_offsets(dict.fromkeys(scope, timestamp))
-    return {partition: at.offset for partition, at in found.items()}
-
-
-def _since(admin: Admin, scope: Iterable[Partition], timestamp: int) -> dict[Partition, int]:
-    """The first message since then; the end of a partition that has none."""
-    from kafkalike.protocol import LATEST
-
-    found = _at(admin, scope, timestamp)
-    empty = [partition for partition, offset in found.items() if offset < 0]
-    for topic, number in empty:
-        print(f"\nWarn: Partition {number} from topic {topic} is empty. Falling back to latest known offset.")
-    return found | _at(admin, empty, LATEST)
-
-
-def _within(admin: Admin, wanted: dict[Partition, int]) -> dict[Partition, int]:
-    """No further than the log goes, with a warning."""
-    from kafkalike.protocol import EARLIEST, LATEST
-
-    starts, ends = _at(admin, wanted, EARLIEST), _at(admin, wanted, LATEST)
-    for (topic, number), offset in list(wanted.items()):
-        start, end = starts[topic, number], ends[topic, number]
-        bound, which = (end, "higher than latest") if offset > end else (start, "lower than earliest")
-        if not start <= offset <= end:
-            print(
-                f"WARN New offset ({offset}) is {which} offset for topic partition {topic}-{number}. "
-                f"Value will be set to {bound}",
-                file=sys.stderr,
-            )
-            wanted[topic, number] = bound
-    return wanted
-
-
-def _from_file(options: Options, group_id: str) -> dict[Partition, int]:
-    try:
-        with open(options["from-file"], encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except OSError as problem:
-        raise ValueError(f"{options['from-file']}: {problem.strerror}") from problem
-    plan, groups = {}, set()
-    for row in rows:
-        group, fields = (group_id, row) if len(row) == 3 else (row[0], row[1:])
-        groups.add(group)
-        if len(fields) != 3 or not fields[1].strip().isdecimal() or not fields[2].strip().isdecimal():
-            raise ValueError(f"{options['from-file']}: not [group,]topic,partition,offset: {','.join(row)}")
-        if group == group_id:
-            plan[fields[0], int(fields[1])] = int(fields[2])
-    if group_id not in groups:
-        print(f"\nError: No reset plan for group {group_id} found")
-    return plan
 
 
 if __name__ == "__main__":

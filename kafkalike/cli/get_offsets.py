@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kafkalike.cli.options import Command, Fail, failure_text, load_properties, text_of, version
-from kafkalike.cli.planning.partition_json import Partition, name
+from kafkalike.cli.planning.partition_json import name
+from kafkalike.client.cluster import Partition
 from kafkalike.cluster.topic_names import INTERNAL_TOPICS
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import click
 
 from kafkalike.cli.options import Command, fail, failure_text, load_properties, read_file, version
 from kafkalike.cli.planning import partition_json
-from kafkalike.cli.planning.partition_json import Partition, name
+from kafkalike.cli.planning.partition_json import name
+from kafkalike.client.cluster import Partition
 
 TIMEOUT_MS = 30_000
 TOPICS = "/brokers/topics"

@@ -20,8 +20,9 @@ from kafkalike.cli.options import (
     version,
 )
 from kafkalike.cli.planning import partition_json, reassignment
-from kafkalike.cli.planning.partition_json import Partition, name
+from kafkalike.cli.planning.partition_json import name
 from kafkalike.cli.planning.reassignment import numbers
+from kafkalike.client.cluster import Partition
 
 if TYPE_CHECKING:
     from kafkalike.client.blocking.admin import Admin

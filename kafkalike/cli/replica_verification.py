@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kafkalike.cli.options import Command, fail, version
-from kafkalike.cli.planning.partition_json import Partition, name
+from kafkalike.cli.planning.partition_json import name
 from kafkalike.cli.planning.replica_comparison import Batch, Difference, Replica, compare
+from kafkalike.client.cluster import Partition
 from kafkalike.protocol import ANY_REPLICA
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-Partition = tuple[str, int]
+from kafkalike.client.cluster import Partition
 
 
 class ConsumerRecord(NamedTuple):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-Partition = tuple[str, int]
+from kafkalike.client.cluster import Partition
+
 Plan = dict[str, list[Partition]]
 
 

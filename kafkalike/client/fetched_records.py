@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from kafkalike.client.assigned_partitions import ConsumerRecord, Partition
+from kafkalike.client.assigned_partitions import ConsumerRecord
+from kafkalike.client.cluster import Partition
 from kafkalike.protocol import batch as batches
 from kafkalike.protocol.control_records import ABORT, read_marker
 

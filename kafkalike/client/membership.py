@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafkalike.client import assignors, consumer_protocol
-from kafkalike.client.assignors import Partition
+from kafkalike.client.cluster import Partition
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import heartbeat, join_group, leave_group, sync_group
 

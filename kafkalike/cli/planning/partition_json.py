@@ -13,7 +13,8 @@ import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-Partition = tuple[str, int]
+from kafkalike.client.cluster import Partition
+
 Item = TypeVar("Item", bound=Hashable)
 
 ANY = "any"  # the log directory that a broker chooses itself

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from kafkalike.cli.planning.partition_json import Partition, duplicates, name
+from kafkalike.cli.planning.partition_json import duplicates, name
 from kafkalike.client.admin.replicas import OngoingReassignment
+from kafkalike.client.cluster import Partition
 
 LEADER_RATE = "leader.replication.throttled.rate"
 FOLLOWER_RATE = "follower.replication.throttled.rate"

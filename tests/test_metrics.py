@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from kafkalike import metrics
-from kafkalike.metrics import REGISTRY, Gauge, Meter, Metric, Timer, TopicMeter, exported_name, lines
+from kafkalike.metrics import Gauge, Meter, Metric, Timer, TopicMeter, exported_name, lines
 
 
 @pytest.fixture(autouse=True)
@@ -138,8 +138,3 @@ def test_a_timer_tells_how_often_how_long_altogether_and_its_newest_quantiles() 
 
 def test_a_timer_without_durations_has_zeroes() -> None:
     assert 'elections{quantile="0.99"} 0.0' in numbers(Timer("elections"))
-
-
-def test_every_metric_has_an_exported_name_of_its_own() -> None:
-    names = [metric.exported for metric in REGISTRY.values()]
-    assert sorted(set(names)) == sorted(names)

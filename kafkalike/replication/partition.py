@@ -55,7 +55,8 @@ class Partition:
 
     __slots__ = (
         "broker_id", "topic", "index", "leader", "leader_epoch", "epoch_start", "partition_epoch", "controller_epoch",
-        "replicas", "isr", "proposal", "followers", "high_watermark", "min_insync_replicas", "deposed_ms", "_alone",
+        "replicas", "isr", "proposal", "followers", "high_watermark", "min_insync_replicas", "deposed_ms",
+        "reassigning", "_alone",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +77,7 @@ class Partition:
         self.high_watermark = high_watermark
         self.min_insync_replicas = min_insync_replicas
         self.deposed_ms = 0  # when this broker ceased to lead
+        self.reassigning = False  # whether replicas are being added or removed
         self._alone = False
 
     @property
@@ -96,6 +98,7 @@ class Partition:
         self.partition_epoch = state.partition_epoch
         self.controller_epoch = state.controller_epoch
         self.replicas = tuple(state.replicas)
+        self.reassigning = bool(state.adding_replicas or state.removing_replicas)
         self.proposal = None
         self._alone = False
         if not self.leading:

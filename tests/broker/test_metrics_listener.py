@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from kafkalike.broker import metrics_listener
+from kafkalike.broker import kafka_server, metrics_listener
 from kafkalike.config import ConfigException, HttpEndpoint, broker_config, http_endpoints
 from kafkalike.metrics import REGISTRY, Meter
 from tests.servers import ROOT, Broker, EmbeddedZooKeeper, Kafka, Server, free_port, wait_until
@@ -171,3 +172,14 @@ def test_a_broker_without_the_key_loads_neither_web_server_nor_client_library() 
     code = f"import sys, kafkalike.cli.server_start, kafkalike.broker.kafka_server; print({names} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert ("set()\n", "") == (found.stdout, found.stderr)
+
+
+def test_the_documentation_has_the_beginning_of_each_name_and_no_two_metrics_share_one() -> None:
+    assert kafka_server.BROKER_STATE in REGISTRY.values(), "all that a broker declares is known here"
+    documented = re.findall(r"`((?:kafka|kafkalike|process|python)_\w+)`", (ROOT / "docs/operating.md").read_text())
+    names = [metric.exported for metric in REGISTRY.values()]
+    assert [] == [name for name in names if not name.startswith(tuple(documented))]
+    assert [] == [
+        prefix for prefix in documented if not any(name.startswith(prefix) for name in [*names, "process_", "python_"])
+    ]
+    assert sorted(set(names)) == sorted(names)

@@ -10,8 +10,9 @@ from kafkalike.replication.partition import Partition
 
 def state(leader=1, leader_epoch=0, isr=(1,), replicas=(1,)):
     return SimpleNamespace(
-        leader=leader, leader_epoch=leader_epoch, partition_epoch=0, controller_epoch=1, replicas=replicas, isr=isr
-    )
+        leader=leader, leader_epoch=leader_epoch, partition_epoch=0, controller_epoch=1, replicas=replicas, isr=isr,
+        adding_replicas=[], removing_replicas=[],
+    )  # fmt: skip
 
 
 def partition(min_isr=1, **kwargs):

@@ -21,6 +21,8 @@ class Holder:
             ("lacking", 0): hosted("lacking", leader=1, isr=(1,)),
             ("followed", 0): hosted("followed", leader=2, isr=()),
         }
+        for topic in ("whole", "followed"):
+            self.hosted[topic, 0].partition.reassigning = True
         self.directories = [
             SimpleNamespace(offline=None, logs={}),
             SimpleNamespace(offline="EIO", logs={("lost", 0): None, ("lost", 1): None}),
@@ -60,6 +62,7 @@ def values(gauge: Gauge, holder: Holder) -> Any:
         (replica_gauges.UNDER_REPLICATED, 1),
         (replica_gauges.UNDER_MIN_ISR, 1),
         (replica_gauges.AT_MIN_ISR, 0),
+        (replica_gauges.REASSIGNING, 1),
         (replica_gauges.PRODUCER_IDS, 6),
         (replica_gauges.OFFLINE, 2),
         (replica_gauges.OFFLINE_DIRECTORIES, 1),

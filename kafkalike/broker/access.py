@@ -35,7 +35,7 @@ class Operation(IntEnum):
 
 
 class Resource(IntEnum):
-    """With what."""
+    """A resource of a request: its type and name."""
 
     TOPIC = 2
     GROUP = 3
@@ -53,7 +53,7 @@ REFUSED = {
 
 
 class Access(NamedTuple):
-    """One row. Without `name` and `each` the resource is the cluster."""
+    """One row of the table: an operation on a resource. Without `name` and `each` the resource is the cluster."""
 
     operation: Operation
     resource: Resource = Resource.CLUSTER
@@ -71,7 +71,7 @@ class Access(NamedTuple):
 
 
 class Authorizer(Protocol):
-    """Whoever knows what is allowed."""
+    """Decides what a principal is allowed."""
 
     def allows(self, principal: str, host: str, operation: Operation, resource: Resource, name: str) -> bool:
         """Whether `principal` on `host` may do this with the resource."""

@@ -25,7 +25,7 @@ from zk.client import ZkClient
 
 @dataclass(eq=False)
 class Broker:
-    """One broker's parts."""
+    """The parts of one broker."""
 
     broker_id: int
     config: Config

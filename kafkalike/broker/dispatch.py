@@ -85,7 +85,7 @@ class Local:
         """The response is what `call_locally` returns."""
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Does nothing, as there is nothing to close."""
 
     abort = close
 

@@ -25,7 +25,7 @@ from zk.recipes import get_or_none
 
 log = logging.getLogger(__name__)
 
-# While ZooKeeper cannot be asked a request is believed: it may be what saves the partition.
+# While ZooKeeper does not answer, the broker believes the request, which may save the partition.
 PATIENCE_SECONDS = 0.5
 
 
@@ -86,7 +86,7 @@ async def _registration(broker: Broker, broker_id: int) -> Stat | None:
 
 
 async def _newest(broker: Broker) -> tuple[int, int]:
-    """Both epochs as ZooKeeper has them now."""
+    """Reads the controller epoch and the broker epoch from ZooKeeper."""
     zk = broker.zk
     # ZooKeeper keeps the order of one session's requests.
     answers = [zk.sync(), get_or_none(zk, ControllerEpoch.path()), zk.exists(BrokerNode.path(broker.broker_id))]

@@ -4,9 +4,9 @@ Pure. `begin` turns a request into a `Fetching`, whose session says which partit
 chooses what of the result the client has to be told. A full request names everything and is answered with everything;
 an incremental one names what changed and is answered with what changed.
 
-A partition that has nothing for the client is `settle`d, and is looked at again only when it was stirred: something of
-it changed, or the client asks for something else. So the cost of a request is that of the partitions with news. Those
-that returned records move to the end, so that none starves.
+A partition that has nothing for the client is `set_aside`, and is looked at again only when it was stirred: something
+of it changed, or the client asks for something else. So the cost of a request is that of the partitions with news.
+Those that returned records move to the end, so that none starves.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ class Fetched:
         self.last_fetched_epoch = request.last_fetched_epoch
         self._stir()
 
-    def settle(self, on_stir: Callable[[int], None] | None = None) -> None:
-        """There is nothing for the client until the next stir, of which `on_stir` is told, with the time of the last
-        request before it."""
+    def set_aside(self, on_stir: Callable[[int], None] | None = None) -> None:
+        """Leaves the partition out of reads until it changes, for it has nothing for the client now. The next change
+        calls `on_stir` with the time of the last request before it."""
         self.on_stir = on_stir
         self.session.stale.pop(self, None)
 
@@ -86,7 +86,7 @@ class Fetched:
         self.session.stale[self] = None
 
     def release(self) -> None:
-        """Nobody looks at it any more."""
+        """Ends the subscription, when the session has ended or has dropped the partition."""
         if self.subscription is not None:
             self.subscription.end()
             self.subscription = None
@@ -167,7 +167,7 @@ class Fetching:
             )
             if changed or not self._incremental:
                 told.append((fetched, data))
-            # After an error the next answer must say the high watermark again.
+            # After an error the next response must tell the high watermark again.
             fetched.high_watermark = -1 if data.error_code else data.high_watermark
             fetched.log_start_offset = data.log_start_offset
             if size > 0 and fetched in session.stale:
@@ -242,7 +242,7 @@ class FetchSessions:
                 return None
             self._close(oldest.id)
             EVICTIONS.mark()
-        # Most of those that nobody uses are not coming back: their clients were restarted.
+        # Most unused sessions are never used again, as their clients were restarted.
         for idle in self._sessions.values():
             if now_ms - idle.used_ms <= EVICTION_MS:
                 break

@@ -34,7 +34,7 @@ def share(partitions: HostedPartitions, log_maintenance: LogMaintenance, reactor
         descriptors.too_many_files()
 
     def ask() -> None:
-        # In a turn of its own, and perhaps from a thread.
+        # The reactor does it in a turn of its own, for a thread may have called.
         nonlocal asked
         if not asked:
             asked = True

@@ -24,7 +24,7 @@ from kafkalike.protocol.schema import Message
 
 
 class Quotas(Protocol):
-    """Whoever counts what clients use."""
+    """Counts what clients use, and says how long they are throttled."""
 
     def throttle_ms(self, call: Gated) -> int:
         """Counts this request; how long its client has to be held back for all that it used."""
@@ -63,7 +63,7 @@ def configured(authorizer: Authorizer | None = None, quotas: Quotas | None = Non
 
 
 def principal(call: Gated) -> None:
-    """Who is calling, as their connection has found out."""
+    """The principal that the connection has authenticated."""
     call.principal = getattr(call.connection, "principal", ANONYMOUS)
 
 

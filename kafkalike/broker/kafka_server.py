@@ -67,7 +67,7 @@ class StartupError(Exception):
 
 
 class KafkaServer:
-    """One broker. `start` and `stop` once each. What is None is there when the start has come so far."""
+    """One broker; `start` and `stop` are called once each. Attributes are None until the start has come so far."""
 
     def __init__(
         self,
@@ -321,7 +321,7 @@ class KafkaServer:
         log.info("shut down completed")
 
     async def _leave_cluster(self, broker_epoch: int) -> None:
-        """This broker is registered: others take over what it leads, and the controller's part."""
+        """Leaves the cluster in order: other brokers take over what this one leads, and the controller's part."""
         assert self.replication and self.controller and self._channel and self.peers  # they are before a registration
         self.state = CONTROLLED_SHUTDOWN
         self.replication.leadership.leaving = True
@@ -329,7 +329,7 @@ class KafkaServer:
         await controlled_shutdown.shut_down(
             self.broker_id, broker_epoch, self.config, ask, self.metadata, self.peers, self.zk, self.reactor
         )
-        # Whoever is next need not wait for the end of our session.
+        # The session is closed, so that the next broker with this id need not wait for its end.
         await self.controller.leave()
 
     async def _end_start(self) -> None:

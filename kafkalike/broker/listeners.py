@@ -26,7 +26,7 @@ OVERLAPPING = produce.API_KEY.to_bytes(2, "big")
 
 
 class Listeners:
-    """All of them, bound from the moment this is made."""
+    """The broker's listeners, which are bound when this is constructed."""
 
     def __init__(self, config: Config, dispatch: Dispatch, descriptors: FileDescriptors, reactor: Any) -> None:
         """ConfigException or OSError, each one line, if an address cannot be had."""
@@ -87,7 +87,7 @@ class Listeners:
             log.info("Awaiting socket connections on %s:%d.", listener.host or "0.0.0.0", listener.port)
 
     async def close(self) -> None:
-        """Nobody can connect any more, and every connection ends."""
+        """Closes the listeners and every connection."""
         for listener in self._bound:
             await defer.maybeDeferred(listener.close)
             listener.server.abort_all()

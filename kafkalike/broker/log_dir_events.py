@@ -19,12 +19,12 @@ from zk.client import SessionExpired, ZkClient
 
 log = logging.getLogger("kafka.server.ReplicaManager")
 
-# Until the controller is told; the next one comes later, if replicas are refused again.
+# How long this broker waits before it tells the controller, and before it tells it again.
 FIRST_SECONDS, LONGEST_SECONDS = 2.0, 60.0
 
 
 class LogDirEvents:
-    """One broker's."""
+    """What one broker tells the controller of its log directories."""
 
     def __init__(self, zk: ZkClient, broker_id: int, reactor: IReactorTime) -> None:
         self._zk = zk
@@ -35,10 +35,10 @@ class LogDirEvents:
         self._last = -LONGEST_SECONDS
 
     def tell(self) -> None:
-        """Now."""
+        """Tells the controller now."""
         event = LogDirEvent(self._broker_id)
         told = Deferred.fromCoroutine(recipes.insist(lambda: zookeeper.notify(self._zk, event)))
-        # With a new session comes a new registration: then the controller asks of itself.
+        # A new session brings a new registration, and with that the controller sends LeaderAndIsr by itself.
         told.addErrback(_session_expired)
         told.addErrback(lambda failure: log.error("The controller is not told: %s", failure.getTraceback()))
 

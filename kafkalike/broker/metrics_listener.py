@@ -64,7 +64,7 @@ class MetricsListener:
 
 
 class _Site(server.Site):
-    """Without Twisted's log of accesses, and the timer that goes with it."""
+    """A site without Twisted's log of accesses and that log's timer."""
 
     noisy = False
 
@@ -109,7 +109,7 @@ class _Metrics(resource.Resource):
 
 
 class _Scrape:
-    """One answer to /metrics under way."""
+    """One response to /metrics that is being written."""
 
     def __init__(self, reactor: Any, request: Any) -> None:
         self._reactor = reactor

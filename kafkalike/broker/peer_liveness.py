@@ -22,7 +22,7 @@ LOOK_SECONDS = 1.0  # between two looks whether there is a connection to each br
 
 
 class PeerLiveness:
-    """One broker's view of the others."""
+    """What one broker notices of the life of the others."""
 
     def __init__(
         self,
@@ -71,8 +71,8 @@ class PeerLiveness:
 
         def heard(refused: Any) -> None:
             if refused is not True:
-                self._metadata.trust(broker_id)
+                self._metadata.trust_alive(broker_id)
 
-        self._metadata.doubt(broker_id)
+        self._metadata.suspect_dead(broker_id)
         self._peers.refuses(broker_id).addBoth(heard)
-        self._reactor.callLater(DOUBT_SECONDS, self._metadata.trust, broker_id)
+        self._reactor.callLater(DOUBT_SECONDS, self._metadata.trust_alive, broker_id)

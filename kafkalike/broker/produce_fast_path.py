@@ -48,7 +48,7 @@ def _answer(version: int, topic: str, index: int) -> tuple[bytes, bytes]:
 
 
 class Template:
-    """One request that was decoded: what it said, and what is before and after the outcome in its answer."""
+    """A decoded request: its values, and the bytes before and after the outcome in its response."""
 
     __slots__ = (
         "api",

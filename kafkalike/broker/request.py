@@ -80,7 +80,7 @@ class Client(Protocol):
 
 
 class Call(Generic[R]):
-    """One request under way, and where its answer goes."""
+    """A request that is being handled, and where its response goes."""
 
     __slots__ = (
         "broker",

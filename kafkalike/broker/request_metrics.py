@@ -105,7 +105,7 @@ def of(name: str, response: Any = None) -> ApiMetrics:
 
 
 def error_paths(response: Any) -> list[tuple[str, ...]]:
-    """Where a response class has error codes: for each of them the lists that lead there."""
+    """For each error code in a response class, the names of the lists that lead to it."""
     paths: list[tuple[str, ...]] = []
     for field in response.fields:
         if field.name == "error_code" and not field.many:

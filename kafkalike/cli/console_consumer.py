@@ -56,7 +56,7 @@ class Formatter:
 
     @classmethod
     def of(cls, properties: Mapping[str, str]) -> Formatter:
-        """From Kafka's property names."""
+        """Reads the formatter's settings from Kafka's property names."""
         given: dict[str, Any] = {}
         for name in ("timestamp", "partition", "offset", "headers", "key", "value"):
             if f"print.{name}" in properties:

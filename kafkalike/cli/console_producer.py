@@ -37,7 +37,8 @@ class LineReader:
 
     @classmethod
     def of(cls, properties: Mapping[str, str]) -> LineReader:
-        """From Kafka's property names; ValueError in Kafka's words when they contradict each other."""
+        """Reads the reader's settings from Kafka's property names; ValueError in Kafka's words when they contradict
+        each other."""
         switches = {"parse.key": "parse_key", "parse.headers": "parse_headers", "ignore.error": "ignore_error"}
         given: dict[str, Any] = {
             name: properties[key].strip().lower() == "true" for key, name in switches.items() if key in properties
@@ -70,7 +71,7 @@ class LineReader:
                 raise ValueError(f"{one} and {other} may not be equal")
 
     def take_apart(self, line: str, number: int) -> Line:
-        """One line, the `number`-th; ValueError when a separator is missing."""
+        """Splits line `number` into headers, key and value; ValueError when a separator is missing."""
         rest, start = line, 0
         headers = self._until(self.parse_headers, line, start, self.headers_delimiter, "headers delimiter", number)
         if headers is not None:
@@ -212,7 +213,7 @@ def _produce(servers: str, given: Mapping[str, Any], reader: LineReader) -> None
 def _merged(properties: dict[str, str], given: Mapping[str, Any]) -> dict[str, str]:
     """An option that was given wins over a property, a property over an option's default."""
     options = (
-        # Whoever waits for each message gains nothing by lingering.
+        # A producer that waits for each message gains nothing by lingering.
         ("linger.ms", given["timeout"], 0 if given["sync"] else 1000),
         ("acks", given["request_required_acks"], "-1"),
         ("request.timeout.ms", given["request_timeout_ms"], 1500),

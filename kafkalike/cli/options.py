@@ -76,7 +76,7 @@ class Command(click.Command):
         except (click.Abort, KeyboardInterrupt):
             code = 130
         except BrokenPipeError:
-            # Whoever read the output has gone; keep the interpreter from complaining about it at exit.
+            # The reader of the output has gone; the interpreter shall not complain about that at exit.
             with contextlib.suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 1
@@ -149,7 +149,7 @@ def failure_text(problem: Exception) -> str:
 
 
 EXCEPTIONS = "org.apache.kafka.common.errors"
-# Where the exception is not called as the error is.
+# Java's exceptions whose names differ from the errors' names.
 CLASS_NAMES = {
     "UNKNOWN_SERVER_ERROR": "UnknownServerException",
     "REQUEST_TIMED_OUT": "TimeoutException",

@@ -254,7 +254,8 @@ def _set_throttles(admin: Admin, planned: Mapping[Partition, reassignment.Move],
 
 
 def _clear_throttles(admin: Admin, targets: Sequence[tuple[Partition, Sequence[int]]]) -> None:
-    """Of all brokers and of the topics named: nobody knows any more which took part."""
+    """Clears the throttles of all brokers and of the topics named, as it is not known any more which brokers took
+    part."""
     from kafkalike.client.admin.configs import BROKER, TOPIC
 
     brokers = sorted(set(admin.cluster().nodes) | {broker for _, replicas in targets for broker in replicas})
@@ -266,13 +267,13 @@ def _clear_throttles(admin: Admin, targets: Sequence[tuple[Partition, Sequence[i
 
 
 def _placed(admin: Admin, topics: Sequence[str]) -> dict[Partition, tuple[int, ...]]:
-    """Where the replicas of those topics are that exist."""
+    """The replicas of those of the topics that exist."""
     found = admin.cluster(topics).topics if topics else {}
     return {(topic, p.partition): p.replicas for topic in topics for p in found[topic].partitions}
 
 
 def _assignment(admin: Admin, topics: Sequence[str]) -> dict[Partition, tuple[int, ...]]:
-    """Where the replicas of topics are; they have to exist."""
+    """The replicas of topics, which must exist."""
     placed = _placed(admin, topics)
     for topic in topics:
         if (topic, 0) not in placed:

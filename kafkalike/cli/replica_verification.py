@@ -50,7 +50,7 @@ def main(
     timestamp: int,
     report_interval_ms: int,
 ) -> None:
-    """Until it is stopped."""
+    """Verifies replicas until the command is stopped."""
     if broker_list is None:
         fail('Missing required argument "[broker-list]"')
     if topics_include and topic_white_list:
@@ -78,7 +78,7 @@ def main(
 
 
 class _Verification:
-    """Where every partition has been verified to."""
+    """The offset up to which each partition has been verified."""
 
     def __init__(
         self, admin: Admin, topics: Sequence[TopicInfo], timestamp: int, fetch_size: int, max_wait_ms: int
@@ -117,7 +117,7 @@ class _Verification:
                 self._lag = (lag, partition, self._offsets[partition])
 
     def report(self) -> str:
-        """Who lags most."""
+        """Prints the replica that lags most."""
         lag, partition, offset = self._lag
         told = "null" if partition is None else name(partition)
         return f"max lag is {lag} for partition {told} at offset {offset} among {len(self._replicas)} partitions"

@@ -76,7 +76,7 @@ def main(node_id: int | None, process_role: str | None) -> int:
 
 
 def _node_id(process: Process) -> int | None:
-    """Its broker.id as configured, else the one that its log directory belongs to."""
+    """The process's broker.id as configured, else the one that its log directory belongs to."""
     from kafkalike.cli import server_start
     from kafkalike.cli.server_start import settings_of
     from kafkalike.config import ConfigException

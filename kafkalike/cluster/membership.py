@@ -80,7 +80,7 @@ class Membership:
         # Called just before a registration at which nobody else's stands in the way.
         self.about_to_register: Callable[[], Any] = lambda: None
 
-    # Before the registration.
+    # Called before the registration.
 
     def prepare(self) -> Deferred[str]:
         """Makes the top-level znodes and finds or makes the cluster's id."""
@@ -244,7 +244,7 @@ class Membership:
             if result.check(SessionExpired, ConnectionLoss):
                 log.warning("registration of broker %d: %s", self.broker_id, result.getErrorMessage() or "interrupted")
             else:
-                # Another broker took our id while we had no session. It has it now; ask again in a while.
+                # Another broker took this broker's id while it had no session. This broker asks again in a while.
                 log.error("cannot register broker %d again: %s", self.broker_id, result.getErrorMessage())
             if not self._stopped and self._zk.state == CONNECTED:
                 deferLater(self._reactor, 1.0, self._retry)
@@ -317,7 +317,8 @@ class Membership:
         if session is None or connect != str(self._zk.ensemble):
             return
         left = await recipes.get_or_none(self._zk, BrokerNode.path(self.broker_id))
-        # Somebody else's registration is none of our business, even with our number: a copied directory, say.
+        # A registration of another broker is left alone, even with this broker's id: a log directory may have been
+        # copied.
         if left is None or left[1].ephemeralOwner != session[0] or not self._is_ours(left[0]):
             return
         previous = ZkClient(connect, self._config["zookeeper.session.timeout.ms"], self._reactor, session=session)

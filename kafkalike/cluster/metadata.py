@@ -56,7 +56,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """All of it. `names` finds a topic's name by its id."""
+    """What a broker knows of the cluster. `names` finds a topic's name by its id."""
 
     cluster_id: str = ""
     controller_id: int = -1

@@ -27,7 +27,7 @@ TOPIC_PARTITIONS = Gauge("kafka_topic_partitions", "topic")
 
 
 class MetadataCache:
-    """One broker's image of the cluster."""
+    """The image of the cluster that one broker has now."""
 
     def __init__(self, cluster_id: str = "", reactor: Any = None) -> None:
         if reactor is None:
@@ -38,7 +38,7 @@ class MetadataCache:
         self._waiting: dict[Deferred[bool], tuple[Predicate, Any]] = {}
         self._callbacks: list[Callable[[Image, Image], Any]] = []
         self._on_topics: list[Callable[[frozenset[str], frozenset[str]], Any]] = []
-        self._doubted: set[int] = set()
+        self._suspected: set[int] = set()
         self._departed: dict[int, tuple[Broker, float]] = {}
         BROKERS.watch(self, lambda cache: len(cache.image.brokers))
         TOPIC_PARTITIONS.watch(
@@ -54,7 +54,7 @@ class MetadataCache:
         if deleted or made:
             for each in self._on_topics:
                 _tell(each, deleted, made)
-        self._doubted &= self.image.brokers.keys()
+        self._suspected &= self.image.brokers.keys()
         if lost := old.brokers.keys() - self.image.brokers.keys():
             led = {state.leader for topic in old.topics.values() for state in topic.partitions.values()}
             until = self._reactor.seconds() + DEPARTED_SECONDS
@@ -80,32 +80,34 @@ class MetadataCache:
             self._waiting[answer] = (predicate, timer)
         return answer
 
-    # A broker whose connection has just ended may be dead. Clients that lost theirs ask at once who leads now: the
-    # truth is a moment away, and who is told the old one may not ask again for a second.
+    # A broker whose connection has just ended may be dead. Clients that lost their connections to it ask at once who
+    # leads now. The controller tells this broker in a moment; a client that is told the old leader may not ask again
+    # for a second.
 
-    def doubt(self, broker_id: int) -> None:
-        """The broker may be dead; until `trust`, or until the controller says so."""
+    def suspect_dead(self, broker_id: int) -> None:
+        """Notes that a broker may be dead, until `trust_alive` or until the controller says that it is."""
         if broker_id in self.image.brokers:
-            self._doubted.add(broker_id)
+            self._suspected.add(broker_id)
 
-    def trust(self, broker_id: int) -> None:
-        """The broker is alive, or nobody knows."""
-        if broker_id in self._doubted:
-            self._doubted.discard(broker_id)
+    def trust_alive(self, broker_id: int) -> None:
+        """Notes that a broker is alive, or that it is not known to be dead."""
+        if broker_id in self._suspected:
+            self._suspected.discard(broker_id)
             self._wake()
 
-    def settled(self, timeout_ms: int) -> Deferred[bool]:
-        """True as soon as nobody who is doubted leads anything."""
-        return self.wait(self._is_sure, timeout_ms)
+    def leaders_trusted(self, timeout_ms: int) -> Deferred[bool]:
+        """Fires with True as soon as no partition is led by a broker that may be dead, or with False after the
+        timeout."""
+        return self.wait(self._leaders_are_trusted, timeout_ms)
 
-    def _is_sure(self, image: Image) -> bool:
-        return not self._doubted or not any(
-            state.leader in self._doubted for topic in image.topics.values() for state in topic.partitions.values()
+    def _leaders_are_trusted(self, image: Image) -> bool:
+        return not self._suspected or not any(
+            state.leader in self._suspected for topic in image.topics.values() for state in topic.partitions.values()
         )
 
     def departed(self) -> list[Broker]:
-        """Who led something when it was lost, a moment ago. librdkafka drops a broker that an answer does not show, and
-        with it its partitions, for a second, though the same answer says who leads them now."""
+        """The brokers that were lost a moment ago and led partitions then. librdkafka drops a broker that a response
+        does not show, and with it its partitions, for a second, though the same response says who leads them now."""
         now = self._reactor.seconds()
         self._departed = {
             broker_id: (broker, until)

@@ -34,6 +34,6 @@ def may_collide(name: str) -> bool:
 
 
 def colliding(name: str, others: Iterable[str]) -> list[str]:
-    """Those of the others that do."""
+    """Those of the other topics whose names collide with this one."""
     plain = name.replace(".", "_")
     return sorted(other for other in others if other != name and other.replace(".", "_") == plain)

@@ -23,7 +23,7 @@ class WritableZnode(Protocol[T_contra, *Key]):
     """A class of znodes whose data somebody writes."""
 
     def path(self, *key: *Key) -> str:
-        """Where it is."""
+        """The znode's path."""
         ...
 
     def encode(self, value: T_contra, /) -> bytes:

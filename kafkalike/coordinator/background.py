@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 
 class Background:
-    """Those of one coordinator. Once it is `stopped` their ends do not matter any more."""
+    """The coroutines of one coordinator. Once it is `stopped` it does not matter any more how they end."""
 
     def __init__(self, coordinator: str, log: logging.Logger) -> None:
         self._coordinator = coordinator

@@ -34,7 +34,7 @@ NEW_MEMBER_JOIN_TIMEOUT_MS = 5 * 60 * 1000
 
 
 class State(Enum):
-    """Where a group is. The values are the words that Kafka's tools show."""
+    """The state of a group. The values are the words that Kafka's tools show."""
 
     EMPTY = "Empty"
     """*answers* join: accepted; sync, heartbeat: UNKNOWN_MEMBER_ID; commit: generation -1 only.
@@ -102,7 +102,7 @@ class _Replacement:
 
 
 class Group:
-    """One group; see the module's docstring for how to use it."""
+    """One consumer group; the module's docstring says how to use it."""
 
     def __init__(self, group_id: str, limits: Limits, now_ms: int) -> None:
         self.group_id = group_id
@@ -163,7 +163,7 @@ class Group:
 
     @property
     def is_blank(self) -> bool:
-        """Nobody is or was here: nothing is lost when the group is forgotten."""
+        """Whether the group has and had no members: nothing is lost when it is forgotten."""
         return self.state is State.EMPTY and self.generation == 0 and not self.members and not self._pending
 
     @property
@@ -305,7 +305,7 @@ class Group:
     def expire(self, now_ms: int) -> list[Effect]:
         """Time has passed: sessions, joins and syncs that are due."""
         if self.state is State.DEAD:
-            # Also of who was about to join: nothing is due any more.
+            # Members that were about to join have no deadlines any more either.
             self.deadline_ms = None
             return self._take()
         self._expire_sessions(now_ms)
@@ -338,7 +338,7 @@ class Group:
         return Error.NONE
 
     def unload(self) -> list[Effect]:
-        """Another broker coordinates the group from now on."""
+        """Answers all that waits, for another broker coordinates the group from now on."""
         self._become(State.DEAD)
         for member in self.members.values():
             self._answer_join(member, Joined(member.joining, Error.NOT_COORDINATOR, member.member_id))
@@ -600,7 +600,7 @@ class Group:
             self._sync_deadline_ms = None
 
     def _assignments_persisted(self, waiting: _Assignments, error: Error, now_ms: int) -> None:
-        # Somebody may have joined meanwhile: then this generation is over and its syncs have been answered.
+        # A member may have joined in between: then this generation is over and its syncs have been answered.
         if self.state is not State.COMPLETING or self.generation != waiting.generation:
             return
         if error is not Error.NONE:

@@ -14,7 +14,7 @@ Protocols = tuple[tuple[str, bytes], ...]
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """One member. `joining` and `syncing` are the calls that wait for an answer."""
+    """One member of a group. `joining` and `syncing` are its calls that wait for an answer."""
 
     member_id: str
     instance_id: str | None
@@ -39,13 +39,13 @@ class Member:
 
 
 class Members(dict[str, Member]):
-    """By member id, in the order in which they came. Changed by the methods here only."""
+    """The members by member id, in the order in which they joined. Only the methods here change them."""
 
     __slots__ = ("leader", "_holders", "_supporters")
 
     def __init__(self) -> None:
         super().__init__()
-        # Its member id; there is one as soon as there is a member.
+        # The leader's member id; there is a leader as soon as there is a member.
         self.leader: str | None = None
         self._holders: dict[str, str] = {}
         self._supporters: Counter[str] = Counter()
@@ -61,7 +61,7 @@ class Members(dict[str, Member]):
         self._supporters.update(dict(member.protocols).keys())
 
     def remove(self, member_id: str) -> Member | None:
-        """Who that was, if anybody. If it led, the oldest of the others does now."""
+        """Removes a member and gives it, or None. If it was the leader, the oldest remaining member leads now."""
         member = self.pop(member_id, None)
         if member is None:
             return None
@@ -110,7 +110,7 @@ class Members(dict[str, Member]):
         return self._supporters[protocol] == len(self)
 
     def choose_protocol(self) -> str:
-        """Of those that all support, the one that most put first."""
+        """The protocol, of those that all members support, that most members prefer."""
         candidates = {name for name in self._supporters if self.all_support(name)}
         votes = Counter(member.vote(candidates) for member in self.values())
         return votes.most_common(1)[0][0]
@@ -125,7 +125,7 @@ class Members(dict[str, Member]):
         return tuple((each.member_id, each.instance_id, each.metadata(protocol)) for each in self.values())
 
     def described(self, protocol: str | None, assignments: dict[str, bytes]) -> tuple[MemberValue, ...]:
-        """As the group's record has them, with these assignments or else their own."""
+        """The members as the group's record has them, with these assignments or else their own."""
         return tuple(
             MemberValue(
                 each.member_id,

@@ -195,7 +195,8 @@ class GroupPartition(Contents):
         group = served.group
 
         def done(error: Error) -> None:
-            # Of the one that asked: a deletion that failed has put another in its place, with tickets of its own.
+            # The tickets of the group that asked: a deletion that failed has put another group in its place, with its
+            # own tickets.
             self.perform(served, group.persisted(persist.ticket, error, self._clock.wall_ms()))
             self._keep_parents(served)
 

@@ -77,10 +77,10 @@ class Contents:
         """The log says how a transaction has ended that wrote into this partition."""
 
     async def loaded(self) -> None:
-        """All of the log has been read. Nobody is served before this returns."""
+        """The whole log has been read. No request is served before this returns."""
 
     def activate(self, took_ms: int) -> None:
-        """Whoever asks is served from now on; it took so long to load."""
+        """Requests are served from now on; loading took this long."""
 
     def leads_on(self, leader_epoch: int) -> bool:
         """This broker leads the partition in the next epoch, too, and nobody did between: the contents are right.
@@ -161,7 +161,7 @@ class InternalPartition(Generic[C]):
 
 
 class InternalTopic(Generic[C]):
-    """Those partitions of one internal topic that this broker leads."""
+    """The partitions of one internal topic that this broker leads."""
 
     def __init__(
         self,
@@ -199,7 +199,7 @@ class InternalTopic(Generic[C]):
         for partition in list(self.partitions.values()):
             self._unload(partition)
 
-    # Where a key belongs.
+    # The partition that a key belongs to.
 
     def partition_for(self, key: str) -> int:
         """The number of the partition whose leader coordinates what has this key: a group id, a transactional id."""

@@ -81,7 +81,7 @@ class OffsetExpiration:
             log.info("Removed %d expired offsets of group %s", count, group_id)
         if len(expired) < len(committed_ms):
             return
-        # Somebody may have committed meanwhile: the group goes only without offsets.
+        # The group may have committed in between: it is removed only when it has no offsets.
         if served is not None and partition.groups.get(group_id) is served and served.group.is_vacant:
             await partition.delete(served, only_empty=True)
         elif served is None and expired and group_id not in partition.groups and offsets.storage == ZOOKEEPER:

@@ -24,9 +24,9 @@ from kafkalike.storage.log import Log
 class Read(NamedTuple):
     """What a read found: the offsets that go with it, and the range of the file (None: nothing there yet).
 
-    `diverging` is (epoch, end offset) when the reader's log has left ours: it must be cut before it goes on. `settled`:
-    the same read finds the same until a key of the partition is woken, and then `on_stir` wants to know until when the
-    reader has asked. What is sent of the records is counted in `traffic`.
+    `diverging` is (epoch, end offset) when the reader's log diverges from the leader's and must be cut before it goes on.
+    `caught_up` says that the same read finds the same until a key of the partition is woken; then `on_stir` is called
+    with the time until which the reader has asked. `traffic` counts what is sent of the records.
     """
 
     high_watermark: int
@@ -34,7 +34,7 @@ class Read(NamedTuple):
     log_start_offset: int
     records: Any
     diverging: tuple[int, int] | None = None
-    settled: bool = False
+    caught_up: bool = False
     on_stir: Callable[[int], None] | None = None
     traffic: TopicTraffic | None = None
 
@@ -168,8 +168,8 @@ class Replicas:
                 return Read(mark, stable, source.log_start_offset, None, diverging, traffic=hosted.traffic)
         limit = stable if isolation_level == READ_COMMITTED else mark
         records = source.read(asked.offset, max_bytes, limit, min_one_batch) if max_bytes > 0 else None
-        settled = asked.offset >= limit
-        return Read(mark, stable, source.log_start_offset, records, settled=settled, traffic=hosted.traffic)
+        caught_up = asked.offset >= limit
+        return Read(mark, stable, source.log_start_offset, records, caught_up=caught_up, traffic=hosted.traffic)
 
     def read_as_follower(
         self, topic: str, index: int, asked: Any, max_bytes: int, min_one_batch: bool, follower: int, broker_epoch: int
@@ -197,10 +197,10 @@ class Replicas:
         if hosted.leader_throttled and follower not in partition.isr and self._quota.exceeded(now_ms):
             records = None
         mark = partition.high_watermark
-        settled = asked.offset >= end and follower in partition.isr and partition.proposal is None
+        caught_up = asked.offset >= end and follower in partition.isr and partition.proposal is None
         return Read(
             mark, mark, source.log_start_offset, records if max_bytes > 0 else None,
-            settled=settled, on_stir=partition.followers[follower].asked_until if settled else None,
+            caught_up=caught_up, on_stir=partition.followers[follower].asked_until if caught_up else None,
         )  # fmt: skip
 
     def sent(self, topic: str, index: int, size: int) -> None:

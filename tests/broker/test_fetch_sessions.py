@@ -124,11 +124,11 @@ def test_a_partition_without_news_is_looked_at_again_when_it_was_stirred_or_aske
     fetching = sessions.begin(request(session, 1), False, NOW + 1)
     asked_until = []
     for each in fetching.partitions:
-        each.settle(asked_until.append)
+        each.set_aside(asked_until.append)
     fetching = sessions.begin(request(session, 2, partitions=[(1, 4)]), False, NOW + 2)
     assert [each.index for each in fetching.partitions] == [1]
     (second,) = fetching.partitions
-    second.settle()
+    second.set_aside()
     first = fetching.session.partitions["t", 0]
     first.stirred(("t", 0))
     assert [each.index for each in sessions.begin(request(session, 3), False, NOW + 3).partitions] == [0]
@@ -184,7 +184,7 @@ def test_a_session_that_nobody_uses_is_told_nothing_and_goes_on_all_the_same(ses
     fetching = sessions.begin(request(partitions=[(0, 0)]), False, NOW)
     subscribed(fetching, ended)
     for each in fetching.partitions:
-        each.settle()
+        each.set_aside()
     opened(sessions, (0, 0), now_ms=NOW + EVICTION_MS + 1)
     assert len(ended) == 1
     assert [each.index for each in sessions.begin(request(fetching.session_id, 1), False, NOW).partitions] == [0]

@@ -72,27 +72,27 @@ def led(leader: int, brokers: tuple[int, ...]) -> um.Request:
     return um.Request(controller_id=1, topic_states=[topic], live_brokers=live)
 
 
-def test_an_answer_can_wait_until_nobody_who_is_doubted_leads() -> None:
+def test_an_answer_can_wait_until_nobody_who_is_suspected_leads() -> None:
     clock = Clock()
     cache = MetadataCache("", clock)
     cache.apply(led(2, (1, 2)))
-    assert cache.settled(500).result is True  # type: ignore[attr-defined]
+    assert cache.leaders_trusted(500).result is True  # type: ignore[attr-defined]
     for end in ("replaced", "gone", "trusted", "late"):
         cache.apply(led(2, (1, 2)))
-        cache.doubt(2)
-        cache.doubt(9)
-        waiting = cache.settled(500)
+        cache.suspect_dead(2)
+        cache.suspect_dead(9)
+        waiting = cache.leaders_trusted(500)
         assert not waiting.called
         if end == "replaced":
             cache.apply(led(1, (1, 2)))
         elif end == "gone":
             cache.apply(led(2, (1,)))
         elif end == "trusted":
-            cache.trust(2)
+            cache.trust_alive(2)
         else:
             clock.advance(0.5)
         assert (end != "late") is waiting.result  # type: ignore[attr-defined]
-        cache.trust(2)
+        cache.trust_alive(2)
     assert [] == clock.getDelayedCalls()
 
 

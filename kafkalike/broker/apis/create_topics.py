@@ -79,7 +79,7 @@ async def create_topics(broker: Broker, call: Call[messages.Request]) -> message
 
 
 async def _check(broker: Broker, topic: messages.CreatableTopic) -> NewTopic:
-    # Of several for one partition the last counts, as in Kafka.
+    # Of several assignments of one partition the last one counts, as in Kafka.
     manual = {assignment.partition_index: tuple(assignment.broker_ids) for assignment in topic.assignments}
     return await topic_admin.check_new(
         broker.zk,

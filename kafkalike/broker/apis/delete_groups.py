@@ -16,7 +16,7 @@ ACCESS = (Access(Operation.DELETE, Resource.GROUP, each="groups_names"),)
 
 
 async def delete_groups(broker: Broker, call: Call[messages.Request]) -> messages.Response:
-    """One after the other; a group named twice is removed once."""
+    """Deletes the groups one after the other; a group that is named twice is deleted once."""
     results = [
         messages.DeletableGroupResult(group_id=group_id, error_code=await broker.group_coordinator.delete(group_id))
         for group_id in dict.fromkeys(call.request.groups_names)

@@ -175,7 +175,7 @@ def _chain(config: Config, name: str) -> list[Link]:
 
 
 def _without_others(chain: list[Link], name: str) -> list[Link]:
-    """From the key itself on: what is stronger has other names, and its own entry."""
+    """The chain of synonyms from the key itself on: stronger synonyms have entries of their own."""
     at = next((index for index, link in enumerate(chain) if link[0] == name), len(chain))
     return chain[at:]
 

@@ -135,7 +135,7 @@ class _Attempt(PendingResponse[messages.Response]):
         request, session = self._call.request, self._fetching.session
         client = (self._replica, self._replica_epoch, request.isolation_level, request.rack_id)
         if session.client != client:
-            # Known is what another was told, or the same one in an earlier life.
+            # What the session knows was told to another client, or to this one before it restarted.
             session.client = client
             session.stir_all()
         self._read(self._fetching.partitions)
@@ -170,7 +170,7 @@ class _Attempt(PendingResponse[messages.Response]):
         return False
 
     def expire(self) -> None:
-        """Its time is over."""
+        """Responds with what there is, for the request has waited as long as it may."""
         self._read(self._fetching.partitions)
         self.respond(self._finished())
 
@@ -220,9 +220,9 @@ class _Attempt(PendingResponse[messages.Response]):
             chosen = here.preferred_replica(fetched.offset, self._call.request.rack_id, self._racks)
             if here.leading and chosen != broker.broker_id:
                 return _elsewhere(index, found, chosen)
-        if found.settled and self._racks is None and fetched.session.id:
+        if found.caught_up and self._racks is None and fetched.session.id:
             self._subscribe(fetched)
-            fetched.settle(found.on_stir)
+            fetched.set_aside(found.on_stir)
         data = _Data(
             partition_index=index,
             high_watermark=found.high_watermark,

@@ -32,7 +32,7 @@ FIRST_WAIT_MS = 5000
 # How long an answer waits for a topic that it had to create.
 CREATION_WAIT_MS = 1000
 # How long an answer waits while it is found out whether a leader has died.
-DOUBT_WAIT_MS = 2500
+SUSPECT_WAIT_MS = 2500
 # Bits of the operations that exist for a topic and for the cluster: without an authorizer everybody may do them all.
 TOPIC_OPERATIONS = sum(1 << code for code in (3, 4, 5, 6, 7, 8, 10, 11))
 CLUSTER_OPERATIONS = sum(1 << code for code in (5, 7, 8, 9, 10, 11, 12))
@@ -45,7 +45,7 @@ async def metadata(broker: Broker, call: Call[messages.Request]) -> messages.Res
     """Answers, creating what is to be created first."""
     request, version = call.request, call.version
     await broker.metadata.wait(lambda image: bool(image.brokers), FIRST_WAIT_MS)
-    await broker.metadata.settled(DOUBT_WAIT_MS)
+    await broker.metadata.leaders_trusted(SUSPECT_WAIT_MS)
     everything = request.topics is None or (version == 0 and not request.topics)
     asked = [] if everything else request.topics
     for topic in asked:
@@ -104,7 +104,7 @@ def failed(call: Call[messages.Request], error: KafkaError) -> messages.Response
 
 
 def _brokers(brokers: Iterable[Member], listener: str) -> list[messages.MetadataResponseBroker]:
-    """Those that have a listener, as Metadata shows them."""
+    """The brokers that have the client's listener, as Metadata shows them."""
     return [
         messages.MetadataResponseBroker(node_id=broker.id, host=host, port=port, rack=broker.rack)
         for broker, host, port in _endpoints(brokers, listener)

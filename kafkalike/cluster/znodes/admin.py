@@ -37,7 +37,7 @@ class PreferredElectionNode:
 
     @classmethod
     def decode(cls, data: bytes | None) -> list[tuple[str, int]]:
-        """In the order of the list, each once."""
+        """The partitions in the order of the list, each once."""
         return list(dict.fromkeys((topic, p) for topic, p, _ in _partition_list(cls.path(), data)))
 
 

@@ -31,7 +31,7 @@ class ReadableZnode(Protocol[T_co, *Key]):
     """A class of znodes. The key says which of them is meant: a broker's id, say, or a topic and a partition."""
 
     def path(self, *key: *Key) -> str:
-        """Where it is."""
+        """The znode's path."""
         ...
 
     def decode(self, data: bytes | None, /, *key: *Key) -> T_co:
@@ -49,7 +49,7 @@ def decode_or_none(znode: ReadableZnode[T, *Key], data: bytes | None, *key: *Key
 
 
 class OncePerContent(logging.Filter):
-    """For this file's logger: a line about garbage is not repeated while the znode holds the same."""
+    """A logging filter: a line about garbage is not repeated while the znode holds the same data."""
 
     MOST = 10_000
 
@@ -85,7 +85,7 @@ def decode_uuid(text: str) -> bytes:
 
 
 def to_json(node: Mapping[str, Any]) -> bytes:
-    """As Apache Kafka writes it: without spaces, characters as they are."""
+    """JSON as Apache Kafka writes it: without spaces, and with characters unescaped."""
     return json.dumps(node, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -127,6 +127,6 @@ def shortened(value: Any) -> str:
 
 
 def numbers(names: Iterable[str]) -> list[int]:
-    """Those of the names that a broker or a partition can have, in order."""
+    """Those of the names that are numbers of a broker or a partition, in order."""
     decimals = [name for name in names if name.isascii() and name.isdigit() and len(name) <= 10]
     return sorted(number for number in map(int, decimals) if is_int32(number))

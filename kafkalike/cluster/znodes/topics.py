@@ -48,7 +48,7 @@ class Assignment:
         return tuple(r for r in self.replicas if r not in self.removing)
 
     def reassigned(self, target: tuple[int, ...]) -> Assignment:
-        """On the way from where it began, whatever it was on the way to, to another target."""
+        """The assignment during a reassignment to `target` from the origin, whatever the target was before."""
         origin = self.origin
         replicas = tuple(dict.fromkeys((*target, *origin)))
         return Assignment(
@@ -195,7 +195,7 @@ class PartitionNode:
 
     @classmethod
     def decode(cls, data: bytes | None, topic: str, partition: int) -> PartitionNode:
-        """All keys are needed but the recovery state and ours."""
+        """Decodes the state; only the recovery state and the keys that Kafka does not have may be absent."""
         path = cls.path(topic, partition)
         node = json_object(path, data)
         return cls(

@@ -43,7 +43,7 @@ class CommitTimeout:
         return share if share < self.seconds else self.seconds
 
     def due(self, seconds: float) -> float:
-        """When somebody who comes now, and would wait for so long, is told to try again: it may be now."""
+        """When a request that comes now, and may wait for so long, is told to try again; that may be at once."""
         now = self._reactor.seconds()
         return now + seconds if self.silent_since is None else max(self.silent_since + seconds, now)
 
@@ -52,7 +52,7 @@ class CommitTimeout:
         return self.silent_since is not None and self.due(seconds) <= self._reactor.seconds()
 
     def waited_in_vain(self, since: float) -> None:
-        """Somebody has waited since then for nothing."""
+        """Notes that a request has waited in vain since then."""
         if self.silent_since is None:
             self.silent_since = since
             self._zk.exists(GroupNode.directory()).addCallbacks(self._heard, lambda _: None)
@@ -69,7 +69,7 @@ class CommitTimeout:
 
 
 class Waiting(Protocol):
-    """Somebody who is to be answered at `due`, unless nothing is `left` to answer by then."""
+    """A request that is to be answered at `due`, unless nothing is `left` to answer by then."""
 
     due: float
     left: int
@@ -82,7 +82,7 @@ W = TypeVar("W", bound=Waiting)
 
 
 class Deadlines(Generic[W]):
-    """Who waits for ZooKeeper. Those that wait for equally long are due in the order in which they came."""
+    """The requests that wait for ZooKeeper. Those that wait equally long are due in the order in which they came."""
 
     def __init__(self, timeout: CommitTimeout, reactor: IReactorTime) -> None:
         self._timeout = timeout
@@ -103,7 +103,7 @@ class Deadlines(Generic[W]):
             self._set_timer(waiting.due)
 
     def clear(self) -> list[W]:
-        """All that are left; nobody expires any more."""
+        """Removes and gives all that wait; none expires any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -44,10 +44,10 @@ class CoordinatedOffsets(Protocol):
     """The offsets of the groups that this broker coordinates."""
 
     def all(self) -> Iterable[PartitionOffsets]:
-        """Of every partition that this broker leads, served already or not."""
+        """The offsets of every partition that this broker leads, served already or not."""
 
     def of(self, group_id: str) -> PartitionOffsets | None:
-        """Of the partition that the group belongs to, if this broker leads it."""
+        """The offsets of the partition that the group belongs to, if this broker leads it."""
 
 
 class DeletedTopics:
@@ -190,7 +190,7 @@ class DeletedTopics:
     def _is_ours(self, group_id: str) -> bool:
         if GROUP_METADATA in self._metadata.image.topics:
             return self._coordinated.of(group_id) is not None
-        # Nobody coordinates groups yet; classic consumers may have offsets all the same.
+        # No broker coordinates groups yet; classic consumers may have offsets all the same.
         return self._is_controller()
 
     async def _remove_older(self, group_id: str, topic: str) -> None:

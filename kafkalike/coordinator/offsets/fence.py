@@ -82,7 +82,7 @@ class Fences:
             Deferred.fromCoroutine(self._ask(fence)).addErrback(self._ask_failed, fence)
 
     def connected(self) -> None:
-        """There is a connection again: what was interrupted is asked once more."""
+        """ZooKeeper is connected again: what was interrupted is asked once more."""
         for fence in list(self._all):
             if fence.interrupted:
                 self.ask(fence)
@@ -93,14 +93,14 @@ class Fences:
         try:
             node, stat = await zookeeper.get(self._zk, PartitionNode, GROUP_METADATA, fence.partition)
         except (NoNode, Garbage) as problem:
-            # It does not say that another broker leads: the controller does, when it has written a state.
+            # A missing state does not say that another broker leads; the controller tells that when it has written one.
             self._ask_later(fence, problem)
             return
         fence.asking = fence.unreadable = False
         if fence.lost:
             return
         if fence.leader_epoch != leader_epoch:
-            # This broker goes on under another epoch: what was read may be from before it.
+            # This broker leads on in another epoch: what was read may be from before it.
             self.ask(fence)
             return
         if (node.leader, node.leader_epoch) != (self._broker_id, fence.leader_epoch):

@@ -48,7 +48,7 @@ class LogOffsets:
         self._ticket = 0
         self.writes = WritesInFlight()
 
-    # While the log is read.
+    # Called while the log is read.
 
     def load(self, key: OffsetKey, data: bytes | None, producer_id: int = -1) -> None:
         """A record of the log; with a producer id one that waits for that producer's marker."""

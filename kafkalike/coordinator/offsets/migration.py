@@ -62,7 +62,7 @@ async def to_zookeeper(znodes: ZnodeOffsets, commits: ZnodeCommits, fence: Fence
 
 async def _newer_records(znodes: ZnodeOffsets, commits: ZnodeCommits, fence: Fence, log: LogOffsets, group: str) -> int:
     times = await znodes.committed_ms(group)
-    # Without those whose topics were deleted meanwhile: written now, they would seem to be of the next one.
+    # Offsets of topics that were deleted in between are left out: written now, they would seem to be of the next topic.
     newer = [
         OffsetCommit(*key, value.offset, value.leader_epoch, value.metadata)
         for key, value in log.of(group).items()

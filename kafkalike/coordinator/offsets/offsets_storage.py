@@ -25,7 +25,7 @@ ZOOKEEPER, KAFKA = "zookeeper", "kafka"
 
 
 def storage_of(announced: Mapping[int, str | None]) -> str:
-    """Where a cluster keeps offsets whose brokers announce this (None: nothing)."""
+    """Where a cluster keeps offsets when its brokers announce this (None: a broker announces nothing)."""
     return ZOOKEEPER if all(each == ZOOKEEPER for each in announced.values()) else KAFKA
 
 
@@ -81,7 +81,7 @@ class OffsetsStorage:
         found = await gather([recipes.get_or_none(self._zk, BrokerNode.path(each)) for each in ids])
         if asked != self._asked:
             return
-        # One that went between the two looks is the subject of the next event.
+        # A broker that went between the two reads is the subject of the next event.
         there = {each: node[0] for each, node in zip(ids, found, strict=True) if node is not None}
         self.announced = {each: announcement(each, data) for each, data in there.items()}
         before, self.current = self.current, storage_of(self.announced)
@@ -99,6 +99,6 @@ class OffsetsStorage:
             self._changed()
 
     def _failed(self, failure: Failure) -> None:
-        # With the next connection the watch looks again.
+        # The watch reads again when the connection is back.
         if not failure.check(ConnectionLoss, SessionExpired, ConnectionClosed):
             log.error("The registrations cannot be read: %s", failure.getTraceback())

@@ -140,7 +140,7 @@ class PartitionOffsets:
         return found
 
     async def committed_ms(self, group: str) -> dict[TopicPartition, int]:
-        """When each offset of the group was committed."""
+        """The time at which each offset of the group was committed."""
         if self.storage == KAFKA:
             return {key: value.commit_timestamp_ms for key, value in self.log.newest(group).items()}
         return await self._znodes.committed_ms(group)
@@ -187,7 +187,7 @@ class PartitionOffsets:
             self._stores.background.run(self._write_tombstones(keys))
 
     def forget_topics(self, topics: frozenset[str]) -> None:
-        """These topics are deleted."""
+        """Forgets the offsets of topics that are deleted."""
         if self.storage is None:
             self.deleted |= topics
         self.forget(lambda key, _: key.topic in topics)
@@ -204,7 +204,7 @@ class PartitionOffsets:
                 log.warning("Tombstones for %d offsets in %s: %s", len(keys), self, problem)
                 await task.deferLater(self._stores.reactor, RETRY_SECONDS)
 
-    # Where offsets are.
+    # Where the offsets are kept.
 
     async def follow_storage(self) -> None:
         """Brings the offsets to where the cluster keeps them, as often as it takes."""
@@ -251,7 +251,7 @@ class PartitionOffsets:
             self.deleted.clear()
 
     def _possible_storage(self) -> str:
-        """As long as the next leader may be a broker that knows the log only, offsets are in the log."""
+        """Where offsets can be kept now: in the log while the next leader may be a broker that knows the log only."""
         storage = self._stores.storage
         everybody = all(storage.announces_zookeeper(each) for each in self._partition.isr)
         return ZOOKEEPER if everybody and storage.current == ZOOKEEPER else KAFKA

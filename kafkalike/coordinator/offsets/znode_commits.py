@@ -88,7 +88,7 @@ class PendingOffset:
 
 
 class _Commit:
-    """One call of commit(): counts its partitions down."""
+    """One call of commit(), which counts the partitions that are not answered yet."""
 
     __slots__ = ("errors", "left", "done", "due")
 
@@ -391,7 +391,7 @@ class ZnodeCommits:
         elif failure.check(ConnectionClosed):
             self._answer(pending, Error.COORDINATOR_NOT_AVAILABLE)
         elif failure.check(NoNode):
-            # Somebody removed a parent meanwhile.
+            # Another program has removed a parent in between.
             self._enqueue(pending)
         else:
             log.error("%s cannot be written: %s", pending.path, failure.value)

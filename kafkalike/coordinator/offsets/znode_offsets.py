@@ -84,7 +84,7 @@ class ZnodeOffsets:
         self._zk.remove_listener(self._zk_state)
 
     def sync_first(self) -> None:
-        """Somebody else may have written since the last read: sync before the next one."""
+        """Has the next read begin with a sync, as another program may have written since the last one."""
         self._synced = False
 
     # Reading.
@@ -143,7 +143,7 @@ class ZnodeOffsets:
         return bool(await self.in_time(self._children(ConsumerIdNode.directory(group))))
 
     async def committed_ms(self, group: str) -> dict[TopicPartition, int]:
-        """When each offset was committed."""
+        """The time at which each offset was committed."""
         keys = await self.keys(group)
         stats = await gather([self._zk.exists(OffsetNode.path(group, *key)) for key in keys])
         return {key: stat.mtime for key, stat in zip(keys, stats, strict=True) if stat is not None}

@@ -135,7 +135,7 @@ class Counting(Replicas):
     def read(self, topic, index, asked, *_):
         self.read_ones.append(index)
         records = self.records.get(index)
-        return Read(0, 0, 0, records, settled=records is None)
+        return Read(0, 0, 0, records, caught_up=records is None)
 
     read_as_follower = read
 

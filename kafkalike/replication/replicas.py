@@ -24,7 +24,7 @@ from kafkalike.storage.log import Log
 class Read(NamedTuple):
     """What a read found: the offsets that go with it, and the range of the file (None: nothing there yet).
 
-    `diverging` is (epoch, end offset) when the reader's log diverges from the leader's and must be cut before it goes on.
+    `diverging` is (epoch, end offset) when the reader's log diverges from the leader's and must be cut first.
     `caught_up` says that the same read finds the same until a key of the partition is woken; then `on_stir` is called
     with the time until which the reader has asked. `traffic` counts what is sent of the records.
     """

@@ -171,8 +171,8 @@ def _produce(servers: str, given: Mapping[str, Any], reader: LineReader) -> None
     from kafkalike.client.blocking.producer import Producer
     from kafkalike.client.blocking.properties import producer_options
     from kafkalike.client.errors import TimedOut
-    from kafkalike.client.producer import CODECS
     from kafkalike.errors import KafkaError
+    from kafkalike.protocol.compression import CODECS
 
     properties = load_properties(given["producer_config"]) | key_values(given["producer_property"])
     properties = _merged(properties, given)

@@ -19,12 +19,11 @@ from kafkalike.client.partitioners import Keyless, RoundRobin, Sticky, partition
 from kafkalike.client.routing import Routing
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import batch as batches
+from kafkalike.protocol.compression import CODECS
 from kafkalike.protocol.messages import init_producer_id, produce
 
-CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 KEYLESS: dict[str, Callable[[], Keyless]] = {"roundrobin": RoundRobin, "sticky": Sticky}
 PURPOSE = "produce"  # the connections of Produce requests, which wait for followers
-BATCH_OVERHEAD_BYTES = 61
 
 
 class Delivery:
@@ -102,10 +101,10 @@ class ProducerCore:
     def size(self, key: bytes | None, value: bytes | None, headers: Headers) -> int:
         """The bytes that a message takes. KafkaError when it is too large for a request."""
         size = record_size(key, value, headers)
-        if size + BATCH_OVERHEAD_BYTES > self.max_request_size:
+        if size + batches.HEADER_SIZE > self.max_request_size:
             raise KafkaError(
                 Error.MESSAGE_TOO_LARGE,
-                f"The message is {size + BATCH_OVERHEAD_BYTES} bytes when serialized which is larger than "
+                f"The message is {size + batches.HEADER_SIZE} bytes when serialized which is larger than "
                 f"{self.max_request_size}, which is the value of the max.request.size configuration.",
             )
         return size

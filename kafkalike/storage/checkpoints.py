@@ -6,7 +6,7 @@ replication-offset-checkpoint      the same: high watermarks
 leader-epoch-checkpoint            "epoch startOffset", in a log's directory (leader_epochs.py)
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 Partition = tuple[str, int]
@@ -17,10 +17,9 @@ HIGH_WATERMARKS: Final = "replication-offset-checkpoint"
 LEADER_EPOCHS: Final = "leader-epoch-checkpoint"
 
 
-def encode_entries(entries: Iterable[tuple[object, ...]]) -> bytes:
-    """A checkpoint file with these entries."""
-    lines = [" ".join(map(str, entry)) + "\n" for entry in entries]
-    return f"0\n{len(lines)}\n{''.join(lines)}".encode()
+def encode_entries(entries: list[str]) -> bytes:
+    """A checkpoint file with these entries, each a line of words."""
+    return "\n".join(["0", str(len(entries)), *entries, ""]).encode()
 
 
 def decode_entries(data: bytes) -> list[list[str]] | None:
@@ -36,7 +35,7 @@ def decode_entries(data: bytes) -> list[list[str]] | None:
 
 def encode_offsets(offsets: Mapping[Partition, int]) -> bytes:
     """A checkpoint of one offset of each partition."""
-    return encode_entries((topic, partition, offset) for (topic, partition), offset in sorted(offsets.items()))
+    return encode_entries([f"{topic} {partition} {offset}" for (topic, partition), offset in sorted(offsets.items())])
 
 
 def decode_offsets(data: bytes) -> dict[Partition, int] | None:

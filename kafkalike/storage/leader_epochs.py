@@ -88,7 +88,7 @@ class LeaderEpochs:
 
     def encode(self) -> bytes:
         """The checkpoint file."""
-        return encode_entries(self.entries)
+        return encode_entries([f"{epoch} {start}" for epoch, start in self.entries])
 
     @classmethod
     def decode(cls, data: bytes | None) -> "LeaderEpochs | None":

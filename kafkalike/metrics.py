@@ -30,7 +30,7 @@ Labels = tuple[str, ...]
 
 
 class Sample(NamedTuple):
-    """One number of a metric: what comes after the metric's name, its labels and the number."""
+    """One number of a metric: the suffix of the metric's name, the labels and the number."""
 
     suffix: str
     names: Labels
@@ -87,7 +87,7 @@ class Meter(Metric):
         return found
 
     def mark(self, times: int = 1, *values: str) -> None:
-        """It happened so many times."""
+        """Counts so many more events."""
         self.of(*values).count += times
 
     def read(self) -> Iterator[Sample]:
@@ -129,7 +129,7 @@ class TopicMeter(Metric):
         return found
 
     def mark(self, times: int = 1) -> None:
-        """It happened so many times, to a topic that is not here."""
+        """Counts so many more events of a topic that this broker does not have."""
         self.gone += times
 
     def read(self) -> Iterator[Sample]:
@@ -175,7 +175,7 @@ class Durations:
         self.newest = array("d", bytes(8 * WINDOW))
 
     def update(self, ms: float) -> None:
-        """It took so long. (Hot paths do the same in line.)"""
+        """Counts an event that took so long. (Hot paths do the same in line.)"""
         self.newest[self.count % WINDOW] = ms
         self.count += 1
         self.sum_ms += ms
@@ -228,7 +228,7 @@ class Timer(Metric):
         self._kept[values] = kept
 
     def update(self, ms: float, *values: str) -> None:
-        """It took so many milliseconds."""
+        """Counts an event that took so many milliseconds."""
         self.of(*values).update(ms)
 
     def read(self) -> Iterator[Sample]:

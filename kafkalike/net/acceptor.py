@@ -37,7 +37,7 @@ class Acceptor(tcp.Port):
         return port
 
     def doRead(self) -> None:
-        """Somebody wants to be let in."""
+        """Accepts the connections that wait."""
         for _ in range(AT_ONCE):
             if not self.descriptors.admits():
                 self._pause()
@@ -58,7 +58,7 @@ class Acceptor(tcp.Port):
     def _let_in(self, accepted: socket.socket, address: Any) -> None:
         try:
             if len(address) == 4:
-                # With the scope of a link-local address.
+                # The address gets the scope of a link-local address.
                 host, _ = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
                 address = (host, *address[1:])
             factory: Any = self.factory

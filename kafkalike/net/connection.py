@@ -52,7 +52,7 @@ class Call(Interface):
 
 
 class Connections(Interface):
-    """All connections of one listener, as far as one of them needs to know: net/server.py."""
+    """What a connection needs of all connections of its listener (net/server.py)."""
 
     listener: str
     begin: Callable[[Connection, Any], Call]
@@ -72,7 +72,7 @@ class Connections(Interface):
 
 
 class Connection(protocol.Protocol):
-    """One client. `peer` is its address, `listener` the name of the listener it came through."""
+    """The connection of one client. `peer` is its address, `listener` the name of the listener it came through."""
 
     transport: Any
 
@@ -197,7 +197,7 @@ class Connection(protocol.Protocol):
         while open_calls and open_calls[0].answer is not None:
             call = open_calls.popleft()
             self._leaving = (call.timing, self._leaving)
-            # In line what Outlet.put does: for small requests a call here would be a fifteenth of their cost.
+            # This is Outlet.put, written in line: for small requests a call here would be a fifteenth of their cost.
             for item in call.answer:  # type: ignore[union-attr]
                 if isinstance(item, bytes):
                     outlet.unflushed_bytes += len(item)

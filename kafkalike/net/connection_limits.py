@@ -31,7 +31,7 @@ class ConnectionLimits:
         return True
 
     def forget(self, ip: str) -> None:
-        """One less."""
+        """Counts one connection less."""
         self._all -= 1
         self._count[ip] -= 1
         if not self._count[ip]:

@@ -20,7 +20,7 @@ LEAST_RESERVE, MOST_RESERVE = 32, 256
 
 
 class FileDescriptors:
-    """One broker's budget. Without `restrict` there is no limit."""
+    """The budget of one broker. Without `restrict` there is no limit."""
 
     def __init__(self) -> None:
         self.limit = 0
@@ -33,7 +33,7 @@ class FileDescriptors:
         self._short = False
 
     def restrict(self, limit: int, own: int) -> None:
-        """From now on there are so many, and the process itself has so many open."""
+        """Sets the limit, and how many descriptors the process itself has open."""
         self.limit = limit
         reserve = min(max(LEAST_RESERVE, limit // 16), MOST_RESERVE)
         self._shared = max(limit - own - reserve, 2)
@@ -55,12 +55,12 @@ class FileDescriptors:
         return max(self.kept_for_logs, self._shared - self.connections)
 
     def connected(self) -> None:
-        """One connection more."""
+        """Counts one connection more."""
         self.connections += 1
         self._told()
 
     def disconnected(self) -> None:
-        """One less."""
+        """Counts one connection less."""
         self.connections -= 1
         self._told()
 
@@ -83,7 +83,8 @@ class FileDescriptors:
         return False
 
     def all_let_in(self) -> None:
-        """Nobody waits to be let in any more. One line says so if accepting had paused, once there is some room."""
+        """Notes that no connection waits any more. If accepting had paused, one line says that it goes on, once there
+        is some room."""
         most = self.most_connections
         if self._short and self.connections < most - most // 8:
             self._short = False

@@ -25,7 +25,7 @@ log = logging.getLogger("kafka.clients.NetworkClient")
 
 
 class _Connection(protocol.Protocol):
-    """One connection of a Peer."""
+    """The present connection of a Peer."""
 
     transport: Any
 

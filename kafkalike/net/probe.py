@@ -25,7 +25,7 @@ def refuses(reactor: Any, host: str, port: int) -> Deferred[bool]:
     """Whether connections are refused, twice in a row. False when one is accepted, or when nothing is heard."""
 
     async def ask() -> bool:
-        # Without a short delay a refusal is reported only when another address of the name could be tried.
+        # With a longer delay a refusal would be reported only after another address of the name could be tried.
         endpoint = HostnameEndpoint(reactor, host, port, timeout=PATIENCE_SECONDS, attemptDelay=ATTEMPT_SECONDS)
         for last in (False, True):
             try:

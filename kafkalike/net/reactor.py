@@ -70,7 +70,7 @@ _TURNS = TURN_TIME.of()
 
 
 class Holder(Interface):
-    """Whoever holds output back while `busy` is not 0."""
+    """Holds output back while `busy` is not 0."""
 
     busy: int
     dirty: list[Any]  # what has output
@@ -79,7 +79,7 @@ class Holder(Interface):
 
 
 class Reactor(EPollReactor):
-    """Most events say that there is something to read, and nothing else: these are dealt with at once."""
+    """An epoll reactor that handles the most frequent event, that there is something to read, with the least work."""
 
     def __init__(self) -> None:
         super().__init__()

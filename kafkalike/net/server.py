@@ -74,7 +74,7 @@ class Server(protocol.Factory):
                     connection.abort()
 
     def limit(self, total: int, per_ip: int, overrides: dict[str, int]) -> None:
-        """Other limits for connections that come from now on."""
+        """Sets other limits for connections that come from now on."""
         self._limits.total, self._limits.per_ip, self._limits.overrides = total, per_ip, overrides
 
     def admit(self, connection: Connection) -> bool:

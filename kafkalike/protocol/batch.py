@@ -55,7 +55,7 @@ TIMESTAMP_TYPES: Final = ("CreateTime", "LogAppendTime")
 
 # How far the records of one batch may swell when a codec is undone.
 MAX_INFLATED: Final = 128 << 20
-# Of a message in the oldest format: below this it is not even one of those.
+# The smallest message in the oldest format.
 _LEAST_OLD_LENGTH: Final = 14
 
 # The fields of a BatchHeader in their order; for the hot paths. Everybody else calls `read_header`.
@@ -102,7 +102,8 @@ class BatchHeader(NamedTuple):
 
     @property
     def delete_horizon_ms(self) -> int | None:
-        """When the tombstones and markers of a compacted batch may go; the base timestamp then says it (KIP-534)."""
+        """The time at which a compacted batch's tombstones and markers may go; the base timestamp holds it
+        (KIP-534)."""
         return self.base_timestamp if self.attributes & DELETE_HORIZON else None
 
     @property
@@ -250,7 +251,8 @@ def build(
     transactional: bool = False,
     control: bool = False,
 ) -> bytes:
-    """One batch. A Record keeps its offset; (key, value, timestamp, headers) gets the next one after `base_offset`."""
+    """Builds one batch. A Record keeps its offset; (key, value, timestamp, headers) gets the next one after
+    `base_offset`."""
     assert records
     placed = [
         item if isinstance(item, Record) else Record(base_offset + index, item[2], item[0], item[1], item[3])

@@ -81,7 +81,7 @@ def _least_field(field: Field, version: int, flexible: bool) -> int:
 
 
 class _Run(dict[int, Any]):
-    """For arrays of numbers: the bound struct method for each length, kept while short."""
+    """The struct methods for arrays of numbers, one for each length, which are kept for short arrays."""
 
     __slots__ = ("form", "head", "verb")
 

@@ -81,7 +81,7 @@ class StructType(type):
     """Makes a declaration into a slotted class with `fields`."""
 
     fields: tuple[Field, ...]
-    # Of messages only: what complaints call it, and its first flexible version.
+    # Messages also have the name that errors call them by, and their first flexible version.
     title: str
     flexible: int
 

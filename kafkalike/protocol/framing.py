@@ -163,6 +163,6 @@ def read_response_header(frame: Buffer, api_key: int, version: int) -> tuple[int
 
 
 def frame(parts: Iterable[bytes]) -> bytes:
-    """One frame from the parts of a message, with its length."""
+    """Builds one frame from the parts of a message, with its length."""
     body = b"".join(parts)
     return _LENGTH.pack(len(body)) + body

@@ -49,7 +49,7 @@ def decode_records(
             stop = pos + length
             if stop > end:
                 raise ProtocolError(f"record of {length} bytes, {end - pos} left")
-            # Here are the record's attributes, of which none exist.
+            # The next byte holds the record's attributes, of which none exist.
             pos += 1
             delta = data[pos]
             if delta < 0x80:
@@ -156,7 +156,7 @@ def _headers(data: bytes, pos: int, count: int) -> tuple[Headers, int]:
 
 
 def encode_record(record: Record, base_offset: int, base_timestamp: int) -> bytes:
-    """One record of a batch, before compression."""
+    """Encodes one record of a batch, before compression."""
     offset, timestamp, key, value, headers = record
     delta = offset - base_offset
     assert delta >= 0, (offset, base_offset)

@@ -84,7 +84,7 @@ class Struct(metaclass=StructType):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        """Only what differs from the defaults."""
+        """Shows the fields that differ from their defaults."""
         default = type(self)()
         values = [(field.name, getattr(self, field.name)) for field in type(self).fields]
         shown = [f"{name}={value!r}" for name, value in values if value != getattr(default, name)]

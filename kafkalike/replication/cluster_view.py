@@ -23,7 +23,7 @@ Veto = Callable[[Partition, int], bool]  # partition, broker id -> whether this 
 
 @dataclass(frozen=True, slots=True)
 class ClusterView:
-    """One broker's."""
+    """What the partitions of one broker know of the cluster."""
 
     broker_id: int
     clock: Clock

@@ -52,7 +52,7 @@ class Position(NamedTuple):
 
 
 class Following:
-    """One partition that is fetched."""
+    """A partition that is fetched from this leader."""
 
     __slots__ = ("topic", "topic_id", "index", "leader_epoch", "failures", "in_sync", "lag")
 
@@ -100,7 +100,7 @@ class FetchPlan:
 
     @property
     def followings(self) -> list[Following]:
-        """All that are fetched."""
+        """All partitions that are fetched."""
         return list(self._followings.values())
 
     def add(self, following: Following) -> None:
@@ -162,7 +162,7 @@ class FetchPlan:
         self._stirred = dict.fromkeys(k for k in self._followings if k not in self._paused and k not in self._failed)
 
     def next_time_ms(self) -> int | None:
-        """When the first partition that pauses wants to be asked for; None when none does."""
+        """The time at which the first pausing partition is to be fetched again; None when none pauses."""
         return min(self._paused.values(), default=None)
 
     def request(

@@ -169,7 +169,7 @@ class _Fetcher:
         self.go_on()
 
     def _schedule(self, following: Following, error: Error) -> None:
-        """When a partition is asked for next, after an answer with this outcome."""
+        """Decides when a partition is fetched next, after a response with this outcome."""
         if error is Error.NONE:
             following.failures = 0
             self.plan.stir(following.topic, following.index)

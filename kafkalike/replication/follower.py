@@ -40,7 +40,7 @@ class FollowedPartitions:
         self._cluster = cluster
 
     def position_of(self, following: Following) -> Position | None:
-        """Where a followed partition goes on; None when it is not followed any more."""
+        """The offset and epoch from which a partition is fetched; None when it is not followed any more."""
         hosted = self._partitions.hosted.get((following.topic, following.index))
         if hosted is None or hosted.partition.leader_epoch != following.leader_epoch:
             return None

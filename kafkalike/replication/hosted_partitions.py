@@ -45,7 +45,7 @@ class HostedPartition:
 
 
 class HostedPartitions:
-    """All of them, by topic and partition number."""
+    """All partitions of which this broker has a replica, by topic and partition number."""
 
     def __init__(self, cluster: ClusterView, config: Config) -> None:
         self.hosted: dict[tuple[str, int], HostedPartition] = {}

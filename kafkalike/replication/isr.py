@@ -22,7 +22,7 @@ log = logging.getLogger("kafka.cluster.Partition")
 
 
 class InSyncReplicas:
-    """Of every partition led here."""
+    """The in-sync replicas of every partition that this broker leads."""
 
     def __init__(
         self, partitions: HostedPartitions, purgatory: Purgatory, cluster: ClusterView, lag_ms: int, reactor: Any
@@ -56,7 +56,7 @@ class InSyncReplicas:
             self._purgatory.wake(hosted.key)
 
     def reconsider(self, hosted: HostedPartition) -> None:
-        """Other replicas are in sync, or fewer are enough: what waits may have its answer."""
+        """Looks again at requests that wait, for other replicas are in sync now, or fewer are enough."""
         now_ms = self._cluster.clock.wall_ms()
         hosted.partition.advance(hosted.log.log_end_offset, now_ms, self.lag_ms, self._cluster.is_reachable)
         self._purgatory.wake(hosted.key)
@@ -97,6 +97,7 @@ class InSyncReplicas:
         now_ms = self._cluster.clock.wall_ms()
         self.reconsider(hosted)
         for broker_id, follower in partition.followers.items():
-            # Who has just left for being behind would join at once again: the high watermark may have stood still.
+            # A follower that has just left for being behind would join again at once, as the high watermark may have
+            # stood still.
             if now_ms - follower.caught_up_ms <= self.lag_ms and self.expand(hosted, broker_id):
                 break

@@ -29,7 +29,7 @@ DELETE_EPOCHS = (-1, -2)  # leader epochs in StopReplica that override the check
 
 
 class Leadership:
-    """Of every partition here."""
+    """The leadership of every partition of which this broker has a replica."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Leadership:
             if is_other(hosted.log.topic_id, topic_id):
                 if hosted.log.topic_id == self._cluster.topic_id(topic):
                     return Error.INCONSISTENT_TOPIC_ID
-                # Of a topic that was deleted while nobody could tell this broker.
+                # The log is of a topic that was deleted while the controller could not tell this broker.
                 self.give_up(topic, state.partition_index, DELETE_EPOCHS[0], False)
                 hosted = self._host(topic, topic_id, state.partition_index)
             if not hosted.partition.assign(state, hosted.log.log_end_offset, self._cluster.clock.wall_ms()):
@@ -106,7 +106,7 @@ class Leadership:
         config = self._partitions.topic_configs.of(topic)
         home = next((d for d in directories if key in d.logs), None)
         if home is not None and is_other(home.logs[key].topic_id, topic_id):
-            # It was here before the topic was deleted, perhaps while this broker was away.
+            # The log was here before the topic was deleted, perhaps while this broker was down.
             home.set_aside(home.logs[key])
             home = None
         if home is None:
@@ -134,7 +134,8 @@ class Leadership:
         if partition.leader == NO_LEADER:
             return
         if source.latest_epoch() < 0 and source.log_end_offset > partition.high_watermark:
-            # Without epochs nothing tells where our log left the leader's: only what was committed is sure.
+            # Without leader epochs the follower cannot find where its log left the leader's: only committed records are
+            # sure.
             self._followed.truncate(hosted, partition.high_watermark)
         if self.leaving:
             return

@@ -61,7 +61,7 @@ class LogMaintenance:
         self._every(config["log.flush.start.offset.checkpoint.interval.ms"], self._checkpoint_log_starts)
         self._every(config["log.retention.check.interval.ms"], self._retain)
         self._every(config["producer.id.expiration.check.interval.ms"], self._expire_producers)
-        # Also segments that a roll finished and files of new logs become due, whatever the flush policy.
+        # Segments that a roll has finished and files of new logs are flushed, too, whatever the flush policy.
         self._every(min(config["log.flush.scheduler.interval.ms"], 1000), self._flush_old)
         self._every(1000, self._housekeep)
 
@@ -108,7 +108,7 @@ class LogMaintenance:
         """Work on each partition, or on these, one a step; where it fails the others have theirs all the same."""
         for hosted in list(self._partitions.hosted.values() if partitions is None else partitions):
             if self._partitions.hosted.get(hosted.key) is not hosted:
-                continue  # It was given up meanwhile, and its files are not where they were.
+                continue  # The partition was given up in between, and its files are not where they were.
             try:
                 work(hosted)
             except KafkaError as problem:

@@ -35,7 +35,7 @@ class Follower:
         self.broker_epoch = UNKNOWN
 
     def asked_until(self, now_ms: int) -> None:
-        """It went on fetching, and had everything, until then."""
+        """Notes that a follower went on fetching, and had all records, until then."""
         self.caught_up_ms = max(self.caught_up_ms, now_ms)
         self.last_fetch_ms = max(self.last_fetch_ms, now_ms)
 
@@ -128,7 +128,7 @@ class Partition:
         return True
 
     def retire(self) -> None:
-        """It is hosted here no more: nobody leads, and nothing is proposed."""
+        """Ends the partition's part in replication, as the broker has no replica of it any more."""
         self.leader = NO_LEADER
         self.proposal = None
 
@@ -153,7 +153,7 @@ class Partition:
         return min(self.min_insync_replicas, len(self.replicas))
 
     def check_replicas(self) -> None:
-        """For acks=all, before the append: raises NOT_ENOUGH_REPLICAS when too few replicas are in sync."""
+        """Checks acks=all before the append; raises NOT_ENOUGH_REPLICAS when too few replicas are in sync."""
         if len(self.isr) < self.effective_min_isr:
             raise KafkaError(
                 Error.NOT_ENOUGH_REPLICAS,
@@ -162,7 +162,7 @@ class Partition:
             )
 
     def replicated(self, last_offset: int) -> Error | None:
-        """For acks=all, after the append: None while the record is not on every in-sync replica, else the outcome."""
+        """The outcome of acks=all after the append: None while the record is not on every in-sync replica."""
         if self.leader != self.broker_id:
             return Error.NOT_LEADER_OR_FOLLOWER
         if self.high_watermark <= last_offset:
@@ -208,7 +208,7 @@ class Partition:
         return True
 
     def follow(self, leader_high_watermark: int, log_end_offset: int) -> bool:
-        """As a follower: the leader's high watermark, as far as our log reaches. True when ours moved up."""
+        """Takes over the leader's high watermark, as far as the follower's log reaches. True when it moved up."""
         mark = min(leader_high_watermark, log_end_offset)
         if mark <= self.high_watermark:
             return False
@@ -225,7 +225,7 @@ class Partition:
         """A fetch of a follower: it must be an assigned replica, and not an earlier life of one we have heard of."""
         follower = self.followers.get(broker_id)
         if follower is None and leader_epoch != UNKNOWN:
-            # It knows our epoch: it may have heard of its assignment sooner than we have, and is to ask again.
+            # The follower knows this leader's epoch: it may have heard of its assignment first, and is to fetch again.
             raise KafkaError(Error.UNKNOWN_LEADER_EPOCH)
         if follower is None or (broker_epoch != UNKNOWN and broker_epoch < follower.broker_epoch):
             raise KafkaError(Error.NOT_LEADER_OR_FOLLOWER)

@@ -31,7 +31,7 @@ class Waiter(Protocol):
         """Answers if it can; True when it has."""
 
     def expire(self) -> None:
-        """Its time is over: it must answer with what there is."""
+        """Answers with what there is, for the request has waited as long as it may."""
 
 
 class Subscriber(Protocol):
@@ -135,7 +135,7 @@ class Purgatory:
 
     @property
     def next_deadline_ms(self) -> int | None:
-        """When `expire` should be called next."""
+        """The time at which `expire` should be called next."""
         while self._order and not self._buckets[self._order[0]]:
             del self._buckets[heapq.heappop(self._order)]
         return self._order[0] * TICK_MS if self._order else None

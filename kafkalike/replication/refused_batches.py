@@ -40,7 +40,7 @@ class Refused(NamedTuple):
 
 
 class RefusedBatches:
-    """Of all partitions; `entries` is empty but for a while after a refusal."""
+    """The refused batches of all partitions; `entries` is empty except for a while after a refusal."""
 
     __slots__ = ("entries",)
 

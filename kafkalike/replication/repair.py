@@ -34,7 +34,7 @@ FETCH_BYTES = 1 << 20
 
 
 class Repair:
-    """One segment at a time is checked; for each damaged partition one request to another broker is under way."""
+    """Verifies one segment at a time, and has one request to another broker under way for each damaged partition."""
 
     def __init__(self, partitions: HostedPartitions, cluster: ClusterView, reactor: Any) -> None:
         self._partitions = partitions

@@ -60,7 +60,7 @@ OF_REPLICA: dict[Gauge, Callable[[HostedPartition], float]] = {
 
 
 class Holder(Protocol):
-    """Who has the partitions."""
+    """The object that has the partitions."""
 
     @property
     def hosted(self) -> Mapping[tuple[str, int], HostedPartition]: ...

@@ -40,7 +40,7 @@ class Read(NamedTuple):
 
 
 class Replicas:
-    """Of every partition here."""
+    """Serves every partition of which this broker has a replica."""
 
     def __init__(
         self,
@@ -88,7 +88,9 @@ class Replicas:
             traffic.bytes_in.count += len(records)
         if partition.followers:
             self._purgatory.wake(hosted.appended_key)
-        # With followers in sync this changes nothing: their next fetches do. (InSyncReplicas.advance, written out.)
+        # While followers are in sync the high watermark moves with their next fetches only. (This is
+        # InSyncReplicas.advance,
+        # written in line.)
         if partition.advance(hosted.log.log_end_offset, now_ms, self._isr.lag_ms, self._is_reachable):
             self._purgatory.wake(hosted.key)
         return appended
@@ -122,7 +124,7 @@ class Replicas:
     # Acknowledgements
 
     def replicated(self, topic: str, index: int, last_offset: int) -> Error | None:
-        """For acks=all: None while the record at `last_offset` is not on every in-sync replica, else the outcome."""
+        """The outcome of acks=all: None while the record at `last_offset` is not on every in-sync replica."""
         hosted = self._partitions.hosted.get((topic, index))
         if hosted is None:
             lost = self._partitions.is_lost((topic, index))
@@ -187,7 +189,7 @@ class Replicas:
         end = source.log_end_offset
         known = partition.followers[follower]
         if known.log_end_offset == asked.offset < known.leader_end_at_last_fetch:
-            # It was given records from there on, and asks for them again: perhaps their checksums are wrong.
+            # The follower was sent records from there on, and asks for them again: perhaps their checksums are wrong.
             source.corruption.asked_again(asked.offset, self._clock.wall_ms())
         records = source.read(asked.offset, max_bytes, end, min_one_batch)
         now_ms = self._clock.wall_ms()

@@ -37,7 +37,7 @@ log = logging.getLogger("kafka.server.ReplicaManager")
 
 
 class Replication:
-    """One broker's. `load` first, then `start`; `stop` ends it at any moment."""
+    """The replication of one broker. `load` comes first, then `start`; `stop` ends it at any moment."""
 
     def __init__(self, cluster: ClusterView, config: Config, reactor: Any) -> None:
         self._cluster = cluster

@@ -22,7 +22,7 @@ class Rate:
         self._total = 0
 
     def record(self, size: int, now_ms: int) -> None:
-        """So many bytes at this time."""
+        """Counts so many bytes at this time."""
         self._forget(now_ms)
         if not self._samples or now_ms - self._samples[-1][0] >= self._window_ms:
             self._samples.append([now_ms, 0])
@@ -42,7 +42,7 @@ class Rate:
 
 
 class ReplicationQuota:
-    """One direction: what this broker's leaders send, or what its followers fetch."""
+    """The quota of one direction: what this broker's leaders send, or what its followers fetch."""
 
     def __init__(self, limit: Callable[[], int], window_ms: int, samples: int) -> None:
         """`limit()` is the configured rate, which may change at any time."""

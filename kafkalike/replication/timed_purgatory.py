@@ -10,7 +10,7 @@ from kafkalike.replication.purgatory import Purgatory, Waiter
 
 
 class TimedPurgatory(Purgatory):
-    """One timer for all that wait."""
+    """A purgatory with one timer for all requests that wait."""
 
     def __init__(self, reactor: Any, clock: Clock) -> None:
         super().__init__()

@@ -25,7 +25,8 @@ class _Effective(NamedTuple):
 
 
 class TopicConfigs:
-    """Of the topics of which this broker has a replica. `overrides` holds what each sets itself, as text."""
+    """The configurations of the topics of which this broker has a replica. `overrides` holds what each sets itself, as
+    text."""
 
     def __init__(self, config: Config) -> None:
         self.overrides: dict[str, dict[str, str]] = {}
@@ -42,7 +43,7 @@ class TopicConfigs:
         return self._found(topic).log
 
     def forget(self, topic: str) -> None:
-        """This broker has no replica of the topic any more."""
+        """Forgets a topic of which this broker has no replica any more."""
         self.overrides.pop(topic, None)
         self._effective.pop(topic, None)
         self._ignored.pop(topic, None)

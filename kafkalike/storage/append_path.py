@@ -41,7 +41,7 @@ _unpack_header = HEADER.unpack_from
 
 
 class Appended(NamedTuple):
-    """Where a batch is. log_append_time_ms is -1 when the records keep their own timestamps."""
+    """Where a batch was appended. log_append_time_ms is -1 when the records keep their own timestamps."""
 
     base_offset: int
     last_offset: int
@@ -247,7 +247,7 @@ class AppendPath(Flushing):
         return KafkaError(Error.KAFKA_STORAGE_ERROR, f"{self} cannot be appended to: {error.strerror}")
 
     def _write_rest(self, segment: Segment, position: int, records: memoryview, head: bytes, written: int) -> None:
-        """After a short write: the rest, or the reason why not."""
+        """Writes the rest after a short write; gives the reason when that fails."""
         rest = memoryview(head + bytes(records[STAMP_SIZE:]))[written:]
         try:
             self.files.write_all(segment.fd, (rest,), position + written)

@@ -39,7 +39,7 @@ def encode_offsets(offsets: Mapping[Partition, int]) -> bytes:
 
 
 def decode_offsets(data: bytes) -> dict[Partition, int] | None:
-    """From a checkpoint of offsets; None for one that cannot be believed. An empty one has no entries."""
+    """Decodes a checkpoint of offsets; None when it is damaged. An empty one has no entries."""
     if not data:
         return {}
     entries = decode_entries(data)

@@ -9,7 +9,8 @@ FOREVER = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class LogConfig:
-    """One field per topic key ("segment.bytes"), with Kafka's defaults; retention is unlimited unless set."""
+    """The settings of a log, one field per topic key ("segment.bytes"), with Kafka's defaults; retention is unlimited
+    unless set."""
 
     segment_bytes: int = 1 << 30
     segment_ms: int = 7 * 24 * 3600 * 1000
@@ -31,7 +32,7 @@ class LogConfig:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "LogConfig":
-        """From a mapping by Kafka's keys; a key that is absent or None has its default."""
+        """The settings from a mapping by Kafka's keys; a key that is absent or None has its default."""
         values: dict[str, Any] = {}
         for each in fields(cls):
             key = each.name.replace("_", ".")

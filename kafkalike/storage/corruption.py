@@ -38,7 +38,7 @@ class Corruption:
         self._segments = segments
         # Whether there are holes.
         self.known = False
-        # Told when the log is to be looked at, soon.
+        # Called when the log is to be verified soon.
         self.on_suspicion: Callable[[Any], None] | None = None
         self._count()
 

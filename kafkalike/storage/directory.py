@@ -236,7 +236,9 @@ class LogDirectory:
             self.high_watermarks.pop((gone.topic, gone.partition), None)
             self._gone.add((gone.topic, gone.partition))
             gone.abandon()
-            gone.on_offline = None  # Whoever still tries something with it does not find its files; that is no failure.
+            gone.on_offline = (
+                None  # A caller that still uses the log does not find its files; that is no failure of the disk.
+            )
             self.files.sync_path(self.path)
         except OSError as error:
             raise self.failure(error) from error

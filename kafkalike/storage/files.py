@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from kafkalike.errors import Error, KafkaError
 
-# These say that something ran out which comes back: space when data are deleted, descriptors when connections close.
+# Errors that pass: there is space again when data are deleted, and descriptors when connections close.
 # Nothing else about a failing disk comes back.
 PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-# These come from open() alone, so they say nothing of what the disk has taken: also a flush may be tried again.
+# Errors of open() alone: they say nothing of what the disk has written, so that a flush may be tried again.
 NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 
 
@@ -34,7 +34,7 @@ class StorageError(Exception):
 
 
 class DirectoryLost(StorageError):
-    """As its disk fails; other directories may do."""
+    """A log directory whose disk fails; other directories may work."""
 
 
 class Files:
@@ -50,7 +50,7 @@ class Files:
 
     @staticmethod
     def will_need(fd: int, position: int, size: int) -> None:
-        """These bytes are brought into the page cache meanwhile."""
+        """Has these bytes read into the page cache in the background."""
         os.posix_fadvise(fd, position, size, os.POSIX_FADV_WILLNEED)
 
     def open(self, path: str, create: bool = False, write: bool = True) -> int:

@@ -21,7 +21,7 @@ from kafkalike.storage.files import DISK, Files
 
 # At 512 entries a write costs some tens of microseconds, and a partition's unwritten entries at most 40 KB.
 PENDING: Final = 512
-# So many entries are read at once and kept for the next lookup.
+# How many entries are read at once and kept for the next lookup.
 BLOCK: Final = 512
 
 OFFSETS: Final = struct.Struct(">ii")
@@ -119,7 +119,7 @@ class Index:
         return [(first, second) for first, second in self._entry.iter_unpack(data)]
 
     def entries(self) -> list[tuple[int, int]]:
-        """All entries, written or not."""
+        """All entries, whether they are written already or not."""
         return self._read(0, self._stored) + list(zip(self._first, self._second, strict=True))
 
     def stored(self) -> Iterator[tuple[int, int]]:

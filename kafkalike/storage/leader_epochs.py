@@ -92,7 +92,7 @@ class LeaderEpochs:
 
     @classmethod
     def decode(cls, data: bytes | None) -> "LeaderEpochs | None":
-        """From the checkpoint file; None for one that cannot be believed."""
+        """Decodes the checkpoint file; None when it is damaged."""
         entries = decode_entries(data) if data is not None else None
         if entries is None:
             return None

@@ -220,7 +220,7 @@ class LogFiles:
                 segment.delete()
                 raise
         with contextlib.suppress(KafkaError), self.disk():
-            # On a full disk entries wait in memory, and the state is read from the log if it is needed.
+            # While the disk is full the entries wait in memory, and the state is read from the log if it is needed.
             old.finish()
             self._take_snapshot()
         if self.offline is not None:
@@ -250,7 +250,8 @@ class LogFiles:
         return self.epochs.end_offset(epoch, self.log_end_offset)
 
     def assign_epoch(self, epoch: int, start_offset: int) -> None:
-        """From `start_offset` on the log belongs to `epoch`. A leader does this at its election, data or not."""
+        """Notes that the log belongs to `epoch` from `start_offset` on. A leader does this at its election, with data
+        or without."""
         if 0 <= epoch < self._latest_epoch:
             raise KafkaError(
                 Error.FENCED_LEADER_EPOCH, f"{self} has data of epoch {self._latest_epoch}, after {epoch}."

@@ -26,7 +26,7 @@ class OpenFiles:
         self.close_some: Callable[[], None] = lambda: None
 
     def make_room(self) -> None:
-        """Before an append opens a file."""
+        """Closes other files before an append opens one."""
         if self.count >= self.most:
             self.close_some()
 
@@ -36,13 +36,13 @@ class OpenFiles:
             raise OSError(errno.EMFILE, "Too many open files", path)
 
     def opened(self) -> None:
-        """One more."""
+        """Counts one open file more."""
         self.count += 1
         if self.count > self.most:
             self.on_many()
 
     def closed(self) -> None:
-        """One less."""
+        """Counts one open file less."""
         self.count -= 1
 
 

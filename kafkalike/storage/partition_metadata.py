@@ -16,7 +16,7 @@ def encode_topic_id(topic_id: bytes) -> bytes:
 
 
 def decode_topic_id(data: bytes | None) -> bytes | None:
-    """From partition.metadata; None if it is missing or cannot be believed."""
+    """Decodes the topic id in partition.metadata; None when it is missing or damaged."""
     try:
         fields = dict(line.split(":", 1) for line in (data or b"").decode("ascii").splitlines() if line.strip())
         topic_id = base64.urlsafe_b64decode(fields["topic_id"].strip() + "==")

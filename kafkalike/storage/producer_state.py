@@ -29,7 +29,7 @@ _ENTRY = struct.Struct(">qhiqiqiq")
 
 
 class Sent(NamedTuple):
-    """One batch that a producer wrote."""
+    """What is remembered of one batch that a producer wrote."""
 
     last_sequence: int
     last_offset: int
@@ -198,7 +198,7 @@ class Producers:
         return first
 
     def first_unstable_offset(self, high_watermark: int) -> int | None:
-        """Where the oldest transaction begins that readers of committed data cannot be shown yet."""
+        """The first offset of the oldest transaction that readers of committed data must not see yet."""
         if self.undecided:
             self.undecided = [txn for txn in self.undecided if txn[1] >= high_watermark]
         starts = [first for first, _ in self.undecided]
@@ -239,7 +239,7 @@ class Producers:
 
     @classmethod
     def decode(cls, data: bytes | None) -> "Producers | None":
-        """From a snapshot file; None for one that cannot be believed."""
+        """Decodes a snapshot file; None when it is damaged."""
         if data is None or len(data) < _HEAD.size:
             return None
         version, crc, count = _HEAD.unpack_from(data)

@@ -348,7 +348,7 @@ def _check_epoch(segment: Segment, found: Found, previous: int) -> None:
 
 
 def _write_indexes(write: Callable[[], None]) -> None:
-    """On a full disk the entries wait in memory."""
+    """Writes the indexes; while the disk is full their entries wait in memory."""
     try:
         write()
     except OSError as error:

@@ -96,7 +96,7 @@ class Segment:
         self.times_known = self.size == 0
         self.since_index = 0
         self.index_interval = 4096
-        # When to roll: the log fills these in for its active segment.
+        # These say when to roll; the log fills them in for its active segment.
         self.roll_base_timestamp: int | None = None
         self.created_ms = 0
         self.roll_size = MAX_POSITION
@@ -271,7 +271,7 @@ class Segment:
             if entry is None:
                 break
             first = found = self.batch_at(entry[1])
-            # Ours name the last offset of the batch, Java's that of the batches that were appended with it.
+            # Our entries name the last offset of the batch, Apache's that of the batches that were appended with it.
             while found is not None and found.last_offset < entry[0] + self.base_offset:
                 behind = self.batch_at(found.position + found.size)
                 found = behind if behind is not None and behind.base_offset == found.last_offset + 1 else None
@@ -284,7 +284,7 @@ class Segment:
         return 0, self.base_offset
 
     def boundary(self, position: int) -> int:
-        """Where a batch begins, at or before a position."""
+        """The position where a batch begins, at or before a position."""
         entry = self.offsets.floor(1, position)
         if entry is None or self._fits(entry[0] + self.base_offset, entry[1], self.max_offset) is None:
             return 0

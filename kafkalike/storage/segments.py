@@ -15,7 +15,7 @@ OPEN: Final = 8  # inactive segments of one log whose files stay open for reader
 
 
 class Segments:
-    """At least one; the newest is the active one, which is appended to."""
+    """The segments of a log. There is at least one; the newest is the active one, to which batches are appended."""
 
     __slots__ = ("all", "bases", "_opened")
 
@@ -55,7 +55,7 @@ class Segments:
         return segment.size
 
     def replace(self, segment: Segment) -> None:
-        """This one instead of all."""
+        """Replaces all segments by one."""
         self.all, self.bases, self._opened = [segment], [segment.base_offset], []
 
     # Reading

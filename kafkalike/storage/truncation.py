@@ -40,7 +40,8 @@ class Truncation(LogFiles):
         active.open()
         position = active.locate(end)
         active.truncate(active.size if position is None else position, end)
-        # With the next flush, a second later at most: a loss of power would bring back what was cut.
+        # The next flush, a second later at most, makes the cut durable: until then a loss of power would bring the
+        # records back.
         self._unsynced += [active.path, self.path]
         self._activate(active, active.created_ms)
         self.log_end_offset = end

@@ -25,7 +25,7 @@ from kafkalike.storage.segment import CONTINUED, Segment
 log = logging.getLogger(__name__)
 
 CHUNK: Final = 256 << 10
-# Of the time that a check runs, it works one part and sleeps so many: it has all the time of the world.
+# For each second that a verification works it sleeps so many, as it is in no hurry.
 IDLE: Final = 25
 NAP_SECONDS: Final = 0.5
 
@@ -139,7 +139,7 @@ def verify_range(
 
 
 class Stopped(Exception):
-    """There is no result."""
+    """The verification was stopped before it had a result."""
 
 
 class Verification:

@@ -13,7 +13,7 @@ _by_key: dict[int, ModuleType] = {}
 
 def names() -> list[str]:
     """Every API in the directory, by module name."""
-    # Only a broker needs the whole list; a command shall not pay for the import.
+    # Only a broker needs the whole list, so commands do not pay for this import.
     from pkgutil import iter_modules
 
     return sorted(module.name for module in iter_modules(__path__))

@@ -18,6 +18,7 @@ fetch_plan.py         what a follower asks its leader next
 follower.py           what a follower does with its leader's answers
 refused_batches.py    batches that follow one that was refused for a reason that passes
 replication_quota.py  leader.replication.throttled.rate and its like
+file_threads.py       threads for work on files
 log_maintenance.py    checkpoints, flushes, retention: at intervals
 repair.py             damaged data repaired with what other replicas have
 replica_gauges.py     the partitions' numbers for operators

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from twisted.internet import task, threads
+from twisted.internet import task
 from twisted.internet.defer import Deferred
 
 from kafkalike.clock import Clock
@@ -18,6 +18,7 @@ from kafkalike.config import Config
 from kafkalike.errors import KafkaError
 from kafkalike.metrics import Timer
 from kafkalike.replication.fetchers import Fetchers
+from kafkalike.replication.file_threads import in_thread
 from kafkalike.replication.hosted_partitions import HostedPartition, HostedPartitions
 from kafkalike.replication.purgatory import Purgatory
 from kafkalike.storage.directory import LogDirectory
@@ -99,7 +100,7 @@ class LogMaintenance:
         def failed(failure: Any) -> None:
             log.error("Work on the log directories failed: %s", failure.getTraceback())
 
-        deferred = threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), on_all)
+        deferred = in_thread(self._reactor, on_all)
         return deferred.addErrback(failed)
 
     def _each(
@@ -185,7 +186,7 @@ class LogMaintenance:
                         self._told["", "flush"] = str(problem)
                         log.error("Flush failed: %s", problem)
 
-        deferred = threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), run)
+        deferred = in_thread(self._reactor, run)
         deferred.addCallback(finish).addErrback(lambda failure: log.error("Flush failed: %s", failure.value))
 
     def _retain(self) -> Deferred[Any]:

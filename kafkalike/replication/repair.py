@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from typing import Any
 
-from twisted.internet import task, threads
+from twisted.internet import task
 from twisted.internet.defer import Deferred, TimeoutError
 
 from kafkalike.cluster.znodes.topics import NO_LEADER
@@ -20,6 +20,7 @@ from kafkalike.protocol.batch import split
 from kafkalike.protocol.messages import fetch
 from kafkalike.replication.cluster_view import ClusterView
 from kafkalike.replication.fetchers import FETCH_VERSION
+from kafkalike.replication.file_threads import in_thread
 from kafkalike.replication.hosted_partitions import HostedPartition, HostedPartitions
 from kafkalike.storage.log import Log
 
@@ -97,8 +98,7 @@ class Repair:
                 self._queue.popleft()
         if self._check is not None and not self._check.begun:
             self._check.begun = True
-            pool = self._reactor.getThreadPool()
-            done = threads.deferToThreadPool(self._reactor, pool, self._check.run)
+            done = in_thread(self._reactor, self._check.run)
             done.addCallbacks(lambda _: None, lambda failure: failure.value)
             done.addCallback(self._checked)
             done.addErrback(lambda failure: log.error("The check of a segment failed: %s", failure.getTraceback()))

@@ -2,7 +2,7 @@
 
 The constructor makes the parts in an order in which each gets those that it needs: the registry of hosted partitions
 first, what serves them, what follows, repairs and maintains them, and at the end who changes which partitions are here.
-These parts are the only callers of `storage/`, and the only ones that start threads for files.
+These parts are the only callers of `storage/`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from twisted.internet import threads
 from twisted.internet.defer import Deferred
 
 from kafkalike.config import Config
@@ -21,6 +20,7 @@ from kafkalike.replication import replica_gauges
 from kafkalike.replication.cluster_view import ClusterView
 from kafkalike.replication.control_requests import ControlRequests
 from kafkalike.replication.fetchers import Fetchers
+from kafkalike.replication.file_threads import in_thread
 from kafkalike.replication.follower import FollowedPartitions
 from kafkalike.replication.hosted_partitions import HostedPartitions
 from kafkalike.replication.isr import InSyncReplicas
@@ -82,7 +82,7 @@ class Replication:
             for each in lost:
                 log.error("%s", each)
 
-        return threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), open_all)
+        return in_thread(self._reactor, open_all)
 
     def interrupt_load(self) -> None:
         """The broker is to stop: `load` fails as soon as the log that it is at is open."""
@@ -114,7 +114,7 @@ class Replication:
                 except KafkaError as problem:
                     log.error("%s is not closed cleanly: %s", directory.path, problem)
 
-        return threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), close_all)
+        return in_thread(self._reactor, close_all)
 
     def configure(self, topic: str, overrides: dict[str, str]) -> None:
         """A topic's own configuration, or a default beneath it, has changed."""

@@ -15,11 +15,10 @@ from typing import Any, TypeVar
 from kafkalike.broker.access import LAST_VERSION, Access, Operation, Resource
 from kafkalike.broker.broker import Broker
 from kafkalike.broker.request import Call
-from kafkalike.coordinator.offsets.offset_commit import Committed
+from kafkalike.coordinator.offsets.offset_commit import Committed, TopicPartition
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol.messages import offset_fetch as messages
 
-Key = tuple[str, int]
 P = TypeVar("P", messages.OffsetFetchResponsePartition, messages.OffsetFetchResponsePartitions)
 
 
@@ -69,7 +68,9 @@ async def _group(
     return answer
 
 
-async def _read_unbound(broker: Broker, group_id: str, keys: list[Key]) -> list[tuple[Key, Committed]]:
+async def _read_unbound(
+    broker: Broker, group_id: str, keys: list[TopicPartition]
+) -> list[tuple[TopicPartition, Committed]]:
     unknown = Committed(error=Error.UNKNOWN_TOPIC_OR_PARTITION)
     image = broker.metadata.image
     answers = dict.fromkeys(keys, unknown)
@@ -80,13 +81,13 @@ async def _read_unbound(broker: Broker, group_id: str, keys: list[Key]) -> list[
     return list(answers.items())
 
 
-def _keys(topics: Any) -> list[Key] | None:
+def _keys(topics: Any) -> list[TopicPartition] | None:
     if topics is None:
         return None
     return list(dict.fromkeys((topic.name, index) for topic in topics for index in topic.partition_indexes))
 
 
-def _topics(found: list[tuple[Key, Committed]]) -> list[messages.OffsetFetchResponseTopic]:
+def _topics(found: list[tuple[TopicPartition, Committed]]) -> list[messages.OffsetFetchResponseTopic]:
     by_topic: dict[str, list[messages.OffsetFetchResponsePartition]] = {}
     for (topic, partition), committed in found:
         by_topic.setdefault(topic, []).append(

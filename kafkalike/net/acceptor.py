@@ -24,7 +24,7 @@ _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Acceptor(tcp.Port):
-    """Made by `adopt`."""
+    """The listening socket of a Listener; `adopt` makes one."""
 
     descriptors: FileDescriptors
 

@@ -43,7 +43,7 @@ Timings = Any  # nested pairs, or None
 
 
 class Call(Interface):
-    """What `begin` makes of a frame."""
+    """One request under way, which `begin` makes of a frame."""
 
     answer: list[Any] | None
     timing: Any
@@ -214,7 +214,7 @@ class Connection(protocol.Protocol):
             self.server.flush()
 
     def flush(self) -> None:
-        """Sends what the turn produced."""
+        """Sends the answers that this turn of the reactor has produced."""
         self._dirty = False
         outlet = self._outlet
         began = TIME.now
@@ -248,7 +248,7 @@ class Connection(protocol.Protocol):
         return self._outlet.holds(concerns)
 
     def abort(self) -> None:
-        """Closes the connection at once."""
+        """Closes the connection at once; answers that are not sent yet are dropped."""
         if not self._gone:
             self._gone = True
             self._waiting.clear()

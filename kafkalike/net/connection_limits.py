@@ -18,7 +18,7 @@ class ConnectionLimits:
         self._all = 0
 
     def admit(self, ip: str) -> bool:
-        """Counts one more, and says whether it may stay; `forget` is called for it in either case."""
+        """Counts a new connection, and says whether it may stay; in either case `forget` is called when it ends."""
         self._all += 1
         count = self._count[ip] = self._count.get(ip, 0) + 1
         if self._all > self.total:

@@ -28,7 +28,7 @@ class FileDescriptors:
         self.logs: Callable[[], int] = lambda: 0  # how many there are
         self.open_files: Callable[[], int] = lambda: 0  # how many files of logs are open
         self.close_files: Callable[[int], None] = lambda most: None  # closes some until there are at most so many
-        self.bound: Callable[[int], None] = lambda most: None  # hears how many files of logs may be open
+        self.bound: Callable[[int], None] = lambda most: None  # is told how many files of logs may be open
         self._shared = 1 << 30
         self._short = False
 
@@ -37,16 +37,16 @@ class FileDescriptors:
         self.limit = limit
         reserve = min(max(LEAST_RESERVE, limit // 16), MOST_RESERVE)
         self._shared = max(limit - own - reserve, 2)
-        self._told()
+        self._tell_bound()
 
     @property
     def kept_for_logs(self) -> int:
-        """What logs have in any case."""
+        """How many descriptors clients never get, as logs may need them."""
         return min(self.logs(), self._shared // 2)
 
     @property
     def most_connections(self) -> int:
-        """What clients may have."""
+        """How many connections of clients there may be."""
         return self._shared - self.kept_for_logs
 
     @property
@@ -57,14 +57,14 @@ class FileDescriptors:
     def connected(self) -> None:
         """Counts one connection more."""
         self.connections += 1
-        self._told()
+        self._tell_bound()
 
     def disconnected(self) -> None:
         """Counts one connection less."""
         self.connections -= 1
-        self._told()
+        self._tell_bound()
 
-    def _told(self) -> None:
+    def _tell_bound(self) -> None:
         self.bound(self.most_files)
 
     def too_many_files(self) -> None:
@@ -91,7 +91,7 @@ class FileDescriptors:
             log.info("There are file descriptors again: connections are accepted.")
 
     def exhausted(self, why: str) -> None:
-        """No client is let in for a while; one line says so until there are plenty again."""
+        """Accepting pauses. One line says so, and no other until there is room for plenty of connections again."""
         if not self._short:
             self._short = True
             log.warning(

@@ -133,7 +133,7 @@ class Outlet:
 
 
 class PlainOutlet(Outlet):
-    """Straight to a TCP socket."""
+    """Hands bytes and file ranges to a TCP socket."""
 
     def __init__(self, transport: Any, owner: Owner) -> None:
         super().__init__(transport, owner)

@@ -49,10 +49,10 @@ class _Connection(protocol.Protocol):
         self._outlet.abort()
 
     def has_room(self) -> None:
-        """Requests are never held back: nobody waits for it."""
+        """A peer never holds requests back, so nothing waits for room."""
 
     def cannot_send(self, problem: OSError) -> None:
-        """The other side is gone."""
+        """The other broker is gone: the connection ends."""
         self._outlet.abort()
 
     def dataReceived(self, data: bytes) -> None:
@@ -72,7 +72,7 @@ class _Connection(protocol.Protocol):
 
 
 class Peer:
-    """A broker at an address. `lost`, if given, hears of every end of a connection: (was connected, reason)."""
+    """A broker at an address. `on_lost` is called at every end of a connection: (was connected, reason)."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Peer:
         return answer
 
     def _start_timer(self) -> None:
-        """The only request that waits has its time from now on."""
+        """When a request is the only one that waits, its time begins now."""
         if len(self._in_flight) == 1:
             self._since = self._reactor.seconds()
             if self._timer is None:
@@ -145,7 +145,7 @@ class Peer:
         self._fail(ConnectionError(f"the connection to {self} is closed"))
 
     def answered(self, frame: Any) -> None:
-        """A response frame came."""
+        """Gives a response to whoever waits for it."""
         asked, response = self._in_flight.complete(frame)
         self._since = self._reactor.seconds()
         asked.token.callback(response)

@@ -156,5 +156,5 @@ def _release(holders: tuple[Holder, ...]) -> None:
 
 
 def install() -> None:
-    """Makes it the process's reactor."""
+    """Makes a Reactor the reactor of this process."""
     installReactor(Reactor())

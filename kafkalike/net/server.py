@@ -26,7 +26,7 @@ QUEUED_REQUESTS = Gauge("kafka.network:type=RequestChannel,name=RequestQueueSize
 
 
 class Server(protocol.Factory):
-    """One listener's connections, their number and their idleness."""
+    """The connections that came through one listener."""
 
     noisy = False
 
@@ -63,7 +63,7 @@ class Server(protocol.Factory):
         return Connection(self)
 
     def flush(self) -> None:
-        """Sends what is in the queues."""
+        """Has every connection send its output."""
         while self.dirty:
             dirty, self.dirty = self.dirty, []
             for connection in dirty:
@@ -85,7 +85,7 @@ class Server(protocol.Factory):
         return self._limits.admit(connection.peer)
 
     def forget(self, connection: Connection) -> None:
-        """A connection is gone."""
+        """A connection has ended."""
         if connection in self._connections:
             self._connections.discard(connection)
             CLOSED.mark(1, self.listener)

@@ -75,7 +75,7 @@ _unpack_header = HEADER.unpack_from
 
 
 class BatchHeader(NamedTuple):
-    """The 61 bytes in front of the records."""
+    """The header of a batch: the 61 bytes in front of its records."""
 
     base_offset: int
     length: int

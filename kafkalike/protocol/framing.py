@@ -82,7 +82,7 @@ _flexible: dict[tuple[int, int], bool] = {}
 
 
 def _is_flexible(api_key: int, version: int) -> bool | None:
-    """None for what this code does not speak."""
+    """Whether the headers of this version are flexible; None if this code does not know the API or the version."""
     try:
         return _flexible[api_key, version]
     except KeyError:

@@ -194,7 +194,7 @@ class AppendPath(Flushing):
     # Producers
 
     def _check_producer(self, records: memoryview, header: BatchHeader, origin: int) -> Appended | None:
-        """May this producer write this batch? The place of the first copy if it is a repeat."""
+        """KafkaError unless this producer may write this batch. If it has written it before: where that one is."""
         producer_id, epoch = header.producer_id, header.producer_epoch
         if header.is_control:
             marker = read_marker(records)

@@ -44,11 +44,11 @@ class Corruption:
 
     @property
     def ranges(self) -> list[tuple[int, int]]:
-        """(first, last) offsets of what was written and cannot be read any more."""
+        """(first, last) offset of each range of records that was written and cannot be read any more."""
         return [(hole.first, hole.last) for segment in self._segments.all for hole in segment.holes]
 
     def first(self) -> tuple[int, Hole] | None:
-        """A hole, and the base offset of the segment that it is in."""
+        """The first hole, with the base offset of the segment that it is in; None if there is none."""
         return next(((s.base_offset, hole) for s in self._segments.all for hole in s.holes), None)
 
     def _count(self) -> None:
@@ -57,14 +57,14 @@ class Corruption:
     # Finding
 
     def asked_again(self, offset: int, now_ms: int) -> None:
-        """A reader asks again for what it was given from `offset` on: perhaps that was damaged."""
+        """A reader asks again for the batches that it was given from `offset` on: perhaps they came corrupt."""
         segment = self._segments.all[self._segments.place_of(offset)]
         if now_ms - segment.verified_ms > ASKED_AGAIN_MS:
             log.info("What is at offset %d of %s is looked at again", offset, self._log)
             self._look_again(segment)
 
     def suspect(self, path: str) -> None:
-        """Something there is not as it was written: all of the segment is looked at again, unless it is known what."""
+        """The file at `path` is not as it was written: its segment is verified again, unless its holes are known."""
         segment = next((each for each in self._segments.all if each.path == path), None)
         if segment is not None and not segment.holes:
             log.error("%s is damaged", path)
@@ -77,7 +77,7 @@ class Corruption:
             self.on_suspicion(self._log)
 
     def begin_verification(self, now_ms: int) -> Verification | None:
-        """A segment that is due to be looked at, for Verification.run in a thread; None when none is."""
+        """The verification of a segment that is due for it, whose `run` goes into a thread; None when none is due."""
         owner = self._log
         if owner.offline is not None or owner.closed:
             return None
@@ -158,7 +158,7 @@ class Corruption:
         log.warning("Offsets %d to %d of %s are mended from another replica", hole.first, hole.last, owner)
 
     def accept_gap(self, base_offset: int, hole: Hole) -> None:
-        """The other replicas have nothing there either: the gap is none of the disk's making."""
+        """The other replicas have no records there either, so the gap does not come from this disk: it is no hole."""
         for segment in self._segments.all:
             if segment.base_offset == base_offset and hole in segment.holes:
                 segment.holes.remove(hole)

@@ -220,11 +220,11 @@ class LogDirectory:
         return created
 
     def delete(self, doomed: Log, now_ms: int = 0) -> None:
-        """Takes the log away at once; its files go with purge() after file.delete.delay.ms."""
+        """Takes the log out of the directory at once; purge() removes its files after file.delete.delay.ms."""
         self._condemned.append((self._take_away(doomed, "delete"), now_ms + doomed.config.file_delete_delay_ms))
 
     def set_aside(self, stray: Log) -> None:
-        """Takes the log away at once and keeps its files, under another name, for somebody to look at."""
+        """Takes the log out of the directory at once, and keeps its files under another name for the operator."""
         log.warning("Log for partition %s is marked as stray and renamed to %s", stray, self._take_away(stray, "stray"))
 
     def _take_away(self, gone: Log, why: str) -> str:
@@ -269,7 +269,7 @@ class LogDirectory:
     # Checkpoints
 
     def checkpoint_high_watermarks(self) -> None:
-        """Writes `high_watermarks`, where a log stays as it was until somebody says more of it (KAFKA-1647)."""
+        """Writes `high_watermarks`. A log keeps its entry until it is led or followed again (KAFKA-1647)."""
         self._write(HIGH_WATERMARKS, lambda: dict(self.high_watermarks))
 
     def checkpoint_recovery_points(self) -> None:
@@ -343,7 +343,7 @@ class LogDirectory:
             raise first
 
     def abandon(self) -> None:
-        """Lets go of everything as it is, as a crash would."""
+        """Closes all files without writing anything, as a crash would."""
         for each in self.logs.values():
             each.abandon()
         self._lock.release()
@@ -351,7 +351,7 @@ class LogDirectory:
     # When the disk fails
 
     def watch_space(self, reserve_bytes: int = RESERVE_BYTES) -> bool:
-        """Whether appends are taken: not while less than the reserve is free. To be called now and then."""
+        """Whether the disk has enough free space for appends. Called every few seconds; logs hear when this changes."""
         if self.offline is not None:
             return False
         try:
@@ -392,7 +392,7 @@ class LogDirectory:
 
 
 def _remove_new(path: str) -> None:
-    """Takes a directory back that was to become a log; without opening anything, for want of descriptors may be why."""
+    """Removes the directory of a log that could not be made; opens no file, as there may be no descriptor for one."""
     for file in (
         PARTITION_METADATA,
         PARTITION_METADATA + ".tmp",

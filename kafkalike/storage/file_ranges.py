@@ -10,7 +10,7 @@ from kafkalike.storage.files import Files
 
 
 class CorruptBatch(Exception):
-    """The bytes at a position are no record batch."""
+    """Where a record batch should be in a file there is none."""
 
     def __init__(self, path: str, position: int) -> None:
         super().__init__(f"No record batch at position {position} of {path}")
@@ -19,7 +19,7 @@ class CorruptBatch(Exception):
 
 
 class Found(NamedTuple):
-    """A batch in the file."""
+    """A batch in a segment's file: where it is, and its header."""
 
     position: int
     size: int
@@ -77,7 +77,7 @@ class FileRange:
         self.segment.users += 1
 
     def release(self) -> None:
-        """Gives the file back; the last one out closes a deleted segment."""
+        """The range needs the file no more; a deleted segment is closed when no range needs it."""
         segment = self.segment
         segment.users -= 1
         if segment.deleted and segment.users == 0:

@@ -30,7 +30,7 @@ class DirectoryOffline(KafkaError):
 
 
 class StorageError(Exception):
-    """The directory cannot be used. The text is one line for the operator."""
+    """A log directory cannot be used. The text is one line for the operator."""
 
 
 class DirectoryLost(StorageError):
@@ -38,7 +38,7 @@ class DirectoryLost(StorageError):
 
 
 class Files:
-    """The disk, as it is."""
+    """The operations of the real disk."""
 
     close = staticmethod(os.close)
     pread = staticmethod(os.pread)

@@ -15,7 +15,7 @@ from kafkalike.storage.segment import Segment
 
 
 class Flush:
-    """run() may be called in a thread; finish() must be called after it, where the log is called."""
+    """One flush. run() may be called in a thread; then finish() must be called on the log's own thread."""
 
     __slots__ = ("_files", "_segments", "_paths", "_done")
 
@@ -54,7 +54,7 @@ class Flush:
                 done.add(path)
 
     def finish(self, error: OSError | None = None) -> None:
-        """The recovery point moves, or the directory goes offline: then DirectoryOffline is raised."""
+        """Moves the recovery point. After an error the directory goes offline, and DirectoryOffline is raised."""
         for segment in self._segments:
             FileRange(segment, segment.fd, 0, 0).release()
         self._done(error)

@@ -29,7 +29,7 @@ TIMES: Final = struct.Struct(">qi")
 
 
 class Index:
-    """Pairs of ascending numbers in a file."""
+    """An index: pairs of numbers that ascend in both columns, in a file."""
 
     __slots__ = ("path", "_entry", "_files", "_stored", "_first", "_second", "_last", "_block")
 
@@ -55,7 +55,7 @@ class Index:
         return len(self._first) >= PENDING
 
     def last(self) -> tuple[int, int] | None:
-        """The newest entry."""
+        """The newest entry; None if there is none."""
         if self._last is None and len(self):
             self._last = self._read(self._stored - 1, 1)[0]
         return self._last

@@ -25,7 +25,7 @@ class Retention(LogFiles):
     __slots__ = ()
 
     def advance_log_start(self, offset: int) -> None:
-        """What lies below is no longer read; retain() removes the segments that are below entirely."""
+        """Records below `offset` are no longer read; retain() removes the segments that have no others."""
         if offset > self.log_end_offset:
             raise KafkaError(Error.OFFSET_OUT_OF_RANGE, f"{self} ends at {self.log_end_offset}, before {offset}.")
         if offset > self.log_start_offset:
@@ -78,7 +78,7 @@ class Retention(LogFiles):
         return doomed
 
     def expire_producers(self, now_ms: int) -> int:
-        """Forgets idle producers; how many."""
+        """Forgets producers that were silent for producer.id.expiration.ms; returns how many."""
         return self.producers.expire(now_ms, self._config.producer_id_expiration_ms)
 
 

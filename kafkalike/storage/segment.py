@@ -195,7 +195,7 @@ class Segment:
         self.times.write()
 
     def finish(self) -> None:
-        """The last entry of the time index: from now on it tells the segment's largest timestamp."""
+        """Adds the last entry to the time index, by which the segment's largest timestamp is known from now on."""
         if self.size:
             self.load_times()
             self._add_time()
@@ -327,7 +327,7 @@ class Segment:
         return None
 
     def remember(self, offset: int, position: int) -> None:
-        """A reader will come back for `offset`, which is at `position`."""
+        """Remembers that `offset` is at `position`: a reader that goes on will ask for it."""
         continued = self.continued
         continued[offset] = position
         if len(continued) > CONTINUED:
@@ -424,7 +424,7 @@ class Segment:
         return end_offset
 
     def truncate(self, position: int, offset: int) -> None:
-        """Keeps the batches before `position`; the one there began with `offset`."""
+        """Cuts the file and its indexes off at `position`, where a batch with base offset `offset` began."""
         self.files.ftruncate(self.open(), position)
         self.size = position
         self.holes = [hole for hole in self.holes if hole.position < position]
@@ -444,7 +444,7 @@ class Segment:
                 self.max_timestamp, self.max_timestamp_offset = found.max_timestamp, found.last_offset
 
     def forget(self) -> None:
-        """Drops remembered positions: the file is about to change below them."""
+        """Forgets all remembered positions, as the file is about to change."""
         self.recent_offsets.clear()
         self.recent_positions.clear()
         self.continued.clear()

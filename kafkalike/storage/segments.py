@@ -41,14 +41,14 @@ class Segments:
         return max(0, bisect_right(self.bases, offset) - 1)
 
     def add(self, segment: Segment) -> None:
-        """A new active segment."""
+        """Adds a segment, which becomes the active one."""
         self._opened.append(self.active)
         self.active.forget()
         self.all.append(segment)
         self.bases.append(segment.base_offset)
 
     def drop(self, segment: Segment) -> int:
-        """Removes a segment and its files; how many bytes."""
+        """Removes a segment and its files; returns its size in bytes."""
         place = self.all.index(segment)
         del self.all[place], self.bases[place]
         segment.delete()

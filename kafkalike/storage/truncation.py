@@ -16,7 +16,7 @@ class Truncation(LogFiles):
     __slots__ = ()
 
     def truncate(self, offset: int) -> None:
-        """Drops everything from the batch that holds `offset` on. Nothing may be under way to a reader from there."""
+        """Drops all batches from the one that holds `offset` on, of which nothing may be on its way to a reader."""
         if offset < self._segments.bases[0]:
             self.truncate_fully(offset)
             return

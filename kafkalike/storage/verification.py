@@ -143,7 +143,7 @@ class Stopped(Exception):
 
 
 class Verification:
-    """run() may be called in a thread; finish() must be called after it, where the log is called."""
+    """Verifies one segment. run() may be called in a thread; then finish() must be called on the log's own thread."""
 
     __slots__ = (
         "segment",
@@ -184,11 +184,11 @@ class Verification:
         segment.users += 1
 
     def stop(self) -> None:
-        """run() comes back soon, without a result."""
+        """Makes run() come back soon, without a result."""
         self._stopped = True
 
     def run(self) -> None:
-        """Reads the segment, slowly."""
+        """Reads the segment slowly, and notes its holes."""
         segment = self.segment
         offsets, times = (_Pointers(entries) for entries in self._entries)
         position, offset = 0, segment.base_offset
@@ -223,13 +223,13 @@ class Verification:
                 began = time.monotonic()
 
     def finish(self, error: BaseException | None = None) -> None:
-        """The outcome counts, unless there is an error or the log was cut meanwhile."""
+        """Hands the outcome to the log, which ignores it after an error or when it was truncated meanwhile."""
         FileRange(self.segment, self.segment.fd, 0, 0).release()
         self._done(self, error)
 
 
 class _Pointers:
-    """An index's entries, met in turn by batches."""
+    """The entries of an index, compared with the batches that they name, in turn."""
 
     def __init__(self, entries: Iterable[tuple[int, int]]) -> None:
         self._entries = iter(entries)

@@ -47,7 +47,7 @@ class IsrProposals:
         self._send()
 
     def stop(self) -> None:
-        """Sends nothing more."""
+        """Sends no further proposal."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()

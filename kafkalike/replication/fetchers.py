@@ -31,7 +31,7 @@ FIRST_PAUSE_MS = 10  # after an error; doubled with each one that follows, up to
 
 
 class Fetchers:
-    """Every leader that this broker follows."""
+    """A fetcher for each broker that leads what this broker follows."""
 
     def __init__(self, followed: FollowedPartitions, cluster: ClusterView, config: Config, reactor: Any) -> None:
         self._followed = followed
@@ -45,7 +45,7 @@ class Fetchers:
         LAG.watch(self, lambda each: [((CLIENT, f.topic, str(f.index)), f.lag) for f in each._followings()])
 
     def follow(self, leader: int, following: Following) -> None:
-        """Fetches a partition from `leader`, and from nobody else; `begin` when all of an order are known."""
+        """Fetches a partition from `leader` and from no other broker, once `begin` is called."""
         self.leave(following.topic, following.index)
         fetcher = self._fetchers.get(leader)
         if fetcher is None:
@@ -59,13 +59,13 @@ class Fetchers:
             yield from fetcher.plan.followings
 
     def begin(self) -> None:
-        """Asks for the partitions that are new."""
+        """Sends requests for the partitions that were added by `follow`."""
         new, self._new = self._new, {}
         for fetcher in new:
             fetcher.begin()
 
     def leave(self, topic: str, index: int) -> None:
-        """Fetches a partition no more."""
+        """Ends the fetching of a partition."""
         for leader, fetcher in list(self._fetchers.items()):
             fetcher.plan.remove(topic, index)
             if not fetcher.plan:
@@ -73,19 +73,19 @@ class Fetchers:
                 del self._fetchers[leader]
 
     def stir(self, topic: str, index: int) -> None:
-        """A partition's log begins or ends elsewhere now, and it was no answer that did it."""
+        """Hears that a partition's log begins or ends elsewhere now, though no response of its leader moved it."""
         for fetcher in self._fetchers.values():
             fetcher.plan.stir(topic, index)
 
     def close(self) -> None:
-        """Fetches nothing more."""
+        """Ends all fetching."""
         for fetcher in self._fetchers.values():
             fetcher.close()
         self._fetchers.clear()
 
 
 class _Fetcher:
-    """The partitions followed from one leader."""
+    """Fetches the partitions that one other broker leads."""
 
     def __init__(
         self, leader: int, followed: FollowedPartitions, cluster: ClusterView, config: Config, reactor: Any
@@ -115,7 +115,7 @@ class _Fetcher:
             self._cluster.ask(self._leader, api_versions, 0, api_versions.Request()).addErrback(lambda failure: None)
 
     def go_on(self) -> None:
-        """Asks now, unless a request is under way."""
+        """Sends the next request, unless one is under way."""
         if self._busy or self._closed:
             return
         if self._timer is not None:
@@ -140,7 +140,7 @@ class _Fetcher:
         answer.addErrback(self._broken)
 
     def close(self) -> None:
-        """Nothing of an answer that may still come counts."""
+        """Ends the fetching; a response that may still come is dropped."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()

@@ -104,7 +104,7 @@ class FollowedPartitions:
             self._purgatory.wake(hosted.key)
 
     def truncate(self, hosted: HostedPartition, offset: int) -> None:
-        """Drops what the leader does not have."""
+        """Cuts off the records from `offset` on, which the leader does not have."""
         if offset < hosted.log.log_end_offset:
             log.info("Truncating %s-%d from %d to %d", *hosted.key, hosted.log.log_end_offset, offset)
             self._cluster.before_truncation(hosted.log)
@@ -112,7 +112,7 @@ class FollowedPartitions:
         hosted.partition.truncated(hosted.log.log_end_offset)
 
     def _find_range(self, hosted: HostedPartition, following: Following, stir: Callable[[str, int], None]) -> None:
-        """Our end is not in the leader's log: asks where that begins and ends."""
+        """Asks the leader where its log begins and ends, as the end of ours is not in there."""
         leader, end = hosted.partition.leader, hosted.log.log_end_offset
 
         def found(offsets: tuple[int, int]) -> None:
@@ -143,7 +143,7 @@ class FollowedPartitions:
         hosted.partition.high_watermark = start_offset
 
     def _leader_range(self, leader: int, following: Following) -> Deferred[tuple[int, int]]:
-        """(earliest, latest) offset of the leader's log."""
+        """Asks for the (earliest, latest) offset of the leader's log."""
 
         async def ask() -> tuple[int, int]:
             offsets = []

@@ -88,8 +88,8 @@ class HostedPartitions:
         return {topic for directory in self.directories for topic, _ in directory.logs}
 
     def configure(self, topic: str, overrides: dict[str, str]) -> list[HostedPartition]:
-        """A topic's own configuration, or a default beneath it, has changed: its logs here follow. Gives whom it
-        concerned."""
+        """A topic's own configuration, or a default beneath it, has changed: its logs here follow. Returns the
+        partitions that it concerned."""
         self.topic_configs.overrides[topic] = overrides
         concerned = [hosted for key, hosted in self.hosted.items() if key[0] == topic]
         for hosted in concerned:

@@ -44,7 +44,7 @@ class InSyncReplicas:
             ended.addErrback(lambda failure: log.error("Shrinking ISRs ended: %s", failure.getTraceback()))
 
     def stop(self) -> None:
-        """Proposes nothing more."""
+        """Ends all proposals."""
         self.proposals.stop()
         if self._expiration.running:
             self._expiration.stop()

@@ -33,7 +33,7 @@ FLUSHES = 100  # of new partitions, that go through one thread: their directory 
 
 
 class LogMaintenance:
-    """The loops of one broker."""
+    """The periodic work of one broker, each kind in a loop of its own."""
 
     def __init__(
         self,

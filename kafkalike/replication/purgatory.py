@@ -35,14 +35,14 @@ class Waiter(Protocol):
 
 
 class Subscriber(Protocol):
-    """Something that wants to know."""
+    """A request, or what stands for several, that wants to hear of each wake of its keys."""
 
     def stirred(self, key: Hashable) -> None:
-        """The key was woken."""
+        """Hears that one of its keys was woken."""
 
 
 class Subscription:
-    """Lasts until it is ended."""
+    """A subscriber's wish to hear of its keys, until it is ended."""
 
     __slots__ = ("_purgatory", "_keys", "_subscriber")
 
@@ -52,12 +52,12 @@ class Subscription:
         self._subscriber = subscriber
 
     def end(self) -> None:
-        """Nothing is told any more."""
+        """The subscriber hears of no further wake."""
         self._purgatory.unsubscribe(self._keys, self._subscriber)
 
 
 class Purgatory:
-    """Waiters by key and by deadline."""
+    """All requests that wait, by key and by deadline."""
 
     def __init__(self) -> None:
         self._by_key: dict[Hashable, dict[Waiter, None]] = {}
@@ -90,7 +90,7 @@ class Purgatory:
         self._places[waiter] = (keys, number)
 
     def forget(self, waiter: Waiter) -> None:
-        """Takes a waiter out, if it is here."""
+        """Takes a waiter out, if it still waits."""
         place = self._places.pop(waiter, None)
         if place is None:
             return
@@ -114,7 +114,7 @@ class Purgatory:
         return Subscription(self, keys, subscriber)
 
     def unsubscribe(self, keys: tuple[Hashable, ...], subscriber: Subscriber) -> None:
-        """The opposite."""
+        """Tells `subscriber` of no further wake of these keys."""
         for key in keys:
             subscribers = self._subscribers.get(key, {})
             subscribers.pop(subscriber, None)

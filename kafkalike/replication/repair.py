@@ -50,11 +50,11 @@ class Repair:
         self._tries: dict[tuple[str, int], int] = {}
 
     def start(self) -> None:
-        """Begins to check."""
+        """Begins to check all logs."""
         self._loop.start(TURN_SECONDS).addErrback(lambda failure: log.error("%s", failure.getTraceback()))
 
     def stop(self) -> None:
-        """Checks nothing more."""
+        """Ends the checks."""
         if self._loop.running:
             self._loop.stop()
         if self._check is not None:

@@ -206,7 +206,7 @@ class Replicas:
         )  # fmt: skip
 
     def sent(self, topic: str, index: int, size: int) -> None:
-        """Bytes of a partition have left for a follower."""
+        """Counts bytes of a partition that have left for a follower."""
         REPLICATION_OUT.count += size
         hosted = self._partitions.hosted.get((topic, index))
         if hosted is not None and hosted.leader_throttled:
@@ -261,7 +261,7 @@ class AwaitReplicas:
         return True
 
     def expire(self) -> None:
-        """The replicas took too long."""
+        """Tells the outcomes when the replicas have taken too long."""
         done, self._done = self._done, None
         if done is not None:
             done([Error.REQUEST_TIMED_OUT if each is None else each for each in self._outcomes])

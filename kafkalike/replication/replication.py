@@ -85,7 +85,7 @@ class Replication:
         return in_thread(self._reactor, open_all)
 
     def interrupt_load(self) -> None:
-        """The broker is to stop: `load` fails as soon as the log that it is at is open."""
+        """Lets `load` fail as soon as the log that it is at is open, since the broker is to stop."""
         for directory in self.partitions.directories:
             directory.interrupted = True
 
@@ -117,7 +117,7 @@ class Replication:
         return in_thread(self._reactor, close_all)
 
     def configure(self, topic: str, overrides: dict[str, str]) -> None:
-        """A topic's own configuration, or a default beneath it, has changed."""
+        """Applies a topic's own configuration, or a default beneath it, that has changed."""
         for hosted in self.partitions.configure(topic, overrides):
             # Fewer replicas may be enough now for what waits.
             if hosted.partition.leading:

@@ -27,7 +27,7 @@ class TimedPurgatory(Purgatory):
             self._set_timer()
 
     def stop(self) -> None:
-        """Ends nobody's waiting any more."""
+        """Lets no further request expire."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
 

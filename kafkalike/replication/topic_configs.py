@@ -39,7 +39,7 @@ class TopicConfigs:
         return self._found(topic).all
 
     def of_logs(self, topic: str) -> LogConfig:
-        """What its logs go by."""
+        """The part of a topic's configuration that its logs go by."""
         return self._found(topic).log
 
     def forget(self, topic: str) -> None:
@@ -49,7 +49,7 @@ class TopicConfigs:
         self._ignored.pop(topic, None)
 
     def _found(self, topic: str) -> _Effective:
-        """Made once for all partitions, and anew when what it is made of is another."""
+        """A topic's configuration, made once for all its partitions, and anew when what it is made of has changed."""
         sources = (self.overrides.get(topic, NO_OVERRIDES), self._config.own, self._config.cluster)
         known = self._effective.get(topic)
         if known is None or not all(map(operator.is_, known.sources, sources)):

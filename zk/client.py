@@ -25,7 +25,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import (
@@ -63,11 +63,10 @@ from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol import serialization as jute
 from kazoo.protocol.connection import _CONNECTION_DROP
 from kazoo.protocol.states import Callback, EventType
-from kazoo.protocol.states import WatchedEvent as Event
-from kazoo.protocol.states import ZnodeStat as Stat
 from kazoo.retry import KazooRetry
 from kazoo.security import OPEN_ACL_UNSAFE
 from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, fail
+from twisted.python.failure import Failure
 
 from zk import address_check, ensemble, wire
 from zk.paths import parents
@@ -93,12 +92,45 @@ __all__ = [
     "Set",
     "Stat",
     "TooLarge",
+    "Op",
+    "Result",
     "ZkClient",
     "ZooKeeperError",
+    "both",
     "gather",
 ]
 
+if TYPE_CHECKING:  # kazoo has no types
+
+    class Stat(NamedTuple):
+        """What ZooKeeper keeps of a znode besides its data."""
+
+        czxid: int
+        mzxid: int
+        ctime: int
+        mtime: int
+        version: int
+        cversion: int
+        aversion: int
+        ephemeralOwner: int
+        dataLength: int
+        numChildren: int
+        pzxid: int
+
+    class Event(NamedTuple):
+        """What a watch was set for has happened."""
+
+        type: str
+        state: str
+        path: str
+
+else:
+    from kazoo.protocol.states import WatchedEvent as Event
+    from kazoo.protocol.states import ZnodeStat as Stat
+
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+U = TypeVar("U")
 # kazoo has a line for each of its tries; what they come to is said here, once.
 _kazoo_log = logging.getLogger("zk.kazoo")
 _kazoo_log.setLevel(logging.ERROR)
@@ -111,7 +143,7 @@ HANDSHAKE_SECONDS = 1.0, 5.0  # the least and the most time that a server is giv
 # The largest record that ZooKeeper takes in a request, unless jute.maxbuffer says otherwise.
 LARGEST = 0xFFFFF - 8
 
-Watch = Callable[[Event], Any]
+Watch = Callable[[Event], object]
 Session = tuple[int, bytes]
 
 
@@ -157,6 +189,7 @@ class Check(NamedTuple):
 
 
 Op = Create | Set | Delete | Check
+Result = str | Stat | bool  # of one operation of a multi, as its class says
 
 
 class ZkClient:
@@ -188,7 +221,7 @@ class ZkClient:
             logger=_kazoo_log,
         )
         self._kazoo.add_listener(self._kazoo_state)
-        self._listeners: list[Callable[[str], Any]] = []
+        self._listeners: list[Callable[[str], object]] = []
         self._state = LOST
         self._session: Session | None = None
         self._first: Deferred[None] | None = None
@@ -222,11 +255,11 @@ class ZkClient:
         """Id and password of the newest session: what re-attaching to it needs."""
         return self._session
 
-    def add_listener(self, listener: Callable[[str], Any]) -> None:
+    def add_listener(self, listener: Callable[[str], object]) -> None:
         """Calls `listener(state)` at each change of state, before any answer that arrived after the change."""
         self._listeners.append(listener)
 
-    def remove_listener(self, listener: Callable[[str], Any]) -> None:
+    def remove_listener(self, listener: Callable[[str], object]) -> None:
         """The opposite of add_listener; unknown listeners are ignored."""
         if listener in self._listeners:
             self._listeners.remove(listener)
@@ -239,7 +272,7 @@ class ZkClient:
         deadline = self._reactor.callLater(timeout_ms / 1000, self._give_up, timeout_ms)
         threading.Thread(target=self._diagnose, name="zk-diagnosis", daemon=True).start()
 
-        def connected(result: Any) -> Any:
+        def connected(result: T) -> T:
             self._over.set()
             if deadline.active():
                 deadline.cancel()
@@ -296,7 +329,7 @@ class ZkClient:
         answer = self._send_bounded(create, len(data or b"") + 4 * len(path))
         if makepath:
 
-            def parent_missing(failure: Any) -> Any:
+            def parent_missing(failure: Failure) -> Deferred[str]:
                 failure.trap(NoNode)
                 above = parents(self._real(path))[:-1]
                 return self._ensure(above).addCallback(lambda _: self._send(create))
@@ -317,7 +350,7 @@ class ZkClient:
         below_chroot = len(parents(self._chroot))
         return self._ensure(parents(self._real(path))[below_chroot:])
 
-    def multi(self, operations: Sequence[Op]) -> Deferred[list[Any]]:
+    def multi(self, operations: Sequence[Op]) -> Deferred[list[Result]]:
         """All or nothing. Results in order; else the error of the first operation that could not be done, with its
         position as `.index`."""
         multi = _Multi(self._real, operations)
@@ -349,7 +382,7 @@ class ZkClient:
         return self._send(request)
 
     def _read(self, request: Any) -> Deferred[Any]:
-        def again(failure: Any) -> Any:
+        def again(failure: Failure) -> Deferred[Any]:
             failure.trap(ConnectionLoss)
             return self._read(request)
 
@@ -358,7 +391,7 @@ class ZkClient:
     def _ensure(self, paths: list[str]) -> Deferred[None]:
         """Creates real paths from the top; all are sent at once, for ZooKeeper keeps the order of a session."""
 
-        def exists_already(failure: Any, path: str) -> Any:
+        def exists_already(failure: Failure, path: str) -> Deferred[Any] | None:
             if failure.check(ConnectionLoss):
                 return self._send(jute.Create(path, None, OPEN_ACL_UNSAFE, 0)).addErrback(exists_already, path)
             failure.trap(NodeExists)
@@ -432,17 +465,24 @@ class ZkClient:
             stopping.callback(None)
 
 
-def gather(answers: Iterable[Awaitable[Any]]) -> Deferred[list[Any]]:
+def gather(answers: Iterable[Awaitable[T]]) -> Deferred[list[T]]:
     """All results in order once every one is there; else the first error, likewise after all have ended."""
 
-    def results(outcomes: list[tuple[bool, Any]]) -> Any:
+    def results(outcomes: list[tuple[bool, Any]]) -> list[T] | Failure:
         for succeeded, outcome in outcomes:
             if not succeeded:
-                return outcome
+                return cast(Failure, outcome)
         return [outcome for _, outcome in outcomes]
 
     deferreds = [answer if isinstance(answer, Deferred) else ensureDeferred(answer) for answer in answers]  # type: ignore[arg-type]
     return DeferredList(deferreds, consumeErrors=True).addCallback(results)
+
+
+async def both(one: Awaitable[T], other: Awaitable[U]) -> tuple[T, U]:
+    """As gather, for two results of different types."""
+    answers: list[Awaitable[Any]] = [one, other]
+    first, second = await gather(answers)
+    return first, second
 
 
 class _Mailbox:

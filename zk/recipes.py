@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, TypeVarTuple, cast
 
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.python.failure import Failure
@@ -24,6 +24,7 @@ from zk.client import (
     Event,
     NodeExists,
     NoNode,
+    Op,
     SessionExpired,
     Set,
     Stat,
@@ -33,6 +34,7 @@ from zk.client import (
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+Values = TypeVarTuple("Values")
 
 
 class Taken(Exception):
@@ -56,7 +58,7 @@ class Term(NamedTuple):
     version: int
     counter_path: str
 
-    def guarded(self, *operations: Any) -> list[Any]:
+    def guarded(self, *operations: Op) -> list[Op]:
         """The operations of a multi that does nothing once another one has been elected."""
         return [Check(self.counter_path, self.version), *operations]
 
@@ -132,7 +134,7 @@ async def claim(zk: ZkClient, path: str, data: bytes, previous_session: int | No
     while True:
         try:
             results = await zk.multi([Create(path, None, ephemeral=True), Set(path, data, 0)])
-            return results[1]
+            return cast(Stat, results[1])
         except ConnectionLoss:
             pass
         except NodeExists:
@@ -164,7 +166,7 @@ async def elect(
     term = Term(epoch + 1, version + 1, counter_path)
     try:
         results = await zk.multi([Create(path, data, ephemeral=True), Set(counter_path, b"%d" % term.epoch, version)])
-        return term._replace(version=results[1].version)
+        return term._replace(version=cast(Stat, results[1]).version)
     except (NodeExists, BadVersion, ConnectionLoss):
         # A multi that was done but whose answer was lost looks like a defeat.
         owner = await zk.exists(path)
@@ -192,10 +194,10 @@ async def _counter(zk: ZkClient, path: str, read: Callable[[bytes | None], int])
         await ensure(zk, path, b"0")
 
 
-class _Watch:
+class _Watch(Generic[*Values]):
     """Reads, arms, and reads again at each event and each reconnection; one read at a time."""
 
-    def __init__(self, zk: ZkClient, path: str, callback: Callable[..., Any]) -> None:
+    def __init__(self, zk: ZkClient, path: str, callback: Callable[[*Values], object]) -> None:
         self.path = path
         self._zk = zk
         self._callback = callback
@@ -240,13 +242,13 @@ class _Watch:
         self._again = False
         ensureDeferred(self._value()).addCallbacks(self._deliver, self._failed)
 
-    async def _value(self) -> Any:
+    async def _value(self) -> tuple[*Values]:
         raise NotImplementedError
 
-    def _news(self, value: Any) -> bool:
+    def _news(self, value: tuple[*Values]) -> bool:
         raise NotImplementedError
 
-    def _deliver(self, value: Any) -> None:
+    def _deliver(self, value: tuple[*Values]) -> None:
         self._reading = False
         if self._stopped:
             return
@@ -273,12 +275,12 @@ class _Watch:
                 first.errback(failure)
 
 
-class DataWatch(_Watch):
+class DataWatch(_Watch[bytes | None, Stat | None]):
     """`callback(data, stat)` with the first value and each later one; `callback(None, None)` when there is no node."""
 
-    _last: Any = False
+    _last: tuple[int, int] | None | Literal[False] = False
 
-    async def _value(self) -> Any:
+    async def _value(self) -> tuple[bytes | None, Stat | None]:
         while True:
             try:
                 return await self._zk.get(self.path, self._event)
@@ -286,18 +288,18 @@ class DataWatch(_Watch):
                 if await self._zk.exists(self.path, self._event) is None:
                     return None, None
 
-    def _news(self, value: Any) -> bool:
+    def _news(self, value: tuple[bytes | None, Stat | None]) -> bool:
         data, stat = value
         mark = None if stat is None else (stat.czxid, stat.mzxid)
         seen, self._last = self._last, mark
         return seen is False or seen != mark
 
 
-class ChildrenWatch(_Watch):
+class ChildrenWatch(_Watch[list[str]]):
     """`callback(names)` with the first list and after each event or reconnection, though the names be the same: a
     child may have been deleted and made again in between. An absent node has no children."""
 
-    async def _value(self) -> Any:
+    async def _value(self) -> tuple[list[str]]:
         while True:
             try:
                 return (await self._zk.children(self.path, self._event),)
@@ -305,7 +307,7 @@ class ChildrenWatch(_Watch):
                 if await self._zk.exists(self.path, self._event) is None:
                     return ([],)
 
-    def _news(self, value: Any) -> bool:
+    def _news(self, value: tuple[list[str]]) -> bool:
         return True
 
 
@@ -316,7 +318,7 @@ class Bell:
     never older than the next ring would be about.
     """
 
-    def __init__(self, zk: ZkClient, path: str, ring: Callable[[], Any], children: bool = False) -> None:
+    def __init__(self, zk: ZkClient, path: str, ring: Callable[[], object], children: bool = False) -> None:
         self._zk = zk
         self._path = path
         self._ring = ring

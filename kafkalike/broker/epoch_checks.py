@@ -20,7 +20,7 @@ from kafkalike.cluster.znodes.brokers import BrokerNode
 from kafkalike.cluster.znodes.controller import ControllerEpoch
 from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.errors import Error
-from zk.client import Stat, ZooKeeperError, gather
+from zk.client import Stat, ZooKeeperError, both
 from zk.recipes import get_or_none
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ async def check_follower(broker: Broker, broker_id: int, broker_epoch: int) -> E
 
 
 async def _registration(broker: Broker, broker_id: int) -> Stat | None:
-    _, found = await gather([broker.zk.sync(), broker.zk.exists(BrokerNode.path(broker_id))])
+    _, found = await both(broker.zk.sync(), broker.zk.exists(BrokerNode.path(broker_id)))
     return found
 
 
@@ -89,7 +89,8 @@ async def _newest(broker: Broker) -> tuple[int, int]:
     """Reads the controller epoch and the broker epoch from ZooKeeper."""
     zk = broker.zk
     # ZooKeeper keeps the order of one session's requests.
-    answers = [zk.sync(), get_or_none(zk, ControllerEpoch.path()), zk.exists(BrokerNode.path(broker.broker_id))]
-    _, found, registration = await gather(answers)
+    synced = zk.sync()
+    read = both(get_or_none(zk, ControllerEpoch.path()), zk.exists(BrokerNode.path(broker.broker_id)))
+    _, (found, registration) = await both(synced, read)
     controller_epoch = ControllerEpoch.decode(found[0]) if found is not None else 0
     return controller_epoch, registration.czxid if registration is not None else -1

@@ -32,7 +32,7 @@ from kafkalike.cluster.znodes.cluster import TOP_LEVEL, ClusterId
 from kafkalike.cluster.znodes.encoding import Garbage, decode_or_none, encode_uuid, numbers
 from kafkalike.config import Endpoint as Listener
 from zk import recipes
-from zk.client import CONNECTED, LOST, ConnectionLoss, NoNode, SessionExpired, Stat, ZkClient, gather
+from zk.client import CONNECTED, LOST, ConnectionLoss, Event, NoNode, SessionExpired, Stat, ZkClient, gather
 from zk.paths import parents
 
 log = logging.getLogger(__name__)
@@ -75,10 +75,10 @@ class Membership:
         self._registering = False
         self._stopped = False
         self._waiting: list[Deferred[int]] = []
-        self._callbacks: list[Callable[[int], Any]] = []
+        self._callbacks: list[Callable[[int], object]] = []
         self._own_node: recipes.DataWatch | None = None
         # Called just before a registration at which nobody else's stands in the way.
-        self.about_to_register: Callable[[], Any] = lambda: None
+        self.about_to_register: Callable[[], object] = lambda: None
 
     # Called before the registration.
 
@@ -128,7 +128,7 @@ class Membership:
             self._waiting.append(answer)
         return answer
 
-    def on_registered(self, callback: Callable[[int], Any]) -> None:
+    def on_registered(self, callback: Callable[[int], object]) -> None:
         """Calls `callback(broker_epoch)` after each registration."""
         self._callbacks.append(callback)
 
@@ -237,7 +237,7 @@ class Membership:
             return
         self._registering = True
 
-        def done(result: Any) -> None:
+        def done(result: object) -> None:
             self._registering = False
             if not isinstance(result, Failure):
                 return
@@ -279,7 +279,7 @@ class Membership:
         """Whether the node is deleted; if not, waits for a change, but not longer than a second."""
         deleted: Deferred[None] = Deferred()
 
-        def event(_: Any) -> None:
+        def event(_: Event) -> None:
             if not deleted.called:
                 deleted.callback(None)
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from kafkalike.cluster.znodes.topics import NO_TOPIC_ID
+from kafkalike.protocol.messages import update_metadata
 from kafkalike.protocol.messages.update_metadata import FULL
+from kafkalike.protocol.messages.update_metadata import UpdateMetadataPartitionState as State
 
 # The leader of a partition that is being deleted, in UpdateMetadata: forget it.
 LEADER_DURING_DELETE = -2
@@ -64,7 +65,7 @@ class Image:
     topics: Mapping[str, Topic] = field(default_factory=dict)
     names: Mapping[bytes, str] = field(default_factory=dict)
 
-    def apply(self, request: Any) -> Image:
+    def apply(self, request: update_metadata.Request) -> Image:
         """The image after an UpdateMetadata request: brokers replaced, the partitions it names merged or dropped; of a
         full one, no others."""
         full = request.type == FULL
@@ -104,9 +105,9 @@ class Image:
         return broker.endpoints.get(listener) if broker else None
 
 
-def topic_states(request: Any) -> list[tuple[str, bytes, list[Any]]]:
+def topic_states(request: update_metadata.Request) -> list[tuple[str, bytes, list[State]]]:
     """(topic, its id, partition states): versions up to 4 have a flat list of partitions, later ones topics."""
-    grouped: dict[str, tuple[bytes, list[Any]]] = {}
+    grouped: dict[str, tuple[bytes, list[State]]] = {}
     for state in request.ungrouped_partition_states:
         grouped.setdefault(state.topic_name, (NO_TOPIC_ID, []))[1].append(state)
     for topic in request.topic_states:
@@ -114,7 +115,7 @@ def topic_states(request: Any) -> list[tuple[str, bytes, list[Any]]]:
     return [(name, topic_id, states) for name, (topic_id, states) in grouped.items()]
 
 
-def _partition(state: Any) -> PartitionState:
+def _partition(state: State) -> PartitionState:
     return PartitionState(
         leader=state.leader,
         leader_epoch=state.leader_epoch,
@@ -126,7 +127,7 @@ def _partition(state: Any) -> PartitionState:
     )
 
 
-def _broker(broker: Any) -> Broker:
+def _broker(broker: update_metadata.UpdateMetadataBroker) -> Broker:
     endpoints: dict[str, Endpoint] = {}
     for endpoint in broker.endpoints:
         protocol = SECURITY_PROTOCOLS.get(endpoint.security_protocol, "PLAINTEXT")

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVarTuple, cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 
+from kafkalike.clock import Timers
 from kafkalike.cluster.metadata import LEADER_DURING_DELETE, Broker, Image, topic_states
 from kafkalike.cluster.znodes.topics import NO_TOPIC_ID
 from kafkalike.metrics import Gauge
+from kafkalike.protocol.messages import update_metadata
 
 log = logging.getLogger(__name__)
 
+Told = TypeVarTuple("Told")
 Predicate = Callable[[Image], bool]
 DEPARTED_SECONDS = 5.0
 
@@ -29,15 +33,17 @@ TOPIC_PARTITIONS = Gauge("kafka_topic_partitions", "topic")
 class MetadataCache:
     """The image of the cluster that one broker has now."""
 
-    def __init__(self, cluster_id: str = "", reactor: Any = None) -> None:
+    def __init__(self, cluster_id: str = "", reactor: Timers | None = None) -> None:
         if reactor is None:
-            from twisted.internet import reactor
+            from twisted.internet import reactor as installed
+
+            reactor = cast(Timers, installed)
         self._reactor = reactor
         self.image = Image(cluster_id=cluster_id)
         self.controller_epoch = 0
-        self._waiting: dict[Deferred[bool], tuple[Predicate, Any]] = {}
-        self._callbacks: list[Callable[[Image, Image], Any]] = []
-        self._on_topics: list[Callable[[frozenset[str], frozenset[str]], Any]] = []
+        self._waiting: dict[Deferred[bool], tuple[Predicate, IDelayedCall]] = {}
+        self._callbacks: list[Callable[[Image, Image], object]] = []
+        self._on_topics: list[Callable[[frozenset[str], frozenset[str]], object]] = []
         self._suspected: set[int] = set()
         self._departed: dict[int, tuple[Broker, float]] = {}
         BROKERS.watch(self, lambda cache: len(cache.image.brokers))
@@ -45,7 +51,7 @@ class MetadataCache:
             self, lambda cache: [((name,), len(topic.partitions)) for name, topic in cache.image.topics.items()]
         )
 
-    def apply(self, request: Any) -> None:
+    def apply(self, request: update_metadata.Request) -> None:
         """Takes an UpdateMetadata request over, tells the listeners, then answers who waited for its effect."""
         old, self.image = self.image, self.image.apply(request)
         for callback in self._callbacks:
@@ -116,11 +122,11 @@ class MetadataCache:
         }
         return [broker for broker, _ in self._departed.values()]
 
-    def on_change(self, callback: Callable[[Image, Image], Any]) -> None:
+    def on_change(self, callback: Callable[[Image, Image], object]) -> None:
         """Calls `callback(old, new)` after each change."""
         self._callbacks.append(callback)
 
-    def on_topics(self, callback: Callable[[frozenset[str], frozenset[str]], Any]) -> None:
+    def on_topics(self, callback: Callable[[frozenset[str], frozenset[str]], object]) -> None:
         """Calls `callback(deleted, made)` with the names of topics. They are deleted as often as the controller says
         so, since whoever was to act on it the first time may not have lived to; and when the image shows them no more.
         """
@@ -131,7 +137,7 @@ class MetadataCache:
         answer.callback(False)
 
 
-def _deleted(request: Any, old: Image, new: Image) -> frozenset[str]:
+def _deleted(request: update_metadata.Request, old: Image, new: Image) -> frozenset[str]:
     told = {
         name
         for name, _, states in topic_states(request)
@@ -147,7 +153,7 @@ def _deleted(request: Any, old: Image, new: Image) -> frozenset[str]:
     return frozenset(told | gone | anew)
 
 
-def _made(request: Any, old: Image, new: Image) -> frozenset[str]:
+def _made(request: update_metadata.Request, old: Image, new: Image) -> frozenset[str]:
     there = {name: topic_id for name, topic_id, _ in topic_states(request) if name in new.topics}
     return frozenset(
         name
@@ -156,7 +162,7 @@ def _made(request: Any, old: Image, new: Image) -> frozenset[str]:
     )
 
 
-def _tell(callback: Callable[..., Any], *what: Any) -> None:
+def _tell(callback: Callable[[*Told], object], *what: *Told) -> None:
     try:
         callback(*what)
     except Exception:

@@ -7,7 +7,7 @@ only while another one has a certain version, says so in a multi of zk/client.py
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, TypeVar, TypeVarTuple
+from typing import Protocol, TypeVar, TypeVarTuple
 
 from kafkalike.cluster.znodes.encoding import ReadableZnode, decode_or_none
 from zk import recipes
@@ -99,7 +99,7 @@ async def children(zk: ZkClient, znode: ZnodeDirectory[*Key], *key: *Key) -> lis
 def watch(
     zk: ZkClient,
     znode: ReadableZnode[T, *Key],
-    callback: Callable[[T | None, Stat | None], Any],
+    callback: Callable[[T | None, Stat | None], object],
     *key: *Key,
 ) -> recipes.DataWatch:
     """Once started, calls `callback(value, stat)` with what the znode says now and after each change; the value is None
@@ -112,7 +112,7 @@ def watch(
 
 
 def watch_children(
-    zk: ZkClient, znode: ZnodeDirectory[*Key], callback: Callable[[list[str]], Any], *key: *Key
+    zk: ZkClient, znode: ZnodeDirectory[*Key], callback: Callable[[list[str]], object], *key: *Key
 ) -> recipes.ChildrenWatch:
     """Calls `callback(names)` with the names in a directory, once started, and whenever they may be others."""
     return recipes.ChildrenWatch(zk, znode.directory(*key), callback)

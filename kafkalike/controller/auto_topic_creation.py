@@ -26,7 +26,7 @@ from kafkalike.controller.topic_admin import (
     write_new,
 )
 from kafkalike.errors import Error, KafkaError
-from zk.client import ZkClient, gather
+from zk.client import ZkClient, both
 
 log = logging.getLogger("kafka.server.AutoTopicCreationManager")
 
@@ -96,7 +96,7 @@ async def _leadable(broker: Creator, name: str) -> frozenset[int]:
     A topic that is being deleted gets none, nor does one whose brokers died before the first election.
     """
     zk = broker.zk
-    marked, node = await gather([zk.exists(DeleteTopicNode.path(name)), zookeeper.read(zk, TopicNode, name)])
+    marked, node = await both(zk.exists(DeleteTopicNode.path(name)), zookeeper.read(zk, TopicNode, name))
     partitions = node.partitions if node is not None and not marked else {}
     live = broker.metadata.image.brokers.keys()
     leadable = frozenset(p for p, assignment in partitions.items() if not live.isdisjoint(assignment.replicas))

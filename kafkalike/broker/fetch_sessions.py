@@ -4,7 +4,7 @@ Pure. `begin` turns a request into a `Fetching`, whose session says which partit
 chooses what of the result the client has to be told. A full request names everything and is answered with everything;
 an incremental one names what changed and is answered with what changed.
 
-A partition that has nothing for the client is `set_aside`, and is looked at again only when it was stirred: something
+A partition that has nothing for the client is `set_aside`, and is looked at again only when it was woken: something
 of it changed, or the client asks for something else. So the cost of a request is that of the partitions with news.
 Those that returned records move to the end, so that none starves.
 """
@@ -31,8 +31,8 @@ MAX_EPOCH = 2**31 - 1
 class Waiting(Protocol):
     """A request that waits for news."""
 
-    def stirred(self, fetched: Fetched, key: Hashable) -> None:
-        """A partition of the session was stirred."""
+    def partition_woken(self, fetched: Fetched, key: Hashable) -> None:
+        """A partition of the session was woken: something of it has changed."""
 
 
 class Fetched:
@@ -40,7 +40,7 @@ class Fetched:
 
     __slots__ = (
         "topic", "topic_id", "index", "offset", "max_bytes", "current_leader_epoch", "last_fetched_epoch",
-        "high_watermark", "log_start_offset", "session", "name", "subscription", "on_stir", "traffic",
+        "high_watermark", "log_start_offset", "session", "name", "subscription", "on_wake", "traffic",
     )  # fmt: skip
 
     def __init__(self, session: Session, topic: str, topic_id: bytes, request: Any) -> None:
@@ -50,7 +50,7 @@ class Fetched:
         self.index = request.partition
         self.name = topic  # also where the request has only the id, once it was looked up
         self.subscription: Any = None  # to what may happen to the partition; has end()
-        self.on_stir: Callable[[int], None] | None = None
+        self.on_wake: Callable[[int], None] | None = None
         self.traffic: Any = None  # where the bytes count that the client is sent
         self.update(request)
 
@@ -65,24 +65,24 @@ class Fetched:
         epoch = request.current_leader_epoch
         self.current_leader_epoch = epoch if epoch >= 0 else -1
         self.last_fetched_epoch = request.last_fetched_epoch
-        self._stir()
+        self._look_again()
 
-    def set_aside(self, on_stir: Callable[[int], None] | None = None) -> None:
+    def set_aside(self, on_wake: Callable[[int], None] | None = None) -> None:
         """Leaves the partition out of reads until it changes, for it has nothing for the client now. The next change
-        calls `on_stir` with the time of the last request before it."""
-        self.on_stir = on_stir
+        calls `on_wake` with the time of the last request before it."""
+        self.on_wake = on_wake
         self.session.stale.pop(self, None)
 
-    def stirred(self, key: Hashable) -> None:
+    def woken(self, key: Hashable) -> None:
         """Something of the partition changed."""
-        self._stir()
+        self._look_again()
         if self.session.waiting is not None:
-            self.session.waiting.stirred(self, key)
+            self.session.waiting.partition_woken(self, key)
 
-    def _stir(self) -> None:
-        if self.on_stir is not None:
-            self.on_stir(self.session.used_ms)
-            self.on_stir = None
+    def _look_again(self) -> None:
+        if self.on_wake is not None:
+            self.on_wake(self.session.used_ms)
+            self.on_wake = None
         self.session.stale[self] = None
 
     def release(self) -> None:
@@ -129,7 +129,7 @@ class Session:
                     known.release()
                     self.stale.pop(known, None)
 
-    def stir_all(self) -> None:
+    def look_at_all(self) -> None:
         """Everything is to be looked at."""
         self.stale = dict.fromkeys(self.partitions.values())
 
@@ -138,7 +138,7 @@ class Session:
         self.awake = False
         for fetched in self.partitions.values():
             fetched.release()
-        self.stir_all()
+        self.look_at_all()
 
 
 class Fetching:

@@ -37,7 +37,7 @@ class Waiter(Protocol):
 class Subscriber(Protocol):
     """A request, or what stands for several, that wants to hear of each wake of its keys."""
 
-    def stirred(self, key: Hashable) -> None:
+    def woken(self, key: Hashable) -> None:
         """Hears that one of its keys was woken."""
 
 
@@ -126,7 +126,7 @@ class Purgatory:
         subscribers = self._subscribers.get(key)
         if subscribers:
             for subscriber in list(subscribers):
-                subscriber.stirred(key)
+                subscriber.woken(key)
         waiting = self._by_key.get(key)
         if waiting:
             for waiter in list(waiting):

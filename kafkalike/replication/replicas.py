@@ -25,7 +25,7 @@ class Read(NamedTuple):
     """What a read found: the offsets that go with it, and the range of the file (None: nothing there yet).
 
     `diverging` is (epoch, end offset) when the reader's log diverges from the leader's and must be cut first.
-    `caught_up` says that the same read finds the same until a key of the partition is woken; then `on_stir` is called
+    `caught_up` says that the same read finds the same until a key of the partition is woken; then `on_wake` is called
     with the time until which the reader has asked. `traffic` counts what is sent of the records.
     """
 
@@ -35,7 +35,7 @@ class Read(NamedTuple):
     records: Any
     diverging: tuple[int, int] | None = None
     caught_up: bool = False
-    on_stir: Callable[[int], None] | None = None
+    on_wake: Callable[[int], None] | None = None
     traffic: TopicTraffic | None = None
 
 
@@ -202,7 +202,7 @@ class Replicas:
         caught_up = asked.offset >= end and follower in partition.isr and partition.proposal is None
         return Read(
             mark, mark, source.log_start_offset, records if max_bytes > 0 else None,
-            caught_up=caught_up, on_stir=partition.followers[follower].asked_until if caught_up else None,
+            caught_up=caught_up, on_wake=partition.followers[follower].asked_until if caught_up else None,
         )  # fmt: skip
 
     def sent(self, topic: str, index: int, size: int) -> None:

@@ -119,7 +119,7 @@ def test_a_session_whose_last_partition_is_forgotten_ends(sessions):
     assert len(sessions) == 0
 
 
-def test_a_partition_without_news_is_looked_at_again_when_it_was_stirred_or_asked_for_anew(sessions):
+def test_a_partition_without_news_is_looked_at_again_when_it_was_woken_or_asked_for_anew(sessions):
     session = opened(sessions, (0, 0), (1, 0), (2, 0))
     fetching = sessions.begin(request(session, 1), False, NOW + 1)
     asked_until = []
@@ -130,27 +130,27 @@ def test_a_partition_without_news_is_looked_at_again_when_it_was_stirred_or_aske
     (second,) = fetching.partitions
     second.set_aside()
     first = fetching.session.partitions["t", 0]
-    first.stirred(("t", 0))
+    first.woken(("t", 0))
     assert [each.index for each in sessions.begin(request(session, 3), False, NOW + 3).partitions] == [0]
     assert asked_until == [NOW + 1, NOW + 2]
 
 
-def test_a_request_that_waits_hears_of_stirs(sessions):
+def test_a_request_that_waits_hears_of_each_wake(sessions):
     class Request:
         def __init__(self):
             self.heard = []
 
-        def stirred(self, fetched, key):
+        def partition_woken(self, fetched, key):
             self.heard.append((fetched.index, key))
 
     fetching = sessions.begin(request(opened(sessions, (0, 0), (1, 0)), 1), False, NOW)
     (first, second), waiting, later = fetching.partitions, Request(), Request()
     fetching.session.waiting = waiting
-    second.stirred(("t", 1))
+    second.woken(("t", 1))
     assert waiting.heard == [(1, ("t", 1))]
     fetching.session.waiting = later
     fetching.end(waiting)
-    first.stirred(("t", 0))
+    first.woken(("t", 0))
     assert (len(waiting.heard), later.heard) == (1, [(0, ("t", 0))])
 
 

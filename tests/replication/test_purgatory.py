@@ -93,7 +93,7 @@ def test_a_subscriber_is_told_of_each_wake_until_it_ends_and_before_who_waits():
     purgatory, told = Purgatory(), []
 
     class Subscriber:
-        def stirred(self, key):
+        def woken(self, key):
             told.append(key)
 
     subscription = purgatory.subscribe(("a", "b"), Subscriber())

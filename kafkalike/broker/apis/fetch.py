@@ -137,7 +137,7 @@ class _Attempt(PendingResponse[messages.Response]):
         if session.client != client:
             # What the session knows was told to another client, or to this one before it restarted.
             session.client = client
-            session.stir_all()
+            session.look_at_all()
         self._read(self._fetching.partitions)
         if self._enough or request.max_wait_ms <= 0 or not session.partitions:
             return self._finished()
@@ -149,7 +149,7 @@ class _Attempt(PendingResponse[messages.Response]):
             self._call.connection.hurry = self.hurry
         return self
 
-    def stirred(self, fetched: Fetched, key: Hashable) -> None:
+    def partition_woken(self, fetched: Fetched, key: Hashable) -> None:
         """Something of a partition changed while this waits."""
         if self._replica >= 0 and isinstance(key, tuple) and len(key) == 2:
             return  # A follower is told of the high watermark when there is something else to be told.
@@ -222,7 +222,7 @@ class _Attempt(PendingResponse[messages.Response]):
                 return _elsewhere(index, found, chosen)
         if found.caught_up and self._racks is None and fetched.session.id:
             self._subscribe(fetched)
-            fetched.set_aside(found.on_stir)
+            fetched.set_aside(found.on_wake)
         data = _Data(
             partition_index=index,
             high_watermark=found.high_watermark,

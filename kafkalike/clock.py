@@ -26,7 +26,7 @@ class Clock:
 
 
 class Timers(Protocol):
-    """What of the reactor is used to do something later."""
+    """The part of a reactor that does something later."""
 
     def callLater(self, delay: float, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Calls `callable` after `delay` seconds; gives a call that can be cancelled."""

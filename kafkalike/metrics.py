@@ -143,7 +143,7 @@ Found = Any  # a number, or pairs of labels and numbers
 
 
 class Gauge(Metric):
-    """A number that is looked up when somebody asks."""
+    """A number that is looked up when it is read."""
 
     def __init__(self, name: str, *labels: str) -> None:
         super().__init__(name, *labels)

@@ -311,45 +311,46 @@ class ChildrenWatch(_Watch[list[str]]):
         return True
 
 
-class Bell:
-    """Rings when a node's children, or its data or existence, may be others: at each event and each reconnection.
+class ChangeWatch:
+    """Calls `changed` when a node's children, or its data or existence, may have changed: at each event and at each
+    reconnection.
 
-    It carries no news. Whoever hears it reads; the watch is armed again before it rings, so what that read finds is
-    never older than the next ring would be about.
+    The call does not say what has changed: the listener reads. The watch is armed again before the call, so that the
+    next call tells of every change after that read.
     """
 
-    def __init__(self, zk: ZkClient, path: str, ring: Callable[[], object], children: bool = False) -> None:
+    def __init__(self, zk: ZkClient, path: str, changed: Callable[[], object], children: bool = False) -> None:
         self._zk = zk
         self._path = path
-        self._ring = ring
+        self._changed = changed
         self._children = children
         self._stopped = False
         zk.add_listener(self._state)
         self._arm()
 
     def stop(self) -> None:
-        """It never rings again."""
+        """Ends the watch; `changed` is not called any more."""
         self._stopped = True
         self._zk.remove_listener(self._state)
 
     def _arm(self) -> None:
         verb: Callable[..., Deferred[Any]] = self._zk.children if self._children else self._zk.exists
-        # An expired session is followed by CONNECTED; a directory that is not there is nobody's to watch.
+        # An expired session is followed by CONNECTED; the children of a directory that is not there cannot be watched.
         verb(self._path, self._event).addErrback(lambda failure: failure.trap(ZooKeeperError))
 
     def _event(self, event: Event) -> None:
         if not self._stopped:
             self._arm()
-            self._ring()
+            self._changed()
 
     def _state(self, state: str) -> None:
         if state == CONNECTED and not self._stopped:
             self._arm()
-            self._ring()
+            self._changed()
 
 
 __all__ = [
-    "Bell",
+    "ChangeWatch",
     "ChildrenWatch",
     "DataWatch",
     "Fenced",

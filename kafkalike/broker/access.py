@@ -20,7 +20,7 @@ LAST_VERSION = 32767
 
 
 class Operation(IntEnum):
-    """What somebody may do."""
+    """What a principal may be allowed to do."""
 
     READ = 3
     WRITE = 4

@@ -140,7 +140,7 @@ async def _alter_broker(broker: Broker, resource: Any, values: Values, validate_
 
 def _without_faults_of_before(resource: Any, wanted: Mapping[str, str], usable: Mapping[str, str]) -> dict[str, str]:
     """What is to be checked: what the request names, and what is stored already. A stored value that cannot be used
-    stays stored, and hinders nobody from altering the others."""
+    stays stored, and does not keep other values from being altered."""
     named = {entry.name for entry in resource.configs}
     return {name: text for name, text in wanted.items() if name in named or name in usable}
 

@@ -37,7 +37,7 @@ class ControlChannel:
         endpoint = None
         context = self.controller.context
         if context is not None and broker_id in context.brokers:
-            # The controller knows a new broker before anybody has told the metadata.
+            # The controller knows a new broker before the metadata have it.
             endpoints = context.brokers[broker_id].node.endpoints
             endpoint = next((e for e in endpoints if e.listener == self._listener), None)
         return self._peers.control(broker_id, request, endpoint)

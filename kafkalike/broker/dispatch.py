@@ -63,7 +63,7 @@ def _has_records(struct: type[Struct]) -> bool:
 
 
 def versions() -> list[api_versions.ApiVersion]:
-    """What is served, as the answer to ApiVersions says it."""
+    """The APIs and versions that are served, as ApiVersions tells them."""
     return [
         api_versions.ApiVersion(api_key=api.key, min_version=api.oldest, max_version=api.newest)
         for _, api in sorted(load_apis().items())

@@ -11,7 +11,7 @@ from typing import Any
 
 
 def by_topic(topics: Iterable[Any]) -> dict[str, dict[int, Any]]:
-    """What is said of each partition, by topic."""
+    """What the request says of each partition, by topic."""
     found: dict[str, dict[int, Any]] = {}
     for topic in topics:
         if topic.partitions:

@@ -177,7 +177,7 @@ class Fetching:
 
     @property
     def partitions(self) -> list[Fetched]:
-        """What is to be looked at."""
+        """The partitions that are to be read."""
         return list(self.session.stale)
 
     def end(self, request: Waiting) -> None:

@@ -130,7 +130,7 @@ def throttle(quotas: Quotas) -> Callable[[Gated, Any], None]:
 
 
 def _name(call: Gated, row: Access, holder: Any) -> str | None:
-    """The name of the resource; None when there is none, as with a topic id that nobody knows."""
+    """The name of the resource; None when there is none, as with an unknown topic id."""
     if row.resource is Resource.CLUSTER:
         return CLUSTER_NAME
     name: str | None = getattr(holder, row.name) if row.name else holder

@@ -39,7 +39,7 @@ Ask = Callable[[int, Any, int, Any], Deferred[Any]]  # broker id, message module
 
 
 class GroupLag:
-    """What was found last."""
+    """The lag of groups as it was found last."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class GroupLag:
             try:
                 found = await self._coordinator.fetch(group.group_id, None)
             except KafkaError:
-                continue  # it has another coordinator by now, or nobody can tell at the moment
+                continue  # the group has another coordinator by now, or its offsets cannot be read at the moment
             for (topic, index), committed in found:
                 if committed.error is Error.NONE and committed.offset >= 0:
                     offsets[group.group_id, topic, index] = committed.offset

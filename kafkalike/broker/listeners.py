@@ -76,7 +76,7 @@ class Listeners:
         ]
 
     def listen(self) -> None:
-        """Clients can connect, and wait: whoever sees the registration can."""
+        """Lets clients connect, and wait: whoever sees the broker's registration can connect."""
         for listener in self._bound:
             listener.listen()
 

@@ -62,7 +62,7 @@ class Peers:
             self._peer(CONTROL, broker_id, address).open()
 
     def refuses(self, broker_id: int, endpoint: Any = None) -> Deferred[bool]:
-        """Whether nobody listens where the broker was: see net/probe.py."""
+        """Whether nobody listens at the broker's address (net/probe.py)."""
         address = self._address(broker_id, endpoint)
         return succeed(False) if address is None else probe.refuses(self._reactor, *address)
 

@@ -22,7 +22,7 @@ LOOK_SECONDS = 1.0  # between two looks whether there is a connection to each br
 
 
 class PeerLiveness:
-    """What one broker notices of the life of the others."""
+    """Notices when the process of another broker dies."""
 
     def __init__(
         self,

@@ -58,7 +58,7 @@ class Call(Protocol):
 
 
 class ProduceForwarding:
-    """What one broker hands on."""
+    """The Produce requests that one broker hands on."""
 
     def __init__(
         self,
@@ -124,7 +124,8 @@ class ProduceForwarding:
 
 
 class _Held(NamedTuple):
-    """A request that is held here, the refusal that it gets if nobody takes it, and the response that it waits for."""
+    """A request that is held here, the error that it gets when no leader takes it, and the response that it waits
+    for."""
 
     call: Call
     refusal: produce.Response

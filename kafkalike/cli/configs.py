@@ -231,7 +231,7 @@ def _entries(admin: Admin, kind: str, name: str) -> list[ConfigEntry]:
 
 
 def _dynamic(admin: Admin, kind: str, name: str) -> list[ConfigEntry]:
-    """What somebody set for this entity while it ran."""
+    """The dynamic configuration of an entity."""
     if kind == "broker-loggers":
         return _entries(admin, kind, name)
     source = DYNAMIC_TOPIC if kind == "topics" else DYNAMIC_BROKER if name else DYNAMIC_DEFAULT

@@ -20,14 +20,14 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class WritableZnode(Protocol[T_contra, *Key]):
-    """A class of znodes whose data somebody writes."""
+    """A class of znodes whose data brokers write."""
 
     def path(self, *key: *Key) -> str:
         """The znode's path."""
         ...
 
     def encode(self, value: T_contra, /) -> bytes:
-        """What its data shall be."""
+        """The znode's data."""
         ...
 
 
@@ -49,12 +49,12 @@ class Notification(Protocol):
         ...
 
     def encode(self) -> bytes:
-        """What it tells."""
+        """The notification's data."""
         ...
 
 
 async def get(zk: ZkClient, znode: ReadableZnode[T, *Key], *key: *Key) -> tuple[T, Stat]:
-    """What a znode says, and its Stat; NoNode, Garbage."""
+    """Reads a znode: its value and its Stat. Raises NoNode and Garbage."""
     data, stat = await zk.get(znode.path(*key))
     return znode.decode(data, *key), stat
 

@@ -88,7 +88,7 @@ class Controller:
         self._term: recipes.Term | None = None
         self._context: Context | None = None
         self._outbox: Outbox | None = None
-        self._bells: dict[str, recipes.Bell] = {}
+        self._watches: dict[str, recipes.ChangeWatch] = {}
         self._events = EventQueue(timers, self._superseded)
         self._stopped = False
         self._watch = zookeeper.watch(zk, ControllerNode, self._controller_changed)
@@ -293,9 +293,9 @@ class Controller:
         log.info("broker %d is no longer the controller: %s", self._broker_id, why)
         self._term = None
         self._context = None
-        for bell in self._bells.values():
-            bell.stop()
-        self._bells.clear()
+        for watch in self._watches.values():
+            watch.stop()
+        self._watches.clear()
         if self._outbox is not None:
             self._outbox.close()
             self._outbox = None
@@ -337,9 +337,9 @@ class Controller:
                     self._listen(path)
             case effects.Ignore(paths):
                 for path in paths:
-                    bell = self._bells.pop(path, None)
-                    if bell is not None:
-                        bell.stop()
+                    watch = self._watches.pop(path, None)
+                    if watch is not None:
+                        watch.stop()
             case effects.Connect(broker_id):
                 outbox.connect(broker_id)
             case effects.Disconnect(broker_id):
@@ -361,7 +361,7 @@ class Controller:
             self.enqueue_steps(("later", subject, serial), lambda context: REMINDERS[subject](context, serial))
 
     def _listen(self, path: str) -> None:
-        if path in self._bells:
+        if path in self._watches:
             return
         directory, _, name = path.rpartition("/")
         steps: StepsOf
@@ -375,7 +375,7 @@ class Controller:
             assert path == BrokerNode.path(int(name)), f"nobody attends to {path}"
             steps = lambda context: broker_changes.broker_modified(context, int(name))  # noqa: E731
         changed = functools.partial(self.enqueue_steps, ("changed", path), steps)
-        self._bells[path] = recipes.Bell(self._zk, path, changed, children=path in self._directories)
+        self._watches[path] = recipes.ChangeWatch(self._zk, path, changed, children=path in self._directories)
 
     def _answered(self, broker_id: int, request: Any, response: Any) -> None:
         if response is not None and self._context is not None:

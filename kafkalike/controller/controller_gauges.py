@@ -65,7 +65,7 @@ def _of_context(number: Callable[[Context], int], controller: Holder) -> int:
 
 
 def offline(context: Context) -> int:
-    """How many partitions of topics that stay have no leader."""
+    """How many partitions, without those of topics that are being deleted, have no leader."""
     return sum(
         state is not PartitionState.ONLINE and topic not in context.topics_to_delete
         for (topic, _), state in context.partition_states.items()

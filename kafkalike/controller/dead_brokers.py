@@ -43,14 +43,14 @@ class Connections(Protocol):
     """How brokers are tried out. Without an endpoint a broker is tried at the one that the metadata have."""
 
     def refuses(self, broker_id: int, endpoint: Address | None = None) -> Deferred[bool]:
-        """Whether nobody listens there."""
+        """Whether nobody listens at the broker's address."""
 
     def answers(self, broker_id: int, endpoint: Address | None = None) -> Deferred[bool]:
         """Whether the broker answers."""
 
 
 class Term(Protocol):
-    """What is asked of the controller about the present term."""
+    """What the controller tells of its present term."""
 
     @property
     def context(self) -> Context | None:
@@ -83,7 +83,7 @@ class DeadBrokers:
         self._stopped = False
 
     def stop(self) -> None:
-        """Nobody is presumed dead any more."""
+        """Stops: no broker is presumed dead any more."""
         self._stopped = True
 
     def connection_lost(self, broker_id: int, was_connected: bool) -> None:

@@ -51,7 +51,7 @@ class Outbox:
             queue.put(request)
 
     def close(self) -> None:
-        """Disconnects everybody."""
+        """Drops the queues of all brokers."""
         for broker_id in list(self._queues):
             self.disconnect(broker_id)
 

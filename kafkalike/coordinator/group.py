@@ -172,7 +172,7 @@ class Group:
 
     @property
     def is_vacant(self) -> bool:
-        """Empty, and nobody is about to join."""
+        """Whether the group is empty, and no member is about to join."""
         return self.state is State.EMPTY and not self._pending
 
     @property

@@ -30,11 +30,11 @@ class Member:
     deadline_ms: int | None = None
 
     def metadata(self, protocol: str | None) -> bytes:
-        """What the member said with the protocol that was chosen."""
+        """The member's metadata for the protocol that was chosen."""
         return next(metadata for name, metadata in self.protocols if name == protocol)
 
     def vote(self, candidates: set[str]) -> str:
-        """The first of its protocols that everybody supports."""
+        """The first of the member's protocols that all members support."""
         return next(name for name, _ in self.protocols if name in candidates)
 
 
@@ -85,7 +85,7 @@ class Members(dict[str, Member]):
     def update(  # type: ignore[override]
         self, member: Member, protocols: Protocols, session_timeout_ms: int, rebalance_timeout_ms: int
     ) -> None:
-        """What a member says of itself has changed."""
+        """Takes over what a member says of itself."""
         self._supporters.subtract(dict(member.protocols).keys())
         member.protocols = protocols
         self._supporters.update(dict(protocols).keys())

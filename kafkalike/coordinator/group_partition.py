@@ -147,7 +147,7 @@ class GroupPartition(Contents):
     # Groups.
 
     def new_group(self, group_id: str) -> ServedGroup:
-        """A group that nobody is or was in."""
+        """Makes a group that has and had no members."""
         served = self.groups[group_id] = ServedGroup(Group(group_id, self._limits, self._clock.wall_ms()))
         return served
 
@@ -159,7 +159,7 @@ class GroupPartition(Contents):
     async def delete(self, served: ServedGroup, only_empty: bool = False) -> Error:
         """Deletes a group that has a record; NON_EMPTY_GROUP if it has members, or, if it is to go `only_empty`,
         offsets."""
-        # Dead at once, so that nobody joins or commits meanwhile.
+        # The group is dead at once, so that no member joins or commits in between.
         group = served.group
         value = group.value()
         error = group.delete()

@@ -118,7 +118,7 @@ class InternalPartition(Generic[C]):
 
     @property
     def is_led(self) -> bool:
-        """Whether this still is what is served of the partition."""
+        """Whether this object still serves the partition."""
         return self._topic.partitions.get(self.index) is self
 
     @property
@@ -243,7 +243,7 @@ class InternalTopic(Generic[C]):
             self._unload(partition)
         elif leading and not self._stopped and (partition is None or leader_epoch != partition.leader_epoch):
             if partition is not None:
-                # Between two neighbouring epochs of this broker nobody else has led.
+                # No other broker has led between two neighbouring epochs of this one.
                 if leader_epoch == partition.leader_epoch + 1 and partition.contents.leads_on(leader_epoch):
                     partition.leader_epoch = leader_epoch
                     return

@@ -67,7 +67,8 @@ class ProducerIds:
         self._asking = False
 
     def next(self) -> Deferred[int]:
-        """A producer id that nobody has had. COORDINATOR_LOAD_IN_PROGRESS, which clients retry, when there is none."""
+        """A producer id that no producer has had. COORDINATOR_LOAD_IN_PROGRESS, which clients retry, when there is
+        none."""
         answer: Deferred[int] = Deferred()
         self._waiting.append(answer)
         self._serve()

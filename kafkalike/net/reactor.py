@@ -22,7 +22,7 @@ from twisted.python import log
 from kafkalike.metrics import WINDOW, Gauge, Meter, Timer
 
 TURN_TIME = Timer("kafkalike_reactor_turn_time_ms")
-LONG_TURNS = Meter("kafkalike_reactor_long_turns_total")  # in which somebody else waits noticeably
+LONG_TURNS = Meter("kafkalike_reactor_long_turns_total")  # during which other events wait noticeably
 # One thread reads sockets and handles requests: both of Kafka's pools are idle when it is.
 IDLE = Gauge("kafka.network:type=SocketServer,name=NetworkProcessorAvgIdlePercent")
 HANDLERS_IDLE = Gauge("kafka.server:type=KafkaRequestHandlerPool,name=RequestHandlerAvgIdlePercent")
@@ -87,7 +87,7 @@ class Reactor(EPollReactor):
         self._turn_began = monotonic()
 
     def runUntilCurrent(self) -> None:
-        """What threads asked for, and the timers that are due."""
+        """Runs what threads asked for, and the timers that are due."""
         holders = self.holders
         for holder in holders:
             holder.busy += 1

@@ -50,7 +50,7 @@ class Server(protocol.Factory):
         self.overlapping = overlapping
         self.outlet = outlet
         self.buffers = ((socket.SO_SNDBUF, buffers[0]), (socket.SO_RCVBUF, buffers[1]))
-        self.busy = 0  # how many of us and of the reactor hold output back; it is flushed when nobody does
+        self.busy = 0  # how many hold output back (this server, and the reactor); it is flushed when none does
         self.dirty: list[Connection] = []
         self.descriptors = descriptors or FileDescriptors()
         self._limits = limits

@@ -58,7 +58,7 @@ MAX_INFLATED: Final = 128 << 20
 # The smallest message in the oldest format.
 _LEAST_OLD_LENGTH: Final = 14
 
-# The fields of a BatchHeader in their order; for the hot paths. Everybody else calls `read_header`.
+# The fields of a BatchHeader in their order, for hot paths; all others call `read_header`.
 HEADER: Final = Struct(">qiibIhiqqqhii")
 _PREFIX = Struct(">qiib")
 _CRC = Struct(">I")

@@ -67,7 +67,7 @@ class Following:
 
     @property
     def key(self) -> Key:
-        """How the session names it."""
+        """The key of the partition in the fetch session."""
         return self.topic_id, self.index
 
 

@@ -62,7 +62,7 @@ class InSyncReplicas:
         self._purgatory.wake(hosted.key)
 
     def expand(self, hosted: HostedPartition, broker_id: int) -> bool:
-        """Proposes a follower for the ISR if it has caught up and nobody objects."""
+        """Proposes a follower for the ISR if it has caught up and no veto is raised."""
         partition = hosted.partition
         if not partition.joiner(broker_id) or any(veto(partition, broker_id) for veto in self._cluster.isr_vetoes):
             return False

@@ -41,7 +41,7 @@ class Leadership:
         cluster: ClusterView,
         reactor: Any,
     ) -> None:
-        self.leaving = False  # before a stop: whoever takes over need not wait for us as a follower
+        self.leaving = False  # before a stop: the next leader need not wait for this broker as a follower
         self._partitions = partitions
         self._purgatory = purgatory
         self._followed = followed
@@ -155,7 +155,7 @@ class Leadership:
         self._fetchers.begin()
 
     def _announce(self, hosted: HostedPartition) -> None:
-        """Wakes and tells everybody whom a change of leadership concerns."""
+        """Wakes the requests, and calls the parts, that a change of leadership concerns."""
         partition = hosted.partition
         self._purgatory.wake(hosted.key)
         self._purgatory.wake(hosted.appended_key)

@@ -175,7 +175,7 @@ class Partition:
 
     @property
     def maximal_isr(self) -> frozenset[int]:
-        """The committed ISR and, while a change is under way, whoever it would add."""
+        """The committed ISR and, while a change is under way, the members that it would add."""
         return frozenset(self.isr if self.proposal is None else self.isr + self.proposal.isr)
 
     def advance(

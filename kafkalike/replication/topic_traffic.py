@@ -82,7 +82,7 @@ _known: weakref.WeakValueDictionary[str, TopicTraffic] = weakref.WeakValueDictio
 
 
 def of(topic: str) -> TopicTraffic:
-    """The one of a topic, as long as somebody has it."""
+    """The traffic of a topic, which is kept as long as it is used."""
     found = _known.get(topic)
     if found is None:
         found = _known[topic] = TopicTraffic(topic)

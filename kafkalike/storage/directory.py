@@ -214,7 +214,7 @@ class LogDirectory:
             _remove_new(path)
             raise self.failure(error) from error
         if OPEN_FILES.count > OPEN_FILES.most:
-            # Many are made in one turn, and nobody has read this one yet.
+            # Many logs are made in one turn, and this one has not been read yet.
             created.close_files()
         self._adopt(created)
         return created

@@ -478,19 +478,22 @@ def b8_no_sync() -> list[Patch]:
 @mutant
 def b10_lost_watches() -> list[Patch]:
     """Watches that went with a connection are not set again."""
-    return [(recipes.Bell, "_state", lambda self, state: None), (recipes._Watch, "_state", lambda self, state: None)]
+    return [
+        (recipes.ChangeWatch, "_state", lambda self, state: None),
+        (recipes._Watch, "_state", lambda self, state: None),
+    ]
 
 
 @mutant
 def b10_watch_after_the_read() -> list[Patch]:
-    """A bell rings, and is armed again only for what comes later."""
+    """A watch tells of a change before it is armed again, and so misses the next one."""
 
     def event(self: Any, event: Any) -> None:
         if not self._stopped:
-            self._ring()
+            self._changed()
             self._zk._reactor.callLater(0.5, self._arm)
 
-    return [(recipes.Bell, "_event", event)]
+    return [(recipes.ChangeWatch, "_event", event)]
 
 
 @mutant

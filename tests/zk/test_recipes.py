@@ -176,19 +176,19 @@ async def test_a_children_watch_goes_on(clients: Clients) -> None:
 
 
 @on_reactor
-async def test_a_bell_rings_for_events_and_reconnections_until_it_is_stopped(clients: Clients) -> None:
+async def test_a_change_watch_calls_for_events_and_reconnections_until_it_is_stopped(clients: Clients) -> None:
     zk = await clients.open()
     await zk.create("/d")
-    rings: list[str] = []
-    bell = recipes.Bell(zk, "/d", lambda: rings.append("children"), children=True)
-    recipes.Bell(zk, "/d/x", lambda: rings.append("node"))
+    changes: list[str] = []
+    watch = recipes.ChangeWatch(zk, "/d", lambda: changes.append("children"), children=True)
+    recipes.ChangeWatch(zk, "/d/x", lambda: changes.append("node"))
     await zk.create("/d/x")
-    await until(lambda: sorted(rings) == ["children", "node"])
-    rings.clear()
+    await until(lambda: sorted(changes) == ["children", "node"])
+    changes.clear()
     zk.drop_connection()
-    await until(lambda: sorted(rings) == ["children", "node"])
-    rings.clear()
-    bell.stop()
+    await until(lambda: sorted(changes) == ["children", "node"])
+    changes.clear()
+    watch.stop()
     await zk.multi([Set("/d/x", b"1"), Create("/d/y")])
-    await until(lambda: rings)
-    assert ["node"] == rings
+    await until(lambda: changes)
+    assert ["node"] == changes

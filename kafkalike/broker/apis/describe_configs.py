@@ -44,7 +44,7 @@ MALFORMED = (
     "This most likely occurs because of a request being malformed by the client library or the message was sent to an "
     "incompatible broker. See the broker logs for more details."
 )
-UNKNOWN = "UNKNOWN"  # the type of what is in no table: it may be a password of somebody's plugin, and is not shown
+UNKNOWN = "UNKNOWN"  # the type of a key that no table has: it may be a plugin's password, and is not shown
 
 Link = tuple[str, str | None, int]  # a synonym: name, value, source
 
@@ -126,7 +126,7 @@ def _overridden(entry: Entry, value: str | None) -> Entry:
 
 
 def _topic_defaults(config: Config) -> list[Entry]:
-    """What every topic has that sets nothing of its own."""
+    """The values of a topic that sets no key itself."""
     entries = []
     for key in tables.TOPIC.values():
         chain = _chain(config, key.synonyms[0][0]) if key.synonyms else []

@@ -92,7 +92,7 @@ def _check(asked: messages.ListOffsetsPartition, call: Call[messages.Request], t
 
 
 def _log_end(partitions: HostedPartitions, topic: str, asked: messages.ListOffsetsPartition) -> tuple[int, int]:
-    """(the epoch of the last record, the end of the log), whoever leads."""
+    """(the epoch of the last record, the end of the log), whether this broker leads or not."""
     hosted = partitions.find(topic, asked.partition_index)
     hosted.partition.check_epoch(asked.current_leader_epoch)
     end = hosted.log.log_end_offset
@@ -108,7 +108,8 @@ def _visible(hosted: HostedPartition, request: messages.Request) -> int:
 
 
 def _look_up(hosted: HostedPartition, timestamp: int, request: messages.Request) -> tuple[int, int, int]:
-    """(timestamp, offset, leader epoch); UNKNOWN when there is no such record, KafkaError while nobody knows."""
+    """(timestamp, offset, leader epoch); UNKNOWN when there is no such record, KafkaError while that cannot be
+    known."""
     log = hosted.log
     known = request.replica_id >= 0 or hosted.partition.high_watermark >= hosted.partition.epoch_start
     end = _visible(hosted, request)

@@ -91,7 +91,7 @@ def name(partition: Partition) -> str:
 
 
 def duplicates(items: Iterable[Item]) -> list[Item]:
-    """What occurs more than once."""
+    """The items that occur more than once."""
     seen: set[Item] = set()
     twice: dict[Item, None] = {}
     for item in items:

@@ -18,7 +18,7 @@ class Batch(NamedTuple):
 
 
 class Replica(NamedTuple):
-    """What a broker has from the verified offset on."""
+    """The batches that a broker has from the verified offset on."""
 
     broker: int
     high_watermark: int

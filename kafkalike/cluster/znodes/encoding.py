@@ -35,7 +35,7 @@ class ReadableZnode(Protocol[T_co, *Key]):
         ...
 
     def decode(self, data: bytes | None, /, *key: *Key) -> T_co:
-        """What its data say; `Garbage`."""
+        """The value of a znode's data; raises `Garbage`."""
         ...
 
 
@@ -58,7 +58,7 @@ class OncePerContent(logging.Filter):
         self._said: dict[str, str] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is new."""
+        """Whether the log line is new."""
         garbage = record.args[0] if isinstance(record.args, tuple) and record.args else None
         if not isinstance(garbage, Garbage):
             return True
@@ -121,7 +121,7 @@ def broker_ids(path: str, value: Any) -> tuple[int, ...]:
 
 
 def shortened(value: Any) -> str:
-    """What was found, for a line in the log."""
+    """A znode's data, cut for a log line."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 

@@ -34,7 +34,7 @@ class Assignment:
 
     @property
     def being_reassigned(self) -> bool:
-        """Whether replicas are on their way in or out."""
+        """Whether replicas are being added or removed."""
         return bool(self.adding or self.removing)
 
     @property
@@ -156,7 +156,7 @@ class PartitionNode:
         )
 
     def suspecting(self, suspects: tuple[int, ...], controller_epoch: int) -> PartitionNode:
-        """The state when nobody else is there: they stay in the ISR, and lead no more."""
+        """The state when no other member is live: the suspects stay in the ISR, and do not lead any more."""
         leader = NO_LEADER if self.leader in suspects else self.leader
         return PartitionNode(
             leader, self.leader_epoch + 1, self.isr, controller_epoch, self.recovering, self.former, suspects

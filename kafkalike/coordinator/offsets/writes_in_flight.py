@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class WritesInFlight:
-    """How many there are, and who waits until there is none."""
+    """The number of writes that are not answered yet, and who waits until there is none."""
 
     def __init__(self) -> None:
         self.count = 0

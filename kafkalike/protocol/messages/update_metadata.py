@@ -16,7 +16,7 @@ from kafkalike.protocol.schema import Message, Struct, array, boolean, int8, int
 API_KEY, NAME, VERSIONS, FLEXIBLE = 6, "UpdateMetadata", (0, 8), 6
 
 
-# Types: nobody says, what has changed, everything there is. What a full one does not name is there no more.
+# Types: unknown, incremental, full. A topic that a full one does not name is gone.
 UNKNOWN, INCREMENTAL, FULL = 0, 1, 2
 
 

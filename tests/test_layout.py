@@ -183,6 +183,8 @@ def complaint(importer: str, target: str) -> str | None:
         return None if here in LEFT | {"cli"} else "only what is on the side of the brokers knows ZooKeeper"
     if not target.startswith("kafkalike") or here == there or not there:
         return None
+    if here == "net" and target.startswith("kafkalike.protocol.messages"):
+        return "net/ knows nothing of single APIs"
     if ROWS[there] >= ROWS[here]:
         return "not from a lower row"
     if (here in LEFT and there in RIGHT) or (here in RIGHT and there in LEFT):

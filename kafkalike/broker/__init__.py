@@ -28,6 +28,7 @@ control_channel.py      requests between controller and brokers, both ways
 controlled_shutdown.py  leadership goes to other brokers before this one stops
 peer_connections.py     connections to the other brokers
 peer_liveness.py        notices at once when another broker's process dies
+peer_probe.py           whether a broker is there at all
 file_descriptors.py     how logs and clients share the file descriptors of this process
 group_lag.py            how far groups are behind, for operators
 """

@@ -11,9 +11,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 
+from kafkalike.broker import peer_probe
 from kafkalike.cluster.metadata_cache import MetadataCache
 from kafkalike.config import Config
-from kafkalike.net import probe
 from kafkalike.net.peer import Peer
 from kafkalike.protocol import messages
 
@@ -62,16 +62,16 @@ class Peers:
             self._peer(CONTROL, broker_id, address).open()
 
     def refuses(self, broker_id: int, endpoint: Any = None) -> Deferred[bool]:
-        """Whether nobody listens at the broker's address (net/probe.py)."""
+        """Whether nobody listens at the broker's address (broker/peer_probe.py)."""
         address = self._address(broker_id, endpoint)
-        return succeed(False) if address is None else probe.refuses(self._reactor, *address)
+        return succeed(False) if address is None else peer_probe.refuses(self._reactor, *address)
 
     def answers(self, broker_id: int, endpoint: Any = None) -> Deferred[bool]:
         """Whether the broker answers."""
         address = self._address(broker_id, endpoint)
         if address is None:
             return succeed(False)
-        return probe.answers(self._reactor, *address, str(self._broker_id))
+        return peer_probe.answers(self._reactor, *address, str(self._broker_id))
 
     def close(self) -> None:
         """Ends every connection."""

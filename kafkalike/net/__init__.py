@@ -8,6 +8,5 @@ connection_limits.py  max.connections and max.connections.per.ip
 file_descriptors.py   the budget of file descriptors
 outlet.py             the output of one connection: bytes and ranges of files, in order
 peer.py               an outgoing connection to another broker
-probe.py              whether a broker is there at all
 reactor.py            Twisted's epoll reactor for many connections
 """

@@ -276,7 +276,7 @@ class SimPeer(Peer):
 
 
 class SimEndpoint:
-    """Twisted's HostnameEndpoint, as far as net/probe.py uses it."""
+    """Twisted's HostnameEndpoint, as far as broker/peer_probe.py uses it."""
 
     def __init__(self, reactor: Any, host: str, port: int, timeout: float = 30, attemptDelay: float = 0.3) -> None:
         self.machine = reactor.machine
@@ -296,7 +296,7 @@ class _Probe:
 
 
 def connect_protocol(endpoint: SimEndpoint, _: Any) -> Deferred[Any]:
-    """Twisted's connectProtocol, for net/probe.py."""
+    """Twisted's connectProtocol, for broker/peer_probe.py."""
     end = _Probe()
 
     def connected(wire: Wire) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from twisted.internet import protocol, reactor
 
-from kafkalike.net.probe import PAUSE_SECONDS, answers, refuses
+from kafkalike.broker.peer_probe import PAUSE_SECONDS, answers, refuses
 from kafkalike.protocol.messages import api_versions
 from tests.reactor import run
 from tests.servers import free_port

@@ -24,8 +24,9 @@ from kafkalike.cluster.topic_names import INTERNAL_TOPICS
 
 if TYPE_CHECKING:
     from kafkalike.client.admin.configs import ConfigEntry
+    from kafkalike.client.admin.replicas import OngoingReassignment
     from kafkalike.client.blocking.admin import Admin
-    from kafkalike.client.cluster import PartitionInfo, TopicInfo
+    from kafkalike.client.cluster import Partition, PartitionInfo, TopicInfo
 
 ACTIONS = ("create", "list", "alter", "describe", "delete")
 REPORTS = (
@@ -217,7 +218,9 @@ def describe(admin: Admin, options: Mapping[str, Any]) -> None:
                 _print_partition(name, partition, reassignment)
 
 
-def _print_topic(topic: TopicInfo, overrides: Sequence[ConfigEntry], moving: Mapping[Any, Any]) -> None:
+def _print_topic(
+    topic: TopicInfo, overrides: Sequence[ConfigEntry], moving: Mapping[Partition, OngoingReassignment]
+) -> None:
     first = topic.partitions[0]
     shown_id = f"\tTopicId: {_text_id(topic.id)}" if topic.id != NO_ID else ""
     print(
@@ -227,13 +230,10 @@ def _print_topic(topic: TopicInfo, overrides: Sequence[ConfigEntry], moving: Map
     )
 
 
-def _print_partition(name: str, partition: PartitionInfo, reassignment: Any) -> None:
+def _print_partition(name: str, partition: PartitionInfo, reassignment: OngoingReassignment | None) -> None:
     changing = ""
     if reassignment is not None:
-        changing = (
-            f"\tAdding Replicas: {_ids(reassignment.adding_replicas)}"
-            f"\tRemoving Replicas: {_ids(reassignment.removing_replicas)}"
-        )
+        changing = f"\tAdding Replicas: {_ids(reassignment.adding)}\tRemoving Replicas: {_ids(reassignment.removing)}"
     leader = partition.leader if partition.leader >= 0 else "none"
     print(
         f"\tTopic: {name}\tPartition: {partition.partition}\tLeader: {leader}\tReplicas: {_ids(partition.replicas)}"
@@ -245,10 +245,10 @@ def _ids(brokers: Sequence[int]) -> str:
     return ",".join(map(str, brokers))
 
 
-def _factor(partition: PartitionInfo, reassignment: Any) -> int:
+def _factor(partition: PartitionInfo, reassignment: OngoingReassignment | None) -> int:
     if reassignment is None:
         return len(partition.replicas)
-    return len(reassignment.replicas) - len(reassignment.adding_replicas)
+    return len(reassignment.replicas) - len(reassignment.adding)
 
 
 def _reported(

@@ -14,7 +14,6 @@ import selectors
 import socket
 import sys
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -229,6 +228,8 @@ class Loop:
 
 def _complain(task: Task[None]) -> None:
     if task.failure is not None and not isinstance(task.failure, Disconnected):
+        import traceback
+
         traceback.print_exception(task.failure)
 
 

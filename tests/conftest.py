@@ -137,7 +137,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """One broker and its ZooKeeper for all client tests."""
+    """A broker and its ZooKeeper for all client tests."""
     home = tmp_path_factory.mktemp(request.param)
     zookeeper: ZooKeeper = (EmbeddedZooKeeper if request.param == "embedded" else DebianZooKeeper)(home / "zookeeper")
     with (

@@ -123,7 +123,7 @@ def test_values_are_printed_as_kafka_prints_them():
 
 
 def test_a_configuration_for_kraft_is_refused_in_one_line() -> None:
-    """Before anything else is found wrong with it: it names listeners and keys that nobody here knows."""
+    """The line comes before any other error, as such a file names listeners and keys that this broker does not know."""
     kraft = {"process.roles": "broker,controller", "node.id": "1", "listeners": "CONTROLLER://:9093"}
     with pytest.raises(ConfigException, match=r"^process.roles=broker,controller is a configuration for KRaft, .*"):
         broker_config(kraft)

@@ -76,7 +76,7 @@ def test_each_key_has_been_asked_about() -> None:
 
 # A start is refused for what these say, and nothing else is done with them.
 BY_RULE = {"authorizer.class.name", "broker.id.generation.enable"}
-# Another key that has the same value when only one of the two is set.
+# Keys that have the value of another key when only one of the two is set.
 SYNONYM = {"node.id": "broker.id"}
 # Keys that are read through a property of Config.
 PROPERTIES = {

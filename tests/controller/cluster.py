@@ -89,7 +89,7 @@ class Member:
         await self.controller.start()
 
     async def stop(self) -> None:
-        """As a broker that is stopped, or killed: to the others it is the same."""
+        """Ends the member like a broker that is stopped or killed, which is the same to the others."""
         self.cluster.members.pop(self.broker_id, None)
         self.controller.stop()
         self.membership.stop()
@@ -97,7 +97,7 @@ class Member:
 
 
 class Cluster:
-    """All members, and the wires between them."""
+    """All members, and the connections between them."""
 
     def __init__(self, clients: Clients) -> None:
         self.clients = clients
@@ -117,11 +117,11 @@ class Cluster:
         return member
 
     def refuses(self, broker_id: int, endpoint: Any = None) -> Deferred[bool]:
-        """As if the address had been tried."""
+        """Answers as if the address had been tried."""
         return succeed(broker_id in self.refusing)
 
     def answers(self, broker_id: int, endpoint: Any = None) -> Deferred[bool]:
-        """As if ApiVersions had been asked for."""
+        """Answers as if ApiVersions had been sent."""
         return succeed(broker_id not in self.refusing)
 
     def send(self, broker_id: int, request: Any) -> Deferred[Any] | Any:

@@ -118,7 +118,7 @@ def test_nobody_at_its_address_means_dead_until_it_answers_or_is_registered_anew
     assert {"leader": 1, "isr": [1, 3]}.items() <= world.state("t", 0).items()
     assert {2} == world.awaited and 2 not in world.connected
     assert not any(">2" in letter for letter in world.letters())
-    # It is registered still, and that changes nothing.
+    # The broker is still registered, and that changes nothing.
     world.perform(broker_changes.brokers_changed(context))
     assert [] == world.letters() and {1, 3} == set(context.brokers)
     world.perform(broker_changes.broker_answers(context, 2, epoch - 1))
@@ -165,7 +165,7 @@ def test_no_unclean_election_is_made_on_a_presumption() -> None:
     context = world.controller(epoch=2)
     world.perform(broker_changes.presume_dead(context, 2, context.brokers[2].epoch))
     assert {"leader": -1, "isr": [2]}.items() <= world.state("loose", 0).items()
-    # Not by a successor either, which looks for itself.
+    # The next controller, which tries the addresses itself, makes no unclean election either.
     world.refusing = {2}
     context = world.controller(epoch=3)
     assert {"leader": -1, "isr": [2]}.items() <= world.state("loose", 0).items()

@@ -143,7 +143,7 @@ async def test_B1_a_controller_that_was_replaced_unawares_writes_nothing(clients
     await order_topic(one.zk, "t", {0: (1,)})
     assert await one.metadata.wait(lambda image: "t" in image.topics, 10000)
     term = one.controller._term
-    # Another controller was elected and has gone again; this one has only not heard of it.
+    # Another controller was elected and has gone again, and this one has not heard of it.
     await one.zk.set("/controller_epoch", b"7")
     await order_topic(one.zk, "u", {0: (1,)})
     await until(lambda: one.controller._term is not term)
@@ -293,7 +293,7 @@ async def test_a_controller_that_leaves_makes_room_at_once_and_does_not_stand_ag
 async def test_a_term_that_cannot_begin_is_not_tried_again_at_once(
     clients: Clients, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its own znode going is no reason to stand again: that went round a thousand times a minute."""
+    """A controller that sees its own znode go does not stand again at once; it once did, a thousand times a minute."""
     tried: list[float] = []
     take_over = failover.take_over
 

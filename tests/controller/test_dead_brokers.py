@@ -23,7 +23,7 @@ async def test_a_broker_whose_connection_ends_and_whose_port_is_closed_is_dead_u
     one, two = await cluster.add(1), await cluster.add(2)
     await order_topic(one.zk, "t", {0: (2, 1)})
     assert await one.metadata.wait(has("t", 1), 10000)
-    # It listens still: the connection may have ended for any reason.
+    # The broker still listens: its connection may have ended for any reason.
     one.controller.connection_lost(2, True)
     cluster.refusing.add(2)
     two.controller.connection_lost(2, True)
@@ -31,7 +31,8 @@ async def test_a_broker_whose_connection_ends_and_whose_port_is_closed_is_dead_u
     assert one.controller.context is not None and 2 in one.controller.context.brokers
     one.controller.connection_lost(2, True)
     assert await one.metadata.wait(lambda image: image.partition("t", 0).leader == 1, 10000)  # type: ignore[union-attr]
-    # It is shown as long as it is registered: clients do not forget it while they go over to the new leader.
+    # The metadata show the broker while it is registered: clients do not forget it while they go over to the new
+    # leader.
     assert [1, 2] == list(one.metadata.image.brokers)
     assert [2] == list(one.metadata.image.partition("t", 0).offline_replicas)  # type: ignore[union-attr]
     cluster.refusing.clear()
@@ -49,7 +50,7 @@ async def test_a_controller_that_is_dead_is_deposed_and_that_one_only(clients: C
     one, two = await cluster.add(1), await cluster.add(2)
     await until(lambda: two.controller.controller_id == 1)
     elected_at = two.controller.elected_at
-    # There is a port, or there was no connection, or it is another broker: nothing happens.
+    # Nothing happens when the port is open, when there was no connection, or when it is another broker.
     two.controller.connection_lost(1, True)
     cluster.refusing.add(1)
     two.controller.connection_lost(1, False)
@@ -61,7 +62,7 @@ async def test_a_controller_that_is_dead_is_deposed_and_that_one_only(clients: C
     await until(lambda: two.controller.active)
     assert 2 == two.controller.epoch
     await until(lambda: two.controller.context is not None and [1] == list(two.controller.context.presumed_dead))
-    # What was known of the dead one harms none of its successors.
+    # What was known of the dead controller harms none of its successors.
     await dead_brokers.depose(two.zk, 1, elected_at)
     await dead_brokers.depose(two.zk, 2, elected_at)
     assert two.controller.active and 2 == two.controller.epoch

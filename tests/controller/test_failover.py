@@ -77,7 +77,7 @@ def test_a_partition_of_the_dead_controller_takes_two_steps() -> None:
         "gold-e", 0
     ).items()
     assert {"leader": 12, "leader_epoch": 1, "isr": [12]}.items() <= world.state("gold-e", 1).items()
-    # Of the first step nobody hears: a client that is told of no leader may not ask again for a second.
+    # No broker hears of the first step: a client that is told of no leader may not ask again for a second.
     assert [
         "UM>12",
         "LAI>12 gold-e-0:12[12]@2 gold-e-1:12[12]@1",
@@ -102,7 +102,7 @@ def test_a_state_of_a_newer_controller_ends_the_term() -> None:
 
 
 def test_a_state_of_a_controller_that_there_never_was_is_garbage(caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody could be the controller otherwise, and each would try again at once."""
+    """Otherwise no broker could be the controller, and each would try again at once."""
     world = world_with(1)
     world.topic("t", {0: (1,), 1: (1,)})
     world.put(PartitionNode.path("t", 0), PartitionNode(1, 0, (1,), 7).encode())
@@ -201,7 +201,7 @@ def full_to(world: World) -> list[tuple[int, list[str]]]:
 
 @pytest.mark.parametrize("path", [PartitionNode.path("t", 0), TopicNode.path("t")])
 def test_nobody_is_told_that_this_is_everything_while_a_topic_cannot_be_read(path: str) -> None:
-    """Whoever believed it would drop the topic, and the offsets of its groups."""
+    """A broker that believed it would drop the topic, and the offsets of its groups."""
     world = world_with(1)
     world.topic("t", {0: (1,)})
     world.topic("u", {0: (1,)})

@@ -72,7 +72,7 @@ def test_old_tools_write_a_znode() -> None:
     world.perform(leader_election.request_changed(context))
     assert PreferredElectionNode.path() not in world.nodes
     assert [1, 2, 2] == [world.state("t", p)["leader"] for p in range(3)]
-    # One that was written while there was no controller is found by the next.
+    # The next controller finds a request that was written while there was none.
     world.put(PreferredElectionNode.path(), PreferredElectionNode.encode([("t", 1)]))
     world.controller(epoch=3)
     assert PreferredElectionNode.path() not in world.nodes and 1 == world.state("t", 1)["leader"]

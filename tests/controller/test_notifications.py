@@ -36,7 +36,7 @@ def test_replicas_that_were_refused_for_a_while_are_asked_for_and_lead_again() -
     world.put("/log_dir_event_notification/log_dir_event_0000000000", b'{"version":1,"broker":1,"event":1}')
     world.perform(notifications.log_dirs_failed(context))
     assert ["LAI>1 t-0:-1[1]@1 t-1:2[2]@1"] == world.letters()[:1]
-    # Still refused, then there again.
+    # The replica is still refused, then it is there again.
     world.perform(notifications.log_dir_answered(context, 1, epoch, [("t", 0), ("t", 1)], []))
     assert -1 == world.state("t", 0)["leader"]
     world.perform(notifications.log_dir_answered(context, 1, epoch, [], [("t", 0), ("t", 1)]))
@@ -58,7 +58,7 @@ def test_a_deletion_goes_on_when_replicas_that_were_refused_for_a_while_are_ther
     assert ["t"] == world.children("/brokers/topics")
     world.put("/log_dir_event_notification/log_dir_event_0000000000", b'{"version":1,"broker":2,"event":1}')
     world.perform(notifications.log_dirs_failed(context))
-    # One comes first, then the other.
+    # One replica is there first, then the other.
     world.perform(notifications.log_dir_answered(context, 2, epoch, [("t", 1)], [("t", 0)]))
     world.attend(context)
     assert ["t"] == world.children("/brokers/topics")

@@ -231,7 +231,7 @@ def test_a_topic_is_deleted_in_the_middle_of_a_move(successor: bool) -> None:
 
 
 def test_the_other_partitions_of_the_topic_are_left_as_they_are() -> None:
-    """One may have been added since the controller last looked."""
+    """A partition may have been added since the controller last read the topic."""
     world, context = world_of(1, 2)
     node = TopicNode.decode(world.nodes[TopicNode.path("gold-r")].data, "gold-r")
     world.put(TopicNode.path("gold-r"), TopicNode({**node.partitions, 1: Assignment((1,))}, node.topic_id).encode())

@@ -206,7 +206,7 @@ async def test_a_topic_is_extended_after_its_last_partition(clients: Clients) ->
     zk = await existing(clients, {0: (2, 3), 1: (3, 1)})
     assert {0, 1, 2, 3} == await extend(zk, IMAGE, "t", 4, None, False)
     node = TopicNode.decode((await zk.get("/brokers/topics/t"))[0], "t")
-    # As Kafka: the start is the position of partition 0's leader, so the round robin goes on.
+    # As in Kafka, the start is the position of partition 0's leader, so that the round robin goes on.
     assert [(2, 3), (3, 1), (1, 3), (2, 3)] == [node.partitions[p].replicas for p in range(4)]
     assert b"i" * 16 == node.topic_id
     assert {0, 1, 2, 3, 4, 5} == await extend(zk, IMAGE, "t", 6, [(1, 2), (3, 2)], True)

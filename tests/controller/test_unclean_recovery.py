@@ -15,14 +15,14 @@ from tests.controller.world import World
 
 
 def epoch_asked(world: World) -> list[tuple[int, int, int]]:
-    """Who has been asked for the end of which epoch since the last call, and as whom."""
+    """The brokers that were asked since the last call, each with the epoch and the replica id of the question."""
     asked = [(b, r) for b, r in world.sent if isinstance(r, offset_for_leader_epoch.Request)]
     world.sent = []
     return [(broker_id, r.topics[0].partitions[0].leader_epoch, r.replica_id) for broker_id, r in asked]
 
 
 def compared(isr: tuple[int, ...], former: tuple[int, ...]) -> tuple[World, Context]:
-    """All members of the ISR are suspect; they and the former ones are there to be asked."""
+    """A world in which all members of the ISR are suspect, and they and the former members can be asked."""
     world, _ = world_of(4, 1, 2, 3)
     world.topic("t", {0: (3, 2, 1)})
     state = PartitionNode(-1, 13, isr, 1, former=former, suspects=isr)
@@ -74,7 +74,7 @@ def test_A4_the_last_replica_standing_is_compared_with_former_members_and_the_lo
     world.perform(unclean_recovery.log_ends_answered(context, 3, life(context, 3), {("t", 0): (0, 2000)}))
     has(world, leader=2, isr=[2], former_isr=[3, 1], suspect_isr=None)
     assert not context.comparing and not context.log_ends
-    # Nobody is asked twice, and an answer that comes late changes nothing.
+    # No broker is asked twice, and an answer that comes late changes nothing.
     epoch = world.state("t", 0)["leader_epoch"]
     world.perform(unclean_recovery.log_ends_answered(context, 1, life(context, 1), {("t", 0): (1, 9000)}))
     world.perform(unclean_recovery.comparison_timed_out(context, context.comparisons))
@@ -93,7 +93,7 @@ def test_A4_a_newer_record_that_only_a_former_member_has_does_not_lead_over_what
         ends(world, context, {3: (-1, 0), 1: (7, 101), 2: (9, 120)})
         has(world, leader=-1)
         assert [(2, 7, -2)] == epoch_asked(world)
-        # Once, and it is waited for though the time is up: it is there.
+        # The replica is asked once, and waited for though the time is up, as it is live.
         world.perform(unclean_recovery.comparison_timed_out(context, context.comparisons))
         assert [] == epoch_asked(world)
         has(world, leader=-1)
@@ -129,7 +129,7 @@ def test_A4_the_time_of_one_comparison_is_not_that_of_another() -> None:
 
 
 def test_A4_what_was_answered_in_an_earlier_life_says_nothing_of_this_one() -> None:
-    """It came late, and waited behind the news that the broker is back."""
+    """The answer came late, and was queued behind the event that the broker is back."""
     world, context = compared(isr=(3, 2), former=())
     ends(world, context, {3: (12, 100)})
     earlier = life(context, 2)
@@ -325,7 +325,7 @@ def test_a_leader_that_changes_its_isr_makes_those_who_left_before_unnecessary()
     assert ((2, 3), 0) == (lone.former, lone.leader_epoch)
     assert () == state.with_isr((1, 2), 1).former == lone.with_isr((1, 2), 1).former
     assert (3,) == state.reduced((1, 2), 1).former
-    # In the order in which they left.
+    # The former members stand in the order in which they left.
     assert (3, 2) == state.reduced((1, 2), 1).reduced((1,), 1).former
     assert (2, 1) == state.reduced((1, 3), 1).reduced((3,), 1).former
     assert () == lone.elected(2, (2,), 1, recovering=True).former

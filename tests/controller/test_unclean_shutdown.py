@@ -11,7 +11,7 @@ from tests.controller.unclean import crashed, has, marked, questions, world_of
 def test_A4_who_crashed_leaves_the_isr_while_another_member_is_live() -> None:
     world, context = world_of(1, 2, 3)
     world.sent = []
-    # So quickly that the controller sees only another registration.
+    # The broker restarts so quickly that the controller sees only another registration.
     crashed(world, 2)
     world.perform(broker_changes.brokers_changed(context))
     has(world, leader=1, isr=[1, 3])

@@ -33,7 +33,7 @@ def marked(world: World, broker_id: int) -> bool:
 
 
 def questions(world: World) -> list[int]:
-    """Who has been asked for the ends of logs since the last call."""
+    """The brokers that were asked for the ends of logs since the last call."""
     asked = [(b, r) for b, r in world.sent if isinstance(r, list_offsets.Request)]
     world.sent = []
     return [broker_id for broker_id, _ in asked]

@@ -118,7 +118,7 @@ class World:
         return context
 
     def new_id(self) -> bytes:
-        """Not random."""
+        """Gives ids that are not random."""
         return b"new-id".ljust(16, b"-")
 
     def perform(self, steps: Steps[Any]) -> Any:

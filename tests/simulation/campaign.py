@@ -45,7 +45,7 @@ class Totals:
         self.faults: Counter[str] = Counter()
 
     def add(self, other: Totals) -> None:
-        """Those of another process."""
+        """Adds the results of another process."""
         self.runs += other.runs
         self.events += other.events
         self.failed |= other.failed
@@ -56,21 +56,21 @@ class Totals:
 
 
 def prepare() -> None:
-    """Once, before the first run."""
+    """Prepares the process once, before the first run."""
     signal.signal(signal.SIGVTALRM, _hangs)
     gc.collect()
     gc.freeze()  # what is there by now need not be looked at after each run
 
 
 def attempt(options: Options, totals: Totals, trace: bool = False) -> Violation | None:
-    """One run; what it violated."""
+    """Runs one seed; gives the violation, or None."""
     run = Run(options, print if trace else None)
     signal.setitimer(signal.ITIMER_VIRTUAL, HANGS_S)
     try:
         run.run()
     except Violation as violation:
         totals.failed[options.seed] = violation.name
-        # Another one, for a traceback would keep all of the run.
+        # The violation is made anew, for its traceback would keep the whole run in memory.
         return Violation(violation.name, f"{violation.detail}\n  at {run.world.now:.6f} s, event {run.world.events}")
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
@@ -90,7 +90,8 @@ def _hangs(number: int, frame: Any) -> None:
 
 
 def campaign(plan: Plan) -> Totals:
-    """All of it. A failure is told when it happens, and ends it, unless it is to go on; SIGTERM and SIGINT end it."""
+    """Runs all seeds. A failure is printed when it happens, and ends the campaign unless it is to go on; SIGTERM and
+    SIGINT end it."""
     stop = FORK.RawValue("b", 0)
 
     def end(number: int, frame: Any) -> None:

@@ -33,7 +33,7 @@ RETRIABLE = frozenset(
         Error.FENCED_LEADER_EPOCH,
         Error.UNKNOWN_LEADER_EPOCH,
         Error.OFFSET_NOT_AVAILABLE,
-        # From a leader that does not know yet that it was deposed; from any other it never ends.
+        # How long a leader that does not know yet that it was deposed may answer so; any other leader's answer stays.
         Error.OUT_OF_ORDER_SEQUENCE_NUMBER,
     )
 )
@@ -268,7 +268,7 @@ class Consumer(Client):
         self.reactor.callLater(0.001, self._fetch)
 
     def _find_start(self) -> None:
-        """Where the leader's log begins: what was before may have gone."""
+        """Asks where the leader's log begins, for earlier records may have been deleted."""
         leader = self.leaders.get(self.key)
         if leader is None:
             return

@@ -15,7 +15,7 @@ Simulate = Callable[..., str]
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without --mutants those that take long are left out."""
+    """Leaves out the mutants, which take long, unless --mutants is given."""
     if not config.getoption("--mutants"):
         left_out = [item for item in items if item.get_closest_marker("mutants")]
         if left_out:

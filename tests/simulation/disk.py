@@ -31,7 +31,7 @@ WRITE_BACK_S = 30.0  # the operating system writes what is older than this
 
 
 class Batch:
-    """One batch. `base` and `epoch` are set by the leader that appends it; then it never changes."""
+    """A record batch. The leader that appends it sets `base` and `epoch`; then the batch never changes."""
 
     __slots__ = (
         "base",
@@ -172,7 +172,7 @@ class Store:
             self.segments.pop()
 
     def spans(self) -> list[tuple[int, int]]:
-        """Where each segment begins and ends."""
+        """The first and the next offset of each segment."""
         return list(zip(self.segments, [*self.segments[1:], self.end], strict=True))
 
 
@@ -284,7 +284,7 @@ class ModelLog:
     # Appending
 
     def append(self, records: Any, leader_epoch: int, now_ms: int, origin: int = 0) -> Appended:
-        """As leader."""
+        """Appends batches as leader."""
         (batch,) = records.batches if isinstance(records, Records) else (Batch.of_bytes(bytes(records)),)
         delta = len(batch.values) - 1
         sent = None
@@ -302,7 +302,7 @@ class ModelLog:
         return Appended(base, stamped.next - 1, -1, self.log_start_offset, False)
 
     def append_as_follower(self, records: Records, now_ms: int) -> Appended | None:
-        """As follower."""
+        """Appends batches as follower."""
         if not records.batches:
             return None
         for batch in records.batches:
@@ -387,7 +387,7 @@ class ModelLog:
     # Cutting
 
     def truncate(self, offset: int) -> None:
-        """From the batch that holds `offset` on."""
+        """Cuts the log from the batch that holds `offset` on."""
         if offset < self.log_end_offset and self._alive():
             place = max(bisect_right(self.bases, offset) - 1, 0)
             if place < len(self.batches) and self.batches[place].next <= offset:
@@ -407,7 +407,7 @@ class ModelLog:
             self._write_epochs()
 
     def truncate_fully(self, start_offset: int) -> None:
-        """All of it; it begins anew at `start_offset`."""
+        """Cuts the whole log, which begins anew at `start_offset`."""
         if not self._alive():
             return
         self.watcher.cut(self, self.log_start_offset)
@@ -460,7 +460,7 @@ class ModelLog:
         return self.batches[bisect_left(self.bases, base) : last]
 
     def retain(self, now_ms: int, high_watermark: int) -> int:
-        """As storage.log.Log: what is below the start, too much, or too old."""
+        """Deletes records as storage.log.Log does: below the start, too many, or too old."""
         config, start = self.config, self.log_start_offset
         excess = self.size_bytes - config.retention_bytes
 
@@ -513,7 +513,7 @@ class Uncorrupted:
         """No segment is ever due."""
 
     def asked_again(self, offset: int, now_ms: int) -> None:
-        """There is nothing to look for."""
+        """Does nothing: no data on this disk are damaged."""
 
 
 def fold(batches: list[Batch]) -> Producers:
@@ -550,7 +550,7 @@ class ModelDirectory:
         self.interrupted = False
 
     def lock(self) -> None:
-        """Nobody else is on the machine."""
+        """Does nothing: no other process is on the machine."""
 
     def _alive(self) -> bool:
         return self._life == self.machine.life
@@ -622,5 +622,5 @@ class ModelDirectory:
         """Nothing is kept open."""
 
 
-# Who watches the logs of the run that is under way.
+# What watches the logs of the run that is under way.
 WATCHED: list[Any] = []

@@ -26,7 +26,7 @@ SPARE = "s"  # the topic that comes and goes
 
 
 class Nemesis:
-    """All faults of one run."""
+    """Makes all faults of one run."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -58,7 +58,7 @@ class Nemesis:
         for member in run.members:
             if member.paused:
                 member.resume()
-            # Some are gone for good; the first of a group is not.
+            # Some members leave for good, but never the first of a group.
             if member.name.endswith(".0") or self.random.random() < 0.7:
                 self.world.at(0.1 + 2 * self.random.random(), self._revive, member)
 
@@ -111,7 +111,7 @@ class Nemesis:
             self._later(self._start, host)
 
     def crash(self, host: Host, where: str) -> None:
-        """At a step."""
+        """Kills a broker at a step."""
         if self.active and host.running and self.random.random() < 0.05:
             self._note("crash", "%s at %s", host.name, where)
             host.kill()
@@ -122,7 +122,7 @@ class Nemesis:
         if host.running and host.started and not host.paused:
             self._note("stop", host.name)
             host.stop()
-            # In the end it is not asked any more.
+            # At the end of the run no more steps are counted.
             self.world.at(10 + self._while(), self._kill_stopping, host, host.life)
             self._await_end(host, host.life)
 
@@ -235,7 +235,7 @@ class Nemesis:
         truth = self.run.watcher.truth(key)
         node = truth.node
         others = [broker_id for broker_id in node.isr if broker_id != node.leader] if node is not None else []
-        # Who is controller must be heard by both.
+        # Both brokers must hear the controller.
         hosts = self.run.hosts
         others = [i for i in others if not (hosts[i].started and hosts[i].broker.controller.active)] or others
         if node is None or node.leader not in hosts or not others or truth.moving:
@@ -257,7 +257,7 @@ class Nemesis:
             self.world.at(time, self._if_active, self._unblock, [names, names[::-1]])
 
     def _prefer(self, key: Key, first: int) -> None:
-        """This one comes first among the replicas."""
+        """Reassigns a partition so that this broker comes first among the replicas."""
         truth = self.run.watcher.truth(key)
         if not truth.moving and first in truth.replicas:
             wanted = (first, *(broker_id for broker_id in truth.replicas if broker_id != first))
@@ -270,7 +270,7 @@ class Nemesis:
         self._ask(ReassignNode.path(), ReassignNode.encode({key: wanted}))
 
     def _delete_records(self) -> None:
-        """Somebody deletes what lies before an offset, often all that is committed."""
+        """Deletes the records before an offset, often all committed ones."""
         key = self.random.choice(self.run.keys)
         truth = self.run.watcher.truth(key)
         client = self.random.choice(self.run.producers)
@@ -306,7 +306,7 @@ class Nemesis:
             self._remake()
 
     def _remake(self) -> None:
-        """As soon as it is gone, or a little later; also when all is healed."""
+        """Creates the topic again as soon as it is gone, or a little later; also when all faults are healed."""
         nodes = self.run.zookeeper.head.nodes
         if TopicNode.path(SPARE) in nodes or DeleteTopicNode.path(SPARE) in nodes:
             self.world.at(0.1 * self.random.random(), self._remake)
@@ -314,7 +314,7 @@ class Nemesis:
             self.world.at(self.random.choice((0.0, 0.5)) * self.random.random(), self.run.create_spare)
 
     def _ask(self, path: str, data: bytes) -> None:
-        """As the old tools do; nothing when another one has not been read yet."""
+        """Writes a request znode as the old tools do; does nothing while an earlier one is still there."""
         if self.active:
             self.run.zookeeper.decide([Create(path, data)], None)
 
@@ -342,7 +342,7 @@ class Nemesis:
         self._note("isolate", host.name)
         others = [name for name in self._names() if name != host.name]
         if self.random.random() < 0.5:
-            # From the brokers, but not from ZooKeeper.
+            # The broker is cut off from other brokers, but not from ZooKeeper.
             others = [name for name in others if not name.startswith("z")]
         self._block([(host.name, other) for other in others] + [(other, host.name) for other in others])
 
@@ -353,7 +353,7 @@ class Nemesis:
         self._block([(host.name, server) for server in servers] + [(server, host.name) for server in servers])
 
     def _outage(self) -> None:
-        """Nobody reaches ZooKeeper."""
+        """Cuts all brokers off from ZooKeeper."""
         names = self._names()
         servers = [name for name in names if name.startswith("z")]
         self._note("outage", "%s", servers)

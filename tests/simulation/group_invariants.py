@@ -46,7 +46,7 @@ NOTHING = (-1, -1)
 
 
 class Membership:
-    """One group."""
+    """What is known of one group."""
 
     def __init__(self, group: str, keys: list[Key], watcher: Watcher, calm: int | None = None) -> None:
         """`calm` is how many members there are when none of them ever goes and the network holds."""
@@ -164,14 +164,14 @@ class Membership:
         if (offset == -1 and floor == NOTHING) or offset == floor[1]:
             return
         sent = self._sent[key].get(offset)
-        # One that is in doubt may be carried out late, as long as its generation lasts.
+        # A commit whose answer was lost may be carried out late, as long as its generation lasts.
         if sent is None or sent.stale or sent.generation < floor[0]:
             self.fail(
                 "CommitsAreRead", "%s reads %d (%s) of %s; %d of generation %d was acknowledged",
                 name, offset, sent, key, floor[1], floor[0],
             )  # fmt: skip
 
-    # In the end.
+    # Checks at the end of a run.
 
     def unrest(self, members: list[Any], hosts: dict[int, Any]) -> str | None:
         """Why the group is not at rest; None when it is. `members` are those that live."""

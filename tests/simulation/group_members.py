@@ -31,7 +31,7 @@ RETRY_S = 0.05
 LEAVE_S = 1.0  # how long one that leaves waits for its answer
 # What sends a member to look for its coordinator; it stays a member meanwhile.
 ELSEWHERE = frozenset((Error.COORDINATOR_NOT_AVAILABLE, Error.COORDINATOR_LOAD_IN_PROGRESS, Error.NOT_COORDINATOR))
-# After these it is nobody any more.
+# After these errors the process is no member any more.
 FORGOTTEN = frozenset((Error.UNKNOWN_MEMBER_ID, Error.FENCED_INSTANCE_ID))
 JOINS_AGAIN = FORGOTTEN | {Error.REBALANCE_IN_PROGRESS, Error.ILLEGAL_GENERATION}
 # A commit that is refused like that was not carried out, and never is.
@@ -39,7 +39,7 @@ REFUSED = JOINS_AGAIN | {Error.UNKNOWN_TOPIC_OR_PARTITION}
 
 
 class Timeouts:
-    """Of the members of a run."""
+    """The timeouts of the members of a run."""
 
     def __init__(self, session_ms: int, rebalance_ms: int) -> None:
         self.session_ms = session_ms
@@ -105,7 +105,7 @@ class Member(Client):
             self._network.reset(self)
 
     def leave(self) -> None:
-        """It says that it goes, and is gone."""
+        """Sends LeaveGroup, and ends."""
         self.leaving = True
         self._turn += 1
         self.owned = None
@@ -157,7 +157,7 @@ class Member(Client):
     # Becoming a member.
 
     def _join_again(self, error: Error | None = None) -> None:
-        """It has to, for this reason; it owns nothing meanwhile."""
+        """Joins again, for this reason; the member owns nothing in between."""
         self._turn += 1
         self.owned = None
         self.settled = False
@@ -274,7 +274,7 @@ class Member(Client):
         if error in ELSEWHERE:
             self._elsewhere(turn, self._heartbeat)
         elif error is Error.REBALANCE_IN_PROGRESS and self.world.random.random() < 0.3:
-            # It is busy, and commits in between what it has done.
+            # The member is busy, and commits from time to time what it has processed.
             self._later(self._obey, turn, self._timeouts.rebalance_ms / 1000 * self.world.random.random())
         elif error in JOINS_AGAIN:
             self._join_again(error)

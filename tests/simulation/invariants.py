@@ -49,14 +49,15 @@ class Znode:
 
 
 class Truth:
-    """One partition: what is committed, and what was ever appended by a leader."""
+    """The truth about one partition: which records are committed, and which ones a leader has ever appended."""
 
     def __init__(self, topic_id: bytes | None) -> None:
         self.topic_id = topic_id
         self.batches: list[Batch] = []
         self.bases: list[int] = []
         self.end = 0
-        # Where leaders' logs begin: below, a follower may keep what they can't compare any more, and nobody reads it.
+        # Where leaders' logs begin. A follower may keep older records, which can't be compared any more and are never
+        # read.
         self.start = 0
         self.values: dict[int, int] = {}  # value -> offset
         self.appended: dict[
@@ -78,7 +79,7 @@ class Truth:
 
 
 class Watcher:
-    """All invariants of one run."""
+    """Checks all invariants of one run."""
 
     def __init__(self, world: World, min_isr: int, lag_ms: int) -> None:
         self.world = world
@@ -166,7 +167,7 @@ class Watcher:
             self._offset_written(path, data, writer)
 
     def _offset_written(self, path: str, data: bytes, writer: Host) -> None:
-        """Nobody but its coordinator writes the offset of a group."""
+        """Only a group's coordinator writes its offsets."""
         group, kind, *rest = path[len(GROUPS) :].split("/")
         if kind == "offsets":
             node = self.truth((GROUPS_TOPIC, partition_of(group, GROUPS_PARTITIONS))).node
@@ -200,7 +201,7 @@ class Watcher:
             if old is None or old.leader_epoch != node.leader_epoch:
                 self.elections += 1
         for broker_id in list(truth.poor):
-            # As long as its registration is the one from before its loss, nobody can know.
+            # While the broker's registration is from before its loss, no controller can know of the loss.
             if broker_id not in node.isr and self.registered.get(broker_id, 0.0) > self.lost_at[broker_id]:
                 del truth.poor[broker_id]
         if old is None or node.isr != old.isr:
@@ -212,7 +213,7 @@ class Watcher:
                         self._check_joiner(key, node, broker_id, writer)
 
     def _check_joiner(self, key: Key, node: Znode, broker_id: int, writer: Host) -> None:
-        """Who enters an ISR is live and stays, for all that the controller knows."""
+        """A broker that enters an ISR is live and is not leaving, as far as the controller knows."""
         context = writer.broker.controller.context
         if context is not None and (broker_id not in context.brokers or broker_id in context.shutting_down):
             self.fail("JoinersStay", "%s: %d enters %r, and is gone or leaving", key, broker_id, node)
@@ -293,7 +294,7 @@ class Watcher:
             self.world.meet("deposed leader appends")
         before = (log.batches[-1].epoch, log.batches[-1].base) if log.batches else None
         known = truth.appended.setdefault((batch.epoch, batch.base), (batch, before))
-        # Before the first batch there is nothing, or what retention has removed.
+        # Before the first batch are no records, or those that retention has removed.
         if known[0].identity != batch.identity or (None not in (known[1], before) and known[1] != before):
             self.fail(
                 "LogMatching",
@@ -423,7 +424,7 @@ class Watcher:
             )  # fmt: skip
 
     def _check_leader(self, broker_id: int, key: Key, truth: Truth, partition: Any, log: ModelLog) -> None:
-        """It begins to lead, in an epoch that is (or was) its own: it has all that is committed."""
+        """A broker that begins to lead, in an epoch that is or was its own, has all committed records."""
         self.world.note(
             "leads %s-%d in epoch %d, %d to %d, high watermark %d, isr %s",
             *key, partition.leader_epoch, log.log_start_offset, log.log_end_offset, partition.high_watermark,
@@ -529,7 +530,7 @@ class Watcher:
     # Losses that a disk may have.
 
     def lost(self, host: Host, keys: Any, how: str) -> None:
-        """This machine has lost records."""
+        """Notes that a machine has lost records."""
         self.lost_at[host.broker_id] = self.world.now
         for key in keys:
             truth = self.truth(key)
@@ -562,14 +563,14 @@ class Watcher:
         return truth.damaged
 
     def restarted(self, host: Host) -> None:
-        """Its state in memory is gone."""
+        """Notes that a broker has lost its state in memory."""
         for truth in self.current.values():
             if truth.node is not None and truth.node.isr == (host.broker_id,) and not host.disk.clean:
                 self.world.meet("last in-sync replica restarts")
         for seen in [seen for seen in self._seen if seen[0] == host.broker_id]:
             del self._seen[seen]
 
-    # In the end.
+    # Checks at the end of a run.
 
     def check_folds(self) -> None:
         """What is derived from a log is what its batches make."""

@@ -33,7 +33,7 @@ class MachineClock(Clock):
 
 
 class Host(Machine):
-    """One broker's machine."""
+    """The machine of one broker."""
 
     def __init__(self, world: World, network: Network, broker_id: int, settings: dict[str, str]) -> None:
         super().__init__(world, f"b{broker_id}")
@@ -112,7 +112,8 @@ class Host(Machine):
         self.network.reset(self)
 
     def lose_power(self) -> dict[Any, int]:
-        """Nobody is told, and the disk loses what it had not written; how many records of which partitions."""
+        """The machine stops without a word, and its disk loses what was not flushed; gives how many records of which
+        partitions."""
         self.world.note("%s: power is lost", self.name)
         self._end()
         self.network.go_dark(self)

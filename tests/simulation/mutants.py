@@ -94,7 +94,8 @@ def a1_truncate_to_the_high_watermark() -> list[Patch]:
 
 @mutant
 def a2_leader_knows_every_epoch() -> list[Patch]:
-    """Asked for an epoch that it never had, the leader answers for that epoch, not for the largest below (KIP-279)."""
+    """A leader that is asked for an epoch that it never had answers for that epoch, not for the largest below
+    (KIP-279)."""
     end_offset = LeaderEpochs.end_offset
 
     def mutated(self: Any, epoch: int, log_end_offset: int) -> tuple[int, int]:
@@ -191,7 +192,7 @@ def a4_high_watermark_below_min_isr() -> list[Patch]:
 
 @mutant
 def a4_first_come_leads() -> list[Patch]:
-    """Of the replicas whose logs are compared the first one leads, not the longest."""
+    """The first of the replicas whose logs are compared leads, not the one with the longest log."""
 
     def mutated(context: Any, partition: Any, ends: Any) -> Any:
         leader = min(ends)
@@ -218,13 +219,13 @@ def a6_who_leaves_may_join() -> list[Patch]:
 
 @mutant
 def a7_committed_isr_only() -> list[Patch]:
-    """While an ISR change is under way the high watermark looks at the committed ISR only (KAFKA-12686)."""
+    """The high watermark follows the committed ISR only while an ISR change is under way (KAFKA-12686)."""
     return [(Partition, "maximal_isr", property(lambda self: frozenset(self.isr)))]
 
 
 @mutant
 def a7_shrink_at_once() -> list[Patch]:
-    """Whoever is to leave the ISR is not waited for any more, before the controller has agreed."""
+    """The leader does not wait for a member that is to leave the ISR before the controller has agreed."""
 
     def maximal(self: Any) -> frozenset[int]:
         return frozenset(self.isr if self.proposal is None else self.proposal.isr)
@@ -249,7 +250,7 @@ def a7_change_is_never_over() -> list[Patch]:
 
 @mutant
 def a7_no_second_look_at_the_high_watermark() -> list[Patch]:
-    """When the controller has agreed to a smaller ISR, the high watermark is not looked at again."""
+    """The leader does not look at the high watermark again when the controller has agreed to a smaller ISR."""
     return [(InSyncReplicas, "_committed", lambda self, partition: None)]
 
 
@@ -415,7 +416,7 @@ def b3_newer_broker_epoch_is_refused() -> list[Patch]:
 
 @mutant
 def b4_own_controller_znode_is_anothers() -> list[Patch]:
-    """After a lost answer nobody looks whose /controller it is (KAFKA-13407)."""
+    """A broker does not look whose /controller it is after a lost answer (KAFKA-13407)."""
 
     async def elect(zk: Any, path: str, data: bytes, counter_path: str, read_counter: Any) -> Any:
         epoch, version = await recipes._counter(zk, counter_path, read_counter)
@@ -432,7 +433,7 @@ def b4_own_controller_znode_is_anothers() -> list[Patch]:
 
 @mutant
 def b5_own_registration_is_anothers() -> list[Patch]:
-    """After a lost answer nobody looks whose /brokers/ids/N it is (KAFKA-14845)."""
+    """A broker does not look whose /brokers/ids/N it is after a lost answer (KAFKA-14845)."""
 
     async def claim(zk: Any, path: str, data: bytes, previous_session: int | None = None) -> Any:
         while True:
@@ -636,7 +637,7 @@ def d8_generations_do_not_count() -> list[Patch]:
 
 @mutant
 def d8_anybody_commits() -> list[Patch]:
-    """Who is no member any more commits as one."""
+    """A process that is no member any more can commit as one."""
     commit = Group.commit
 
     def mutated(self: Any, *args: Any) -> Error:
@@ -648,7 +649,7 @@ def d8_anybody_commits() -> list[Patch]:
 
 @mutant
 def d8_nobody_waits_for_the_leader() -> list[Patch]:
-    """Who syncs before the leader is told what it had in the generation before."""
+    """A member that syncs before the leader is told its assignment of the generation before."""
     sync = Group.sync
 
     def mutated(self: Any, token: Any, generation: int, member_id: str, *args: Any) -> Any:

@@ -41,7 +41,7 @@ class Wire:
         network.wires[server][self] = None
 
     def send(self, side: int, payload: Any) -> None:
-        """From one side to the other."""
+        """Sends a payload from one side to the other."""
         if not self.open or self.closed[side] or self.machines[side].life != self.lives[side]:
             return
         self._carry(side, self._arrive, payload)
@@ -73,13 +73,13 @@ class Wire:
         if self.closed[side]:
             return
         if self.lives[side] != self.machines[side].life:
-            # Another life of that machine: it does not know the connection.
+            # The machine has restarted and does not know the connection.
             self.close(side)
         elif self.open and self.ends[side] is not None:
             self.ends[side].deliver(payload)
 
     def close(self, side: int) -> None:
-        """This side ends the connection; the other hears of it when all before has arrived."""
+        """Ends the connection from one side; the other side hears of it when all that was sent before has arrived."""
         if self.closed[side]:
             return
         self.closed[side] = True
@@ -121,7 +121,7 @@ class Wire:
 
 
 class Network:
-    """Who reaches whom."""
+    """Which machines reach which others, and how fast."""
 
     def __init__(self, world: World, delay_ms: tuple[float, float], spike: float, spike_ms: float) -> None:
         self.world = world
@@ -152,7 +152,7 @@ class Network:
         self.cuts.add((source, target))
 
     def heal(self, source: str | None = None, target: str | None = None) -> None:
-        """One cut is over, or all."""
+        """Ends one cut, or all of them."""
         if source is None or target is None:
             self.cuts.clear()
         else:
@@ -292,7 +292,7 @@ class _Probe:
         """Nothing comes."""
 
     def lost(self, reason: Any) -> None:
-        """Nobody asks."""
+        """Does nothing: this end does not listen for the end of its connection."""
 
 
 def connect_protocol(endpoint: SimEndpoint, _: Any) -> Deferred[Any]:
@@ -341,7 +341,7 @@ class _Transport:
         wire = self.wire
         if not wire.closed[CLIENT]:
             wire.close(CLIENT)
-            # As Twisted does: not before the caller has returned.
+            # As with Twisted, the connection is made after the caller has returned.
             wire.network.world.at(0, wire._lost, CLIENT, machine=wire.machines[CLIENT])
 
 

@@ -36,7 +36,7 @@ RETRIABLE = frozenset(
 
 
 class Committer(Client):
-    """One group, and one partition of which it commits the offset."""
+    """A group that commits the offset of one partition."""
 
     def __init__(
         self, world: World, network: Network, group: str, brokers: list[int], key: Key, pause_s: float, watcher: Watcher
@@ -151,13 +151,13 @@ class Committer(Client):
         if self._committed_by not in (None, self.coordinator):
             self.world.meet("offset read from another coordinator")
         if offset != self.acknowledged and not self.wanted:
-            # Somebody's late commit: another one makes it good.
+            # A late commit was carried out; the group commits again to make it good.
             self._commit(self.coordinator or self.brokers[0])
             return
         self.reactor.callLater(self._pause_s * self.world.random.random(), self._next)
 
     def _judge(self, offset: int) -> None:
-        """This was read."""
+        """Judges an offset that was read."""
         if offset != self.acknowledged and not self._possible(offset):
             self._watcher.fail(
                 "CommitsStay", "%s of %s: %d was read, %d was acknowledged; in doubt are %s",

@@ -43,7 +43,7 @@ FATES = {
 
 @dataclass
 class Options:
-    """One run."""
+    """The options of one run."""
 
     seed: int
     brokers: int = 3
@@ -90,7 +90,7 @@ class Options:
     faults: frozenset[str] = frozenset()
 
     def describe(self) -> str:
-        """All of it, on one line."""
+        """All options on one line."""
         parts = []
         for field in fields(self):
             value = getattr(self, field.name)
@@ -168,7 +168,7 @@ def draw(seed: int, without: frozenset[str] = frozenset(), time_factor: float = 
     recovery_ms, lasting = r.choice((3000, 10_000, 60_000)), r.random() < 0.1
     if lasting:
         options.lasting, options.duration_s, options.interval_s = True, 150.0 * time_factor, 6.0
-        # As many events as elsewhere.
+        # The run has as many events as others.
         options.produce_pause_s, options.fetch_wait_ms = 2.0, 500
     # Who is not waited for any longer may have all that another one's disk has lost.
     loses = not options.faults.isdisjoint(("power", "wipe"))

@@ -100,7 +100,7 @@ def applied(world: World, net: network.Network, watcher: Any, thread_delay_s: fl
         setattr(owner, name, value)
 
     def everywhere(original: Any, replacement: Any) -> None:
-        """In every module of the product that has taken it over from where it is defined."""
+        """Replaces a name in every module of the product that imports it."""
         for name, module in sorted(sys.modules.items()):
             if name.partition(".")[0] in ("kafkalike", "zk") and name != original.__module__:
                 for attribute in [key for key, value in vars(module).items() if value is original]:

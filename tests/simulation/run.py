@@ -38,7 +38,7 @@ START_S = 30.0
 
 
 class Run:
-    """One run, from its options."""
+    """One run, made from its options."""
 
     def __init__(self, options: Options, trace: Callable[[str], None] | None = None) -> None:
         self.options = options
@@ -94,7 +94,7 @@ class Run:
         }
 
     def run(self) -> None:
-        """All of it; Violation when something does not hold."""
+        """Runs all phases; raises Violation when an invariant does not hold."""
         world, options = self.world, self.options
         gc.disable()
         try:
@@ -214,7 +214,7 @@ class Run:
         self._create_topic(SPARE, self._spares.to_bytes(16, "big"), SPARE_PARTITIONS)
 
     def burst(self, key: Key) -> Noise:
-        """Somebody writes as much as he can with acks=1, until `hush`."""
+        """Has a producer write as much as it can with acks=1, until `hush`."""
         number = 100 + len(self.noise)
         noise = Noise(self.world, self.network, f"n{number}", list(self.hosts), number, key, 0.03)
         self.noise.append(noise)
@@ -222,7 +222,7 @@ class Run:
         return noise
 
     def hush(self, noise: Noise) -> None:
-        """It is enough."""
+        """Ends the burst."""
         noise.wanted = False
 
     @property
@@ -232,7 +232,7 @@ class Run:
 
     @property
     def all_keys(self) -> list[Key]:
-        """Also those that groups belong to, and those that come and go."""
+        """All partitions, also those of __consumer_offsets and of the topic that comes and goes."""
         more = offset_committers.PARTITIONS if self._has_groups else 0
         spare = SPARE_PARTITIONS if "recreate" in self.options.faults else 0
         return [

@@ -28,7 +28,7 @@ class Violation(Exception):
 
 
 class Event:
-    """One thing that will happen. `call` is None once it was cancelled or has happened."""
+    """An event that will happen. `call` is None once it was cancelled or has happened."""
 
     __slots__ = ("time", "call", "args", "machine", "life")
 
@@ -42,7 +42,7 @@ class Event:
         self.life = machine.life if machine is not None else 0
 
     def cancel(self) -> None:
-        """It does not happen."""
+        """Cancels the event."""
         self.call = None
 
 
@@ -72,7 +72,7 @@ class Machine:
         self.paused = True
 
     def resume(self) -> None:
-        """All that was held happens now."""
+        """Runs the events that were held back during the pause."""
         self.paused = False
         held, self.held = self.held, []
         for event in held:
@@ -252,7 +252,7 @@ class Reactor:
         self.callLater(0, call, *args, **kwargs)
 
     def addSystemEventTrigger(self, *args: Any, **kwargs: Any) -> None:
-        """Nobody ever stops it."""
+        """Does nothing: the reactor never stops."""
 
     def getThreadPool(self) -> Reactor:
         """Stands for the pool; see patches.py."""

@@ -147,7 +147,7 @@ class Server:
 
 
 def apply(tree: Tree, kind: str, args: Any, zxid: int, time_ms: int) -> None:
-    """One operation of a change that was decided."""
+    """Applies one operation of a change that was decided."""
     if kind == "create":
         path, data, owner = args
         tree.create(path, data, OPEN_ACL, owner, False, None, zxid, time_ms)

@@ -10,7 +10,6 @@ import functools
 import importlib
 import inspect
 import pkgutil
-import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -24,11 +23,9 @@ from kafkalike.broker.request import Answer, Api, Call, Client
 from kafkalike.errors import ProtocolError
 from kafkalike.net.reactor import TIME
 from kafkalike.protocol import messages
-from kafkalike.protocol.framing import read_request_header
+from kafkalike.protocol.framing import RESPONSE_START, read_request_header
 from kafkalike.protocol.messages import api_versions, produce
 from kafkalike.protocol.schema import Message, Struct, records
-
-_HEAD = struct.Struct(">ii")
 
 
 @functools.cache
@@ -98,7 +95,7 @@ class Unsupported:
         self.connection = connection
         self.answer: list[Any] | None = None
         self.timing = None
-        self._frame = _HEAD.pack(4 + len(body), correlation_id) + body
+        self._frame = RESPONSE_START.pack(4 + len(body), correlation_id) + body
 
     def run(self) -> None:
         self.answer = [self._frame]

@@ -21,13 +21,12 @@ from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.broker.request import Call, Client
 from kafkalike.errors import Error, KafkaError
 from kafkalike.net.reactor import TIME
+from kafkalike.protocol.framing import REQUEST_START, RESPONSE_START
 from kafkalike.protocol.messages import produce as messages
 
 SINCE = 5  # the first version that is known here: its answer has the log start offset
 MOST = 1000  # lookups that one connection keeps
 _NO_TAGS = b"\0\0\0"  # after the records in a flexible version: of the partition, the topic, the request
-_START = struct.Struct(">hhi")
-_HEAD = struct.Struct(">ii")
 _LENGTH = struct.Struct(">i")
 _OUTCOME = struct.Struct(">hqqq")  # error code, base offset, log append time, log start offset
 _MARK = (0x5A5A, 0x5A5A5A5A5A5A5A5A, 0x5A5A5A5A5A5A5A5A, 0x5A5A5A5A5A5A5A5A)
@@ -95,7 +94,7 @@ class ProduceFastPath:
         template = self._templates.get(bytes(frame[8:end]))
         if template is None:
             return None
-        key, version, correlation_id = _START.unpack_from(frame)
+        key, version, correlation_id = REQUEST_START.unpack_from(frame)
         if key or version != self._version:
             return None
         stop = size
@@ -216,7 +215,9 @@ class FastProduce(Call[Any]):
         now = TIME.now = monotonic()
         self.timing = (metrics, self.version, (self.received, self.started, self.handled or now, now))
         self.answer = [
-            b"".join((_HEAD.pack(template.size, self.correlation_id), template.before, outcome, template.after))
+            b"".join(
+                (RESPONSE_START.pack(template.size, self.correlation_id), template.before, outcome, template.after)
+            )
         ]
         self.connection.answered()
 

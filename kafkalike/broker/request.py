@@ -24,6 +24,7 @@ from kafkalike.broker.request_metrics import ApiMetrics, Timing
 from kafkalike.errors import Error, KafkaError
 from kafkalike.net.reactor import TIME
 from kafkalike.protocol.fields import NEVER
+from kafkalike.protocol.framing import FLEXIBLE_RESPONSE_START, RESPONSE_START
 from kafkalike.protocol.messages import api_versions
 from kafkalike.protocol.schema import Message
 
@@ -39,8 +40,6 @@ class _NoResponse(Message, versions=(0, NEVER)):
 
 
 NO_RESPONSE = _NoResponse()
-_HEAD = struct.Struct(">ii")
-_HEAD_TAGGED = struct.Struct(">iib")
 
 
 class Api(NamedTuple):
@@ -181,7 +180,11 @@ class Call(Generic[R]):
         size = 5 if tagged else 4
         for chunk in chunks:
             size += len(chunk) if isinstance(chunk, bytes) else chunk.size
-        head = _HEAD_TAGGED.pack(size, self.correlation_id, 0) if tagged else _HEAD.pack(size, self.correlation_id)
+        head = (
+            FLEXIBLE_RESPONSE_START.pack(size, self.correlation_id, 0)
+            if tagged
+            else RESPONSE_START.pack(size, self.correlation_id)
+        )
         if isinstance(chunks[0], bytes):
             chunks[0] = head + chunks[0]
         else:

@@ -22,8 +22,14 @@ from kafkalike.protocol.primitives import LENIENT, Buffer, skip_tagged_fields, w
 
 CONTROLLED_SHUTDOWN, API_VERSIONS = 7, 18
 
+# api_key, api_version, correlation_id: how every request begins.
+REQUEST_START = Struct(">hhi")
+# The frame's length and correlation_id: how a response frame begins; with an empty section of tagged fields, if its
+# header is of version 1. For those who make frames without `frame`.
+RESPONSE_START = Struct(">ii")
+FLEXIBLE_RESPONSE_START = Struct(">iib")
+
 _LENGTH = Struct(">i")
-_REQUEST = Struct(">hhi")
 _REQUEST_AND_LENGTH = Struct(">hhih")
 _CORRELATION = Struct(">i")
 
@@ -106,9 +112,9 @@ def read_request_header(frame: Buffer) -> tuple[int, int, int, str | None, int |
     try:
         api_key, version, correlation_id, length = _REQUEST_AND_LENGTH.unpack_from(frame, 0)
     except StructError as why:
-        if len(frame) < _REQUEST.size:
+        if len(frame) < REQUEST_START.size:
             raise ProtocolError(f"request of {len(frame)} bytes") from why
-        api_key, version, correlation_id = _REQUEST.unpack_from(frame, 0)
+        api_key, version, correlation_id = REQUEST_START.unpack_from(frame, 0)
         length = None
     flexible = _is_flexible(api_key, version)
     if flexible is None:
@@ -139,7 +145,7 @@ def _after_tags(frame: Buffer, pos: int) -> int:
 
 def request_header(api_key: int, version: int, correlation_id: int, client_id: str | None) -> bytes:
     """What precedes the body of a request; the frame's length is not included."""
-    head = _REQUEST.pack(api_key, version, correlation_id)
+    head = REQUEST_START.pack(api_key, version, correlation_id)
     if api_key == CONTROLLED_SHUTDOWN and version == 0:
         return head
     head += write_nullable_string(client_id)

@@ -3,7 +3,7 @@
 import os
 
 
-def shipped(path: str, beside: str, directory: str = "") -> str:
+def locate(path: str, beside: str, directory: str = "") -> str:
     """The path; but a bare file name that is not in the working directory names the file beside that module. The
     working directory is ours, or the one that is given."""
     here = os.path.join(directory, path)
@@ -13,7 +13,7 @@ def shipped(path: str, beside: str, directory: str = "") -> str:
     return own
 
 
-def hint(path: str, beside: str) -> str:
+def packaged_hint(path: str, beside: str) -> str:
     """What is said behind "there is no such file" where the shipped one may be meant."""
     name = os.path.basename(path)
     return f" ({name}, without a directory, is the one that is shipped)" if os.path.isfile(_own(name, beside)) else ""

@@ -11,7 +11,7 @@ import click
 
 from kafkalike.cli.options import Command, version
 from zk.daemon import Background, Foreground, detach
-from zk.packaged_files import hint, shipped
+from zk.packaged_files import locate, packaged_hint
 from zk.signals import ServerSignals
 
 # What thousands of requests under way hold at once is looked at for garbage no oftener than so many objects come to be.
@@ -41,7 +41,7 @@ def main(daemon: bool, properties: str, overrides: tuple[str, ...]) -> None:
         if daemon:
             waiting = _detach(config.log_dirs[0])
     except OSError as problem:
-        sys.exit(f"Error: {properties} cannot be read: {problem.strerror}{hint(properties, __file__)}")
+        sys.exit(f"Error: {properties} cannot be read: {problem.strerror}{packaged_hint(properties, __file__)}")
     except UnicodeDecodeError:
         sys.exit(f"Error: {properties} is not a text file")
     except ConfigException as problem:
@@ -53,7 +53,7 @@ def settings_of(properties: str, overrides: Sequence[str]) -> dict[str, str]:
     """A broker's settings from its file and what overrides that."""
     from kafkalike.config import ConfigException, read_properties
 
-    with open(shipped(properties, __file__), encoding="utf-8") as file:
+    with open(locate(properties, __file__), encoding="utf-8") as file:
         settings = read_properties(file.read())
     for override in overrides:
         name, separator, value = override.partition("=")

@@ -10,7 +10,7 @@ import click
 
 from kafkalike.cli.options import Command, fail, version
 from zk import processes
-from zk.packaged_files import shipped
+from zk.packaged_files import locate
 from zk.processes import Process
 
 MODULE = "kafkalike.cli.server_start"
@@ -90,7 +90,7 @@ def _node_id(process: Process) -> int | None:
         elif not word.startswith("-"):
             files.append(word)
     try:
-        settings = settings_of(shipped(files[0], server_start.__file__, process.path("")), overrides)
+        settings = settings_of(locate(files[0], server_start.__file__, process.path("")), overrides)
         number = int(settings.get("broker.id") or settings.get("node.id") or -1)
         directories = (settings.get("log.dirs") or settings.get("log.dir") or "/tmp/kafka-logs").split(",")
         return number if number >= 0 else read_broker_id(process.path(directories[0].strip()))

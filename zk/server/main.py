@@ -15,7 +15,7 @@ from typing import Any
 from zk.command_name import typed
 from zk.daemon import Background, Foreground, detach
 from zk.descriptors import raise_limit
-from zk.packaged_files import hint, shipped
+from zk.packaged_files import locate, packaged_hint
 from zk.server.config import Config, ConfigError, override, parse, read
 from zk.server.journal import JournalError
 from zk.signals import ServerSignals
@@ -74,10 +74,10 @@ def configure(arguments: Sequence[str]) -> Config:
     if len(files) != 1:
         raise ConfigError(USAGE)
     try:
-        with open(shipped(files[0], __file__), encoding="utf-8", errors="replace") as file:
+        with open(locate(files[0], __file__), encoding="utf-8", errors="replace") as file:
             text = file.read()
     except OSError as error:
-        raise ConfigError(f"Cannot read {files[0]}: {error.strerror}{hint(files[0], __file__)}") from None
+        raise ConfigError(f"Cannot read {files[0]}: {error.strerror}{packaged_hint(files[0], __file__)}") from None
     return read(override(parse(text), overrides))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from zk import processes
 from zk.command_name import typed
-from zk.packaged_files import shipped
+from zk.packaged_files import locate
 from zk.server import main as server_start
 from zk.server.config import ConfigError
 from zk.server.main import configure
@@ -64,7 +64,7 @@ def _shown(process: processes.Process) -> str:
 
 
 def _file(process: processes.Process, name: str) -> str:
-    return shipped(name, server_start.__file__, process.path(""))
+    return locate(name, server_start.__file__, process.path(""))
 
 
 def owner(data_dir: str) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kafkalike.client.cluster import Partition
+from kafkalike.protocol.batch import HEADER_SIZE
 
 Headers = tuple[tuple[str, bytes | None], ...]
 
@@ -31,7 +32,7 @@ class Batch:
     created_ms: int
     records: list[tuple[bytes | None, bytes | None, int, Headers]] = field(default_factory=list)
     tokens: list[Any] = field(default_factory=list)
-    size_bytes: int = 61
+    size_bytes: int = HEADER_SIZE
     closed: bool = False
     base_sequence: int = -1
     attempts: int = 0
@@ -120,7 +121,7 @@ class Accumulator:
     def done(self, batch: Batch) -> None:
         """The batch was answered for good, or given up."""
         self._under_way.remove(batch.partition)
-        self.buffered_bytes -= batch.size_bytes - 61
+        self.buffered_bytes -= batch.size_bytes - HEADER_SIZE
 
     def again(self, batch: Batch, not_before_ms: int) -> None:
         """The batch has to be sent again, before everything behind it."""

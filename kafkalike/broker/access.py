@@ -8,11 +8,12 @@ others are served.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
 from kafkalike.errors import Error
+from kafkalike.protocol.schema import Message, Struct, string
 
 CLUSTER_NAME = "kafka-cluster"  # the name of the one resource of the kind CLUSTER
 ANONYMOUS = "User:ANONYMOUS"  # the principal of a connection that has not said who it is
@@ -68,6 +69,36 @@ class Access(NamedTuple):
         """Whether the row is about this request."""
         first, last = self.versions
         return first <= version <= last and (self.when is None or self.when(request))
+
+
+def refusals(response: type[Message], version: int, elements: Sequence[Any], error: Error) -> Message:
+    """The part of a response that tells an error for each of these elements of a request, and for each partition that
+    an element names: as the two messages are declared, for an API whose module does not say it (`failed`)."""
+    answer = response()
+    lists = (field for field in response.fields if field.many and field.is_struct)
+    field = next(field for field in lists if field.exists_in(version))
+    setattr(answer, field.name, [_refusal(field.of, element, error) for element in elements])
+    return answer
+
+
+def _refusal(struct: type[Struct], element: Any, error: Error) -> Struct:
+    row = struct()
+    for field in struct.fields:
+        if isinstance(element, Struct) and hasattr(element, field.name) and not field.is_struct:
+            setattr(row, field.name, getattr(element, field.name))
+    if isinstance(element, str):
+        setattr(row, next(field.name for field in struct.fields if field.of is string), element)
+    index = element if isinstance(element, int) else getattr(element, "partition", None)
+    for name in ("partition_index", "partition"):
+        if index is not None and hasattr(row, name):
+            setattr(row, name, index)
+    if hasattr(row, "error_code"):
+        row.error_code = int(error)
+    else:
+        deeper = next(field for field in struct.fields if field.many and field.is_struct)
+        named = next(field.name for field in type(element).fields if field.many)
+        setattr(row, deeper.name, [_refusal(deeper.of, each, error) for each in getattr(element, named) or ()])
+    return row
 
 
 class Authorizer(Protocol):

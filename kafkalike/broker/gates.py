@@ -17,7 +17,16 @@ import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from kafkalike.broker.access import ANONYMOUS, CLUSTER_NAME, REFUSED, Access, Authorizer, Operation, Resource
+from kafkalike.broker.access import (
+    ANONYMOUS,
+    CLUSTER_NAME,
+    REFUSED,
+    Access,
+    Authorizer,
+    Operation,
+    Resource,
+    refusals,
+)
 from kafkalike.broker.request import NO_RESPONSE, Call, Client
 from kafkalike.errors import KafkaError
 from kafkalike.protocol.schema import Message
@@ -106,15 +115,15 @@ def quota(quotas: Quotas) -> Callable[[Gated], None]:
 def refused(call: Gated, response: Any) -> None:
     """Joins the refusals of single elements to the response for the others; a client that expects none is told by the
     end of its connection, as it is of every error."""
-    refusals, call.refusals = call.refusals, []
+    parts, call.refusals = call.refusals, []
     if response is None:
-        if refusals:
+        if parts:
             call.connection.close()
         return
-    for refusal in refusals:
+    for part in parts:
         for field in type(response).fields:
-            if field.many and getattr(refusal, field.name):
-                getattr(response, field.name).extend(getattr(refusal, field.name))
+            if field.many and getattr(part, field.name):
+                getattr(response, field.name).extend(getattr(part, field.name))
 
 
 def throttle(quotas: Quotas) -> Callable[[Gated, Any], None]:
@@ -141,14 +150,16 @@ def _name(call: Gated, row: Access, holder: Any) -> str | None:
 
 def _set_aside(call: Gated, row: Access, verdicts: list[tuple[Any, bool]]) -> None:
     """Takes the elements that are refused out of the request, and has their part of the response made."""
-    error = KafkaError(REFUSED[row.resource])
-    if call.api.failed is None:
-        raise error
+    error = REFUSED[row.resource]
+    denied = [element for element, allowed in verdicts if not allowed]
     whole, rest = call.request, copy.copy(call.request)
-    call.request = copy.copy(whole)
-    setattr(call.request, row.each, [element for element, allowed in verdicts if not allowed])
     setattr(rest, row.each, [element for element, allowed in verdicts if allowed])
-    call.refusals.append(call.api.failed(call, error))
+    if call.api.failed is None:
+        call.refusals.append(refusals(call.api.response, call.version, denied, error))
+    else:
+        call.request = copy.copy(whole)
+        setattr(call.request, row.each, denied)
+        call.refusals.append(call.api.failed(call, KafkaError(error)))
     call.request = rest
 
 

@@ -98,14 +98,16 @@ def test_the_principal_is_what_the_connection_found_out():
     assert [who for who, *_ in authorizer.asked] == ["User:alice"]
 
 
-def test_a_refusal_that_the_answer_cannot_say_closes_the_connection():
-    authorizer = Authorizer("t")
-    one = dispatch(authorizer=authorizer)
-    topic = delete_records.DeleteRecordsTopic(name="t", partitions=[])
-    connection = Connection()
-    call = one.begin(connection, frame(DELETE_RECORDS, 2, delete_records.Request(topics=[topic]).encode(2)))
+def test_what_a_module_has_no_words_for_is_refused_as_its_messages_are_declared():
+    one = dispatch(authorizer=Authorizer("t"))
+    handled_by(one, DELETE_RECORDS, lambda broker, call: delete_records.Response())
+    partition = delete_records.DeleteRecordsPartition(partition_index=3)
+    topic = delete_records.DeleteRecordsTopic(name="t", partitions=[partition])
+    call = one.begin(Connection(), frame(DELETE_RECORDS, 2, delete_records.Request(topics=[topic]).encode(2)))
     call.run()
-    assert (call.answer, connection.closed) == ([], True)
+    (told,) = delete_records.Response.decode(2, body(call)).topics
+    (refused,) = told.partitions
+    assert ("t", 3, Error.TOPIC_AUTHORIZATION_FAILED) == (told.name, refused.partition_index, refused.error_code)
 
 
 @pytest.mark.parametrize("acks", [-1, 1])

@@ -7,13 +7,15 @@ of a partition goes to every broker as UpdateMetadata, so that each can answer a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from kafkalike.cluster.metadata import LEADER_DURING_DELETE, SECURITY_PROTOCOL_IDS
 from kafkalike.cluster.znodes.brokers import BrokerNode
 from kafkalike.controller.context import Context, Partition
-from kafkalike.controller.effects import Send
+from kafkalike.controller.effects import Request, Send
 from kafkalike.protocol.messages import leader_and_isr, stop_replica, update_metadata
+from kafkalike.protocol.messages.leader_and_isr import Request as LeaderAndIsrRequest
+from kafkalike.protocol.messages.stop_replica import Request as StopReplicaRequest
+from kafkalike.protocol.messages.update_metadata import UpdateMetadataBroker, UpdateMetadataTopicState
 
 # In place of a leader epoch in StopReplica: the topic is deleted, whatever epoch the receiver knows.
 EPOCH_DURING_DELETE = -2
@@ -71,7 +73,7 @@ class Batch:
         """The effect that sends all requests of the batch."""
         context = self._context
         known = context.live_or_shutting_down
-        requests: list[tuple[int, Any]] = []
+        requests: list[tuple[int, Request]] = []
         requests += [
             (broker_id, self._leader_and_isr_request(broker_id, partitions))
             for broker_id, partitions in sorted(self._leader_and_isr.items())
@@ -107,9 +109,9 @@ class Batch:
         ]
         return Send(requests)
 
-    def _leader_and_isr_request(self, broker_id: int, partitions: dict[Partition, bool]) -> Any:
+    def _leader_and_isr_request(self, broker_id: int, partitions: dict[Partition, bool]) -> LeaderAndIsrRequest:
         context = self._context
-        states: dict[str, list[Any]] = {}
+        states: dict[str, list[leader_and_isr.LeaderAndIsrPartitionState]] = {}
         leaders = set()
         for partition, is_new in partitions.items():
             leadership = context.leaderships[partition]
@@ -152,9 +154,9 @@ class Batch:
             live_leaders=live,
         )
 
-    def _metadata_topics(self) -> list[Any]:
+    def _metadata_topics(self) -> list[UpdateMetadataTopicState]:
         context = self._context
-        states: dict[str, list[Any]] = {}
+        states: dict[str, list[update_metadata.UpdateMetadataPartitionState]] = {}
         for partition in self._metadata:
             leadership = context.leaderships.get(partition)
             if leadership is None:
@@ -181,7 +183,7 @@ class Batch:
             for topic, topic_states in states.items()
         ]
 
-    def _live_brokers(self) -> list[Any]:
+    def _live_brokers(self) -> list[UpdateMetadataBroker]:
         # Brokers that are presumed dead are told as live ones while they are registered: librdkafka drops a broker that
         # is not in the metadata, and drops with it, for a second, partitions that get another leader in the same
         # response.
@@ -203,9 +205,9 @@ class Batch:
             for _, broker in sorted(brokers.items())
         ]
 
-    def _stop_request(self, broker_id: int, partitions: dict[Partition, tuple[int, bool]]) -> Any:
+    def _stop_request(self, broker_id: int, partitions: dict[Partition, tuple[int, bool]]) -> StopReplicaRequest:
         context = self._context
-        states: dict[str, list[Any]] = {}
+        states: dict[str, list[stop_replica.StopReplicaPartitionState]] = {}
         for partition, (epoch, delete) in partitions.items():
             states.setdefault(partition[0], []).append(
                 stop_replica.StopReplicaPartitionState(

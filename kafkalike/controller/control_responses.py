@@ -8,7 +8,7 @@ from typing import Any
 
 from kafkalike.controller import notifications, topic_deletion, unclean_recovery
 from kafkalike.controller.context import Context, Partition, Replica
-from kafkalike.controller.effects import Steps
+from kafkalike.controller.effects import Request, Steps
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import leader_and_isr, list_offsets, offset_for_leader_epoch, stop_replica
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 After = Callable[[Context], Steps[Any]]
 
 
-def steps_after(context: Context, broker_id: int, request: Any, response: Any) -> After | None:
+def steps_after(context: Context, broker_id: int, request: Request, response: Any) -> After | None:
     """The steps that follow from a broker's response, None when nothing follows. The response is of the broker's
     present life: the queue to the broker was closed when the controller saw a later one."""
     if getattr(response, "error_code", 0):
@@ -38,7 +38,7 @@ def steps_after(context: Context, broker_id: int, request: Any, response: Any) -
     return None
 
 
-def _after_stop_replica(broker_id: int, request: Any, response: Any) -> After | None:
+def _after_stop_replica(broker_id: int, request: stop_replica.Request, response: stop_replica.Response) -> After | None:
     errors = {(e.topic_name, e.partition_index): e.error_code for e in response.partition_errors}
     deleted: list[Replica] = []
     failed: list[Replica] = []
@@ -53,7 +53,9 @@ def _after_stop_replica(broker_id: int, request: Any, response: Any) -> After | 
     return lambda context: topic_deletion.replicas_deleted(context, broker_id, request.broker_epoch, deleted, failed)
 
 
-def _after_leader_and_isr(context: Context, broker_id: int, epoch: int, response: Any) -> After | None:
+def _after_leader_and_isr(
+    context: Context, broker_id: int, epoch: int, response: leader_and_isr.Response
+) -> After | None:
     names = {topic_id: topic for topic, topic_id in context.topic_ids.items()} if response.topics else {}
     errors: dict[Partition, int] = {}
     for error in response.partition_errors:

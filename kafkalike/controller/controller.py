@@ -12,7 +12,7 @@ import contextlib
 import functools
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet import defer
@@ -27,6 +27,7 @@ from kafkalike.cluster.znodes.cluster import FeatureNode
 from kafkalike.cluster.znodes.controller import ControllerEpoch, ControllerNode
 from kafkalike.cluster.znodes.encoding import Garbage
 from kafkalike.cluster.znodes.topics import ISR_CHANGES, TopicNode
+from kafkalike.config import Config
 from kafkalike.controller import (
     broker_changes,
     control_responses,
@@ -65,7 +66,7 @@ class Controller:
         self,
         zk: ZkClient,
         broker_id: int,
-        config: Mapping[str, Any],
+        config: Config,
         send: Callable[[int, Any], Any],
         timers: Timers,
         clock: Clock,

@@ -8,13 +8,14 @@ another broker deletes /controller, for the next election.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from kafkalike.clock import Timers
 from kafkalike.cluster.znodes.controller import ControllerEpoch, ControllerNode
+from kafkalike.config import Config
 from kafkalike.controller import broker_changes
 from kafkalike.controller.context import Context, LiveBroker
 from kafkalike.controller.effects import Steps
@@ -71,9 +72,7 @@ class Term(Protocol):
 class DeadBrokers:
     """Tries out the brokers whose connections ended."""
 
-    def __init__(
-        self, zk: ZkClient, config: Mapping[str, Any], timers: Timers, connections: Connections, term: Term
-    ) -> None:
+    def __init__(self, zk: ZkClient, config: Config, timers: Timers, connections: Connections, term: Term) -> None:
         self._zk = zk
         self._config = config
         self._timers = timers
@@ -143,7 +142,7 @@ class DeadBrokers:
         self._connections.answers(broker_id, self._endpoint(presumed)).addBoth(asked)
 
     def _endpoint(self, broker: LiveBroker) -> Address:
-        listener = getattr(self._config, "inter_broker_listener", None)
+        listener = self._config.inter_broker_listener
         return next((e for e in broker.node.endpoints if e.listener == listener), broker.node.endpoints[0])
 
 

@@ -14,7 +14,24 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from kafkalike.protocol.messages import (
+    leader_and_isr,
+    list_offsets,
+    offset_for_leader_epoch,
+    stop_replica,
+    update_metadata,
+)
+
 NO_NODE, NODE_EXISTS, BAD_VERSION, NOT_EMPTY, FAILED = "NoNode", "NodeExists", "BadVersion", "NotEmpty", "failed"
+
+
+Request = (
+    leader_and_isr.Request
+    | update_metadata.Request
+    | stop_replica.Request
+    | list_offsets.Request
+    | offset_for_leader_epoch.Request
+)
 
 
 class Superseded(Exception):
@@ -157,7 +174,7 @@ class Later:
 class Send:
     """Queues control requests, in order. Outcome: None; responses that matter become events."""
 
-    requests: list[tuple[int, Any]]
+    requests: list[tuple[int, Request]]
 
 
 Effect = (

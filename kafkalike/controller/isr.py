@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
 
 from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.controller.context import Context, Leadership, Partition
@@ -31,7 +30,7 @@ UNKNOWN_EPOCH = -1  # the broker epoch of a follower that fetches in a version w
 Outcome = Error | Leadership
 
 
-def alter(context: Context, request: Any, version: int) -> Steps[Any]:
+def alter(context: Context, request: messages.Request, version: int) -> Steps[messages.Response]:
     """Carries out one AlterPartition request; its response. KafkaError when the sender is not a live broker."""
     sender = context.brokers.get(request.broker_id)
     if sender is None or sender.epoch != request.broker_epoch:
@@ -56,20 +55,24 @@ def alter(context: Context, request: Any, version: int) -> Steps[Any]:
     return response
 
 
-def _asked(context: Context, request: Any, version: int) -> Iterator[tuple[Partition, Any]]:
+def _asked(
+    context: Context, request: messages.Request, version: int
+) -> Iterator[tuple[Partition, messages.PartitionData]]:
     for topic in request.topics:
         name = _name(context, topic, version)
         for asked in topic.partitions if name is not None else ():
             yield (name, asked.partition_index), asked  # type: ignore[misc]
 
 
-def _name(context: Context, topic: Any, version: int) -> str | None:
+def _name(context: Context, topic: messages.TopicData, version: int) -> str | None:
     if version < TOPIC_IDS:
         return topic.topic_name  # type: ignore[no-any-return]
     return context.topic_named(bytes(topic.topic_id))
 
 
-def _judge(context: Context, sender: int, partition: Partition, asked: Any, version: int) -> Outcome | PartitionNode:
+def _judge(
+    context: Context, sender: int, partition: Partition, asked: messages.PartitionData, version: int
+) -> Outcome | PartitionNode:
     """The state that a proposal leads to, or the error: Kafka's checks, in its order."""
     known = context.leaderships.get(partition)
     if known is None:
@@ -128,7 +131,9 @@ def _write(context: Context, accepted: dict[Partition, PartitionNode]) -> Steps[
     return outcomes
 
 
-def _response(context: Context, request: Any, version: int, outcomes: dict[Partition, Outcome]) -> Any:
+def _response(
+    context: Context, request: messages.Request, version: int, outcomes: dict[Partition, Outcome]
+) -> messages.Response:
     topics = []
     for topic in request.topics:
         name = _name(context, topic, version)

@@ -216,7 +216,7 @@ def _questions(wanted: Mapping[Partition, int]) -> list[Any]:
     return questions
 
 
-def answered_ends(response: Any) -> dict[Partition, tuple[int, int]]:
+def answered_ends(response: list_offsets.Response) -> dict[Partition, tuple[int, int]]:
     """The (leader epoch, log end offset) of each partition in a response to ListOffsets."""
     return {
         (topic.name, answer.partition_index): (answer.leader_epoch, answer.offset)
@@ -226,7 +226,9 @@ def answered_ends(response: Any) -> dict[Partition, tuple[int, int]]:
     }
 
 
-def answered_epochs(request: Any, response: Any) -> tuple[dict[Partition, tuple[int, int]], dict[Partition, int]]:
+def answered_epochs(
+    request: offset_for_leader_epoch.Request, response: offset_for_leader_epoch.Response
+) -> tuple[dict[Partition, tuple[int, int]], dict[Partition, int]]:
     """The (leader epoch, end offset) of each partition in a response to OffsetForLeaderEpoch, and the epochs asked for.
     A broker that answers with an error, or has no records that old, counts as (-1, -1): its log does not continue
     there."""

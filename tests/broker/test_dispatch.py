@@ -1,9 +1,12 @@
 """Frames to calls: APIs, versions, lengths."""
 
 import struct
+from typing import get_type_hints
 
 import pytest
 
+from kafkalike.broker.broker import Broker
+from kafkalike.broker.request import Call
 from kafkalike.errors import Error, ProtocolError
 from kafkalike.protocol.messages import api_versions, delete_records
 from tests.broker.recording_connection import (
@@ -20,6 +23,13 @@ def test_every_api_is_listed_under_its_key_with_its_handler(dispatch):
         assert api.key == key
         assert callable(api.handler)
         assert 0 <= api.oldest <= api.newest
+
+
+def test_every_handler_says_what_it_takes_and_what_it_answers(dispatch):
+    for api in dispatch.apis.values():
+        hints = get_type_hints(api.handler)
+        assert (Broker, Call[api.request]) == (hints["broker"], hints["call"]), api.name
+        assert "Any" not in str(hints["return"]), api.name
 
 
 def test_api_versions_of_the_future_is_answered_as_version_0(dispatch, connection):

@@ -206,7 +206,8 @@ class Client:
             for path in paths
         ]
         body = self.call(Op.MULTI, b"".join(steps) + wire.MULTI_END)
-        return wire.MULTI_HEADER.unpack_from(body)[0] != Op.ERROR
+        kind: int = wire.MULTI_HEADER.unpack_from(body)[0]
+        return kind != Op.ERROR
 
     def acl(self, path: str) -> tuple[list[Acl], Stat]:
         """ACL and stat."""

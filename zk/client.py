@@ -671,7 +671,7 @@ class _Multi:
 def _multi_result(results: list[Any]) -> list[Any]:
     for index, result in enumerate(results):
         if isinstance(result, KazooException) and not isinstance(result, RolledBackError | RuntimeInconsistency):
-            result.index = index  # type: ignore[attr-defined]
+            result.index = index
             raise result
     for result in results:
         if isinstance(result, KazooException):

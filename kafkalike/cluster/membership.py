@@ -106,7 +106,8 @@ class Membership:
         async def generate() -> int:
             # A number that was counted but never heard of is lost, which harms nobody.
             stat = await recipes.insist(lambda: self._zk.set(BROKER_SEQUENCE, b""))
-            return stat.version + self._config["reserved.broker.max.id"]
+            highest: int = self._config["reserved.broker.max.id"]
+            return stat.version + highest
 
         return ensureDeferred(generate())
 

@@ -52,7 +52,7 @@ class Acceptor(tcp.Port):
     def doRead(self) -> None:
         """Somebody wants to be let in."""
         super().doRead()
-        if self._short and self.connected and self in self.reactor.getReaders():  # type: ignore[attr-defined]
+        if self._short and self.connected and self in self.reactor.getReaders():
             self._short = False
             log.info("There are file descriptors for connections again")
 

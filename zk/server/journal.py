@@ -21,6 +21,7 @@ import fcntl
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO
 from zlib import crc32
 
 LOG_MAGIC = b"klzklog1"
@@ -259,7 +260,7 @@ class Snapshot:
         _sync_directory(os.path.dirname(self._path))
 
 
-def _payload(file, head: bytes) -> bytes | None:  # type: ignore[no-untyped-def]
+def _payload(file: BinaryIO, head: bytes) -> bytes | None:
     """The payload that follows an entry's head, or None if head or payload are not what was written."""
     if len(head) < _ENTRY.size:
         return None

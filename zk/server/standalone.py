@@ -13,7 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha1
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from zk import wire
 from zk.server import journal_entries
@@ -54,6 +54,10 @@ class Close(NamedTuple):
 
 Effect = Append | Send | Close
 Effects = list[Effect]
+
+# What is read of a request for a change: its path and what goes with it.
+Arguments = tuple[Any, ...]
+Step = tuple[int, Arguments]  # of a multi
 
 
 @dataclass(slots=True)
@@ -286,7 +290,7 @@ class Standalone:
         self.tree.events.clear()
         return effects
 
-    def _create(self, conn: Connection, session: Session, args: tuple, wall_ms: int) -> "Result":
+    def _create(self, conn: Connection, session: Session, args: Arguments, wall_ms: int) -> "Result":
         op, path, data, acl, flags = args
         if flags in (5, 6):
             raise ZkError(Code.UNIMPLEMENTED)
@@ -298,33 +302,33 @@ class Standalone:
         name = wire.string(path)
         return Op.CREATE, record, name if op == Op.CREATE else name + node.stat()
 
-    def _delete(self, conn: Connection, session: Session, args: tuple, wall_ms: int) -> "Result":
+    def _delete(self, conn: Connection, session: Session, args: Arguments, wall_ms: int) -> "Result":
         path, version = args
         self.tree.delete(path, version, conn.ids, self.zxid)
         return Op.DELETE, wire.string(path), b""
 
-    def _set_data(self, conn: Connection, session: Session, args: tuple, wall_ms: int) -> "Result":
+    def _set_data(self, conn: Connection, session: Session, args: Arguments, wall_ms: int) -> "Result":
         path, data, version = args
         node = self.tree.set_data(path, data, version, conn.ids, self.zxid, wall_ms)
         return Op.SET_DATA, journal_entries.set_data(path, data), node.stat()
 
-    def _set_acl(self, conn: Connection, session: Session, args: tuple, wall_ms: int) -> "Result":
+    def _set_acl(self, conn: Connection, session: Session, args: Arguments, wall_ms: int) -> "Result":
         path, acl, version = args
         node = self.tree.set_acl(path, acl, version, conn.ids)
         return Op.SET_ACL, journal_entries.set_acl(path, node.acl), node.stat()
 
-    def _check(self, conn: Connection, session: Session, args: tuple, wall_ms: int) -> "Result":
+    def _check(self, conn: Connection, session: Session, args: Arguments, wall_ms: int) -> "Result":
         path, version = args
         self.tree.check(path, version, conn.ids)
         return Op.ERROR, b"", b""
 
-    def _refuse_ttl(self, conn: Connection, session: Session, args: tuple, wall_ms: int) -> "Result":
+    def _refuse_ttl(self, conn: Connection, session: Session, args: Arguments, wall_ms: int) -> "Result":
         raise ZkError(Code.UNIMPLEMENTED)
 
-    def _refuse_reconfig(self, conn: Connection, session: Session, args: tuple, wall_ms: int) -> "Result":
+    def _refuse_reconfig(self, conn: Connection, session: Session, args: Arguments, wall_ms: int) -> "Result":
         raise ZkError(Code.RECONFIG_DISABLED)
 
-    def _multi(self, conn: Connection, session: Session, args: list, wall_ms: int) -> "Result":
+    def _multi(self, conn: Connection, session: Session, args: list[Step], wall_ms: int) -> "Result":
         """All of it or nothing; a refusal is told in the results, the reply itself is no error."""
         self.tree.begin()
         records, results = [], []
@@ -527,8 +531,8 @@ def _read_path_kind(frame: bytes) -> tuple[str | None, Kind]:
         raise Marshalling from None
 
 
-def _read_create(op: int) -> Callable[[bytes, int], tuple[tuple, int]]:
-    def read(buf: bytes, pos: int) -> tuple[tuple, int]:
+def _read_create(op: int) -> Callable[[bytes, int], tuple[Arguments, int]]:
+    def read(buf: bytes, pos: int) -> tuple[Arguments, int]:
         path, pos = wire.read_string(buf, pos)
         data, pos = wire.read_buffer(buf, pos)
         acl, pos = wire.read_acls(buf, pos)
@@ -538,7 +542,7 @@ def _read_create(op: int) -> Callable[[bytes, int], tuple[tuple, int]]:
     return read
 
 
-def _read_create_ttl(buf: bytes, pos: int) -> tuple[tuple, int]:
+def _read_create_ttl(buf: bytes, pos: int) -> tuple[Arguments, int]:
     args, pos = _read_create(Op.CREATE_TTL)(buf, pos)
     ttl, pos = wire.read_long(buf, pos)
     return (*args, ttl), pos
@@ -546,33 +550,33 @@ def _read_create_ttl(buf: bytes, pos: int) -> tuple[tuple, int]:
 
 # A null path is refused as malformed where ZooKeeper takes it apart, and as no path where it only looks it up; within
 # a multi it is always malformed.
-def _read_versioned(buf: bytes, pos: int) -> tuple[tuple, int]:
+def _read_versioned(buf: bytes, pos: int) -> tuple[Arguments, int]:
     path, pos = wire.read_string(buf, pos)
     version, pos = wire.read_int(buf, pos)
     return (path, version), pos
 
 
-def _read_check(buf: bytes, pos: int) -> tuple[tuple, int]:
+def _read_check(buf: bytes, pos: int) -> tuple[Arguments, int]:
     path, pos = wire.read_text(buf, pos)
     version, pos = wire.read_int(buf, pos)
     return (path or "", version), pos
 
 
-def _read_set_data(buf: bytes, pos: int) -> tuple[tuple, int]:
+def _read_set_data(buf: bytes, pos: int) -> tuple[Arguments, int]:
     path, pos = wire.read_text(buf, pos)
     data, pos = wire.read_buffer(buf, pos)
     version, pos = wire.read_int(buf, pos)
     return (path or "", data, version), pos
 
 
-def _read_set_acl(buf: bytes, pos: int) -> tuple[tuple, int]:
+def _read_set_acl(buf: bytes, pos: int) -> tuple[Arguments, int]:
     path, pos = wire.read_text(buf, pos)
     acl, pos = wire.read_acls(buf, pos)
     version, pos = wire.read_int(buf, pos)
     return (path or "", acl, version), pos
 
 
-def _read_nothing(buf: bytes, pos: int) -> tuple[tuple, int]:
+def _read_nothing(buf: bytes, pos: int) -> tuple[Arguments, int]:
     return (), pos
 
 
@@ -584,8 +588,8 @@ def _read_multi_header(buf: bytes, pos: int) -> tuple[int, bool, int]:
     return op, done, pos + wire.MULTI_HEADER.size
 
 
-def _read_multi(buf: bytes, pos: int) -> tuple[list, int]:
-    steps: list[tuple[int, tuple]] = []
+def _read_multi(buf: bytes, pos: int) -> tuple[list[Step], int]:
+    steps: list[Step] = []
     while True:
         op, done, pos = _read_multi_header(buf, pos)
         if done:
@@ -602,7 +606,7 @@ def _read_multi(buf: bytes, pos: int) -> tuple[list, int]:
 _IN_MULTI = frozenset((Op.CREATE, Op.CREATE2, Op.CREATE_CONTAINER, Op.CREATE_TTL, Op.DELETE, Op.SET_DATA, Op.CHECK))
 
 # Requests that take a zxid and an entry: how the record is read, what is done with it.
-_CHANGES: dict[int, tuple[Callable, Callable]] = {
+_CHANGES: dict[int, tuple[Callable[[bytes, int], tuple[Any, int]], Callable[..., "Result"]]] = {
     Op.SET_DATA: (_read_set_data, Standalone._set_data),
     Op.CREATE: (_read_create(Op.CREATE), Standalone._create),
     Op.CREATE2: (_read_create(Op.CREATE2), Standalone._create),

@@ -10,6 +10,7 @@ as it was when the snapshot began.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from zk.paths import check_path, parent_of
 from zk.wire import (
@@ -156,7 +157,7 @@ class Tree:
         self.events: list[tuple[int, str, tuple[Acl, ...]]] = []
         self.data_size = 0
         self._acls: dict[tuple[Acl, ...], tuple[Acl, ...]] = {OPEN_ACL: OPEN_ACL}
-        self._undo: list[tuple] | None = None
+        self._undo: list[tuple[Any, ...]] | None = None
         self._snapshot = 0
         self._writing = False
         self._old: dict[str, bytes] = {}

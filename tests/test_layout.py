@@ -103,6 +103,7 @@ PURE = [
     "kafkalike.client.consumer_protocol",
     "kafkalike.client.producer",
     "kafkalike.client.consumer",
+    "kafkalike.client.fetcher",
     "kafkalike.client.accumulator",
     "kafkalike.client.assigned_partitions",
     "kafkalike.client.membership",

@@ -12,6 +12,7 @@ producer.py              the producer: routes, sends, repeats, gives up
 accumulator.py           batches per partition: linger, size, retries in order
 partitioners.py          which partition a message goes to
 consumer.py              the consumer: joins, fetches, positions, commits
+fetcher.py               what a consumer fetches beside the application's calls
 membership.py            a consumer's membership of its group
 assignors.py             range, round-robin
 consumer_protocol.py     the bytes that members exchange through the coordinator

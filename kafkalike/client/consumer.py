@@ -9,25 +9,25 @@ position is committed at assignment, so that a restart never depends on the rese
 from __future__ import annotations
 
 import re
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kafkalike.client import membership
 from kafkalike.client.admin import groups, offsets
 from kafkalike.client.assigned_partitions import AssignedPartitions, ConsumerRecord
-from kafkalike.client.cluster import Node, Partition
-from kafkalike.client.effects import Disconnect, Fork, Signal, Sleep, Steps, Task, Wait
+from kafkalike.client.cluster import Partition
+from kafkalike.client.effects import Fork, Signal, Sleep, Steps, Task, Wait
 from kafkalike.client.errors import Disconnected, NoOffset, TimedOut, error_about, raise_error
-from kafkalike.client.fetched_records import read_records
+from kafkalike.client.fetcher import Fetcher
 from kafkalike.client.membership import Membership, State
 from kafkalike.client.routing import Routing
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import EARLIEST, LATEST, READ_COMMITTED, READ_UNCOMMITTED
-from kafkalike.protocol.messages import fetch, heartbeat, join_group, leave_group, sync_group
+from kafkalike.protocol.messages import heartbeat, join_group, leave_group, sync_group
 
 # Connections by purpose: each of these waits at the broker, and would hold up the others.
-FETCH, GROUP, HEARTBEAT, LEAVE = "fetch", "group", "heartbeat", "leave"
+GROUP, HEARTBEAT, LEAVE = "group", "heartbeat", "leave"
 
 HEARTBEAT_TIMEOUT_MS = 10_000
 CLOSE_TIMEOUT_MS = 5000  # an outage must not hold up the end for as long as it may hold up the work
@@ -73,17 +73,20 @@ class ConsumerCore:
         self.enable_auto_commit = enable_auto_commit and group_id is not None
         self.auto_commit_interval_ms = auto_commit_interval_ms
         self.save_start = save_start and group_id is not None
-        self.max_poll_records = max_poll_records
-        self.fetch_max_wait_ms = fetch_max_wait_ms
-        self.fetch_min_bytes = fetch_min_bytes
-        self.fetch_max_bytes = fetch_max_bytes
-        self.max_partition_fetch_bytes = max_partition_fetch_bytes
         self.isolation_level = READ_COMMITTED if isolation_level == "read_committed" else READ_UNCOMMITTED
         self.metadata_max_age_ms = metadata_max_age_ms
         self.allow_auto_create_topics = allow_auto_create_topics
         self.partitions = AssignedPartitions()
-        self.fetches: Counter[int] = Counter()
-        """Fetch requests sent so far, by the broker that they were sent to."""
+        self.fetcher = Fetcher(
+            routing,
+            self.partitions,
+            isolation_level=self.isolation_level,
+            max_poll_records=max_poll_records,
+            max_wait_ms=fetch_max_wait_ms,
+            min_bytes=fetch_min_bytes,
+            max_bytes=fetch_max_bytes,
+            max_partition_bytes=max_partition_fetch_bytes,
+        )
         self.start_offsets: dict[Partition, tuple[int, str]] = {}
         """Where each partition was begun, and why: "committed", "earliest", "latest" or "saved"."""
         self.newly_assigned: deque[tuple[Partition, ...]] = deque()
@@ -105,22 +108,10 @@ class ConsumerCore:
         self._group_task: Task[Any] | None = None
         self._committed_at = self._now()
         self._join_not_before = 0.0
-        self._warned: dict[str, Error] = {}
-        self._unreachable_since: float | None = None
         self._closing = False
         self._heart: Task[None] | None = None
         self._group_changed = Signal()
-        # Fetching.
-        self._fetcher: Task[None] | None = None
-        self._more_wanted = Signal()
-        self._arrived = Signal()
-        self._assignments = 0
-        self._busy: dict[int, Node] = {}
-        self._fetching: set[Partition] = set()
-        self._undecoded: deque[tuple[Partition, int, Any, Any]] = deque()
-        self._abandoned: list[Node] = []
-        self._out_of_range: set[Partition] = set()
-        self._failure: Exception | None = None
+        self._fetching: Task[None] | None = None
 
     def _now(self) -> int:
         return self.routing.clock.monotonic_ms()
@@ -141,22 +132,16 @@ class ConsumerCore:
         return self.group_id
 
     def assign(self, partitions: Iterable[Partition]) -> None:
-        """Reads exactly these partitions. Answers to come concern partitions that may be somebody else's: void."""
+        """Reads exactly these partitions."""
         self.partitions.assign(partitions)
-        self._assignments += 1
-        self._abandoned += self._busy.values()
-        self._busy = {}
-        self._fetching = set()
-        self._undecoded.clear()
-        self._out_of_range.clear()
-        self._more_wanted.give()
+        self.fetcher.start_anew()
 
     # Where to read.
 
     def seek(self, partition: Partition, offset: int) -> None:
         """The next message of this partition is the one at `offset`."""
         self.partitions[partition].seek(offset)
-        self._more_wanted.give()
+        self.fetcher.wanted.give()
 
     def seek_by_time(self, partitions: Iterable[Partition], timestamp: int) -> Steps[None]:
         """The next messages are those at that time; of all partitions if none is given."""
@@ -173,24 +158,19 @@ class ConsumerCore:
         while True:
             try:
                 if (yield from self._get_ready(deadline)):
-                    taken = [] if self.newly_assigned else self._take()
+                    taken = [] if self.newly_assigned else self.fetcher.take()
                     if taken or self.newly_assigned:
                         return taken
-                    if self._failure is not None:
-                        failure, self._failure = self._failure, None
-                        raise failure
-                    if self._fetcher is None:
-                        self._fetcher = yield Fork(self._fetch_all())
+                    if self._fetching is None:
+                        self._fetching = yield Fork(self.fetcher.run())
                     left = deadline - self._now()
                     if left > 0:
-                        yield Wait((self._arrived, self._group_changed), min(left, ATTENTION_MS))
-                        taken = self._take()
+                        yield Wait((self.fetcher.arrived, self._group_changed), min(left, ATTENTION_MS))
+                        taken = self.fetcher.take()
                         if taken:
                             return taken
-                if self.routing.cluster.nodes:
-                    self._unreachable_since = None
             except Disconnected:
-                yield from self._outage()
+                yield from self.routing.wait_out()
             if self._now() >= deadline:
                 return []
 
@@ -202,23 +182,13 @@ class ConsumerCore:
                 if (yield from self._get_ready(deadline)) and not self.partitions.unknown():
                     return True
             except Disconnected:
-                yield from self._outage()
+                yield from self.routing.wait_out()
             if self._now() >= deadline:
                 return False
 
     def put_back(self, records: Iterable[ConsumerRecord]) -> None:
         """Records of the last poll that the application did not use after all."""
         self.partitions.put_back(records)
-
-    def _outage(self) -> Steps[None]:
-        """Nobody reachable: at the start that is an error soon, later it is waited out."""
-        now = self._now()
-        if not self.routing.cluster.nodes:
-            self._unreachable_since = self._unreachable_since or now
-            if now - self._unreachable_since > self.routing.bootstrap_timeout_ms:
-                raise TimedOut("Timed out waiting for a node assignment. Call: metadata")
-        self.routing.forget_topics(list(self.routing.cluster.topics))
-        yield Sleep(self.routing.retry_backoff_ms)
 
     # The group.
 
@@ -232,7 +202,7 @@ class ConsumerCore:
                 self._committed_at = self._now()
                 yield from self._commit_quietly(self.partitions.consumed())
         unknown = self.partitions.unknown()
-        if unknown or self._out_of_range:
+        if unknown or self.fetcher.out_of_range:
             yield from self._find_positions(unknown)
         return True
 
@@ -253,20 +223,12 @@ class ConsumerCore:
             error = cluster.topics[name].error
             if error is not Error.NONE and not error.retriable:
                 raise_error(error, about=f"topic {name}")
-            self._warn(name, error)
+            self.routing.tell_topic_error(name, error)
         counts = cluster.partition_counts(self._topics)
         self._metadata_at = self._now()
         if counts != self._counts:
             self._counts = counts
             self._effects += member.want(self._topics)
-
-    def _warn(self, topic: str, error: Error) -> None:
-        """A topic that cannot be read for now; told once for each reason, as it may be a typing error."""
-        if error is Error.NONE:
-            self._warned.pop(topic, None)
-        elif self._warned.get(topic) is not error:
-            self._warned[topic] = error
-            self.routing.tell(f"WARN Error while fetching metadata : {{{topic}={error.name}}}")
 
     def _join(self, member: Membership, deadline: float) -> Steps[bool]:
         """Goes through JoinGroup and SyncGroup when that is due. False when the answers are still to come: the request
@@ -383,9 +345,9 @@ class ConsumerCore:
     def _find_positions(self, partitions: list[Partition]) -> Steps[None]:
         """Committed offset; else by reset policy, and saved. By reset policy where the offset is out of range."""
         try:
-            if self._out_of_range:
-                yield from self._reset(sorted(self._out_of_range))
-                self._out_of_range.clear()
+            if self.fetcher.out_of_range:
+                yield from self._reset(sorted(self.fetcher.out_of_range))
+                self.fetcher.out_of_range.clear()
             if not partitions:
                 return
             found = {}
@@ -421,125 +383,6 @@ class ConsumerCore:
         found = yield from offsets.list_offsets(self.routing, wanted, self.isolation_level)
         for partition, at in found.items():
             self._begin(partition, at.offset, self.auto_offset_reset)
-
-    # Fetching.
-
-    def _take(self) -> list[ConsumerRecord]:
-        """The next messages, out of bytes that are decoded when it is their turn."""
-        taken = self.partitions.take(self.max_poll_records)
-        while not taken and self._undecoded:
-            partition, version, records, aborted = self._undecoded.popleft()
-            self._fetching.discard(partition)
-            if self.partitions.current(partition, version):
-                found, behind = read_records(partition, records, aborted)
-                self.partitions.fetched(partition, found, behind)
-            taken = self.partitions.take(self.max_poll_records)
-        self._more_wanted.give()
-        return taken
-
-    def _fetch_all(self) -> Steps[None]:
-        """Sends a Fetch to every leader that has none to answer, whenever something is wanted of it."""
-        while not self._closing:
-            while self._abandoned:
-                yield Disconnect(self._abandoned.pop(), FETCH)
-            wanted = {p: at for p, at in self.partitions.wanted().items() if p not in self._fetching}
-            for partition in self._out_of_range:
-                wanted.pop(partition, None)
-            before = self._assignments
-            try:
-                routes = yield from self.routing.by_leader(wanted)
-            except Disconnected:
-                try:
-                    yield from self._outage()
-                except TimedOut as problem:
-                    self._fail(problem)
-                continue
-            except KafkaError as problem:
-                topics = {topic for topic, _ in wanted}
-                if not problem.error.retriable:
-                    self._fail(problem)
-                self._warn(", ".join(sorted(topics)), problem.error)
-                self.routing.forget_topics(topics)
-                yield Sleep(self.routing.retry_backoff_ms)
-                continue
-            for node, partitions in routes.items():
-                if node.id not in self._busy and before == self._assignments:
-                    self._busy[node.id] = node
-                    self._fetching.update(partitions)
-                    self.fetches[node.id] += 1
-                    yield Fork(self._fetch(node, {partition: wanted[partition] for partition in partitions}))
-            yield Wait((self._more_wanted,))
-
-    def _fetch(self, node: Node, asked: Mapping[Partition, tuple[int, int]]) -> Steps[None]:
-        """One Fetch and its answer."""
-        before = self._assignments
-        try:
-            response = yield from self.routing.ask(node, fetch, self._fetch_request(asked), purpose=FETCH)
-        except (Disconnected, KafkaError) as problem:
-            if before != self._assignments:
-                return
-            if isinstance(problem, KafkaError):
-                self._fail(problem)
-            self.routing.forget_topics({topic for topic, _ in asked})
-            yield Sleep(self.routing.retry_backoff_ms)
-            response = None
-        if before != self._assignments:
-            return
-        del self._busy[node.id]
-        arrived: set[Partition] = set()
-        errors = []
-        for topic in response.responses if response is not None else ():
-            for data in topic.partitions:
-                partition = (topic.topic, data.partition_index)
-                if partition not in asked or not self.partitions.current(partition, asked[partition][1]):
-                    continue
-                if data.error_code:
-                    errors.append((partition, Error(data.error_code)))
-                elif data.records:
-                    aborted = data.aborted_transactions if self.isolation_level == READ_COMMITTED else None
-                    self._undecoded.append((partition, asked[partition][1], data.records, aborted))
-                    arrived.add(partition)
-        if arrived:
-            self._arrived.give()
-        passing = [partition for partition, error in errors if self._passes(partition, error)]
-        if passing:
-            self.routing.forget_topics({topic for topic, _ in passing})
-            yield Sleep(self.routing.retry_backoff_ms)
-        if before == self._assignments:
-            self._fetching -= set(asked) - arrived
-        self._more_wanted.give()
-
-    def _passes(self, partition: Partition, error: Error) -> bool:
-        """Whether an error of Fetch passes by itself; else the next poll deals with it."""
-        if error is Error.OFFSET_OUT_OF_RANGE:
-            self._out_of_range.add(partition)
-            self._group_changed.give()
-            return False
-        if not error.retriable:
-            self._fail(error_about(f"{partition[0]}-{partition[1]}", error))
-        return True
-
-    def _fail(self, problem: Exception) -> None:
-        """The next poll raises it."""
-        self._failure = problem
-        self._arrived.give()
-
-    def _fetch_request(self, wanted: Mapping[Partition, tuple[int, int]]) -> Any:
-        topics: dict[str, list[Any]] = {}
-        for (topic, partition), (offset, _) in wanted.items():
-            topics.setdefault(topic, []).append(
-                fetch.FetchPartition(
-                    partition=partition, fetch_offset=offset, partition_max_bytes=self.max_partition_fetch_bytes
-                )
-            )
-        return fetch.Request(
-            replica_id=-1,
-            max_wait_ms=self.fetch_max_wait_ms,
-            min_bytes=self.fetch_min_bytes,
-            max_bytes=self.fetch_max_bytes,
-            isolation_level=self.isolation_level,
-            topics=[fetch.FetchTopic(topic=name, partitions=parts) for name, parts in topics.items()],
-        )
 
     # Acknowledging.
 
@@ -582,7 +425,7 @@ class ConsumerCore:
     def close(self, leave: bool = True) -> Steps[None]:
         """Commits if that is automatic, and leaves the group at once."""
         self._closing = True
-        self._more_wanted.give()
+        self.fetcher.stop()
         member = self.member
         self.routing.default_api_timeout_ms = min(self.routing.default_api_timeout_ms, CLOSE_TIMEOUT_MS)
         if member is None or not self.routing.cluster.nodes:

@@ -66,6 +66,8 @@ class Routing:
         self._rng = rng
         self._coordinators: dict[str, Node] = {}
         self._told: set[Node] = set()
+        self._topic_errors: dict[str, Error] = {}
+        self._unreachable_since: int | None = None
 
     # Requests.
 
@@ -260,6 +262,27 @@ class Routing:
     def forget_coordinator(self, group_id: str) -> None:
         """It answered that it is not, or does not answer."""
         self._coordinators.pop(group_id, None)
+
+    # Outages.
+
+    def wait_out(self) -> Steps[None]:
+        """Nobody was reachable: at the start that is an error soon (TimedOut), later it is waited out."""
+        now = self.clock.monotonic_ms()
+        if not self.cluster.nodes:
+            if self._unreachable_since is None:
+                self._unreachable_since = now
+            if now - self._unreachable_since > self.bootstrap_timeout_ms:
+                raise TimedOut("Timed out waiting for a node assignment. Call: metadata")
+        self.forget_topics(list(self.cluster.topics))
+        yield Sleep(self.retry_backoff_ms)
+
+    def tell_topic_error(self, topic: str, error: Error) -> None:
+        """A topic cannot be used for now: told once for each reason, as its name may be a typing error."""
+        if error is Error.NONE:
+            self._topic_errors.pop(topic, None)
+        elif self._topic_errors.get(topic) is not error:
+            self._topic_errors[topic] = error
+            self.tell(f"WARN Error while fetching metadata : {{{topic}={error.name}}}")
 
     # Again.
 

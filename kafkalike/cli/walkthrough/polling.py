@@ -12,7 +12,7 @@ def asks_at_intervals(stage: Stage) -> None:
     """W7: the consumer polls at intervals."""
     topic, group = stage.topic(2), stage.group()
     consumer = stage.subscribed(group, topic)
-    stage.sent(f"Fetch on the idle topic {topic}, with max_wait_ms={consumer.core.fetch_max_wait_ms}, for 2 seconds")
+    stage.sent(f"Fetch on the idle topic {topic}, with max_wait_ms={consumer.core.fetcher.max_wait_ms}, for 2 seconds")
     consumer.poll(200)
     before, began = consumer.fetches.copy(), time.monotonic()
     while time.monotonic() - began < 2:
@@ -22,7 +22,7 @@ def asks_at_intervals(stage: Stage) -> None:
     rates = {broker: (consumer.fetches[broker] - before[broker]) / seconds for broker in sorted(consumer.fetches)}
     for broker, rate in rates.items():
         stage.measured(f"{rate:.1f} Fetch requests/s reach broker {broker} (about 10)")
-    stage.holds(consumer.core.fetch_max_wait_ms == 100, "the fetch wait defaults to 100 ms")
+    stage.holds(consumer.core.fetcher.max_wait_ms == 100, "the fetch wait defaults to 100 ms")
     stage.holds(
         set(rates) == {p.leader for p in stage.admin.describe_topics([topic])[topic].partitions},
         "each broker that leads a partition is asked, and no other",

@@ -81,7 +81,7 @@ class Consumer:
     @property
     def fetches(self) -> Counter[int]:
         """Fetch requests sent so far, by the broker that they were sent to."""
-        return self.core.fetches
+        return self.core.fetcher.fetches
 
     # Where to read.
 

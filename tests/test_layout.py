@@ -322,9 +322,10 @@ def test_each_class_of_apaches_commands_is_named_by_one_script() -> None:
 REGISTRIES = {"kafkalike/protocol/messages", "kafkalike/broker/apis"}
 
 
-@pytest.mark.parametrize(
-    "package", sorted(str(f.parent.relative_to(ROOT)) for f in ROOT.glob("kafkalike/**/__init__.py"))
-)
+PACKAGES = sorted(str(file.parent.relative_to(ROOT)) for file in MODULES.values() if file.name == "__init__.py")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_each_package_has_a_line_for_each_of_its_files(package: str) -> None:
     """kafkalike/__init__.py is the map of the packages, each package's docstring that of its files."""
     if package in REGISTRIES:
@@ -334,7 +335,7 @@ def test_each_package_has_a_line_for_each_of_its_files(package: str) -> None:
     packages = {f"{file.parent.name}/" for file in folder.glob("*/__init__.py")}
     docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
     lines = re.findall(r"^ *([\w.]+(?:\.py|/)) +\S", docstring, re.MULTILINE)
-    assert set() == (files | packages) - set(lines)
+    assert sorted(files | packages) == sorted(set(lines) - {"__main__.py"})
 
 
 # These measure how long requests take, for the metrics; nothing is decided by it.

@@ -178,36 +178,11 @@ class KafkaServer:
         # lies in one that has failed is not served, and says nothing.
         if not all(directory.clean for directory in partitions.directories if directory.offline is None):
             membership.extra[BrokerNode.UNCLEAN] = True
-        controller = self.controller = Controller(
-            self.zk, broker_id, config, channel.send, self.reactor, self.clock, self.rng, membership, peers
-        )
+        broker = self._build(membership, metadata, peers, channel, cluster, replication)
+        controller, coordinator = broker.controller, broker.group_coordinator
         liveness = self._liveness = PeerLiveness(broker_id, metadata, peers, replication.isr, controller, self.reactor)
-        coordinator = self.group_coordinator = GroupCoordinator(
-            broker_id, config, replication, metadata, lambda: controller.active, self.zk, self.reactor, self.clock
-        )
-        cluster.isr_vetoes.append(coordinator.may_not_join_isr)
         if self._metrics_listener is not None:
             self._group_lag = GroupLag(broker_id, coordinator, metadata, partitions, peers.forward, self.reactor)
-        current_leader = CurrentLeader(broker_id, metadata, partitions)
-        broker = Broker(
-            broker_id=broker_id,
-            config=config,
-            reactor=self.reactor,
-            clock=self.clock,
-            rng=self.rng,
-            zk=self.zk,
-            metadata=metadata,
-            membership=membership,
-            replication=replication,
-            controller=controller,
-            group_coordinator=coordinator,
-            producer_ids=ProducerIds(channel.ask_controller, broker_id, lambda: membership.broker_epoch),
-            current_leader=current_leader,
-            produce_forwarding=ProduceForwarding(
-                partitions, replication.purgatory, peers, current_leader, self.reactor, self.clock
-            ),
-            api_versions=versions(),
-        )
         dispatch = Dispatch(broker)
         channel.controller, channel.call_locally = controller, dispatch.call_locally
         descriptors = share(partitions, replication.log_maintenance, self.reactor, raise_limit())
@@ -223,6 +198,45 @@ class KafkaServer:
         listeners.accept()
         self.state = RUNNING
         log.info("[KafkaServer id=%d] started", broker_id)
+
+    def _build(
+        self,
+        membership: Membership,
+        metadata: MetadataCache,
+        peers: Peers,
+        channel: ControlChannel,
+        cluster: ClusterView,
+        replication: Replication,
+    ) -> Broker:
+        """The parts that answer requests, of those that are there when the logs are loaded."""
+        broker_id, config = self.broker_id, self.config
+        controller = self.controller = Controller(
+            self.zk, broker_id, config, channel.send, self.reactor, self.clock, self.rng, membership, peers
+        )
+        coordinator = self.group_coordinator = GroupCoordinator(
+            broker_id, config, replication, metadata, lambda: controller.active, self.zk, self.reactor, self.clock
+        )
+        cluster.isr_vetoes.append(coordinator.may_not_join_isr)
+        current_leader = CurrentLeader(broker_id, metadata, replication.partitions)
+        return Broker(
+            broker_id=broker_id,
+            config=config,
+            reactor=self.reactor,
+            clock=self.clock,
+            rng=self.rng,
+            zk=self.zk,
+            metadata=metadata,
+            membership=membership,
+            replication=replication,
+            controller=controller,
+            group_coordinator=coordinator,
+            producer_ids=ProducerIds(channel.ask_controller, broker_id, lambda: membership.broker_epoch),
+            current_leader=current_leader,
+            produce_forwarding=ProduceForwarding(
+                replication.partitions, replication.purgatory, peers, current_leader, self.reactor, self.clock
+            ),
+            api_versions=versions(),
+        )
 
     def _serve_metrics(self) -> None:
         if endpoints := http_endpoints(self.config["metrics.listeners"]):

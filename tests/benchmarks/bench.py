@@ -34,7 +34,7 @@ MINUTES = {True: 7.5, False: 80.0}  # quick or not: nothing new begins later, so
 
 
 class Cell(NamedTuple):
-    """One quantity of a row: the values of every run, ours and Apache's."""
+    """A quantity of a row: its values in every run, ours and Apache's."""
 
     ours: list[float]
     apache: list[float]
@@ -42,7 +42,7 @@ class Cell(NamedTuple):
 
     @property
     def ratio(self) -> float | None:
-        """Ours by Apache's, of the medians."""
+        """The median of our values divided by that of Apache's."""
         if not self.ours or not self.apache or not statistics.median(self.apache):
             return None
         return statistics.median(self.ours) / statistics.median(self.apache)
@@ -103,7 +103,7 @@ class Plan(NamedTuple):
 
     @contextmanager
     def subjects(self, class_: type[Subject], part: str) -> Iterator[list[Any]]:
-        """Both, started; their files are gone afterwards."""
+        """Starts both subjects; removes their files afterwards."""
         home = self.home / part
         with ExitStack() as stack:
             stack.callback(shutil.rmtree, home, True)
@@ -149,7 +149,7 @@ def row_of(load: Load, samples: dict[str, list[Sample]]) -> Row:
 
 
 def run_loads(plan: Plan, of_part: list[Load], class_: type[Subject], part: str) -> list[Row]:
-    """All loads on the same brokers, one after the other."""
+    """Runs all loads on the same brokers, one after the other."""
     wanted = [load for load in of_part if plan.wants(load.key)]
     if not wanted:
         return []
@@ -323,7 +323,7 @@ def starts(plan: Plan, wanted: set[str], subject: One, stored: float, found: dic
 
 
 def starts_of_many(plan: Plan, wanted: set[str], subject: One, _: float, found: dict[str, list[float]]) -> None:
-    """With 2,000 partitions, each with a message."""
+    """Measures starts with 2,000 partitions, each with a message."""
     if "start-2000" in wanted:
         loads.one_in_each(subject, 2000)
         restarts(subject, found, "-2000", plan.repeat)
@@ -523,7 +523,7 @@ def named_cells(row: Row) -> Iterator[tuple[str, Cell]]:
 
 
 def machine() -> str:
-    """In words."""
+    """Describes the machine in words."""
     with open("/proc/meminfo", encoding="ascii") as file:
         memory = int(file.readline().split()[1]) / 2**20
     with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:

@@ -144,7 +144,7 @@ FAULTS: dict[str, tuple[Callable[[Cluster], int], Callable[[Cluster, int], None]
 
 
 def measure(cluster: Cluster, name: str, number: int) -> tuple[float, float, str]:
-    """One fault: the gap, the time until another leader, and what is wrong afterwards."""
+    """Makes one fault; gives the gap, the time until another leader, and what is wrong afterwards."""
     choose, strike = FAULTS[name]
     victim = choose(cluster)
     topic = f"{name}-{number}"
@@ -171,7 +171,7 @@ def measure(cluster: Cluster, name: str, number: int) -> tuple[float, float, str
 
 
 def run(apache: bool, names: list[str], times: int, session_ms: int) -> None:
-    """All faults on one cluster."""
+    """Makes all faults on one cluster."""
     broker, zookeeper = (ApacheBroker, DebianZooKeeper) if apache else (Broker, EmbeddedZooKeeper)
     with (
         tempfile.TemporaryDirectory() as home,

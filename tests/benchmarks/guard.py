@@ -60,7 +60,7 @@ Counts = dict[str, float]
 
 
 class CountedBroker(Broker):
-    """Ours, under counting_broker.py."""
+    """Our broker, run by counting_broker.py."""
 
     def command(self) -> list[str]:
         library = self.directory / "copied.so"
@@ -91,7 +91,7 @@ class CountedBroker(Broker):
 
 
 class Client:
-    """One connection."""
+    """A client with one connection."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), 30)
@@ -111,7 +111,7 @@ class Client:
         return receive(self._socket)
 
     def receive_bytes(self, size: int) -> None:
-        """So many bytes of answers."""
+        """Receives so many bytes of responses."""
         while size > 0:
             got = len(self._socket.recv(min(size, 1 << 20)))
             assert got, "the broker closed the connection"
@@ -174,7 +174,7 @@ class Loads:
         self._join()
 
     def all(self) -> dict[str, Callable[[], int]]:
-        """By name."""
+        """The loads by name."""
         return {
             "produce": lambda: self._produce(100, 500),
             "produce, 50 in a segment": self._produce_many,
@@ -363,7 +363,7 @@ class Guard:
         self._broker = broker
 
     def count(self, name: str) -> Counts:
-        """One round of one load."""
+        """Counts one round of one load."""
         load = self.loads[name]
         self._broker.signal(signal.SIGUSR1)
         requests = load()

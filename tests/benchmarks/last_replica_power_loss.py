@@ -28,7 +28,7 @@ HEAD_START = 5.0
 
 
 def produce(cluster: Cluster, numbers: range) -> set[str]:
-    """Those that were acknowledged."""
+    """Produces messages; gives those that were acknowledged."""
     acknowledged: set[str] = set()
     producer = confluent_kafka.Producer({"bootstrap.servers": cluster.bootstrap, "acks": "all", "log_level": 0})
     for number in numbers:

@@ -105,7 +105,7 @@ def _both_flat_out(subject: Subject, scale: float) -> Sample:
 
 
 def _paced(subject: Subject, scale: float) -> Sample:
-    """At about half of Apache's peak."""
+    """Produces at about half of Apache's peak."""
     rate = 110_000
     return _produce(subject, 1000, rate * 6 * scale, "acks=all", *PACED, rate=rate)
 
@@ -260,7 +260,7 @@ THREE = [
 
 
 def fill(subject: One, gigabytes: float) -> None:
-    """Until so much is stored, in topics of 8 GB at most."""
+    """Produces until so much is stored, in topics of 8 GB at most."""
     while (left := gigabytes - subject.log_bytes() / 1e9) > 0.05:
         count = int(min(left, 8) * 1e6)
         subject.run("produce", subject.bootstrap, subject.topic(), 1000, count, 0, "acks=all", *BULK)

@@ -62,12 +62,12 @@ class Row(NamedTuple):
 
     @property
     def ratio(self) -> float | None:
-        """Ours by Apache's, of the medians."""
+        """The median of our values divided by that of Apache's."""
         return statistics.median(self.ours) / statistics.median(self.apache) if self.apache else None
 
 
 class Run:
-    """One cluster, and what was measured on it."""
+    """A cluster, and what was measured on it."""
 
     def __init__(self, cluster: Cluster, partitions: int) -> None:
         self._cluster = cluster
@@ -144,7 +144,7 @@ class Run:
         return list(answer.topics[0].partitions)
 
     def _await_leaders(self) -> None:
-        """Until each leader answers for its partitions: it has heard that it is one."""
+        """Waits until each leader answers for its partitions, and so has heard that it leads them."""
 
         def answer() -> bool:
             led: dict[int, list[int]] = {}

@@ -46,7 +46,7 @@ class Apache(ApacheBroker):
 
 
 class Sample(NamedTuple):
-    """One run of one load."""
+    """What one run of one load measured."""
 
     messages: float
     bytes: float
@@ -76,7 +76,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def cpu_of_the_ended() -> float:
-    """Of all our child processes that have ended, over their whole lives."""
+    """The CPU time of all our child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -129,11 +129,11 @@ class Subject:
         return [b.process.pid for b in self.brokers if b.process is not None]
 
     def cpu(self) -> float:
-        """Of all brokers so far."""
+        """The CPU time of all brokers so far."""
         return sum(map(cpu_seconds, self.pids))
 
     def memory_mb(self) -> float:
-        """Of a broker, on average."""
+        """The memory of a broker, on average."""
         return sum(map(memory_mb, self.pids)) / len(self.pids)
 
     def name(self) -> str:
@@ -210,7 +210,7 @@ class Subject:
 
 
 class One(Subject):
-    """One broker, one replica."""
+    """A cluster of one broker, with one replica."""
 
     def _start(self) -> None:
         self.zookeeper = self.zookeeper_class(self.home / "zookeeper")
@@ -249,7 +249,7 @@ class One(Subject):
             os.close(fd)
 
     def restart(self) -> tuple[Phase, Phase]:
-        """To stop; and from the start to the first answer to Metadata."""
+        """The seconds that a stop takes, and those from the start to the first response to Metadata."""
         before, ended, began = self.cpu(), cpu_of_the_ended(), time.monotonic()
         self.brokers[0].stop(300)
         stopped = Phase(time.monotonic() - began, cpu_of_the_ended() - ended - before)

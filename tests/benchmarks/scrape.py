@@ -25,14 +25,14 @@ TIMES = 20
 
 
 def scrape(port: int) -> str:
-    """One answer."""
+    """Scrapes /metrics once."""
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         text: str = answer.read().decode()
     return text
 
 
 def number(text: str, name: str, **labels: str) -> float:
-    """One number of an answer."""
+    """One number of a scrape."""
     return next(
         sample.value
         for family in text_string_to_metric_families(text)
@@ -42,7 +42,7 @@ def number(text: str, name: str, **labels: str) -> float:
 
 
 def longest_turn(text: str) -> float:
-    """Of the last 256 turns."""
+    """The longest of the last 256 turns of the reactor."""
     return number(text, TURNS, quantile="0.999")
 
 

@@ -148,7 +148,7 @@ def tried(api: str, field: Field, version: int, value: Any) -> Iterator[tuple[st
             yield "null", None
         for text in NAMES if field.name in ("name", "topic", "topic_names", "resource_name") else TEXTS:
             if text == "nowhere" and (api.startswith("create_topics") or (api == "metadata" and version < 4)):
-                continue  # It would be created.
+                continue  # Metadata would create the topic.
             yield f"{text.raw!r}" if isinstance(text, Raw) else json.dumps(text.replace("x" * 250, "x...x")), text
     else:
         bits = LIMITS[field.of.name]
@@ -185,7 +185,7 @@ class Row(NamedTuple):
 
 
 def rows(api: str) -> list[Row]:
-    """All rows of an API."""
+    """The rows of one API."""
     made = []
     for version in versions(api):
         request = module(api).Request(**BASES[api](World("x")))
@@ -260,7 +260,7 @@ def encoded(row: Row, request: Any) -> bytes:
 
 # What is answered, as one line.
 
-# Of the machine or the moment, and nobody's expectation.
+# These values depend on the machine or the moment, and are not compared.
 VARYING = {
     *("api_keys", "brokers", "cluster_id", "host", "log_dir", "node_endpoints", "node_id", "port", "throttle_time_ms"),
     *("cluster_authorized_operations", "finalized_features_epoch", "log_append_time_ms", "aborted_transactions"),
@@ -417,7 +417,7 @@ def outcome(kafka: Kafka, row: Row) -> str:
     api = module(row.api)
     with Connection(kafka.broker.port) as connection:
         connection.send_frame(frame)
-        # Whoever does not answer at all is found out by what is answered to the next request.
+        # A broker that does not answer at all is noticed when it answers the next request.
         connection.send_frame(framing.request_header(api_versions.API_KEY, 0, 8, None))
         try:
             answer = connection.receive_frame()

@@ -12,7 +12,7 @@ from tests.servers import receive
 
 
 class Connection:
-    """One connection, with our own codec; what is sent may be as wrong as the test wants."""
+    """A connection that sends requests as wrong as the test wants, with our own codec."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), 10)
@@ -50,7 +50,7 @@ class Connection:
             return True
 
     def is_well(self) -> bool:
-        """Still answered."""
+        """Whether the broker still answers."""
         return bool(self.ask(api_versions, api_versions.Request(), 0).api_keys)
 
     def __enter__(self) -> Self:

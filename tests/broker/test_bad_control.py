@@ -78,7 +78,7 @@ class Scene:
         return state, [(each.controller_id, {b.node_id for b in each.brokers}, each.topics) for each in told]
 
     def assert_untouched(self) -> None:
-        """As it was, and followed as before."""
+        """Asserts that the partition is as it was, and followed as before."""
         assert self.before == self.look()
         self.produce()
         assert self.before == self.look()
@@ -210,7 +210,7 @@ def test_an_isr_that_its_leader_did_not_ask_for_is_refused(scene: Scene) -> None
     assert Error.FENCED_LEADER_EPOCH == alter(LEADER, mine, [1], leader_epoch=-1)
     assert Error.INVALID_UPDATE_VERSION == alter(LEADER, mine, [1], partition_epoch=-1)
     if not scene.by_apache:
-        # With ZooKeeper Apache's controller believes every broker here.
+        # In ZooKeeper mode Apache's controller believes every broker here.
         assert Error.INVALID_REQUEST == alter(OTHER, scene.brokers[OTHER], [1])
         assert Error.INVALID_REQUEST == alter(LEADER, mine, [1, 3])
         assert Error.INVALID_REQUEST == alter(LEADER, mine, [2])

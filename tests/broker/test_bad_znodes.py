@@ -160,7 +160,7 @@ def test_garbage_in_any_znode_harms_nobody_else(cluster: Mixed, what: str) -> No
     known = first = assert_works(cluster)
     printed = {broker_id: len(broker.output()) for broker_id, broker in cluster.brokers.items()}
     with cluster.znodes() as client, garbage(client, data):
-        # Whoever reads it after a change.
+        # A broker that reads the znode after a change.
         known = assert_works(cluster, known)
         # A new controller, which reads it all.
         controller = cluster.controller()
@@ -169,7 +169,7 @@ def test_garbage_in_any_znode_harms_nobody_else(cluster: Mixed, what: str) -> No
         wait_until(lambda: cluster.controller() >= 0)
         wait_until(lambda: cluster.agreed() is not None)
         known = assert_works(cluster, known)
-        # And what a broker reads when it starts.
+        # A broker that reads the znode when it starts.
         victim = 2 if controller != 2 else 3
         cluster.brokers[victim].kill()
         cluster.start(victim)
@@ -179,7 +179,7 @@ def test_garbage_in_any_znode_harms_nobody_else(cluster: Mixed, what: str) -> No
         assert data == client.get("/brokers/topics/lost/partitions/0/state")[0]
     assert first + 30 == known
     for broker_id, broker in cluster.brokers.items():
-        # Not a line too many: a few readers, three looks.
+        # There are few log lines: some brokers read the znode three times.
         for path in ("/brokers/topics/spoilt", "/brokers/ids/9", "/config/topics/steady"):
             said = broker.output()[printed[broker_id] :]
             assert len(re.findall(rf"{re.escape(path)}\b", said)) <= 12, said[-3000:]

@@ -17,7 +17,7 @@ REQUEST = heartbeat.Request()
 
 
 class Channel(ControlChannel):
-    """Of broker 1; keeps what it sends."""
+    """The channel of broker 1, which keeps what it sends."""
 
     def __init__(self, controller_id: int = -1, known: int = -1) -> None:
         self.sent: list[tuple[int, Any]] = []

@@ -37,7 +37,7 @@ async def test_a_controller_epoch_that_nobody_had_is_refused_and_not_remembered(
     )
     (line,) = [record.getMessage() for record in caplog.records if record.name == "kafkalike.broker.epoch_checks"]
     assert f"{api} of controller 7 with epoch {epoch + 1} is refused: the newest is {epoch}" == line
-    # It is told once there is such a controller.
+    # The request is obeyed once there is such a controller.
     await member.zk.set(ControllerEpoch.path(), b"%d" % (epoch + 1))
     assert Error.NONE == (await ask(member, api, request)).error_code
     assert epoch + 1 == member.replication.controller_epoch

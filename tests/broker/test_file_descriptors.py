@@ -15,7 +15,7 @@ from kafkalike.storage.open_files import OPEN_FILES
 
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """As far as it is looked at."""
+    """A broker, as far as its file descriptors are looked at."""
     monkeypatch.setattr(OPEN_FILES, "most", OPEN_FILES.most)
     monkeypatch.setattr(OPEN_FILES, "on_many", OPEN_FILES.on_many)
     monkeypatch.setattr(OPEN_FILES, "close_some", OPEN_FILES.close_some)

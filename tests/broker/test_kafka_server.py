@@ -39,7 +39,7 @@ def ensemble(started: Start, tmp_path: Path) -> EmbeddedZooKeeper:
 
 
 def znode(ensemble: ZooKeeper, path: str) -> Any:
-    """Its JSON; None when it is not there."""
+    """The JSON of a znode; None when the znode is not there."""
     with zookeeper_client(ensemble.connect) as client:
         return json.loads(client.get(path)[0]) if client.exists(path) else None
 

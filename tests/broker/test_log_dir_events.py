@@ -14,7 +14,7 @@ from zk.client import SessionExpired
 
 
 def events(outcome: Any = None) -> tuple[LogDirEvents, Clock, list[tuple[float, str, bytes]]]:
-    """With a clock, and what was created when."""
+    """Events with a clock, and the times at which znodes were created."""
     clock, created = Clock(), []
 
     def create(path: str, data: bytes, sequence: bool) -> Any:

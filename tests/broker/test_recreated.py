@@ -43,7 +43,7 @@ class Session:
 
 
 class Topic:
-    """One name, whatever topic has it."""
+    """A topic name, whichever topic has it."""
 
     def __init__(self, kafka: Kafka, name: str) -> None:
         self.kafka, self.name = kafka, name

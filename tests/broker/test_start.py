@@ -161,7 +161,7 @@ def test_a_start_in_the_background_returns_when_the_broker_serves(ensemble: Embe
             socket.create_connection(("127.0.0.1", broker.port), 5).close()
             wait_until(broker.ready, what="a controller")
             log, before = broker.data / "server.log", set(contents(broker.data))
-            # It says why not, and leaves the log directory alone.
+            # The broker says why it does not start, and leaves the log directory alone.
             for environment in ({}, {"LOG_DIR": str(tmp_path / "elsewhere")}):
                 done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | environment)
                 assert (1, "") == (done.returncode, done.stdout)

@@ -69,7 +69,7 @@ def reassign(call: Call, tmp_path: Path) -> Call:
 
 @contextmanager
 def killed(cluster: Mixed, broker_id: int) -> Iterator[None]:
-    """Without this broker; the others know that it has gone, sooner than its session ends."""
+    """Kills a broker; the others know that it has gone, sooner than its session ends."""
     cluster.brokers[broker_id].kill()
     with cluster.znodes() as client, suppress(NoNodeError):
         if cluster.controller() == broker_id:
@@ -86,7 +86,7 @@ def killed(cluster: Mixed, broker_id: int) -> Iterator[None]:
 
 
 def assignment(wanted: dict[tuple[str, int], list[int]]) -> str:
-    """As the commands read it."""
+    """The assignment as the commands read it."""
     partitions = [{"topic": t, "partition": p, "replicas": replicas} for (t, p), replicas in wanted.items()]
     return json.dumps({"version": 1, "partitions": partitions})
 
@@ -464,7 +464,7 @@ def test_preferred_replicas_are_elected(cluster: Mixed, call: Call, tmp_path: Pa
     assert {0: 1, 1: 2, 2: 3} == cluster.leaders(name)
     displace()
     done = elect("--all-topic-partitions")
-    # Those of other tests as well.
+    # The output has topics of other tests as well.
     assert {f"{name}-0", f"{name}-1"} <= set(done.lines[0].removeprefix(completed).strip().split(", "))
     wait_until(lambda: {0: 1, 1: 2, 2: 3} == cluster.leaders(name))
     done = elect("--topic", f"{name}-not", "--partition", 0)

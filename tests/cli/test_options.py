@@ -33,7 +33,7 @@ COMMANDS = [
     "kafka-server-stop",
     "walkthrough",
 ]
-# These do something without any argument.
+# These commands do something without any argument.
 BARE = {"walkthrough", "kafka-server-stop"}
 
 

@@ -186,7 +186,7 @@ def committed(kafka: Kafka, group: str, topic: str) -> dict[int, int]:
 
 
 def assignment(*consumers: Consumer) -> list[list[int]]:
-    """Who has what, after a look at what is new."""
+    """Which member has which partitions, after each has polled."""
     for c in consumers:
         c.poll(0.02)
     return [sorted(p.partition for p in c.assignment()) for c in consumers]

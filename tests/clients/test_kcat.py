@@ -11,7 +11,7 @@ from tests.servers import Kafka, tool
 
 
 def kcat(kafka: Kafka, *words: object, stdin: str = "", timeout: float = 30) -> str:
-    """Its standard output; its exit status must be 0."""
+    """Runs kcat; gives its standard output. Its exit status must be 0."""
     command = [tool("kcat", "kcat"), "-b", kafka.bootstrap, *map(str, words)]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, done.stderr

@@ -248,7 +248,7 @@ class FakeZk:
 
 
 class FakeLog:
-    """One partition's batches."""
+    """The batches of one partition."""
 
     log_start_offset = 0
 
@@ -375,7 +375,7 @@ class FakeMetadata:
         return Topic(name, node.topic_id, dict.fromkeys(range(count), state))
 
     def order(self, name: str) -> None:
-        """Somebody wants the topic to be deleted."""
+        """Marks the topic for deletion, as a tool does."""
         self.zk.put(DeleteTopicNode.path(name), None)
 
     def complete(self, name: str) -> None:
@@ -464,7 +464,7 @@ class FakeBroker:
         self.settle()
 
     def fence(self, index: int) -> Fence:
-        """Of a partition that the broker leads."""
+        """The fence of a partition that the broker leads."""
         return self.group_coordinator.topic.partitions[index].contents.offsets.fence
 
     def settle(self, seconds: float = 0.5) -> None:

@@ -91,7 +91,7 @@ class Stack:
         self.compose("--profile", "apache", "down", "-v", "-t", "20")
 
     def containers(self) -> list[Container]:
-        """All of this project's."""
+        """The containers of this project."""
         return self.client.containers.list(all=True, filters={"label": f"com.docker.compose.project={self.project}"})
 
     def container(self, service: str) -> Container:
@@ -109,7 +109,7 @@ class Stack:
         return bool(state["Running"] and state.get("Health", {}).get("Status") == "healthy")
 
     def wait_healthy(self, *services: str, timeout: float = 180) -> None:
-        """All of them by default."""
+        """Waits until services are healthy, all of them by default."""
         for service in services or [f"{kind}{n}" for kind in ("zookeeper", "broker") for n in BROKERS]:
             wait_until(lambda s=service: self.healthy(s), timeout, f"{service} to be healthy")
 
@@ -128,7 +128,7 @@ class Stack:
 
     def create_topic(self, name: str, partitions: int = PARTITIONS) -> str:
         """With three replicas; returns when each partition is led and in sync."""
-        # It has to outlive the answer.
+        # The topic's creation has to outlive the response.
         admin = self.admin()
         admin.create_topics([NewTopic(name, partitions, 3)])[name].result(60)
         self.wait_in_sync(name)
@@ -183,7 +183,7 @@ class Load:
 
     @contextlib.contextmanager
     def fault(self, name: str) -> Iterator[None]:
-        """From the blow to the healing."""
+        """A fault, from its beginning to its end."""
         self.history.record("nemesis", "invoke", "fault", id=name, majority=True)
         yield
         self.history.record("nemesis", OK, "fault", id=name)

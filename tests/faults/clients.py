@@ -162,7 +162,7 @@ class Producer(Client):
             self.trouble(f"{len(self._producer)} messages are neither acknowledged nor refused")
 
     def send(self, number: int) -> None:
-        """One value."""
+        """Sends one value."""
         value, partition = f"{self.name}:{number}", number % self.partitions
         self.record("invoke", "send", id=value, partition=partition)
         try:
@@ -209,7 +209,7 @@ class Bare(Client):
             connection.close()
 
     def attempt(self, value: str, partition: int) -> dict[str, Any]:
-        """One request at most; its outcome."""
+        """Sends one request at most; gives its outcome."""
         try:
             leader = self._leader(partition)
             connection = self._connections.get(leader)
@@ -348,7 +348,7 @@ class Reader(Consuming):
 
 
 class Member(Consuming):
-    """One of the group."""
+    """A member of the group."""
 
     def __init__(self, history: History, name: str, bootstrap: str, topic: str, partitions: int, group: str) -> None:
         super().__init__(history, name, bootstrap, topic, partitions, group, on_commit=self._committed)

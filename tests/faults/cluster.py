@@ -138,7 +138,7 @@ class Cluster:
                 broker.kill()
 
     def await_started(self, *brokers: Broker, timeout: float = 90) -> None:
-        """Until they answer."""
+        """Waits until the servers answer."""
         for broker in brokers:
             wait_until(broker.answers, timeout, f"broker {broker.broker_id} to answer")
 
@@ -212,7 +212,7 @@ class Cluster:
             return bytes.fromhex(json.loads(kept.read_text())["password"])
         return zookeeper_password(session)
 
-    # Who has which part
+    # Which broker has which part
 
     def registration(self, number: int) -> Any:
         """The Stat of a broker's znode, None when it is not registered."""
@@ -235,7 +235,7 @@ class Cluster:
         return State(found["leader"], found["leader_epoch"], tuple(found["isr"]))
 
     def states(self, topic: str) -> dict[int, State]:
-        """Of every partition that has one."""
+        """The states of all partitions that have one."""
         try:
             partitions = self.zk.get_children(f"/brokers/topics/{topic}/partitions")
         except NoNodeError:
@@ -254,7 +254,7 @@ class Cluster:
             return NOBODY
 
     def coordinator(self, group: str) -> int:
-        """Who leads the group's partition of __consumer_offsets."""
+        """The broker that leads the group's partition of __consumer_offsets."""
         return self.leader(OFFSETS_TOPIC, abs(java_hash(group)) % OFFSETS_PARTITIONS)
 
     def led(self, topic: str) -> bool:
@@ -307,7 +307,7 @@ class Cluster:
         return read_replica(self.directory(number, topic, partition))
 
     def checkpoint(self, number: int, name: str) -> dict[tuple[str, int], int]:
-        """One of a broker's checkpoint files."""
+        """A checkpoint file of a broker."""
         file = self.brokers[number].data / name
         return checkpoint(file) if file.exists() else {}
 

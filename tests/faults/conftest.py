@@ -22,7 +22,7 @@ FILES = pytest.StashKey[str]()  # what runs whole; empty: nothing
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without --faults those that take long are left out."""
+    """Leaves out the tests that take long, unless --faults is given."""
     asked = config.getoption("--faults")
     if not asked:
         left_out = [item for item in items if item.get_closest_marker("faults")]

@@ -51,7 +51,7 @@ def tear(directory: Path, rest: bytes = b"") -> None:
 
 
 def flip(file: Path, at: float = 0.5) -> None:
-    """One bit of the byte that lies at this part of the file."""
+    """Flips one bit of the byte that lies at this part of the file."""
     with file.open("r+b") as f:
         position = int(file.stat().st_size * at)
         f.seek(position)
@@ -84,11 +84,11 @@ class SmallDisk:
 
     @property
     def data(self) -> Path:
-        """Where a broker may keep its data."""
+        """A directory for a broker's data."""
         return self.path / "data"
 
     def fill(self) -> None:
-        """Not a byte is left."""
+        """Fills the disk to the last byte."""
         with self._ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(BLOCK))

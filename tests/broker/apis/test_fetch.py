@@ -36,7 +36,7 @@ class Replicas:
 
 
 class Waiting(Purgatory):
-    """At the time 0."""
+    """The requests that wait, at the time 0."""
 
     def wait(self, waiter, keys, timeout_ms):
         self.watch(waiter, keys, timeout_ms)
@@ -63,7 +63,7 @@ def ask(broker, call):
 
 
 class Broker:
-    """As far as Fetch looks at it."""
+    """A broker, as far as Fetch looks at it."""
 
     def __init__(self):
         self.clock = Clock()
@@ -107,7 +107,7 @@ def test_a_consumer_is_not_hurried(broker):
 
 
 def test_no_partition_gives_more_than_the_request_has_room_for(broker):
-    """As ReplicaManager.readFromLog: the whole request's limit counts for the first partition too."""
+    """The whole request's limit counts for the first partition too, as in ReplicaManager.readFromLog."""
     broker.replicas.full = True
     call = Call(replica=-1)
     call.request.max_bytes = 900

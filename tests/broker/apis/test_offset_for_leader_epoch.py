@@ -16,7 +16,7 @@ CONTROLLER, FOLLOWER = -2, 1
 
 
 def follower() -> Any:
-    """It has records of epoch 7 up to 73, and does not lead."""
+    """A broker that has records of epoch 7 up to 73, and does not lead."""
 
     def leader(*_: Any) -> Any:
         raise KafkaError(Error.NOT_LEADER_OR_FOLLOWER)
@@ -33,7 +33,7 @@ def follower() -> Any:
     [
         (CONTROLLER, 4, (Error.NONE, 7, 73)),
         (FOLLOWER, 4, (Error.NOT_LEADER_OR_FOLLOWER, -1, -1)),
-        # Who asks is not said, and reads as -2.
+        # The request does not say who asks, which reads as -2.
         (CONTROLLER, 2, (Error.NOT_LEADER_OR_FOLLOWER, -1, -1)),
     ],
 )

@@ -33,11 +33,12 @@ from kafkalike.coordinator.internal_topic import InternalTopic
 from kafkalike.coordinator.offsets import znode_commits, znode_offsets
 from kafkalike.coordinator.offsets.znode_commits import ZnodeCommits
 from kafkalike.errors import Error
-from kafkalike.replication import follower, leadership
+from kafkalike.replication import follower, leadership, replicas
 from kafkalike.replication.alter_partition import IsrProposals
 from kafkalike.replication.control_requests import ControlRequests
 from kafkalike.replication.follower import FollowedPartitions
 from kafkalike.replication.isr import InSyncReplicas
+from kafkalike.replication.leadership import Leadership
 from kafkalike.replication.log_maintenance import LogMaintenance
 from kafkalike.replication.partition import Partition
 from kafkalike.replication.replicas import Read, Replicas
@@ -82,14 +83,14 @@ def broken(name: str | None) -> Iterator[None]:
 @mutant
 def a1_truncate_to_the_high_watermark() -> list[Patch]:
     """A follower cuts its log to its high watermark before it follows (KIP-101)."""
-    follow = Replicas._follow
+    follow = Leadership._follow
 
     def mutated(self: Any, hosted: Any) -> None:
         if hosted.partition.leader != NO_LEADER:
-            self.cut(hosted, hosted.partition.high_watermark)
+            self._followed.truncate(hosted, hosted.partition.high_watermark)
         follow(self, hosted)
 
-    return [(Replicas, "_follow", mutated)]
+    return [(Leadership, "_follow", mutated)]
 
 
 @mutant
@@ -118,7 +119,7 @@ def a2_one_cut_is_enough() -> list[Patch]:
 @mutant
 def a3_no_reconciliation() -> list[Patch]:
     """The leader does not look whether a follower's log has left its own (KIP-320, rule 1)."""
-    return [(Replicas, "_diverging", staticmethod(lambda source, epoch, offset: None))]
+    return [(replicas, "_diverging", lambda source, epoch, offset: None)]
 
 
 @mutant
@@ -558,13 +559,13 @@ def c1_repeats_are_new() -> list[Patch]:
 @mutant
 def c4_followers_keep_no_producers() -> list[Patch]:
     """A follower that becomes leader knows no producer."""
-    lead = Replicas._lead
+    lead = Leadership._lead
 
     def mutated(self: Any, hosted: Any) -> None:
         hosted.log.producers = Producers()
         lead(self, hosted)
 
-    return [(Replicas, "_lead", mutated)]
+    return [(Leadership, "_lead", mutated)]
 
 
 # C12: groups.

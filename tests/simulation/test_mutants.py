@@ -21,6 +21,12 @@ def test_the_table_has_every_mutant_and_at_least_20_were_found() -> None:
     assert len([count for count in FOUND.values() if count <= 2000]) >= 20
 
 
+@pytest.mark.parametrize("name", MUTANTS)
+def test_each_mutant_breaks_something_that_the_product_has(name: str) -> None:
+    for owner, attribute, _ in MUTANTS[name]():
+        assert hasattr(owner, attribute), f"{owner} has no {attribute}: it has been moved"
+
+
 @pytest.mark.parametrize("name", SOONEST)
 def test_what_was_found_at_once_is_found_at_once(simulate: Simulate, name: str) -> None:
     simulate("--mutant", name, "--seeds", 50)

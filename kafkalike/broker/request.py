@@ -149,8 +149,9 @@ class Call(Generic[R]):
             deferred.addCallbacks(self._answer, lambda failure: self._fail(failure.value)).addErrback(self._broken)
 
     def _answer_nothing(self) -> None:
+        self.metrics.requests(self.version).count += 1
         now = TIME.now = monotonic()
-        self.timing = (self.metrics, self.version, (self.received, self.started, self.handled or now, now))
+        self.timing = (self.metrics, self.received, self.started, self.handled or now, now)
         self.answer = []
         self.connection.answered()
 
@@ -173,6 +174,10 @@ class Call(Generic[R]):
             Call._answer_nothing(self)  # it has passed the gates
             return
         metrics = self.metrics
+        if version in metrics.versions:
+            metrics.versions[version].count += 1
+        else:
+            metrics.requests(version).count += 1
         if metrics.is_plain and response.error_code in metrics.errors:
             metrics.errors[response.error_code].count += 1
         else:
@@ -190,7 +195,7 @@ class Call(Generic[R]):
         else:
             chunks.insert(0, head)
         now = TIME.now = monotonic()
-        self.timing = (metrics, version, (self.received, self.started, self.handled or now, now))
+        self.timing = (metrics, self.received, self.started, self.handled or now, now)
         self.answer = chunks
         self.connection.answered()
 

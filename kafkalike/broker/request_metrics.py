@@ -1,9 +1,9 @@
 """What requests take and what they are answered, by API: Kafka's RequestMetrics.
 
-Every request is measured, and none pays a call of a function for it: a `Call` notes the time when its frame was
-received, when it was started, when its handler had returned although others were still awaited, and when it was
-answered. These are its `timing`. net/server.py hands the timings of what has left to `sent`, all of a connection at
-once. Quantiles are made of the newest timings when somebody asks.
+Every request is counted and measured, and none pays a call of a function for it: a `Call` notes the time when its
+frame was received, when it was started, when its handler had returned although others were still awaited, and when it
+was answered. These are its `timing`. net/connection.py hands the timings of what has left to `sent`; of an API's
+requests that leave together it is the newest that tells. Quantiles are made of the newest timings when somebody asks.
 
 As in Kafka, Fetch is measured apart for consumers and followers, and each error of an answer counts, NONE too.
 """
@@ -39,13 +39,13 @@ PHASES = {
     RESPONSE_SEND: (SENDING, SENT),
 }
 
-Timing = tuple["ApiMetrics", int, tuple[float, float, float, float]]  # and the version
+Timing = tuple["ApiMetrics", float, float, float, float]  # the first four moments
 
 
 class ApiMetrics:
     """The numbers of one API. The process has one of each; `of` gives it."""
 
-    __slots__ = ("name", "versions", "errors", "is_plain", "count", "newest", "count_errors", "_response")
+    __slots__ = ("name", "versions", "errors", "is_plain", "samples", "newest", "count_errors", "_response")
 
     def __init__(self, name: str, response: Any = None) -> None:
         self.name = name
@@ -55,24 +55,24 @@ class ApiMetrics:
         self._response = response
         # Counts each error code of an answer.
         self.count_errors: Callable[[Any], None] = self._count_first_errors
-        self.count = 0
-        self.newest: list[tuple[tuple[float, float, float, float], float, float]] = []
+        self.samples = 0
+        self.newest: list[tuple[Timing, float, float]] = []
 
-    def first(self, version: int) -> Count:
-        """The count of a version that was not met before."""
+    def requests(self, version: int) -> Count:
+        """The count of the requests of a version."""
+        if version in self.versions:
+            return self.versions[version]
         if not self.versions:
             for timer, (since, until) in PHASES.items():
                 timer.keep(_Phase(self, since, until), self.name)
         self.versions[version] = REQUESTS.of(self.name, str(version))
         return self.versions[version]
 
-    def count_error(self, code: int) -> None:
-        """An answer has an error code."""
-        try:
-            self.errors[code].count += 1
-        except KeyError:
+    def error(self, code: int) -> Count:
+        """The count of an error code."""
+        if code not in self.errors:
             self.errors[code] = ERRORS.of(self.name, Error(code).name)
-            self.errors[code].count += 1
+        return self.errors[code]
 
     def _count_first_errors(self, response: Any) -> None:
         self.count_errors = _error_counter(self, error_paths(self._response))
@@ -89,12 +89,12 @@ class _Phase:
 
     @property
     def count(self) -> int:
-        return self._metrics.count
+        return sum(each.count for each in self._metrics.versions.values())
 
     sum_ms = None
 
     def quantiles(self) -> list[float]:
-        moments = [(*timing, sending, sent) for timing, sending, sent in self._metrics.newest]
+        moments = [(*timing[1:], sending, sent) for timing, sending, sent in self._metrics.newest]
         return quantiles([1000 * (each[self._until] - each[self._since]) for each in moments])
 
 
@@ -123,7 +123,7 @@ def _error_counter(metrics: ApiMetrics, paths: list[tuple[str, ...]]) -> Callabl
             lines.append(f"{' ' * (depth + 1)}for value{depth + 1} in value{depth}.{name} or ():")
         indent, value = " " * (len(path) + 1), f"value{len(path)}.error_code"
         lines.append(f"{indent}if {value} in errors: errors[{value}].count += 1")
-        lines.append(f"{indent}else: metrics.count_error({value})")
+        lines.append(f"{indent}else: metrics.error({value}).count += 1")
     made: dict[str, Any] = {"metrics": metrics}
     exec("\n".join(lines), made)
     counter: Callable[[Any], None] = made["count"]
@@ -131,20 +131,13 @@ def _error_counter(metrics: ApiMetrics, paths: list[tuple[str, ...]]) -> Callabl
 
 
 def sent(timings: Any, sending: float) -> None:
-    """Answers are out, the newest first; sending them began then."""
+    """Answers are out; sending them began then."""
     now = TIME.now = monotonic()
     while timings is not None:
         timing, timings = timings
-        if timing is None:
-            continue
-        metrics, version, moments = timing
-        try:
-            metrics.versions[version].count += 1
-        except KeyError:
-            metrics.first(version).count += 1
-        newest = metrics.newest
-        if metrics.count < WINDOW:
-            newest.append((moments, sending, now))
+        metrics = timing[0]
+        if metrics.samples < WINDOW:
+            metrics.newest.append((timing, sending, now))
         else:
-            newest[metrics.count % WINDOW] = (moments, sending, now)
-        metrics.count += 1
+            metrics.newest[metrics.samples % WINDOW] = (timing, sending, now)
+        metrics.samples += 1

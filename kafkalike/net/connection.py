@@ -3,7 +3,8 @@
 A connection knows frames, order and bytes, nothing of their meaning: `begin(connection, frame)`, handed in by the
 broker, makes a call of each frame. A call has `run()`, and `answer`, which is None until it is answered and then a list
 of byte strings and file ranges (empty: nothing is sent). When answers are out, `sent(timings, began)` is told of the
-calls' `timing`, as nested pairs of the newest and the pair of those before it, and of the time when sending began.
+calls' `timing`, as nested pairs of one and the pair of those before it, and of the time when sending began. A timing is
+a tuple, or None; of those in a row with the same first element the newest tells for all.
 
 Only consecutive requests that begin with the two bytes `overlapping`, which the broker hands in too, overlap (it says
 those of Produce): they are answered in order, at most MAX_OVERLAP at a time. Every other request starts when all before
@@ -196,7 +197,10 @@ class Connection(protocol.Protocol):
             return
         while open_calls and open_calls[0].answer is not None:
             call = open_calls.popleft()
-            self._leaving = (call.timing, self._leaving)
+            if (timing := call.timing) is not None:
+                leaving = self._leaving
+                same = leaving is not None and leaving[0][0] is timing[0]
+                self._leaving = (timing, leaving[1] if same else leaving)
             # This is Outlet.put, written in line: for small requests a call here would be a fifteenth of their cost.
             for item in call.answer:  # type: ignore[union-attr]
                 if isinstance(item, bytes):
@@ -205,7 +209,7 @@ class Connection(protocol.Protocol):
                     outlet.unflushed_bytes += item.size
                     item.retain()
                 outlet.queue.append(item)
-        if (self._leaving is not None or self._closing) and not self._dirty and not outlet.stuck:
+        if (outlet.queue or self._leaving is not None or self._closing) and not self._dirty and not outlet.stuck:
             self._dirty = True
             self.server.dirty.append(self)
         if self._waiting and not self._starting:

@@ -41,7 +41,8 @@ def test_the_phases_of_a_request_add_up_to_its_total(monkeypatch: pytest.MonkeyP
     api = ApiMetrics("Fetch", fetch.Response)
     monkeypatch.setattr(request_metrics, "monotonic", lambda: 10.063)
     # Received at 10 s, started 1 ms later, handled after 2 ms, answered after 4 more, sent from 8 ms after on, in 48.
-    sent(((api, 12, (10.0, 10.001, 10.003, 10.007)), None), 10.015)
+    api.requests(12).count += 1
+    sent(((api, 10.0, 10.001, 10.003, 10.007), None), 10.015)
     found = {timer.name.rpartition("=")[2]: round(median(timer, "Fetch")) for timer in PHASES}
     assert {
         "TotalTimeMs": 63,
@@ -55,14 +56,13 @@ def test_the_phases_of_a_request_add_up_to_its_total(monkeypatch: pytest.MonkeyP
     assert 10.063 == TIME.now
 
 
-def test_all_that_left_together_is_counted_and_the_newest_are_measured() -> None:
+def test_the_newest_are_measured_and_all_are_counted() -> None:
     api = ApiMetrics("Produce")
-    timings = None
-    for version in [9] * WINDOW + [3] * WINDOW:
-        timings = ((api, version, (0.0, 0.0, 0.0, 0.0)), timings)
-    sent(timings, 0.0)
-    assert {("Produce", "9"): WINDOW, ("Produce", "3"): WINDOW} == counts(REQUESTS)
-    assert (2 * WINDOW, WINDOW) == (api.count, len(api.newest))
+    api.requests(9).count += 1000
+    for _ in range(2 * WINDOW):
+        sent(((api, 0.0, 0.0, 0.0, 0.0), ((ApiMetrics("Fetch"), 0.0, 0.0, 0.0, 0.0), None)), 0.0)
+    assert (2 * WINDOW, WINDOW) == (api.samples, len(api.newest))
+    assert 1000 == next(s.value for s in request_metrics.TOTAL.read() if s.suffix == "_count")
 
 
 def test_each_error_of_an_answer_counts() -> None:
@@ -87,12 +87,12 @@ def test_requests_on_the_fast_path_are_measured_like_all_others(acks: int) -> No
     dispatch, connection = Dispatch(fast_path.broker()), Connection()
     answered = [fast_path.call(dispatch, connection, fast_path.frame(9, n, acks=acks)) for n in range(2)]
     api = answered[0].metrics
-    before = api.errors[0].count if acks else 0
+    before, requests = api.error(Error.NONE).count, api.requests(9).count
     fast = fast_path.call(dispatch, connection, fast_path.frame(9, acks=acks))
     assert isinstance(fast, FastProduce) and api is fast.metrics
     for call in [*answered, fast]:
         assert call.timing is not None
-        timed, version, (received, started, handled, done) = call.timing
-        assert (api, 9) == (timed, version)
+        timed, received, started, handled, done = call.timing
+        assert api is timed
         assert received <= started <= handled <= done
-    assert not acks or before + 1 == api.errors[0].count
+    assert (before + bool(acks), requests + 1) == (api.error(Error.NONE).count, api.requests(9).count)

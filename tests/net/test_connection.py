@@ -52,7 +52,8 @@ class Calls:
 
         class Call:
             answer = None
-            body = timing = bytes(frame[2:])
+            body = bytes(frame[2:])
+            timing = body or None
 
             def run(self):
                 self.connection = connection
@@ -194,6 +195,17 @@ def test_calls_are_told_of_when_their_answers_have_left(calls, connect):
     assert read(client, 2) == b"12"
     third.reply()
     assert shared.run(lambda: calls.left) == [b"a", b"b", b"c"]
+
+
+def test_of_calls_of_one_kind_that_leave_together_the_newest_tells(calls, connect):
+    client = connect()
+    client.sendall(frame(PRODUCE, b"a1") + frame(PRODUCE, b"a2") + frame(PRODUCE, b"b1") + frame(PRODUCE, b"a3"))
+    first, *others = calls.wait_for(4)
+    for each in others:
+        each.reply(b".")
+    first.reply(b".")
+    read(client, 4)
+    assert shared.run(lambda: calls.left) == [b"a2", b"b1", b"a3"]
 
 
 @pytest.mark.parametrize("connect", [PlainOutlet], indirect=True)

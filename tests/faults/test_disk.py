@@ -299,5 +299,4 @@ def test_one_of_two_directories_vanishes(start: Start, tmp_path: Path) -> None:
 def log_dirs(broker: Broker) -> Sequence[Any]:
     """What it says of its log directories."""
     with closing(connect(broker, "log dirs", 5000)) as connection:
-        connection.send(describe_log_dirs, describe_log_dirs.Request(topics=None))
-        return list(connection.receive(5000).results)
+        return list(connection.ask(describe_log_dirs, describe_log_dirs.Request(topics=None), 5000).results)

@@ -22,7 +22,6 @@ from tests.oracle import config_golden as golden
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-OURS = {"metrics.listeners", "offsets.storage", "unclean.recovery.timeout.ms"}
 # Keys whose values are refused or taken where Apache does the reverse.
 ON_PURPOSE = {
     "advertised.listeners": "sockets are bound once",
@@ -41,7 +40,7 @@ OTHER_WORDS = {
 VERDICTS = {
     name: [(entity, json.loads(value), said if code != "0" else "") for entity, _, value, code, said in rows]
     for name, rows in groupby(golden.rows("dynamic.tsv"), key=lambda row: row[1])
-    if name not in OURS
+    if name not in golden.OURS
 }
 
 

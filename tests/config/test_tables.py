@@ -18,8 +18,6 @@ from tests.oracle import config_golden as golden
 ROOT = Path(__file__).resolve().parent.parent.parent
 FILE = {"zookeeper.connect": "localhost:2181"}
 
-# Keys that Apache does not have: it ignores whatever they say.
-OURS = {"metrics.listeners", "offsets.storage", "unclean.recovery.timeout.ms"}
 # Keys whose values are refused or taken where Apache does the reverse.
 ON_PURPOSE = {
     "authorizer.class.name": "no access control is built, and a broker without the one that was asked for lets all in",
@@ -41,7 +39,7 @@ OTHER_WORDS = {
 VERDICTS = {
     key: [(value, refusal) for _, _, value, refusal in group]
     for key, group in groupby(golden.verdicts(), key=lambda row: (row[0], row[1]))
-    if key[1] not in OURS
+    if key[1] not in golden.OURS
 }
 
 
@@ -69,9 +67,9 @@ def test_each_value_is_taken_or_refused_as_by_apaches_broker(table: str, name: s
 
 def test_each_key_has_been_asked_about() -> None:
     classes = {name for name, key in BROKER.items() if key.type in ("CLASS", "PASSWORD")}
-    assert {("broker", name) for name in set(BROKER) - classes - OURS} | {("topic", name) for name in TOPIC} == set(
-        VERDICTS
-    )
+    assert {("broker", name) for name in set(BROKER) - classes - golden.OURS} | {
+        ("topic", name) for name in TOPIC
+    } == set(VERDICTS)
 
 
 # A start is refused for what these say, and nothing else is done with them.

@@ -6,17 +6,7 @@ from kafkalike.cluster.znodes.brokers import BrokerNode, Endpoint
 from kafkalike.cluster.znodes.topics import PartitionNode
 from kafkalike.controller import broker_changes, topic_creation
 from kafkalike.controller.context import ReplicaState
-from kafkalike.protocol.messages import update_metadata
-from tests.controller.world import World, world_with
-
-
-def full_to(world: World) -> list[tuple[int, list[str]]]:
-    """Who was told everything, and the topics of that."""
-    return [
-        (broker_id, [topic.topic_name for topic in request.topic_states])
-        for broker_id, request in world.sent
-        if isinstance(request, update_metadata.Request) and request.type == update_metadata.FULL
-    ]
+from tests.controller.world import told_everything, world_with
 
 
 def test_a_new_broker_hears_everything_and_the_others_hear_of_it() -> None:
@@ -181,11 +171,11 @@ def test_who_may_have_missed_the_end_of_a_topic_is_told_everything_there_is() ->
     world = world_with(1, 2)
     world.topic("t", {0: (1,)})
     context = world.controller()
-    assert [(1, ["t"]), (2, ["t"])] == full_to(world)
+    assert [(1, ["t"]), (2, ["t"])] == told_everything(world)
     world.sent.clear()
     world.topic("u", {0: (1,)})
     world.perform(topic_creation.topics_changed(context, world.new_id))
-    assert [] == full_to(world)
+    assert [] == told_everything(world)
     world.broker(2)
     world.perform(broker_changes.brokers_changed(context))
-    assert [(2, ["t", "u"])] == full_to(world)
+    assert [(2, ["t", "u"])] == told_everything(world)

@@ -15,7 +15,7 @@ from kafkalike.controller import broker_changes, failover, topic_creation
 from kafkalike.controller.context import PartitionState
 from kafkalike.controller.effects import Children, Connect, Listen, Probe, PutFeatures, Read, Send, Superseded, Write
 from kafkalike.protocol.messages import update_metadata
-from tests.controller.world import Crash, World, world_with
+from tests.controller.world import Crash, told_everything, world_with
 from tests.oracle import znodes_golden as golden
 
 
@@ -190,15 +190,6 @@ def test_a_new_controller_gives_no_leadership_to_who_is_not_there() -> None:
     assert {"leader": 1, "isr": [1]}.items() <= world.state("u", 0).items()
 
 
-def full_to(world: World) -> list[tuple[int, list[str]]]:
-    """Who was told everything, and the topics of that."""
-    return [
-        (broker_id, [topic.topic_name for topic in request.topic_states])
-        for broker_id, request in world.sent
-        if isinstance(request, update_metadata.Request) and request.type == update_metadata.FULL
-    ]
-
-
 @pytest.mark.parametrize("path", [PartitionNode.path("t", 0), TopicNode.path("t")])
 def test_nobody_is_told_that_this_is_everything_while_a_topic_cannot_be_read(path: str) -> None:
     """A broker that believed it would drop the topic, and the offsets of its groups."""
@@ -208,14 +199,14 @@ def test_nobody_is_told_that_this_is_everything_while_a_topic_cannot_be_read(pat
     readable = world.nodes[TopicNode.path("t")].data
     world.put(path, b"garbage")
     context = world.controller()
-    assert [] == full_to(world)
+    assert [] == told_everything(world)
     assert ["u"] == [topic.topic_name for _, request in world.sent[-1:] for topic in request.topic_states]
     if path == TopicNode.path("t"):
         world.put(path, readable)
         world.perform(topic_creation.topic_changed(context, "t"))
         world.broker(2)
         world.perform(broker_changes.brokers_changed(context))
-        assert [(2, ["t", "u"])] == full_to(world)
+        assert [(2, ["t", "u"])] == told_everything(world)
 
 
 def test_a_topic_that_never_had_a_leader_keeps_nobody_from_hearing_that_this_is_everything() -> None:
@@ -224,12 +215,12 @@ def test_a_topic_that_never_had_a_leader_keeps_nobody_from_hearing_that_this_is_
     world.topic("t", {0: (1,)})
     world.topic("never", {0: (9,), 1: (8, 9)})
     context = world.controller()
-    assert [(1, ["t"])] == full_to(world)
+    assert [(1, ["t"])] == told_everything(world)
     world.topic("later", {0: (9,)})
     world.perform(topic_creation.topics_changed(context, world.new_id))
     world.broker(2)
     world.perform(broker_changes.brokers_changed(context))
-    assert (2, ["t"]) == full_to(world)[-1]
+    assert (2, ["t"]) == told_everything(world)[-1]
 
 
 def test_a_state_that_the_controller_finds_at_the_first_election_and_cannot_use_keeps_everything_back() -> None:
@@ -239,10 +230,10 @@ def test_a_state_that_the_controller_finds_at_the_first_election_and_cannot_use_
     world.topic("found", {0: (1,)})
     world.put(PartitionNode.path("found", 0), PartitionNode(2, 3, (2,), 1).encode())
     world.perform(topic_creation.topics_changed(context, world.new_id))
-    before = full_to(world)
+    before = told_everything(world)
     world.broker(2)
     world.perform(broker_changes.brokers_changed(context))
-    assert before == full_to(world)
+    assert before == told_everything(world)
 
 
 def test_a_topic_that_could_not_be_read_and_is_gone_does_not_count() -> None:
@@ -254,7 +245,7 @@ def test_a_topic_that_could_not_be_read_and_is_gone_does_not_count() -> None:
     world.perform(topic_creation.topics_changed(context, world.new_id))
     world.broker(2)
     world.perform(broker_changes.brokers_changed(context))
-    assert [(2, ["u"])] == full_to(world)
+    assert [(2, ["u"])] == told_everything(world)
 
 
 def test_a_broker_of_apaches_is_told_all_without_a_word_that_its_own_controllers_do_not_use() -> None:
@@ -262,5 +253,5 @@ def test_a_broker_of_apaches_is_told_all_without_a_word_that_its_own_controllers
     world.put(BrokerNode.path(2), BrokerNode((Endpoint("PLAINTEXT", "PLAINTEXT", "h2", 9092),)).encode())
     world.topic("t", {0: (1,)})
     world.controller()
-    assert [(1, ["t"])] == full_to(world)
+    assert [(1, ["t"])] == told_everything(world)
     assert [1, 2] == [i for i, request in world.sent if isinstance(request, update_metadata.Request)][-2:]

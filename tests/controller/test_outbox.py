@@ -1,4 +1,4 @@
-"""Letters to brokers."""
+"""Each broker's queue of control requests: one under way, in order, sent again until it is answered."""
 
 from __future__ import annotations
 

@@ -258,3 +258,12 @@ def world_with_a_topic() -> World:
         world.broker(broker_id)
     world.topic("t", {0: (1, 2), 1: (2, 1)})
     return world
+
+
+def told_everything(world: World) -> list[tuple[int, list[str]]]:
+    """The brokers that a full UpdateMetadata went to, each with the topics in it."""
+    return [
+        (broker_id, [topic.topic_name for topic in request.topic_states])
+        for broker_id, request in world.sent
+        if isinstance(request, update_metadata.Request) and request.type == update_metadata.FULL
+    ]

@@ -10,6 +10,8 @@ from typing import Any
 from kafkalike.config import BROKER, DYNAMIC_ONLY, TOPIC
 
 HERE = Path(__file__).parent / "config"
+# Broker keys that Apache does not have: it ignores whatever they say.
+OURS = {"metrics.listeners", "offsets.storage", "unclean.recovery.timeout.ms"}
 TYPES = ("UNKNOWN", "BOOLEAN", "STRING", "INT", "SHORT", "LONG", "DOUBLE", "LIST", "CLASS", "PASSWORD")
 LARGEST = {"SHORT": 2**15 - 1, "INT": 2**31 - 1, "LONG": 2**63 - 1}
 # What every reader of a type has to get right is tried of one key of that type.

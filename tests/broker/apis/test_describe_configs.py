@@ -21,7 +21,6 @@ from tests.servers import APACHES_OWN
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 TOPIC, BROKER, BROKER_LOGGER = 2, 4, 8
 
-OURS = {"metrics.listeners", "offsets.storage", "unclean.recovery.timeout.ms"}
 # Defaults that differ on purpose, and where a topic's follow.
 OTHER_DEFAULTS = {
     "log.retention.hours": "nothing is thrown away unless the operator says so",
@@ -57,7 +56,7 @@ async def described(of: Any, kind: int, name: str, **options: Any) -> dict[str, 
 async def test_every_key_of_apaches_is_listed_as_there(table: str, kind: int, resource: str) -> None:
     found = await described(broker(), kind, resource)
     theirs = {row[0]: row for row in golden.rows(f"{table}.tsv")}
-    assert set(theirs) == set(found) - OURS
+    assert set(theirs) == set(found) - golden.OURS
     ours = {}
     for name in theirs:
         entry = found[name]

@@ -19,6 +19,7 @@ from kafkalike.broker.apis import produce
 from kafkalike.broker.broker import Broker
 from kafkalike.broker.pending_response import PendingResponse
 from kafkalike.broker.request import Call, Client
+from kafkalike.cluster.topic_names import MAX_LENGTH
 from kafkalike.errors import Error, KafkaError
 from kafkalike.net.reactor import TIME
 from kafkalike.protocol.framing import REQUEST_START, RESPONSE_START
@@ -130,6 +131,8 @@ class ProduceFastPath:
         topic, data = request.topic_data[0].name, request.topic_data[0].partition_data[0]
         if data.records is None or produce.refusal(call) or produce.is_closed(topic, call.client_id):
             return
+        if len(topic) > MAX_LENGTH:
+            return  # There is no such topic, and its name may be too long for an answer.
         flexible = version >= messages.FLEXIBLE
         stop = len(frame) - (len(_NO_TAGS) if flexible else 0)
         size = len(data.records)

@@ -185,6 +185,18 @@ def test_internal_topics_stay_closed(topic):
     assert fresh.replicas.appended == []
 
 
+def test_a_topic_whose_name_grew_too_long_for_an_answer_ends_the_connection_each_time_in_one_line(caplog):
+    """Bytes that are no UTF-8: they are read as characters that take three bytes each."""
+    name = "x" * 20_000
+    data = frame(7, topic=name).replace(name.encode(), b"\xff" * len(name))
+    connection = Connection()
+    dispatch = Dispatch(broker())
+    for times in (1, 2, 3):
+        assert call(dispatch, connection, data).answer == []
+        assert connection.closed and len(caplog.records) == times
+    assert all(record.exc_info is None for record in caplog.records)
+
+
 def test_what_one_connection_keeps_is_bounded():
     connection = Connection()
     dispatch = Dispatch(broker())

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from twisted.python.failure import Failure
+
 from kafkalike.errors import Error
 from kafkalike.metrics import Meter
 from kafkalike.protocol.messages import alter_partition
@@ -58,7 +60,7 @@ class IsrProposals:
         if self._busy or self._timer is not None or self._stopped or not self._waiting:
             return
         broker_id, broker_epoch = self._cluster.broker_id, self._cluster.broker_epoch()
-        topics: dict[bytes, Any] = {}
+        topics: dict[bytes, alter_partition.TopicData] = {}
         for (topic_id, index), (_, proposal) in self._waiting.items():
             topic = topics.get(topic_id)
             if topic is None:
@@ -83,7 +85,7 @@ class IsrProposals:
         answer.addCallbacks(self._answered, self._failed, callbackArgs=(asked,))
         answer.addErrback(self._broken)
 
-    def _answered(self, response: Any, asked: dict[Key, tuple[Partition, Proposal]]) -> None:
+    def _answered(self, response: alter_partition.Response, asked: dict[Key, tuple[Partition, Proposal]]) -> None:
         self._busy = False
         if response.error_code:
             log.info("The controller answered %s to an ISR change; trying again", Error(response.error_code).name)
@@ -120,11 +122,11 @@ class IsrProposals:
         else:
             self._send()
 
-    def _failed(self, failure: Any) -> None:
+    def _failed(self, failure: Failure) -> None:
         self._busy = False
         self._again(RETRY_SECONDS)
 
-    def _broken(self, failure: Any) -> None:
+    def _broken(self, failure: Failure) -> None:
         log.error("An ISR change failed: %s", failure.getTraceback())
         self._busy = False
         self._again(ASK_AGAIN_SECONDS)

@@ -6,13 +6,13 @@ What they mean for a partition is up to `Leadership`; here are their form, their
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from twisted.internet import defer, task
 from twisted.internet.defer import Deferred
 
 from kafkalike.errors import Error
-from kafkalike.protocol.messages import leader_and_isr, stop_replica
+from kafkalike.protocol.messages import leader_and_isr, stop_replica, update_metadata
 from kafkalike.replication.cluster_view import ClusterView
 from kafkalike.replication.hosted_partitions import HostedPartition, HostedPartitions
 from kafkalike.replication.leadership import Leadership
@@ -20,6 +20,13 @@ from kafkalike.replication.leadership import Leadership
 TOPIC_ID_VERSION = 5  # LeaderAndIsr's first version whose response groups errors by topic id
 SLICE_MS = 20  # how long a request with many partitions may hold the reactor at a time
 PORTION_MS = 2000  # after which what is done already takes effect: leaders do not wait for followers for ever
+
+
+# Under names that no method has.
+LeaderAndIsrRequest: TypeAlias = leader_and_isr.Request
+LeaderAndIsrResponse: TypeAlias = leader_and_isr.Response
+StopReplicaRequest: TypeAlias = stop_replica.Request
+StopReplicaResponse: TypeAlias = stop_replica.Response
 
 
 class ControlRequests:
@@ -35,15 +42,17 @@ class ControlRequests:
         self._reactor = reactor
         self._lock = defer.DeferredLock()
 
-    def leader_and_isr(self, request: Any, version: int = leader_and_isr.VERSIONS[1]) -> Deferred[Any]:
+    def leader_and_isr(
+        self, request: LeaderAndIsrRequest, version: int = leader_and_isr.VERSIONS[1]
+    ) -> Deferred[LeaderAndIsrResponse]:
         """Carries out LeaderAndIsr and returns its response, shaped for `version`."""
         return self._lock.run(lambda: Deferred.fromCoroutine(self._leader_and_isr(request, version)))
 
-    def stop_replica(self, request: Any) -> Deferred[Any]:
+    def stop_replica(self, request: StopReplicaRequest) -> Deferred[StopReplicaResponse]:
         """Carries out StopReplica and returns its response."""
         return self._lock.run(lambda: self._stop_replica(request))
 
-    def check_controller(self, request: Any) -> Error:
+    def check_controller(self, request: LeaderAndIsrRequest | StopReplicaRequest | update_metadata.Request) -> Error:
         """The broker epoch and controller epoch of a control request against ours; remembers a newer controller."""
         if request.broker_epoch != -1 and request.broker_epoch < self._cluster.broker_epoch():
             return Error.STALE_BROKER_EPOCH
@@ -52,7 +61,7 @@ class ControlRequests:
         self.controller_epoch = request.controller_epoch
         return Error.NONE
 
-    async def _leader_and_isr(self, request: Any, version: int) -> Any:
+    async def _leader_and_isr(self, request: LeaderAndIsrRequest, version: int) -> LeaderAndIsrResponse:
         error = self.check_controller(request)
         if error:
             return leader_and_isr.Response(error_code=error)
@@ -87,7 +96,7 @@ class ControlRequests:
                     outcome(topic_name=topic, partition_index=index, error_code=code) for topic, _, index, code in codes
                 ]
             )
-        by_topic: dict[bytes, list[Any]] = {}
+        by_topic: dict[bytes, list[leader_and_isr.LeaderAndIsrPartitionError]] = {}
         for _, topic_id, index, code in codes:
             by_topic.setdefault(topic_id, []).append(outcome(partition_index=index, error_code=code))
         return leader_and_isr.Response(
@@ -97,7 +106,7 @@ class ControlRequests:
             ]
         )
 
-    def _stop_replica(self, request: Any) -> Any:
+    def _stop_replica(self, request: StopReplicaRequest) -> StopReplicaResponse:
         error = self.check_controller(request)
         if error:
             return stop_replica.Response(error_code=error)
@@ -110,7 +119,9 @@ class ControlRequests:
         return stop_replica.Response(error_code=0, partition_errors=errors)
 
 
-def _topic_states(request: Any) -> Iterator[tuple[str, bytes, Any]]:
+def _topic_states(
+    request: leader_and_isr.Request,
+) -> Iterator[tuple[str, bytes, leader_and_isr.LeaderAndIsrPartitionState]]:
     """(topic, topic id, partition state) of a LeaderAndIsr request of any version."""
     for state in request.ungrouped_partition_states:
         yield state.topic_name, bytes(16), state
@@ -119,7 +130,7 @@ def _topic_states(request: Any) -> Iterator[tuple[str, bytes, Any]]:
             yield topic.topic_name, topic.topic_id, state
 
 
-def _stops(request: Any) -> Iterator[tuple[str, int, int, bool]]:
+def _stops(request: stop_replica.Request) -> Iterator[tuple[str, int, int, bool]]:
     """(topic, partition, leader epoch, delete) of a StopReplica request of any version."""
     for partition in request.ungrouped_partitions:
         yield partition.topic_name, partition.partition_index, -1, request.delete_partitions

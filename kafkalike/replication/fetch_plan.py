@@ -7,7 +7,7 @@ of them, as an incremental fetch session (KIP-227), and says which partitions of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from kafkalike.errors import Error
 from kafkalike.protocol.messages import fetch
@@ -170,13 +170,13 @@ class FetchPlan:
         position_of: Callable[[Following], Position | None],
         now_ms: int,
         held: Callable[[Following], bool] = lambda following: False,
-    ) -> Any | None:
+    ) -> fetch.Request | None:
         """The topics of the next Fetch request (a Request without its limits); None when there is nothing to ask.
         Whatever has no position any more is left, and what is `held` back by a throttle pauses."""
         for key in [key for key, until_ms in self._paused.items() if until_ms <= now_ms]:
             del self._paused[key]
             self._stirred[key] = None
-        by_topic: dict[bytes, Any] = {}
+        by_topic: dict[bytes, fetch.FetchTopic] = {}
         stirred, self._stirred = self._stirred, {}
         for key in stirred:
             following = self._followings[key]
@@ -206,12 +206,12 @@ class FetchPlan:
             )
         if not self._told:
             return None
-        forgotten: dict[bytes, Any] = {}
+        forgotten: dict[bytes, fetch.ForgottenTopic] = {}
         for topic_id, index in self._left:
-            topic = forgotten.get(topic_id)
-            if topic is None:
-                topic = forgotten[topic_id] = fetch.ForgottenTopic(topic_id=topic_id, partitions=[])
-            topic.partitions.append(index)
+            left = forgotten.get(topic_id)
+            if left is None:
+                left = forgotten[topic_id] = fetch.ForgottenTopic(topic_id=topic_id, partitions=[])
+            left.partitions.append(index)
         self._left = {}
         return fetch.Request(
             session_id=self._session_id,
@@ -220,7 +220,7 @@ class FetchPlan:
             forgotten_topics_data=list(forgotten.values()) if self._session_id else [],
         )
 
-    def answered(self, response: Any) -> bool:
+    def answered(self, response: fetch.Response) -> bool:
         """Takes note of the session in an answer; False when the session is lost and nothing in it counts."""
         error = Error(response.error_code)
         if error is not Error.NONE:

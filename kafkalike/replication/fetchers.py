@@ -10,6 +10,8 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+from twisted.python.failure import Failure
+
 from kafkalike.config import Config
 from kafkalike.errors import Error
 from kafkalike.metrics import Gauge
@@ -150,7 +152,7 @@ class _Fetcher:
         self._timer = None
         self.go_on()
 
-    def _answered(self, response: Any) -> None:
+    def _answered(self, response: fetch.Response) -> None:
         self._busy = False
         if self._closed:
             return
@@ -181,7 +183,7 @@ class _Fetcher:
             following.failures += 1
             self.plan.pause(following.key, self._cluster.clock.monotonic_ms() + pause)
 
-    def _failed(self, failure: Any) -> None:
+    def _failed(self, failure: Failure) -> None:
         self._busy = False
         if self._closed:
             return
@@ -193,7 +195,7 @@ class _Fetcher:
         self.plan.reset(self._cluster.clock.monotonic_ms() + pause)
         self.go_on()
 
-    def _broken(self, failure: Any) -> None:
+    def _broken(self, failure: Failure) -> None:
         log.error("Fetching from broker %d failed: %s", self._leader, failure.getTraceback())
         self._busy = False
         self.plan.reset()

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import EARLIEST, LATEST
 from kafkalike.protocol.batch import read_header
-from kafkalike.protocol.messages import list_offsets
+from kafkalike.protocol.messages import fetch, list_offsets
 from kafkalike.replication.cluster_view import ClusterView
 from kafkalike.replication.fetch_plan import Following, Position, truncation
 from kafkalike.replication.hosted_partitions import HostedPartition, HostedPartitions
@@ -53,7 +52,9 @@ class FollowedPartitions:
         throttled = hosted.follower_throttled and not following.in_sync
         return throttled and self._quota.exceeded(self._cluster.clock.wall_ms())
 
-    def take(self, following: Following, position: Position, data: Any, stir: Callable[[str, int], None]) -> Error:
+    def take(
+        self, following: Following, position: Position, data: fetch.PartitionData, stir: Callable[[str, int], None]
+    ) -> Error:
         """What the leader answered for a partition, after `position`. The error decides when it is asked again;
         `stir(topic, index)` is called when it may go on from elsewhere some time after this has returned."""
         hosted = self._partitions.hosted.get((following.topic, following.index))
@@ -73,7 +74,7 @@ class FollowedPartitions:
             return problem.error
         return error
 
-    def _take(self, hosted: HostedPartition, data: Any) -> None:
+    def _take(self, hosted: HostedPartition, data: fetch.PartitionData) -> None:
         partition, source = hosted.partition, hosted.log
         if data.diverging_epoch is not None and data.diverging_epoch.epoch >= 0:
             end = source.log_end_offset

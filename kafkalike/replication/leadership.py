@@ -11,6 +11,7 @@ from typing import Any
 
 from kafkalike.cluster.znodes.topics import NO_LEADER
 from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.messages import leader_and_isr, update_metadata
 from kafkalike.replication.cluster_view import ClusterView
 from kafkalike.replication.fetch_plan import Following
 from kafkalike.replication.fetchers import Fetchers
@@ -57,7 +58,13 @@ class Leadership:
 
     # What the controller says
 
-    def become(self, topic: str, topic_id: bytes, state: Any, changed: list[HostedPartition]) -> Error:
+    def become(
+        self,
+        topic: str,
+        topic_id: bytes,
+        state: leader_and_isr.LeaderAndIsrPartitionState,
+        changed: list[HostedPartition],
+    ) -> Error:
         """Leads or follows a partition, as LeaderAndIsr says; a change is added to `changed`, to be announced."""
         key = (topic, state.partition_index)
         if self._cluster.broker_id not in state.replicas:
@@ -192,7 +199,7 @@ class Leadership:
         self._fetchers.leave(*hosted.key)
         hosted.partition.retire()
 
-    def left_out(self, topic: str, state: Any) -> None:
+    def left_out(self, topic: str, state: update_metadata.UpdateMetadataPartitionState) -> None:
         """A partition state of UpdateMetadata that is newer than ours and has us for no replica: nothing is served here
         any more. Usually StopReplica comes as well; it does not when its controller died before it was sent, and the
         next one knows of the new replicas only. The log stays."""

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from kafkalike.cluster.znodes.topics import NO_LEADER
 from kafkalike.errors import Error, KafkaError
+from kafkalike.protocol.messages.alter_partition import ResponsePartitionData
+from kafkalike.protocol.messages.leader_and_isr import LeaderAndIsrPartitionState
 
 UNKNOWN = -1  # a follower's log end offset before its first fetch in this epoch; a broker epoch nobody told
 
@@ -87,7 +88,7 @@ class Partition:
 
     # What the controller says
 
-    def assign(self, state: Any, log_end_offset: int, now_ms: int) -> bool:
+    def assign(self, state: LeaderAndIsrPartitionState, log_end_offset: int, now_ms: int) -> bool:
         """Takes over a partition state of LeaderAndIsr; False when it is not newer than ours (nothing changes then)."""
         if state.leader_epoch <= self.leader_epoch:
             return False
@@ -286,7 +287,7 @@ class Partition:
         self.proposal = Proposal(self.leader_epoch, self.partition_epoch, isr, epochs)
         return self.proposal
 
-    def answered(self, proposal: Proposal, answer: Any) -> bool:
+    def answered(self, proposal: Proposal, answer: ResponsePartitionData) -> bool:
         """The controller answered a proposal. True when it has to be sent again.
 
         `answer` has error_code, leader_epoch, isr and partition_epoch, as in AlterPartition's response.

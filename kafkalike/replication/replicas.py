@@ -18,6 +18,7 @@ from kafkalike.replication.replication_quota import ReplicationQuota
 from kafkalike.replication.timed_purgatory import TimedPurgatory
 from kafkalike.replication.topic_traffic import REPLICATION_OUT, TopicTraffic
 from kafkalike.storage.append_path import CLIENT, Appended
+from kafkalike.storage.file_ranges import FileRange
 from kafkalike.storage.log import Log
 
 
@@ -32,7 +33,7 @@ class Read(NamedTuple):
     high_watermark: int
     last_stable_offset: int
     log_start_offset: int
-    records: Any
+    records: FileRange | None
     diverging: tuple[int, int] | None = None
     caught_up: bool = False
     on_wake: Callable[[int], None] | None = None
@@ -102,7 +103,7 @@ class Replicas:
         records: memoryview,
         acks: int,
         timeout_ms: int,
-        done: Callable[[Any], None],
+        done: Callable[[Appended | KafkaError], None],
         origin: int = CLIENT,
     ) -> None:
         """Appends and calls `done` with Appended or KafkaError, when `acks` is satisfied."""

@@ -102,6 +102,7 @@ PURE = [
     "kafkalike.client.admin.*",
     "kafkalike.client.consumer_protocol",
     "kafkalike.client.producer",
+    "kafkalike.client.properties",
     "kafkalike.client.consumer",
     "kafkalike.client.fetcher",
     "kafkalike.client.accumulator",

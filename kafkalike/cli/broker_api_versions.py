@@ -51,8 +51,8 @@ def main(bootstrap_server: str | None, command_config: str | None) -> None:
     if not bootstrap_server:
         fail('Missing required argument "[bootstrap-server]"')
     from kafkalike.client.blocking.admin import Admin
-    from kafkalike.client.blocking.properties import admin_options
     from kafkalike.client.errors import TimedOut
+    from kafkalike.client.properties import admin_options
     from kafkalike.errors import KafkaError
 
     try:

@@ -83,8 +83,8 @@ def main(**given: Any) -> None:
     options = {key.rstrip("_").replace("_", "-"): value for key, value in given.items()}
     kind, entity = _check(options)
     from kafkalike.client.blocking.admin import Admin
-    from kafkalike.client.blocking.properties import admin_options
     from kafkalike.client.errors import TimedOut
+    from kafkalike.client.properties import admin_options
     from kafkalike.errors import KafkaError
 
     properties = load_properties(options["command-config"])

@@ -227,8 +227,8 @@ def _consume(
     formatter: Formatter | NoOp,
 ) -> None:
     from kafkalike.client.blocking.consumer import Consumer
-    from kafkalike.client.blocking.properties import consumer_options
     from kafkalike.client.errors import NoOffset, TimedOut
+    from kafkalike.client.properties import consumer_options
     from kafkalike.errors import KafkaError
 
     # A group that nobody asked for is not to leave offsets behind.

@@ -169,8 +169,8 @@ def main(**given: Any) -> None:
 
 def _produce(servers: str, given: Mapping[str, Any], reader: LineReader) -> None:
     from kafkalike.client.blocking.producer import Producer
-    from kafkalike.client.blocking.properties import producer_options
     from kafkalike.client.errors import TimedOut
+    from kafkalike.client.properties import producer_options
     from kafkalike.errors import KafkaError
     from kafkalike.protocol.compression import CODECS
 

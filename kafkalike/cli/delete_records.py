@@ -39,8 +39,8 @@ def main(**given: Any) -> None:
         if given[option] is None:
             fail(f'Missing required argument "[{option.replace("_", "-")}]"')
     from kafkalike.client.blocking.admin import Admin
-    from kafkalike.client.blocking.properties import admin_options
     from kafkalike.client.errors import TimedOut
+    from kafkalike.client.properties import admin_options
     from kafkalike.errors import KafkaError
 
     offsets = partition_json.offsets(read_file(given["offset_json_file"]))

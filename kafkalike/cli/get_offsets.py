@@ -55,7 +55,7 @@ def main(**given: Any) -> None:
 
 def _show(options: Mapping[str, Any]) -> None:
     from kafkalike.client.blocking.admin import Admin
-    from kafkalike.client.blocking.properties import admin_options
+    from kafkalike.client.properties import admin_options
 
     servers = options["bootstrap-server"] or options["broker-list"]
     if not servers:

@@ -77,8 +77,8 @@ def _elect(
 ) -> tuple[list[Any], list[Any], dict[Any, Any]]:
     """Which partitions got a leader, which had the right one, and which could not get one."""
     from kafkalike.client.blocking.admin import Admin
-    from kafkalike.client.blocking.properties import admin_options
     from kafkalike.client.errors import TimedOut
+    from kafkalike.client.properties import admin_options
     from kafkalike.errors import Error, KafkaError
 
     bounds = {"default_api_timeout_ms": TIMEOUT_MS, "request_timeout_ms": TIMEOUT_MS // 2}

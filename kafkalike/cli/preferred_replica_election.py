@@ -63,8 +63,8 @@ def _partitions(text: str) -> list[Partition]:
 def _by_request(servers: str, properties: dict[str, str], partitions: list[Partition] | None) -> None:
     from kafkalike.client.admin.replicas import PREFERRED
     from kafkalike.client.blocking.admin import Admin
-    from kafkalike.client.blocking.properties import admin_options
     from kafkalike.client.errors import TimedOut
+    from kafkalike.client.properties import admin_options
     from kafkalike.errors import Error
 
     bounds = {"default_api_timeout_ms": 2 * TIMEOUT_MS, "request_timeout_ms": TIMEOUT_MS}

@@ -90,8 +90,8 @@ def main(**given: Any) -> None:
     options = {key.rstrip("_").replace("_", "-"): value for key, value in given.items()}
     action = _check(options)
     from kafkalike.client.blocking.admin import Admin
-    from kafkalike.client.blocking.properties import admin_options
     from kafkalike.client.errors import TimedOut
+    from kafkalike.client.properties import admin_options
     from kafkalike.errors import KafkaError
 
     try:

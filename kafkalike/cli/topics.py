@@ -77,8 +77,8 @@ def main(**given: Any) -> None:
     options = {name.rstrip("_").replace("_", "-"): value for name, value in given.items()}
     action = _check(options)
     from kafkalike.client.blocking.admin import Admin
-    from kafkalike.client.blocking.properties import admin_options
     from kafkalike.client.errors import TimedOut
+    from kafkalike.client.properties import admin_options
     from kafkalike.errors import KafkaError
 
     properties = load_properties(options["command-config"])

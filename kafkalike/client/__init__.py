@@ -5,6 +5,7 @@ engine.py                runs any number of steps side by side over the connecti
 connection.py            one connection: versions, requests in flight, answers
 cluster.py               brokers, topics and leaders as Metadata answers tell them
 routing.py               who is asked: any broker, a leader, the controller, a coordinator; and what is asked again
+properties.py            Java's property names as options
 errors.py                how calls fail, beside KafkaError
 
 admin/                   the operations of Admin, by subject

@@ -162,7 +162,7 @@ class ConsumerCore:
                     if taken or self.newly_assigned:
                         return taken
                     if self._fetching is None:
-                        self._fetching = yield Fork(self.fetcher.run())
+                        self._fetching = yield Fork(self.fetcher.run(), self.fetcher.fail)
                     left = deadline - self._now()
                     if left > 0:
                         yield Wait((self.fetcher.arrived, self._group_changed), min(left, ATTENTION_MS))
@@ -297,7 +297,7 @@ class ConsumerCore:
                 self.start_offsets.clear()
                 self.newly_assigned.append(effect.partitions)
                 if self._heart is None:
-                    self._heart = yield Fork(self._send_heartbeats())
+                    self._heart = yield Fork(self._send_heartbeats(), self.fetcher.fail)
             elif isinstance(effect, membership.Revoke):
                 if self.enable_auto_commit:
                     yield from self._commit_quietly(self.partitions.consumed())

@@ -73,9 +73,11 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Begins other steps beside these. Outcome: their Task."""
+    """Begins other steps beside these. Outcome: their Task. `crashed` hears of what they raise, for steps whose result
+    nobody waits for: nothing is to end without a word."""
 
     steps: Generator[Effect, Any, Any]
+    crashed: Callable[[Exception], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ class Signal:
 class Task(Generic[T]):
     """Steps that were begun, and what came of them."""
 
-    __slots__ = ("_failure", "_result", "done", "finished", "resume", "steps", "turn", "when_done")
+    __slots__ = ("_failure", "crashed", "_result", "done", "finished", "resume", "steps", "turn", "when_done")
 
     def __init__(self, resume: Callable[[Task[Any], int], None], steps: Steps[T]) -> None:
         self.resume = resume
@@ -129,6 +131,7 @@ class Task(Generic[T]):
         """Counts how often the steps went on: what arrives for an earlier turn is void."""
         self.done = False
         self.finished = Signal()
+        self.crashed: Callable[[Exception], None] | None = None
         self.when_done: list[Callable[[Task[T]], None]] = []
         self._result: Any = None
         self._failure: BaseException | None = None
@@ -152,6 +155,8 @@ class Task(Generic[T]):
         self.turn += 1
         self._result, self._failure = result, failure
         self.finished.give()
+        if isinstance(failure, Exception) and self.crashed is not None:
+            self.crashed(failure)
         for tell in self.when_done:
             tell(self)
 

@@ -157,6 +157,7 @@ class Engine:
             outcome, failure = None, None
             if isinstance(effect, Fork):
                 outcome = self.start(effect.steps)
+                outcome.crashed = effect.crashed
             elif isinstance(effect, ConnectedNodes):
                 outcome = {node for (node, purpose), c in self._connections.items() if not purpose and c.ready}
             elif isinstance(effect, Disconnect):
@@ -174,6 +175,8 @@ class Engine:
             self._ask(effect, (task, turn))
         elif isinstance(effect, Wait):
             for signal in effect.signals:
+                # Those that went on for another reason are still listed.
+                signal.waiting = [(other, at) for other, at in signal.waiting if other.turn == at]
                 signal.waiting.append((task, turn))
             if effect.timeout_ms is not None:
                 self._set_timer(effect.timeout_ms, task)

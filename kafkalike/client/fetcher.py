@@ -107,12 +107,12 @@ class Fetcher:
                 try:
                     yield from self._routing.wait_out()
                 except TimedOut as problem:
-                    self._fail(problem)
+                    self.fail(problem)
                 continue
             except KafkaError as problem:
                 topics = {topic for topic, _ in wanted}
                 if not problem.error.retriable:
-                    self._fail(problem)
+                    self.fail(problem)
                 self._routing.tell_topic_error(", ".join(sorted(topics)), problem.error)
                 self._routing.forget_topics(topics)
                 yield Sleep(self._routing.retry_backoff_ms)
@@ -122,7 +122,8 @@ class Fetcher:
                     self._busy[node.id] = node
                     self._fetching.update(partitions)
                     self.fetches[node.id] += 1
-                    yield Fork(self._fetch(node, {partition: wanted[partition] for partition in partitions}))
+                    asked = {partition: wanted[partition] for partition in partitions}
+                    yield Fork(self._fetch(node, asked), self.fail)
             yield Wait((self.wanted,))
 
     def _fetch(self, node: Node, asked: Mapping[Partition, tuple[int, int]]) -> Steps[None]:
@@ -134,7 +135,7 @@ class Fetcher:
             if before != self._assignments:
                 return
             if isinstance(problem, KafkaError):
-                self._fail(problem)
+                self.fail(problem)
             self._routing.forget_topics({topic for topic, _ in asked})
             yield Sleep(self._routing.retry_backoff_ms)
             response = None
@@ -171,10 +172,10 @@ class Fetcher:
             self.arrived.give()
             return False
         if not error.retriable:
-            self._fail(error_about(f"{partition[0]}-{partition[1]}", error))
+            self.fail(error_about(f"{partition[0]}-{partition[1]}", error))
         return True
 
-    def _fail(self, problem: Exception) -> None:
+    def fail(self, problem: Exception) -> None:
         """The next poll raises it."""
         self._failure = problem
         self.arrived.give()

@@ -213,7 +213,8 @@ class ProducerCore:
                 if node is not None and len(routes[node]) == 1:
                     self._in_flight[node.id] += 1
             for route, group in routes.items():
-                yield Fork(self._deliver(route, group) if isinstance(route, Node) else self._find_leaders(group))
+                steps = self._deliver(route, group) if isinstance(route, Node) else self._find_leaders(group)
+                yield Fork(steps, self._crashed)
 
     def _take(self, now: int) -> list[Batch]:
         """The batches that may leave now, to brokers that do not have enough to answer already."""
@@ -271,7 +272,7 @@ class ProducerCore:
                 routes.setdefault(node, []).append(batch)
         for node, led in routes.items():
             self._in_flight[node.id] += 1
-            yield Fork(self._deliver(node, led))
+            yield Fork(self._deliver(node, led), self._crashed)
 
     def _deliver(self, node: Node, group: list[Batch]) -> Steps[None]:
         """One Produce request, and what its answer says."""
@@ -290,6 +291,10 @@ class ProducerCore:
         finally:
             self._in_flight[node.id] -= 1
             self.changed.give()
+
+    def _crashed(self, problem: Exception) -> None:
+        """Something that was not foreseen, in an `on_delivery` of the application for instance."""
+        self.routing.tell(f"ERROR Uncaught error in the producer: {problem!r}")
 
     def _request(self, group: list[Batch]) -> Any:
         topics: dict[str, list[Any]] = {}

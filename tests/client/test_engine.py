@@ -125,6 +125,32 @@ def test_what_a_fork_raises_is_its_own() -> None:
     assert "wrong" == brokers.run(steps())
 
 
+def test_nothing_ends_without_a_word() -> None:
+    brokers, heard = Brokers(), []
+
+    def fails() -> Steps[None]:
+        yield Sleep(1)
+        raise ValueError("wrong")
+
+    def steps() -> Steps[None]:
+        yield Fork(fails(), heard.append)
+        yield Sleep(5)
+
+    brokers.run(steps())
+    assert ["wrong"] == [str(problem) for problem in heard]
+
+
+def test_a_signal_that_is_never_given_keeps_nobody() -> None:
+    brokers, signal = Brokers(), Signal()
+
+    def steps() -> Steps[None]:
+        for _ in range(50):
+            yield Wait((signal,), 1)
+
+    brokers.run(steps())
+    assert len(signal.waiting) <= 1
+
+
 def test_cancelled_steps_do_not_go_on_and_their_answer_is_nobodys() -> None:
     numbers = iter(range(10))
     brokers = Brokers(lambda *_: heartbeat.Response(throttle_time_ms=next(numbers)))

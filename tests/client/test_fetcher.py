@@ -73,3 +73,20 @@ def test_what_does_not_pass_is_raised_by_poll() -> None:
     group.core.seek(("t", 0), 0)
     with pytest.raises(KafkaError, match="t-0"):
         group.run(group.core.poll(10_000))
+
+
+def test_what_nobody_foresaw_is_raised_by_poll() -> None:
+    """Bytes of which the fetcher cannot make sense are no reason to be silent."""
+    group = Group(group_id=None)
+    group.instead["Fetch"] = [
+        fetch.Response(responses=[fetch.FetchableTopicResponse(topic="t", partitions=[])]),
+    ]
+    group.core.assign([("t", 0)])
+    group.core.seek(("t", 0), 0)
+
+    def wrong(*_: object) -> None:
+        raise RuntimeError("not foreseen")
+
+    group.core.partitions.current = wrong  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="not foreseen"):
+        group.run(group.core.poll(10_000))

@@ -6,5 +6,4 @@ admin.py               Admin, without a thread
 producer.py            Producer, with one that sends
 consumer.py            Consumer, with one if it is a member of a group
 broker_connection.py   one broker that is asked directly
-properties.py          Java's property names as options
 """

@@ -1,6 +1,6 @@
 """Java's property names as keyword arguments."""
 
-from kafkalike.client.blocking.properties import admin_options, consumer_options, producer_options
+from kafkalike.client.properties import admin_options, consumer_options, producer_options
 
 
 def test_producer_properties() -> None:

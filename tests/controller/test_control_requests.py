@@ -35,7 +35,7 @@ def test_the_order_is_leader_and_isr_metadata_stop() -> None:
 def test_requests_of_one_batch_are_merged() -> None:
     w = world()
     context = w.controller()
-    w.letters()
+    w.requests_sent()
     batch = Batch(context)
     batch.leader_and_isr([1, 2], ("t", 0), is_new=True)
     batch.leader_and_isr([2], ("t", 0), is_new=False)
@@ -49,7 +49,7 @@ def test_requests_of_one_batch_are_merged() -> None:
         "UM>1 t-0:1[1,2]@0 u-0:2[2]@0",
         "UM>2 t-0:1[1,2]@0 u-0:2[2]@0",
         "SR>1 t-1 delete @0",
-    ] == w.letters()
+    ] == w.requests_sent()
 
 
 def test_epochs_ids_and_addresses_are_in_every_request() -> None:
@@ -106,10 +106,10 @@ def test_a_partition_without_a_leader_is_not_metadata_and_nobody_means_nothing()
 def test_a_topic_being_deleted_has_leader_minus_2_and_epoch_minus_2() -> None:
     w = world()
     context = w.controller()
-    w.letters()
+    w.requests_sent()
     context.topics_to_delete.add("t")
     batch = Batch(context)
     batch.update_metadata([1], [("t", 0)])
     batch.stop_replica([1], ("t", 0), delete=True)
     w.sent += batch.send().requests
-    assert ["UM>1 t-0:-2[1,2]@0", "SR>1 t-0 delete @-2"] == w.letters()
+    assert ["UM>1 t-0:-2[1,2]@0", "SR>1 t-0 delete @-2"] == w.requests_sent()

@@ -26,7 +26,7 @@ from tests.zookeeper import Clients
 from zk.client import Create, Delete, NoNode, ZkClient
 
 
-async def order_topic(zk: ZkClient, name: str, assignment: dict[int, tuple[int, ...]]) -> None:
+async def write_topic_znode(zk: ZkClient, name: str, assignment: dict[int, tuple[int, ...]]) -> None:
     node = TopicNode({p: Assignment(replicas) for p, replicas in assignment.items()}, b"0123456789abcdef")
     await zk.multi(
         [
@@ -74,7 +74,7 @@ async def test_a_topic_is_created_extended_and_deleted_with_kafkas_znodes(client
     one = await cluster.add(11)
     two = await cluster.add(12)
     before = await whole_tree(one.zk)
-    await order_topic(two.zk, "gold-d", {0: (11, 12), 1: (12, 11)})
+    await write_topic_znode(two.zk, "gold-d", {0: (11, 12), 1: (12, 11)})
     for member in (one, two):
         await member.metadata.wait(has("gold-d", 2), 10000)
     created = {path: node for path, node in (await whole_tree(one.zk)).items() if path not in before}
@@ -105,7 +105,7 @@ async def test_when_the_controller_goes_another_one_takes_over(clients: Clients)
     one, two = await cluster.add(1), await cluster.add(2)
     assert one is cluster.controller and not two.controller.active
     assert 1 == two.controller.controller_id
-    await order_topic(one.zk, "t", {0: (1, 2)})
+    await write_topic_znode(one.zk, "t", {0: (1, 2)})
     assert await two.metadata.wait(lambda image: image.partition("t", 0) is not None, 10000)
     await one.stop()
     await until(lambda: two.controller.active)
@@ -140,12 +140,12 @@ async def test_a_controller_whose_session_expires_is_one_no_longer_and_comes_bac
 async def test_B1_a_controller_that_was_replaced_unawares_writes_nothing(clients: Clients) -> None:
     cluster = Cluster(clients)
     one = await cluster.add(1)
-    await order_topic(one.zk, "t", {0: (1,)})
+    await write_topic_znode(one.zk, "t", {0: (1,)})
     assert await one.metadata.wait(lambda image: "t" in image.topics, 10000)
     term = one.controller._term
     # Another controller was elected and has gone again, and this one has not heard of it.
     await one.zk.set("/controller_epoch", b"7")
-    await order_topic(one.zk, "u", {0: (1,)})
+    await write_topic_znode(one.zk, "u", {0: (1,)})
     await until(lambda: one.controller._term is not term)
     await until(lambda: one.controller.active)
     assert 8 == one.controller.epoch
@@ -173,12 +173,12 @@ async def test_a_lost_connection_ends_no_term_and_hides_no_change(clients: Clien
     one = await cluster.add(1)
     other = await clients.open()
     one.zk.drop_connection()
-    await order_topic(other, "t", {0: (1,)})
+    await write_topic_znode(other, "t", {0: (1,)})
     assert await one.metadata.wait(lambda image: "t" in image.topics, 10000)
     assert 1 == one.controller.epoch
     for number in range(5):
         one.zk.drop_connection()
-        await order_topic(other, f"t{number}", {p: (1,) for p in range(40)})
+        await write_topic_znode(other, f"t{number}", {p: (1,) for p in range(40)})
         assert await one.metadata.wait(
             lambda image, name=f"t{number}": (
                 len(image.topics[name].partitions) == 40 if name in image.topics else False
@@ -247,7 +247,7 @@ async def test_steps_can_be_submitted_to_the_controller_only(clients: Clients) -
 async def test_a_replica_that_cannot_be_deleted_is_asked_again_when_its_broker_is_back(clients: Clients) -> None:
     cluster = Cluster(clients)
     one, two = await cluster.add(1), await cluster.add(2)
-    await order_topic(one.zk, "t", {0: (1, 2)})
+    await write_topic_znode(one.zk, "t", {0: (1, 2)})
     assert await one.metadata.wait(lambda image: "t" in image.topics, 10000)
     two.replication.broken = True
     await one.zk.create(DeleteTopicNode.path("t"))
@@ -271,7 +271,7 @@ async def test_a_thousand_partitions_are_not_made_one_by_one(clients: Clients) -
     multis: list[int] = []
     verb = one.zk.multi
     one.zk.multi = lambda operations: (multis.append(len(operations)), verb(operations))[1]  # type: ignore[method-assign]
-    await order_topic(one.zk, "t", {p: (1,) for p in range(1000)})
+    await write_topic_znode(one.zk, "t", {p: (1,) for p in range(1000)})
     assert await one.metadata.wait(has("t", 1000), 20000)
     assert 70 > len(multis)
 

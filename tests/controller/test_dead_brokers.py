@@ -10,7 +10,7 @@ from kafkalike.controller import dead_brokers
 from kafkalike.controller.context import Context
 from kafkalike.controller.effects import Read, Steps
 from tests.controller.cluster import Cluster
-from tests.controller.test_controller import has, order_topic
+from tests.controller.test_controller import has, write_topic_znode
 from tests.reactor import on_reactor, until
 from tests.zookeeper import Clients
 
@@ -21,7 +21,7 @@ async def test_a_broker_whose_connection_ends_and_whose_port_is_closed_is_dead_u
 ) -> None:
     cluster = Cluster(clients)
     one, two = await cluster.add(1), await cluster.add(2)
-    await order_topic(one.zk, "t", {0: (2, 1)})
+    await write_topic_znode(one.zk, "t", {0: (2, 1)})
     assert await one.metadata.wait(has("t", 1), 10000)
     # The broker still listens: its connection may have ended for any reason.
     one.controller.connection_lost(2, True)

@@ -45,7 +45,7 @@ def test_every_broker_hears_of_the_live_brokers_before_anybody_leads() -> None:
     world = world_with(1, 2)
     world.topic("t", {0: (1, 2)})
     world.controller()
-    assert ["UM>1", "UM>2", "LAI>1 t-0:1[1,2]@0 new", "LAI>2 t-0:1[1,2]@0 new"] == world.letters()[:4]
+    assert ["UM>1", "UM>2", "LAI>1 t-0:1[1,2]@0 new", "LAI>2 t-0:1[1,2]@0 new"] == world.requests_sent()[:4]
 
 
 def test_a_current_feature_node_is_left_alone() -> None:
@@ -64,7 +64,7 @@ def test_a_partition_of_the_dead_controller_takes_two_steps() -> None:
     world.topic("gold-e", {0: (11, 12), 1: (12, 11)})
     world.topic("gold-cc", {0: (11,)})
     world.controller(11)
-    world.letters()
+    world.requests_sent()
     world.remove("/brokers/ids/11")
     context = world.controller(12, epoch=2)
     states = {
@@ -82,7 +82,7 @@ def test_a_partition_of_the_dead_controller_takes_two_steps() -> None:
         "UM>12",
         "LAI>12 gold-e-0:12[12]@2 gold-e-1:12[12]@1",
         "UM>12 gold-e-0:12[12]@2 gold-e-1:12[12]@1 gold-cc-0:-1[11]@1",
-    ] == world.letters()
+    ] == world.requests_sent()
     assert {"leader": -1, "leader_epoch": 1, "isr": [11]}.items() <= world.state("gold-cc", 0).items()
     assert PartitionState.OFFLINE is context.partition_states["gold-cc", 0]
     world.broker(11)
@@ -138,7 +138,7 @@ def test_garbage_anywhere_is_one_line_and_the_rest_goes_on(caplog: pytest.LogCap
         assert 1 == len([line for line in lines if path in line])
 
 
-def test_deletions_that_were_ordered_before_are_carried_out() -> None:
+def test_a_new_controller_carries_out_deletions_that_were_asked_for_before() -> None:
     world = world_with(1)
     world.topic("t", {0: (1,)})
     world.put("/admin/delete_topics/t")
@@ -191,7 +191,7 @@ def test_a_new_controller_gives_no_leadership_to_who_is_not_there() -> None:
 
 
 @pytest.mark.parametrize("path", [PartitionNode.path("t", 0), TopicNode.path("t")])
-def test_nobody_is_told_that_this_is_everything_while_a_topic_cannot_be_read(path: str) -> None:
+def test_no_broker_is_told_that_this_is_everything_while_a_topic_cannot_be_read(path: str) -> None:
     """A broker that believed it would drop the topic, and the offsets of its groups."""
     world = world_with(1)
     world.topic("t", {0: (1,)})
@@ -209,7 +209,7 @@ def test_nobody_is_told_that_this_is_everything_while_a_topic_cannot_be_read(pat
         assert [(2, ["t", "u"])] == told_everything(world)
 
 
-def test_a_topic_that_never_had_a_leader_keeps_nobody_from_hearing_that_this_is_everything() -> None:
+def test_a_topic_that_never_had_a_leader_keeps_no_broker_from_being_told_everything() -> None:
     """No broker can know more of such a topic than its name."""
     world = world_with(1)
     world.topic("t", {0: (1,)})

@@ -23,7 +23,7 @@ def world_of(*broker_ids: int) -> tuple[World, Context]:
         world.broker(broker_id)
     world.topic("t", {0: broker_ids})
     context = world.controller()
-    world.letters()
+    world.requests_sent()
     return world, context
 
 
@@ -67,7 +67,7 @@ def test_a_leader_changes_its_isr_and_everybody_hears_of_it(version: int) -> Non
         shrunk.error_code, shrunk.leader_id, shrunk.leader_epoch, shrunk.isr, shrunk.partition_epoch,
     )  # fmt: skip
     assert {"leader": 1, "leader_epoch": 0, "isr": [1, 3], "zk": 1}.items() <= world.state("t", 0).items()
-    assert [f"UM>{b} t-0:1[1,3]@0" for b in (1, 2, 3)] == world.letters()
+    assert [f"UM>{b} t-0:1[1,3]@0" for b in (1, 2, 3)] == world.requests_sent()
     grown = answer(world, context, asking(context, (1, 3, 2), version, partition_epoch=1), version)
     assert (0, [1, 3, 2], 2) == (grown.error_code, grown.isr, grown.partition_epoch)
 
@@ -106,11 +106,11 @@ def test_a_request_that_cannot_be_is_refused_and_nothing_changes(fields: dict[st
     # Leader epoch 1, partition epoch 1, ISR 1 and 2.
     world.put(PartitionNode.path("t", 0), PartitionNode(1, 1, (1, 2), 2).encode())
     context = world.controller(epoch=3)
-    world.letters()
+    world.requests_sent()
     before = world.state("t", 0)
     known = {"leader_epoch": 1, "partition_epoch": before["zk"], "members": (1, 2, 3)} | fields
     assert error == answer(world, context, asking(context, known.pop("members"), **known)).error_code
-    assert before == world.state("t", 0) and [] == world.letters()
+    assert before == world.state("t", 0) and [] == world.requests_sent()
 
 
 def test_A5_a_replica_that_was_started_anew_since_it_caught_up_does_not_enter() -> None:
@@ -151,7 +151,7 @@ def test_B3_a_sender_of_another_life_is_refused_as_a_whole(broker_id: int, epoch
     with pytest.raises(KafkaError) as caught:
         world.perform(isr.alter(context, asking(context, (1,), broker_id=broker_id, broker_epoch=epoch), 3))
     assert Error.STALE_BROKER_EPOCH == caught.value.error
-    assert [] == world.letters()
+    assert [] == world.requests_sent()
 
 
 def test_A18_a_lost_answer_is_not_a_conflict_and_a_conflict_is_no_success() -> None:

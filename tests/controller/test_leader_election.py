@@ -26,7 +26,7 @@ def world_of(*broker_ids: int, **settings: int) -> tuple[World, Context]:
     for partition in (0, 1):
         world.put(PartitionNode.path("t", partition), PartitionNode(2, 1, (2, 1), 1).encode())
     context = world.controller(epoch=2, **settings)
-    world.letters()
+    world.requests_sent()
     return world, context
 
 
@@ -39,7 +39,7 @@ def test_the_preferred_replica_leads_if_it_may() -> None:
     world, context = world_of(1, 2)
     assert 1 == outcome(world, context, ("t", 0), leader_election.PREFERRED)
     assert {"leader": 1, "isr": [2, 1], "leader_epoch": 2}.items() <= world.state("t", 0).items()
-    assert ["LAI>1 t-0:1[2,1]@2", "LAI>2 t-0:1[2,1]@2"] == world.letters()[:2]
+    assert ["LAI>1 t-0:1[2,1]@2", "LAI>2 t-0:1[2,1]@2"] == world.requests_sent()[:2]
     assert Error.ELECTION_NOT_NEEDED == outcome(world, context, ("t", 0), leader_election.PREFERRED)
     assert Error.UNKNOWN_TOPIC_OR_PARTITION == outcome(world, context, ("t", 9), leader_election.PREFERRED)
     world.put(PartitionNode.path("t", 1), PartitionNode(2, 5, (2,), 2).encode())
@@ -84,7 +84,7 @@ def test_garbage_in_the_znode_is_dropped(garbage: bytes) -> None:
     before = dict(world.nodes)
     world.put(PreferredElectionNode.path(), garbage)
     world.perform(leader_election.request_changed(context))
-    assert before == dict(world.nodes) and [] == world.letters()
+    assert before == dict(world.nodes) and [] == world.requests_sent()
 
 
 def test_leadership_goes_back_where_too_much_of_it_is_elsewhere() -> None:
@@ -94,19 +94,19 @@ def test_leadership_goes_back_where_too_much_of_it_is_elsewhere() -> None:
     assert [1, 1, 2] == [world.state("t", p)["leader"] for p in range(3)]
     assert [leader_election.BALANCE] * 2 == world.reminders
     assert json.loads(world.nodes[PartitionNode.path("t", 0)].data or b"")["controller_epoch"] == 2
-    world.letters()
+    world.requests_sent()
     world.perform(leader_election.balance(context))
-    assert [] == world.letters()
+    assert [] == world.requests_sent()
 
 
 def test_a_little_imbalance_is_borne_and_moves_come_first() -> None:
     world, context = world_of(1, 2, balance_ms=300_000, imbalance_percentage=100)
     world.perform(leader_election.balance(context))
-    assert [] == world.letters()
+    assert [] == world.requests_sent()
     context.imbalance_percentage = 10
     context.set_assignment(("t", 2), context.assignment(("t", 2)).reassigned((1, 3)))
     world.perform(leader_election.balance(context))
-    assert [] == world.letters()
+    assert [] == world.requests_sent()
 
 
 def test_elections_for_everything_are_held_a_slice_at_a_time() -> None:

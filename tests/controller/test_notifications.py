@@ -13,9 +13,9 @@ def test_a_failed_directory_is_a_failed_replica() -> None:
     world.topic("t", {0: (1, 2), 1: (1, 2)})
     context = world.controller()
     world.put("/log_dir_event_notification/log_dir_event_0000000000", b'{"version":1,"broker":1,"event":1}')
-    world.letters()
+    world.requests_sent()
     world.perform(notifications.log_dirs_failed(context))
-    assert ["LAI>1 t-0:1[1,2]@0 t-1:1[1,2]@0"] == world.letters()[:1]
+    assert ["LAI>1 t-0:1[1,2]@0 t-1:1[1,2]@0"] == world.requests_sent()[:1]
     assert [] == world.children("/log_dir_event_notification")
     world.perform(notifications.log_dir_answered(context, 1, context.brokers[1].epoch, [("t", 0)], [("t", 1)]))
     assert {"leader": 2, "isr": [2]}.items() <= world.state("t", 0).items()
@@ -32,10 +32,10 @@ def test_replicas_that_were_refused_for_a_while_are_asked_for_and_lead_again() -
     world.perform(notifications.log_dir_answered(context, 1, epoch, [("t", 0), ("t", 1)], []))
     assert {"leader": -1, "isr": [1]}.items() <= world.state("t", 0).items()
     assert {"leader": 2, "isr": [2]}.items() <= world.state("t", 1).items()
-    world.letters()
+    world.requests_sent()
     world.put("/log_dir_event_notification/log_dir_event_0000000000", b'{"version":1,"broker":1,"event":1}')
     world.perform(notifications.log_dirs_failed(context))
-    assert ["LAI>1 t-0:-1[1]@1 t-1:2[2]@1"] == world.letters()[:1]
+    assert ["LAI>1 t-0:-1[1]@1 t-1:2[2]@1"] == world.requests_sent()[:1]
     # The replica is still refused, then it is there again.
     world.perform(notifications.log_dir_answered(context, 1, epoch, [("t", 0), ("t", 1)], []))
     assert -1 == world.state("t", 0)["leader"]
@@ -43,7 +43,7 @@ def test_replicas_that_were_refused_for_a_while_are_asked_for_and_lead_again() -
     assert {"leader": 1, "isr": [1], "leader_epoch": 2}.items() <= world.state("t", 0).items()
     assert 2 == world.state("t", 1)["leader"]
     assert ReplicaState.ONLINE is context.replica_state(("t", 1, 1)) and not context.offline_replicas[1]
-    assert any(letter.startswith("LAI>1 t-0:1[1]@2") for letter in world.letters())
+    assert any(letter.startswith("LAI>1 t-0:1[1]@2") for letter in world.requests_sent())
 
 
 def test_a_deletion_goes_on_when_replicas_that_were_refused_for_a_while_are_there_again() -> None:
@@ -75,8 +75,8 @@ def test_isr_changes_of_old_leaders_are_told_to_everybody() -> None:
     entry = b'{"version":1,"partitions":[{"topic":"t","partition":0},{"topic":"gone","partition":0},7]}'
     world.put("/isr_change_notification/isr_change_0000000000", entry)
     world.put("/isr_change_notification/isr_change_0000000001", b"garbage")
-    world.letters()
+    world.requests_sent()
     world.perform(notifications.isr_changed(context))
-    assert ["UM>1 t-0:1[1]@0", "UM>2 t-0:1[1]@0"] == world.letters()
+    assert ["UM>1 t-0:1[1]@0", "UM>2 t-0:1[1]@0"] == world.requests_sent()
     assert (1,) == context.leaderships["t", 0].isr
     assert [] == world.children("/isr_change_notification")

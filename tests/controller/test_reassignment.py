@@ -26,7 +26,7 @@ def world_of(*broker_ids: int, replicas: tuple[int, ...] = (1,)) -> tuple[World,
         world.broker(broker_id)
     world.topic("gold-r", {0: replicas})
     context = world.controller()
-    world.letters()
+    world.requests_sent()
     return world, context
 
 
@@ -121,16 +121,16 @@ def test_a_move_writes_what_kafka_writes() -> None:
     assert ReassignNode.path() not in world.nodes
 
 
-def test_who_is_told_what() -> None:
+def test_which_brokers_are_told_what_during_a_reassignment() -> None:
     world, context = world_of(1, 2, 3)
     assert move(world, context, 2, 3) is None
-    letters = world.letters()
+    letters = world.requests_sent()
     assert ["LAI>1 gold-r-0:1[1]@1", "LAI>2 gold-r-0:1[1]@1 new", "LAI>3 gold-r-0:1[1]@1 new"] == letters[:3]
     assert ReplicaState.NEW is context.replica_state((*T, 2))
     in_sync(world, context, 1, 2)
-    assert [f"UM>{b} gold-r-0:1[1,2]@1" for b in (1, 2, 3)] == world.letters()
+    assert [f"UM>{b} gold-r-0:1[1,2]@1" for b in (1, 2, 3)] == world.requests_sent()
     in_sync(world, context, 1, 2, 3)
-    letters = world.letters()
+    letters = world.requests_sent()
     assert "LAI>2 gold-r-0:2[1,2,3]@2" in letters and "LAI>2 gold-r-0:2[2,3]@3" in letters
     assert ["SR>1 gold-r-0 @2"] == [x for x in letters if x.startswith("SR") and "delete" not in x]
     assert ["SR>1 gold-r-0 delete @3"] == [x for x in letters if "delete" in x]
@@ -147,19 +147,19 @@ def test_a_move_is_called_off_and_another_target_replaces_the_first() -> None:
     assert move(world, context, 2, 4) is None
     assert {"0": [2, 4, 1]} == topic(world)["partitions"]
     assert ReplicaState.NONEXISTENT is context.replica_state((*T, 3))
-    assert any(x.startswith("SR>3 gold-r-0 delete") for x in world.letters())
+    assert any(x.startswith("SR>3 gold-r-0 delete") for x in world.requests_sent())
     assert move(world, context) is None
     assert {"partitions": {"0": [1]}, "adding_replicas": {}, "removing_replicas": {}} == topic(world)
     assert {"leader": 1, "isr": [1]}.items() <= world.state("gold-r", 0).items()
     assert [] == reassignment.partitions_being_reassigned(context)
 
 
-def test_another_order_is_another_preferred_leader_and_moves_nothing() -> None:
+def test_another_order_of_the_same_replicas_changes_the_preferred_leader_and_moves_nothing() -> None:
     world, context = world_of(1, 2, replicas=(1, 2))
     assert move(world, context, 2, 1) is None
     assert {"partitions": {"0": [2, 1]}, "adding_replicas": {}, "removing_replicas": {}} == topic(world)
     assert {"leader": 1, "isr": [1, 2], "leader_epoch": 1}.items() <= world.state("gold-r", 0).items()
-    assert not any(x.startswith("SR") for x in world.letters())
+    assert not any(x.startswith("SR") for x in world.requests_sent())
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_an_assignment_that_cannot_be_is_refused_and_nothing_changes(target: tup
     # The same by the znode: refused entries are taken out.
     world.put(ReassignNode.path(), ReassignNode.encode({T: target, ("x", 0): (1,)}))
     world.perform(reassignment.request_changed(context))
-    assert before == dict(world.nodes) and [] == world.letters()
+    assert before == dict(world.nodes) and [] == world.requests_sent()
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_garbage_in_the_znode_is_dropped_with_a_line(garbage: bytes) -> None:
     before = dict(world.nodes)
     world.put(ReassignNode.path(), garbage)
     world.perform(reassignment.request_changed(context))
-    assert before == dict(world.nodes) and [] == world.letters()
+    assert before == dict(world.nodes) and [] == world.requests_sent()
 
 
 def test_a_move_waits_for_a_dead_target_and_goes_on_when_it_is_back() -> None:
@@ -204,10 +204,10 @@ def test_a_move_waits_for_a_dead_target_and_goes_on_when_it_is_back() -> None:
     world.perform(broker_changes.brokers_changed(context))
     in_sync(world, context, 1, 2)
     assert [T] == reassignment.partitions_being_reassigned(context)
-    world.letters()
+    world.requests_sent()
     world.broker(3)
     world.perform(broker_changes.brokers_changed(context))
-    assert any(x.startswith("LAI>3 gold-r-0:1[1,2]") and x.endswith("new") for x in world.letters())
+    assert any(x.startswith("LAI>3 gold-r-0:1[1,2]") and x.endswith("new") for x in world.requests_sent())
     in_sync(world, context, 1, 2, 3)
     assert {"partitions": {"0": [2, 3]}, "adding_replicas": {}, "removing_replicas": {}} == topic(world)
 
@@ -273,7 +273,7 @@ def test_partitions_that_are_moved_together_go_side_by_side() -> None:
         for name in ("s", "t"):
             world.topic(name, {p: (1, 2) for p in range(count)})
         context = world.controller()
-        world.letters()
+        world.requests_sent()
         world.asked.clear()
         wanted = {(name, p): (2, 3) for name in ("s", "t") for p in range(count)}
         refused = {("s", count): (2, 3)}
@@ -291,7 +291,7 @@ def test_partitions_that_are_moved_together_go_side_by_side() -> None:
             node = TopicNode.decode(world.nodes[TopicNode.path(name)].data, name)
             assert {Assignment((2, 3))} == set(node.partitions.values())
         assert {2} == {world.state(*partition)["leader"] for partition in wanted}
-        return sum(isinstance(each, Write) for each in world.asked), len(world.letters())
+        return sum(isinstance(each, Write) for each in world.asked), len(world.requests_sent())
 
     assert cost(1) == cost(20)
 
@@ -309,7 +309,7 @@ def crowded(partitions: int) -> tuple[World, Context]:
     world.topic("big", {p: ids[:4] for p in range(partitions)})
     world.topic("small", {0: ids[:4]})
     context = world.controller()
-    world.letters()
+    world.requests_sent()
     world.asked.clear()
     return world, context
 

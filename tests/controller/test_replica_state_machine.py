@@ -42,11 +42,11 @@ def test_the_last_member_stays_in_the_isr_without_leading() -> None:
 def test_a_new_replica_hears_of_its_leader_but_a_leader_is_never_new(caplog: pytest.LogCaptureFixture) -> None:
     w = world_with_a_topic()
     context = w.controller()
-    w.letters()
+    w.requests_sent()
     batch = Batch(context)
     context.replica_states.clear()
     w.perform(move_replicas(context, batch, [("t", 0, 1), ("t", 0, 2)], R.NEW))
     w.sent += batch.send().requests
-    assert "LAI>2 t-0:1[1,2]@0 new" == w.letters()[0]
+    assert "LAI>2 t-0:1[1,2]@0 new" == w.requests_sent()[0]
     assert R.NONEXISTENT is context.replica_state(("t", 0, 1))
     assert "cannot be new: it leads" in caplog.text

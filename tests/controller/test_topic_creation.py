@@ -33,7 +33,7 @@ def test_a_new_topic_gets_the_znodes_that_kafka_makes_in_its_order() -> None:
 def test_each_broker_hears_once_what_it_leads_and_follows() -> None:
     world = world_with(11, 12)
     context = world.controller(11)
-    world.letters()
+    world.requests_sent()
     world.topic("t", {0: (11, 12), 1: (12,)})
     world.perform(topic_creation.topics_changed(context, world.new_id))
     assert [
@@ -41,23 +41,23 @@ def test_each_broker_hears_once_what_it_leads_and_follows() -> None:
         "LAI>12 t-0:11[11,12]@0 new t-1:12[12]@0 new",
         "UM>11 t-0:11[11,12]@0 t-1:12[12]@0",
         "UM>12 t-0:11[11,12]@0 t-1:12[12]@0",
-    ] == world.letters()
+    ] == world.requests_sent()
     assert {PartitionState.ONLINE} == set(context.partition_states.values())
     assert {ReplicaState.ONLINE} == set(context.replica_states.values())
     world.perform(topic_creation.topics_changed(context, world.new_id))
-    assert [] == world.letters()
+    assert [] == world.requests_sent()
 
 
 def test_only_live_replicas_are_in_the_first_isr() -> None:
     world = world_with(11, 12)
     context = world.controller(11)
-    world.letters()
+    world.requests_sent()
     world.topic("t", {0: (99, 12, 11), 1: (99,)})
     world.perform(topic_creation.topics_changed(context, world.new_id))
     assert {"leader": 12, "isr": [12, 11]}.items() <= world.state("t", 0).items()
     assert PartitionNode.path("t", 1) not in world.nodes
     assert PartitionState.NEW is context.partition_states["t", 1]
-    assert ["LAI>11 t-0:12[12,11]@0 new", "LAI>12 t-0:12[12,11]@0 new"] == world.letters()[:2]
+    assert ["LAI>11 t-0:12[12,11]@0 new", "LAI>12 t-0:12[12,11]@0 new"] == world.requests_sent()[:2]
 
 
 def test_a_topic_without_an_id_is_given_one() -> None:
@@ -96,14 +96,14 @@ def test_added_partitions_get_leaders_and_the_others_are_left_alone() -> None:
     world = world_with(11, 12)
     world.topic("t", {0: (11, 12)})
     context = world.controller(11)
-    world.letters()
+    world.requests_sent()
     world.topic("t", {0: (11, 12), 1: (12, 11)})
     world.perform(topic_creation.topic_changed(context, "t"))
-    assert ["LAI>11 t-1:12[12,11]@0 new", "LAI>12 t-1:12[12,11]@0 new"] == world.letters()[:2]
+    assert ["LAI>11 t-1:12[12,11]@0 new", "LAI>12 t-1:12[12,11]@0 new"] == world.requests_sent()[:2]
     assert 0 == world.state("t", 0)["zk"]
     world.perform(topic_creation.topic_changed(context, "t"))
     world.perform(topic_creation.topic_changed(context, "never-heard-of"))
-    assert [] == world.letters()
+    assert [] == world.requests_sent()
 
 
 def test_a_vanished_topic_is_forgotten() -> None:
@@ -149,13 +149,13 @@ def test_creation_that_is_cut_off_anywhere_is_ended_by_the_next_controller(step:
 def test_a_large_topic_is_made_in_slices_and_told_to_clients_at_once() -> None:
     world = world_with(11, 12)
     context = world.controller(11)
-    world.letters()
+    world.requests_sent()
     world.topic("t", {p: (11, 12) for p in range(1200)})
     world.asked.clear()
     world.perform(topic_creation.topics_changed(context, world.new_id))
     writes = [effect for effect in world.asked if isinstance(effect, Write)]
     assert [1001, 1000, 400] == [len(write.operations) for write in writes]
     assert all(isinstance(operation, CreateNode) for write in writes for operation in write.operations)
-    told = [(letter.split()[0], letter.count(" t-")) for letter in world.letters()]
+    told = [(letter.split()[0], letter.count(" t-")) for letter in world.requests_sent()]
     orders = [(kind, count) for size in (500, 500, 200) for kind, count in (("LAI>11", size), ("LAI>12", size))]
     assert [*orders, ("UM>11", 1200), ("UM>12", 1200)] == told

@@ -19,7 +19,7 @@ def test_deletion_ends_every_znode_and_tells_brokers_first() -> None:
     world = world_with(11, 12)
     world.topic("t", {0: (11, 12), 1: (12,)})
     context = world.controller(11)
-    world.letters()
+    world.requests_sent()
     world.put("/admin/delete_topics/t")
     world.perform(topic_deletion.deletions_changed(context, world.new_id))
     # As in golden 23: one step of the leader epoch for each replica that stops, the last one stays in the ISR.
@@ -33,7 +33,7 @@ def test_deletion_ends_every_znode_and_tells_brokers_first() -> None:
         "SR>12 t-0 @-2 t-1 @-2",
         "SR>11 t-0 delete @-2",
         "SR>12 t-0 delete @-2 t-1 delete @-2",
-    ] == world.letters()
+    ] == world.requests_sent()
     world.sent = sent
     world.asked.clear()
     world.attend(context)
@@ -84,7 +84,7 @@ def _node(world: World, path: str) -> tuple[object, int]:
     return golden.parsed((world.nodes[path].data or b"").decode()), world.nodes[path].version
 
 
-def test_a_deletion_that_has_begun_ends_though_somebody_removes_its_order() -> None:
+def test_a_deletion_that_has_begun_ends_though_somebody_removes_its_request() -> None:
     """The data are gone: a topic that stayed would be made anew, empty, at the next look."""
     world = world_with(11, 12)
     world.topic("t", {0: (11, 12)})
@@ -154,7 +154,7 @@ def _again(effect: Write) -> Steps[None]:
     yield effect
 
 
-def test_an_order_to_delete_what_is_unknown_or_may_not_be_deleted_is_removed() -> None:
+def test_a_request_to_delete_what_is_unknown_or_may_not_be_deleted_is_removed() -> None:
     world = world_with(11, 12)
     world.topic("t", {0: (11,)})
     context = world.controller(11)
@@ -168,7 +168,7 @@ def test_an_order_to_delete_what_is_unknown_or_may_not_be_deleted_is_removed() -
     assert ["t"] == list(context.assignments)
 
 
-def test_a_refused_order_is_not_the_next_one_by_that_name() -> None:
+def test_a_refused_request_is_not_the_next_one_by_that_name() -> None:
     world = world_with(11, 12)
     context = world.controller(11)
     world.put("/admin/delete_topics/t")
@@ -181,7 +181,7 @@ def test_a_refused_order_is_not_the_next_one_by_that_name() -> None:
 
 
 @pytest.mark.parametrize("taking_over", [False, True])
-def test_a_topic_that_was_made_and_ordered_to_be_deleted_since_topics_were_read_is_deleted(taking_over: bool) -> None:
+def test_a_topic_that_was_created_and_marked_for_deletion_since_topics_were_read_is_deleted(taking_over: bool) -> None:
     """The order is no order for a topic that is not there."""
     world = world_with(11, 12)
     if taking_over:

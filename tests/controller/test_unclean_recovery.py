@@ -141,7 +141,7 @@ def test_A4_what_was_answered_in_an_earlier_life_says_nothing_of_this_one() -> N
     has(world, leader=3)
 
 
-def test_A4_who_left_the_isr_last_comes_first() -> None:
+def test_A4_the_former_member_that_left_the_isr_last_comes_first() -> None:
     """As above, and 1 died before 3 lost its disk."""
     world, context = compared(isr=(3,), former=(2, 1))
     ends(world, context, {3: (-1, 0), 1: (7, 101), 2: (9, 96)})
@@ -152,7 +152,7 @@ def test_A4_who_left_the_isr_last_comes_first() -> None:
     has(world, leader=2, isr=[2], former_isr=[1, 3])
 
 
-def test_A4_who_is_asked_for_the_end_of_an_epoch_and_goes_is_not_waited_for_longer_than_others() -> None:
+def test_A4_a_replica_that_goes_before_it_answers_for_an_epoch_is_not_waited_for_longer_than_others() -> None:
     world, context = compared(isr=(1,), former=(2,))
     ends(world, context, {1: (7, 101), 2: (9, 120)})
     assert [(2, 7, -2)] == epoch_asked(world)
@@ -163,7 +163,7 @@ def test_A4_who_is_asked_for_the_end_of_an_epoch_and_goes_is_not_waited_for_long
     has(world, leader=1, isr=[1], former_isr=[2])
 
 
-def test_A4_the_next_comparison_asks_again_who_answered_the_last_one() -> None:
+def test_A4_the_next_comparison_asks_the_replicas_again_that_answered_the_last_one() -> None:
     """Simulation, seed 110977: nobody asked 3 again, and 1 was elected with an empty disk."""
     world, context = world_of(4, 1, 3)
     world.topic("t", {0: (1, 3)})
@@ -264,7 +264,7 @@ def test_A4_all_crashed_together_and_each_that_is_as_long_as_the_longest_is_in_s
     has(world, leader=1, isr=[1, 3], suspect_isr=None, former_isr=[2])
 
 
-def test_A4_who_does_not_come_in_time_is_not_waited_for_but_a_member_must_be_there() -> None:
+def test_A4_a_replica_that_does_not_come_in_time_is_not_waited_for_but_a_member_must_be_there() -> None:
     world, context = world_of(1, 2)
     for broker_id in (2, 1):
         world.remove(BrokerNode.path(broker_id))

@@ -8,7 +8,7 @@ from kafkalike.controller import broker_changes
 from tests.controller.unclean import crashed, has, marked, questions, world_of
 
 
-def test_A4_who_crashed_leaves_the_isr_while_another_member_is_live() -> None:
+def test_A4_a_broker_that_crashed_leaves_the_isr_while_another_member_is_live() -> None:
     world, context = world_of(1, 2, 3)
     world.sent = []
     # The broker restarts so quickly that the controller sees only another registration.
@@ -26,7 +26,7 @@ def test_A4_who_crashed_leaves_the_isr_while_another_member_is_live() -> None:
     has(world, leader=3, leader_epoch=9, isr=[3, 1])
 
 
-def test_A4_a_state_that_was_written_before_anybody_looked_at_the_registration_vouches_for_nobody() -> None:
+def test_A4_a_state_that_was_written_before_the_controller_read_the_registration_proves_nothing() -> None:
     """Simulation, seed 962: 2 is back with an empty disk before the controller has noticed that it was gone."""
     world, context = world_of(1, 2, 3)
     crashed(world, 2)
@@ -35,7 +35,7 @@ def test_A4_a_state_that_was_written_before_anybody_looked_at_the_registration_v
     has(world, leader=-1, isr=[2], suspect_isr=[2])
 
 
-def test_a_single_replica_needs_nobody_else() -> None:
+def test_a_single_replica_leads_on_without_a_comparison() -> None:
     world, context = world_of(1)
     crashed(world, 1)
     world.controller(1, epoch=2)
@@ -43,7 +43,7 @@ def test_a_single_replica_needs_nobody_else() -> None:
     assert [] == questions(world) and not marked(world, 1)
 
 
-def test_a_leader_that_nobody_is_compared_with_leads_on_in_another_epoch() -> None:
+def test_a_leader_without_another_log_to_compare_leads_on_in_another_epoch() -> None:
     """Simulation, seed 180377: the last broker loses power, elects itself, and writes other records at the offsets of
     those that it has lost. A replica that has copied the lost ones would never notice."""
     world, _ = world_of(1, 2, 3)

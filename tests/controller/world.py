@@ -152,7 +152,7 @@ class World:
                     epoch = context.brokers[broker_id].epoch
                     self.perform(topic_deletion.replicas_deleted(context, broker_id, epoch, deleted, []))
 
-    def letters(self) -> list[str]:
+    def requests_sent(self) -> list[str]:
         """What was sent since the last call: `LAI>1 t-0:1[1,2]` is kind, receiver, and per partition leader and ISR."""
         sent, self.sent = self.sent, []
         return [f"{KINDS[type(request)]}>{broker_id}{_contents(request)}" for broker_id, request in sent]

@@ -20,7 +20,7 @@ from kafkalike.protocol.messages import (
 )
 from tests.broker.apis.calls import ask
 from tests.controller.cluster import Cluster
-from tests.controller.test_controller import has, order_topic
+from tests.controller.test_controller import has, write_topic_znode
 from tests.reactor import on_reactor
 from tests.zookeeper import Clients
 from zk.client import SessionExpired
@@ -109,7 +109,7 @@ async def test_the_controller_gives_blocks_to_brokers_it_knows(clients: Clients)
 async def test_a_broker_that_leaves_hands_over_its_leaderships(clients: Clients, version: int) -> None:
     cluster = Cluster(clients)
     one, two = await cluster.add(1), await cluster.add(2)
-    await order_topic(one.zk, "t", {0: (2, 1), 1: (2,)})
+    await write_topic_znode(one.zk, "t", {0: (2, 1), 1: (2,)})
     assert await two.metadata.wait(has("t", 2), 10000)
 
     def request(broker_id: int, epoch: int) -> Any:

@@ -16,7 +16,7 @@ from kafkalike.protocol.messages import (
 )
 from tests.broker.apis.calls import ask
 from tests.controller.cluster import Cluster, Member
-from tests.controller.test_controller import has, order_topic
+from tests.controller.test_controller import has, write_topic_znode
 from tests.reactor import on_reactor
 from tests.zookeeper import Clients
 
@@ -25,7 +25,7 @@ async def two(clients: Clients, assignment: dict[int, tuple[int, ...]]) -> tuple
     """Two brokers with topic t; the first is the controller."""
     cluster = Cluster(clients)
     members = await cluster.add(1), await cluster.add(2)
-    await order_topic(members[0].zk, "t", assignment)
+    await write_topic_znode(members[0].zk, "t", assignment)
     for member in members:
         assert await member.metadata.wait(has("t", len(assignment)), 10000)
     return members

@@ -30,7 +30,6 @@ SOURCES = (
     "kafkalike",
     "pyproject.toml",
     "setup.cfg",
-    "setup.py",
     "zk",
 )
 BUILD = "from setuptools import build_meta; import sys; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"

@@ -10,6 +10,7 @@ from kafkalike.client.blocking.loop import Loop, unresolved
 from kafkalike.client.cluster import Node
 from kafkalike.client.effects import Connect, Steps
 from kafkalike.client.errors import NotKafka, TimedOut, Unreachable
+from kafkalike.protocol.messages import metadata
 from tests.servers import Kafka, free_port
 
 
@@ -108,17 +109,20 @@ def test_a_port_connected_to_itself_is_nobody() -> None:
             connect(Node(0, "127.0.0.1", probe.getsockname()[1]))
 
 
-def test_threads_share_a_loop(kafka: Kafka, topic: str) -> None:
+def test_requests_of_several_threads_do_not_mix(kafka: Kafka, topic: str, name: str) -> None:
     loop = Loop(kafka.bootstrap, "test")
+    node = loop.run(loop.routing.any_node())
     wrong: list[object] = []
 
-    def ask() -> None:
+    def ask(wanted: str) -> None:
+        request = metadata.Request(topics=[metadata.MetadataRequestTopic(name=wanted)])
         for _ in range(30):
-            found = loop.run(loop.routing.refresh([topic]))
-            if topic not in found.topics:
-                wrong.append(found)
+            answer = loop.run(loop.routing.ask(node, metadata, request))
+            if [wanted] != [t.name for t in answer.topics]:
+                wrong.append(answer)
 
-    threads = [threading.Thread(target=ask) for _ in range(3)]
+    kafka.create_topic(f"{name}-other", 1)
+    threads = [threading.Thread(target=ask, args=(wanted,)) for wanted in (topic, f"{name}-other", topic)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -25,7 +25,7 @@ ANSWER_SECONDS = 10  # for one answer to ControlledShutdown
 
 async def shut_down(
     broker_id: int,
-    broker_epoch: int,
+    broker_epoch: Callable[[], int],  # now: another one when the session has expired meanwhile
     config: Config,
     ask_controller: Callable[[controlled_shutdown.Request], Deferred[Any]],
     metadata: MetadataCache,
@@ -40,7 +40,7 @@ async def shut_down(
         others = image.brokers.keys() - {broker_id}
         if not others:
             return
-        request = controlled_shutdown.Request(broker_id=broker_id, broker_epoch=broker_epoch)
+        request = controlled_shutdown.Request(broker_id=broker_id, broker_epoch=broker_epoch())
         problem = ""
         try:
             response = await ask_controller(request).addTimeout(ANSWER_SECONDS, reactor)

@@ -304,7 +304,7 @@ class KafkaServer:
         log.info("shutting down")
         await self._end_start()
         if self.membership is not None and self.membership.broker_epoch >= 0:
-            await self._leave_cluster(self.membership.broker_epoch)
+            await self._leave_cluster(self.membership)
         self.state = SHUTTING_DOWN
         if self._listeners is not None:
             await self._listeners.close()
@@ -334,14 +334,21 @@ class KafkaServer:
         self.state = NOT_RUNNING
         log.info("shut down completed")
 
-    async def _leave_cluster(self, broker_epoch: int) -> None:
+    async def _leave_cluster(self, membership: Membership) -> None:
         """Leaves the cluster in order: other brokers take over what this one leads, and the controller's part."""
         assert self.replication and self.controller and self._channel and self.peers  # they are before a registration
         self.state = CONTROLLED_SHUTDOWN
         self.replication.leadership.leaving = True
         ask = self._channel.ask_controller
         await controlled_shutdown.shut_down(
-            self.broker_id, broker_epoch, self.config, ask, self.metadata, self.peers, self.zk, self.reactor
+            self.broker_id,
+            lambda: membership.broker_epoch,
+            self.config,
+            ask,
+            self.metadata,
+            self.peers,
+            self.zk,
+            self.reactor,
         )
         # The session is closed, so that the next broker with this id need not wait for its end.
         await self.controller.leave()

@@ -28,6 +28,7 @@ class Stopping:
         self.asked: list[messages.Request] = []
         self.waits: list[int] = []
         self.gone = False
+        self.epoch = 70
         self.zk = SimpleNamespace(state=CONNECTED)
         self.clock = Clock()
         image = Image(brokers={n: Broker(n, None, {}) for n in (1, *others)})
@@ -36,7 +37,7 @@ class Stopping:
         config, _ = broker_config({"zookeeper.connect": "z"} | settings)
         parts: Any = (config, self._ask, metadata, peers, self.zk, self.clock)
         self.done: list[Any] = []
-        Deferred.fromCoroutine(controlled_shutdown.shut_down(1, 70, *parts)).addBoth(self.done.append)
+        Deferred.fromCoroutine(controlled_shutdown.shut_down(1, lambda: self.epoch, *parts)).addBoth(self.done.append)
 
     def _ask(self, request: messages.Request) -> Deferred[Any]:
         self.asked.append(request)
@@ -67,6 +68,14 @@ def test_what_cannot_be_moved_is_asked_for_as_often_as_is_configured(caplog: pyt
     lines = [line.partition(": ")[2] for line in caplog.messages[:-1]]
     assert ["nobody can take over t-3", "NOT_CONTROLLER", "nobody there"] == lines
     assert caplog.messages[-1].endswith("Proceeding to do an unclean shutdown of leaderships")
+
+
+def test_a_broker_that_was_registered_anew_meanwhile_asks_with_its_new_epoch() -> None:
+    pending: Deferred[Any] = Deferred()
+    stopping = Stopping(pending, messages.Response())
+    stopping.epoch = 80  # its session had expired
+    pending.callback(messages.Response(error_code=Error.STALE_BROKER_EPOCH))
+    assert [70, 80] == [asked.broker_epoch for asked in stopping.asked]
 
 
 def test_a_controller_that_says_nothing_is_waited_for_only_so_long() -> None:

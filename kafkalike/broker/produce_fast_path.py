@@ -2,8 +2,8 @@
 
 A producer sends the same few dozen bytes before each batch: client id, acks, timeout, topic, partition. Equal bytes
 mean equal things, so what was decoded once is looked up, and the answer is packed between the bytes of an answer like
-it. Only requests with records for one partition come this way, and only their success is answered here: after any
-error `apis/produce.py` says the rest, as it does for all others. Nothing is checked less, as the records take the same
+it. Only requests with records for one partition come this way, and only their success is answered here: what to say
+after an error is known to `apis/produce.py`, as for all others. Nothing is checked less, as the records take the same
 way into the log.
 """
 
@@ -186,7 +186,7 @@ class FastProduce(Call[Any]):
         except Exception as problem:
             self._decode()
             if isinstance(problem, KafkaError):
-                super().run()
+                self._refuse(problem)
             else:
                 self._fail(problem)
             return
@@ -227,10 +227,21 @@ class FastProduce(Call[Any]):
         ]
         self.connection.answered()
 
+    def _refuse(self, problem: KafkaError) -> None:
+        template = self._template
+        if template.acks == 0:
+            self.connection.close()
+            self._answer_nothing()
+            return
+        self._conclude(produce.refused(template.topic, template.index, problem))
+
     def _finish(self, outcome: Error) -> None:
         template = self._template
         self._decode()
-        concluded = produce.conclude(self, produce.answer(template.topic, template.index, self._appended, outcome))
+        self._conclude(produce.answer(template.topic, template.index, self._appended, outcome))
+
+    def _conclude(self, response: messages.Response) -> None:
+        concluded = produce.conclude(self, response)
         if isinstance(concluded, PendingResponse):
             concluded.then(self._answer)
         else:

@@ -30,10 +30,12 @@ class Replicas:
         self.appended = []
         self.end = 0
         self.refuses = None
+        self.tries = 0
         self.outcome = Error.NONE
         self.waiting = []
 
     def append_as_leader(self, topic, index, records, acks):
+        self.tries += 1
         if self.refuses is not None:
             raise self.refuses
         self.appended.append((topic, index, bytes(records), acks))
@@ -134,6 +136,24 @@ def test_an_error_is_told_as_for_all_others(version):
     assert (
         call(dispatch, connection, frame(version, 5)).answer == call(dispatch, Connection(), frame(version, 5)).answer
     )
+
+
+@pytest.mark.parametrize("version", [7, 10])
+@pytest.mark.parametrize("acks", [-1, 0, 1])
+def test_a_refused_append_is_tried_and_so_counted_once(version, acks):
+    outcomes = []
+    for before in (0, 2):
+        connection, fresh = Connection(), broker()
+        dispatch = Dispatch(fresh)
+        for _ in range(before):
+            call(dispatch, connection, frame(version, acks=acks))
+        fresh.replicas.refuses = KafkaError(Error.CORRUPT_MESSAGE, "its checksum is wrong")
+        refused = call(dispatch, connection, frame(version, acks=acks))
+        assert isinstance(refused, FastProduce) == (before == 2)
+        assert fresh.replicas.tries == before + 1 == connection.answers
+        outcomes.append((refused.answer, connection.closed))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0][1] == (acks == 0)
 
 
 @pytest.mark.parametrize("version", [7, 10])

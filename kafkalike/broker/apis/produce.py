@@ -132,6 +132,11 @@ def answer(topic: str, index: int, appended: Appended, outcome: Error) -> messag
     return messages.Response(responses=[_Topic(name=topic, partition_responses=[partition])])
 
 
+def refused(topic: str, index: int, problem: KafkaError) -> messages.Response:
+    """The response when one partition's records were not taken."""
+    return messages.Response(responses=[_Topic(name=topic, partition_responses=[_refusal(index, problem)])])
+
+
 def _success(index: int, appended: Appended) -> messages.PartitionProduceResponse:
     return _Partition(
         index=index,

@@ -150,18 +150,21 @@ class Gauge(Metric):
         self._watched: weakref.WeakKeyDictionary[Any, Callable[[Any], Found]] = weakref.WeakKeyDictionary()
 
     def watch(self, owner: Any, look: Callable[[Any], Found]) -> None:
-        """`look(owner)` is the number, as long as the owner exists; with labels, it gives pairs: the labels' values
-        and the number."""
+        """`look(owner)` is the number, as long as the owner exists, or its part of it when others are watched as well;
+        with labels, it gives pairs: the labels' values and the number."""
         self._watched[owner] = look
 
     def read(self) -> Iterator[Sample]:
+        total = None
         for owner, look in list(self._watched.items()):
             found = look(owner)
             if self.labels:
                 for values, number in found:
                     yield Sample("", self.labels, values, number)
             elif found is not None:
-                yield Sample("", (), (), found)
+                total = found if total is None else total + found
+        if total is not None:
+            yield Sample("", (), (), total)
 
 
 class Durations:

@@ -117,6 +117,17 @@ def test_a_gauge_asks_its_owner_and_does_not_keep_it() -> None:
     assert [] == numbers(leaders) + numbers(by_topic)
 
 
+def test_a_gauge_with_several_owners_and_no_labels_is_one_number() -> None:
+    """As the queues of all listeners: Prometheus refuses a scrape that says one series twice."""
+    queued = Gauge("queued")
+    owners = [Owner(), Owner(), Owner()]
+    for owner, number in zip(owners, (2, None, 5), strict=True):
+        queued.watch(owner, lambda _, number=number: number)
+    assert ["queued 7"] == numbers(queued)
+    del owner, owners[1:]
+    assert ["queued 2"] == numbers(queued)
+
+
 def test_a_timer_tells_how_often_how_long_altogether_and_its_newest_quantiles() -> None:
     elections = Timer("elections")
     for ms in range(1, 101):

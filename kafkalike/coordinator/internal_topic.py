@@ -80,7 +80,7 @@ class Contents:
         """The whole log has been read. No request is served before this returns."""
 
     def activate(self, took_ms: int) -> None:
-        """Requests are served from now on; loading took this long."""
+        """Requests are served as soon as this returns; loading took this long."""
 
     def leads_on(self, leader_epoch: int) -> bool:
         """This broker leads the partition in the next epoch, too, and nobody did between: the contents are right.
@@ -269,8 +269,9 @@ class InternalTopic(Generic[C]):
         await self._read(partition)
         await partition.contents.loaded()
         if partition.is_led:
-            partition.status = Status.ACTIVE
+            # What fails here stays unserved: a part of the contents would pass for the whole.
             partition.contents.activate(self.clock.monotonic_ms() - began_ms)
+            partition.status = Status.ACTIVE
 
     async def _count_partitions(self, partition: InternalPartition[C]) -> None:
         """Partitions that have never had a leader are in no metadata: if there may be such, ZooKeeper is asked, as

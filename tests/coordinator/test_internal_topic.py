@@ -187,6 +187,16 @@ def test_a_damaged_log_is_not_served_as_if_it_were_empty() -> None:
     assert broker.group_coordinator.topic.error_of(A) is Error.COORDINATOR_NOT_AVAILABLE
 
 
+def test_contents_that_cannot_be_taken_up_are_not_served_in_part(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = Transactions()
+    monkeypatch.setattr(Seen, "activate", lambda seen, took_ms: 1 // 0)
+    world.lead(0)
+    assert Error.COORDINATOR_LOAD_IN_PROGRESS is world.topic.error_of(A)
+    assert ["ERROR"] == [each.levelname for each in caplog.records]
+
+
 def test_a_log_that_could_not_be_read_is_served_when_it_can(caplog: pytest.LogCaptureFixture) -> None:
     broker = FakeBroker()
     member = stable(broker)

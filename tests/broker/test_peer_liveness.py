@@ -29,8 +29,8 @@ class Seen:
         self.metadata: Any = SimpleNamespace(
             image=image(1, 2, 3),
             on_change=lambda callback: setattr(self, "change", callback),
-            doubt=lambda broker_id: self.told.append(("doubt", broker_id)),
-            trust=lambda broker_id: self.told.append(("trust", broker_id)),
+            suspect_dead=lambda broker_id: self.told.append(("doubt", broker_id)),
+            trust_alive=lambda broker_id: self.told.append(("trust", broker_id)),
         )
         isr: Any = SimpleNamespace(brokers_gone=lambda gone: self.told.append(("gone", gone)))
         controller: Any = SimpleNamespace(connection_lost=lambda *what: self.told.append(("lost", *what)))

@@ -216,7 +216,7 @@ class Engine:
         """The connection to a node for one purpose. One to an address that the node has left is closed."""
         key = (node.id, purpose)
         found = self._connections.get(key)
-        if found is not None and found.node == node:
+        if found is not None and (found.node.host, found.node.port) == (node.host, node.port):
             return found
         if found is not None:
             self._end(found, Disconnected(f"broker {node.id} has another address"))

@@ -81,6 +81,13 @@ def test_a_node_with_a_new_address_gets_a_new_connection() -> None:
     assert 2 == len(brokers.opened)
 
 
+def test_a_node_whose_rack_is_told_by_one_answer_and_not_by_another_keeps_its_connection() -> None:
+    """Metadata has racks, FindCoordinator has not. A new connection would lose what is in flight on the old one."""
+    brokers = Brokers(lambda *_: heartbeat.Response())
+    brokers.run(gather([ask(Node(0, "b0", 1, "rack")), ask()]))
+    assert 1 == len(brokers.opened)
+
+
 def test_closing_a_connection_fails_what_waits_on_it() -> None:
     brokers = Brokers()
 

@@ -108,6 +108,7 @@ class Consumer:
         """The next messages, at most `max_poll_records`; none when the time is over. Outages are waited out."""
         deadline = self.loop.clock.monotonic_ms() + timeout_ms
         left = timeout_ms
+        self.loop.take_in()
         while True:
             records = self.loop.run(self.core.poll(left))
             self._tell_assignments()

@@ -111,6 +111,13 @@ class Loop:
                 self._select(left)
         return True
 
+    def take_in(self) -> None:
+        """Takes in what the sockets have, without waiting: where no thread does it, an answer that came between two
+        calls would else be found after its request's time is over, or never by calls that do not wait."""
+        with self.lock:
+            if not self._selecting:
+                self._select(0)
+
     def go_on(self) -> None:
         """Something was asked of the engine; with the lock. What can be done at once is, by this thread."""
         self.engine.turn()

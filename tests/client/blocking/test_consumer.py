@@ -260,6 +260,21 @@ def test_a_waiting_fetch_is_answered_when_a_message_comes(kafka: Kafka, topic: s
         assert time.monotonic() - began < 2
 
 
+def test_a_poll_that_does_not_wait_gives_what_has_arrived(kafka: Kafka, topic: str) -> None:
+    """A reader of given partitions has no thread: nobody but its polls reads the answers, however late."""
+    with Consumer(kafka.bootstrap, fetch_max_wait_ms=900, request_timeout_ms=1000) as consumer:
+        consumer.assign([(topic, 0)])
+        consumer.seek((topic, 0), 0)
+        assert [] == consumer.poll(300)
+        produce(kafka, topic, 1, partition=0)
+        time.sleep(1.2)
+        assert [0] == [record.offset for record in consumer.poll(0)]
+        produce(kafka, topic, 1, partition=0)
+        found: list[int] = []
+        wait_until(lambda: found.extend(record.offset for record in consumer.poll(0)) or found)
+        assert [1] == found
+
+
 def test_an_idle_consumer_asks_about_ten_times_a_second(kafka: Kafka, topic: str) -> None:
     with Consumer(kafka.bootstrap) as consumer:
         consumer.assign([(topic, 0)])

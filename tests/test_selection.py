@@ -20,7 +20,7 @@ def chosen(*arguments: str) -> set[str]:
 
 
 def test_a_hunt_is_for_what_has_examples() -> None:
-    found = chosen("--hunt=2", "tests/storage/test_epochs.py", "tests/storage/test_log.py")
+    found = chosen("--hunt=2", "tests/storage/test_leader_epochs.py", "tests/storage/test_log.py")
     assert "test_the_log_agrees_with_a_list" in found
     assert 3 == len(found), found
 

@@ -1,7 +1,7 @@
 """A machine's disk, and the log on it.
 
 The log is a model: batches are objects, and of segments there is where each begins. What it keeps of leader epochs and
-producers is the product's own (epochs.py, producers.py), and so are its answers: it has the interface of
+producers is the product's own (leader_epochs.py, producer_state.py), and so are its answers: it has the interface of
 storage.log.Log as far as `Replicas` uses it, and opens as storage/recovery.py does.
 
 A process that is killed leaves everything that it wrote. A machine that loses power keeps what was synced or is old,

@@ -7,6 +7,7 @@ before its answer wait for it, because their versions follow from it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -107,21 +108,19 @@ class Connection:
         self._outgoing.clear()
         return data
 
-    def received(self, data: bytes) -> list[Answered]:
-        """What the bytes answer. Disconnected when they are no answers: the connection cannot go on."""
-        answers: list[Answered] = []
+    def received(self, data: bytes) -> Iterator[Answered]:
+        """What the bytes answer. Disconnected as soon as they are no answer: the connection cannot go on."""
         try:
             for frame in self._frames.feed(data):
-                if not self.ready:
-                    answers += self._versions(frame)
-                    continue
-                asked, response = self._requests.complete(frame)
-                answers.append(Answered(asked.token.token, response))
+                if self.ready:
+                    asked, response = self._requests.complete(frame)
+                    yield Answered(asked.token.token, response)
+                else:
+                    yield from self._versions(frame)
         except ProtocolError as problem:
             if not self.ready:
                 raise Unreachable(f"this is no Kafka broker: {problem}") from problem
             raise Disconnected(f"{self.node.host}:{self.node.port}: {problem}") from problem
-        return answers
 
     def _versions(self, frame: Any) -> list[Answered]:
         """The answer to ApiVersions. A broker that does not know the version says so, and is asked for the oldest."""

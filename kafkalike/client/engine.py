@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
 from kafkalike.client.cluster import Node
@@ -119,7 +119,7 @@ class Engine:
         """Bytes came."""
         was_ready = connection.ready
         try:
-            answers = connection.received(data)
+            self._answered(connection.received(data))
         except Disconnected as problem:
             self._end(connection, problem)
             return
@@ -127,7 +127,6 @@ class Engine:
             for task, turn in connection.waiting:
                 self.resume(task, turn, connection)
             connection.waiting.clear()
-        self._answered(answers)
         self._flush(connection)
 
     def lost(self, connection: Connection, reason: str) -> None:
@@ -236,7 +235,7 @@ class Engine:
         if data:
             self._sockets.send(connection, data)
 
-    def _answered(self, answers: list[Answered]) -> None:
+    def _answered(self, answers: Iterable[Answered]) -> None:
         for answer in answers:
             task, turn = answer.token
             self.resume(task, turn, answer.response, answer.failure)

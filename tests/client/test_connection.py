@@ -26,7 +26,7 @@ def opened(**versions: tuple[int, int]) -> Connection:
         ]
     )
     head = response_header(key, version, correlation_id)
-    assert [] == connection.received(frame((head, answer.encode(version))))
+    assert [] == list(connection.received(frame((head, answer.encode(version)))))
     assert connection.ready
     return connection
 
@@ -61,7 +61,7 @@ def test_answers_find_their_requests_in_order() -> None:
         frame((response_header(heartbeat.API_KEY, 0, first + n), heartbeat.Response(error_code=n).encode(0)))
         for n in range(2)
     )
-    assert [] == connection.received(answers[:7])
+    assert [] == list(connection.received(answers[:7]))
     assert [("a", 0), ("b", 1)] == [(a.token, a.response.error_code) for a in connection.received(answers[7:])]
     assert connection.due_ms is None
 
@@ -79,9 +79,9 @@ def test_what_is_no_answer_ends_the_connection() -> None:
     connection = Connection(Node(0, "b0", 1), "", "client", 1000)
     connection.connected()
     with pytest.raises(Unreachable, match="this is no Kafka broker"):
-        connection.received(b"HTTP/1.1 400")
+        list(connection.received(b"HTTP/1.1 400"))
     connection = opened(heartbeat=(0, 0))
     connection.ask(question(heartbeat))
     with pytest.raises(Disconnected, match="correlation id 77"):
-        connection.received(frame((response_header(heartbeat.API_KEY, 0, 77), heartbeat.Response().encode(0))))
+        list(connection.received(frame((response_header(heartbeat.API_KEY, 0, 77), heartbeat.Response().encode(0)))))
     assert ["t"] == connection.ended()

@@ -7,6 +7,7 @@ import pytest
 from kafkalike.client.cluster import Node
 from kafkalike.client.effects import Ask, Connect, Disconnect, Fork, Signal, Sleep, Steps, Task, Wait, gather
 from kafkalike.client.errors import Disconnected, Unreachable
+from kafkalike.protocol.framing import frame, response_header
 from kafkalike.protocol.messages import heartbeat
 from tests.client.brokers import Brokers
 
@@ -61,6 +62,37 @@ def test_a_connection_that_breaks_is_made_again_by_the_next_request() -> None:
         brokers.run(ask())
     brokers.run(ask())
     assert 2 == len(brokers.opened)
+
+
+def test_an_answer_counts_though_what_comes_with_it_is_none() -> None:
+    """Both arrive together: the first request has its answer, the second has failed, and none waits for ever."""
+    brokers = Brokers()
+    sent: list[int] = []
+
+    def first_and_nonsense() -> None:
+        connection = brokers.engine._connections[0, ""]
+        numbers = [connection._requests.oldest.correlation_id, 999]  # type: ignore[union-attr]
+        body = heartbeat.Response().encode(4)
+        answers = [frame((response_header(heartbeat.API_KEY, 4, number), body)) for number in numbers]
+        brokers.engine.received(connection, b"".join(answers))
+
+    def answer(*_: Any) -> None:
+        sent.append(1)
+        if len(sent) == 2:
+            brokers._events.append(first_and_nonsense)
+
+    brokers.answer = answer
+
+    def steps() -> Steps[list[BaseException | None]]:
+        tasks: list[Task[Any]] = []
+        for _ in range(2):
+            tasks.append((yield Fork(ask())))
+        yield Sleep(100)
+        return [task.failure for task in tasks if task.done]
+
+    answered, failed = brokers.run(steps())
+    assert answered is None
+    assert "correlation id 999" in str(failed)
 
 
 def test_who_cannot_be_reached_is_unreachable_for_all_that_asked() -> None:

@@ -423,13 +423,17 @@ class ConsumerCore:
     # The end.
 
     def close(self, leave: bool = True) -> Steps[None]:
-        """Commits if that is automatic, and leaves the group at once."""
+        """Commits if that is automatic, and leaves the group at once; gives that up after CLOSE_TIMEOUT_MS."""
         self._closing = True
         self.fetcher.stop()
-        member = self.member
-        self.routing.default_api_timeout_ms = min(self.routing.default_api_timeout_ms, CLOSE_TIMEOUT_MS)
-        if member is None or not self.routing.cluster.nodes:
+        if self.member is None or not self.routing.cluster.nodes:
             return
+        farewell: Task[None] = yield Fork(self._leave(self.member, leave))
+        yield Wait((farewell.finished,), CLOSE_TIMEOUT_MS)
+        if farewell.done:
+            farewell.result()
+
+    def _leave(self, member: Membership, leave: bool) -> Steps[None]:
         if self.enable_auto_commit and member.state is State.STABLE:
             yield from self._commit_quietly(self.partitions.consumed())
         request = member.leave() if leave else None

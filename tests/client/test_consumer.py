@@ -125,6 +125,17 @@ def test_closing_commits_and_leaves() -> None:
     assert (1, "LeaveGroup") == group.brokers.asked[-1]
 
 
+def test_silent_brokers_hold_up_the_end_for_five_seconds_only() -> None:
+    """Ctrl-C would seem to do nothing while the commit and the farewell wait for half a minute each."""
+    group = Group(enable_auto_commit=True)
+    group.core.subscribe(["t"])
+    group.read(20)
+    group.brokers.answer = lambda *_: None
+    before = group.brokers.clock.now_ms
+    group.run(group.core.close())
+    assert 5000 == group.brokers.clock.now_ms - before
+
+
 def test_ack_commits_the_contiguous_prefix() -> None:
     group = Group(save_start=False)
     group.core.subscribe(["t"])

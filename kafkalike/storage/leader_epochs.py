@@ -72,11 +72,12 @@ class LeaderEpochs:
         self.truncate_from_end(offset)
         return doubtful
 
-    def put_back_empty(self, doubtful: list[tuple[int, int]], log_end_offset: int) -> None:
-        """Takes those back that began where the log ends, without any record yet."""
+    def put_back_empty(self, doubtful: list[tuple[int, int]], log_start_offset: int, log_end_offset: int) -> None:
+        """Takes those back that began where the log ends, without any record yet. Of a log that is empty all come back:
+        their records were deleted, and nothing else tells how far this log had come."""
         for epoch, start in doubtful:
-            if start >= log_end_offset and epoch > self.latest:
-                self.assign(epoch, start)
+            if epoch > self.latest and (start >= log_end_offset or log_start_offset >= log_end_offset):
+                self.assign(epoch, max(start, log_end_offset))
 
     def truncate_from_start(self, offset: int) -> bool:
         """Drops epochs that ended before `offset`; the one it lies in begins there now."""

@@ -265,12 +265,14 @@ class LogFiles:
                 raise
         self._latest_epoch = self.epochs.latest
 
-    def _write_epochs(self) -> None:
-        """The file reaches the disk with the next flush, together with the records that it could be derived from."""
+    def _write_epochs(self, sync: bool = False) -> None:
+        """Without `sync` the file reaches the disk with the next flush, together with the records that it could be
+        derived from."""
         path = os.path.join(self.path, LEADER_EPOCHS)
         with self.disk():
-            self.files.write_atomically(path, self.epochs.encode(), sync=False)
-        self._unsynced += [path, self.path]
+            self.files.write_atomically(path, self.epochs.encode(), sync)
+        if not sync:
+            self._unsynced += [path, self.path]
 
     # Letting go
 

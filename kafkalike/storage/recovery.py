@@ -81,7 +81,7 @@ def load(
         segments.clear()
         # Nor is anything known of producers: what the snapshots tell comes from before the start.
         drop_above(path, -1, files)
-        loaded.epochs, epochs_known, loaded.producers = LeaderEpochs(), True, Producers()
+        epochs_known, loaded.producers = True, Producers()
     if not segments:
         first = Segment(path, start_offset, files)
         first.create()
@@ -90,8 +90,10 @@ def load(
     loaded.start_offset = max(start_offset, segments[0].base_offset)
     if not epochs_known:
         _derive_epochs(segments, loaded.epochs)
-    # An epoch that began at the end has no records yet; after a cut, it has none any more.
-    loaded.epochs.truncate_from_end(loaded.end_offset + (not loaded.cut))
+    # An epoch that began at the end has no records yet; after a cut it has none any more. An empty log keeps it, for
+    # retention may have moved its beginning there.
+    empty = loaded.end_offset == loaded.start_offset
+    loaded.epochs.truncate_from_end(loaded.end_offset + (empty or not loaded.cut))
     loaded.epochs.truncate_from_start(loaded.start_offset)
     if not loaded.recovered:
         loaded.producers = replay(path, segments, loaded.start_offset, loaded.end_offset, files)
@@ -250,7 +252,8 @@ def _recover(path: str, loaded: Loaded, files: Files) -> None:
         segments.append(Segment(path, recovery_point, files))
         segments[-1].create()
         loaded.end_offset = recovery_point
-    loaded.epochs.put_back_empty(doubtful, loaded.end_offset)
+    start_offset = max(loaded.start_offset, segments[0].base_offset)
+    loaded.epochs.put_back_empty(doubtful, start_offset, loaded.end_offset)
     drop_above(path, loaded.end_offset, files)
     _save_snapshot(path, loaded.end_offset, loaded.producers, files)
     log.log(

@@ -61,6 +61,9 @@ class Retention(LogFiles):
         if doomed[-1] is self._active:
             self.roll(now_ms)
         freed = 0
+        if not any(segment.size for segment in self._segments.all[len(doomed) :]):
+            # No record will tell of the epochs then: their file has to last.
+            self._write_epochs(sync=True)
         for segment in doomed:
             freed += self._segments.drop(segment)
             log.info("Removed segment %d of %s by retention", segment.base_offset, self)

@@ -264,15 +264,18 @@ class ModelLog:
         """What recovery.py makes of the files."""
         self.recovered = not clean
         epochs = self.epochs
+        recovery_point = self.recovery_point
         if self.log_end_offset < self.log_start_offset:
             self._begin_again(self.log_start_offset)
+            epochs.entries = list(self.store.epochs[-1])
         if not clean:
-            doubtful = epochs.take_from(self.recovery_point)
+            doubtful = epochs.take_from(recovery_point)
             for batch in self.batches:
                 if batch.next > self.recovery_point and batch.epoch > epochs.latest:
                     epochs.assign(batch.epoch, batch.base)
-            epochs.put_back_empty(doubtful, self.log_end_offset)
-        epochs.truncate_from_end(self.log_end_offset + (not self.store.cut))
+            epochs.put_back_empty(doubtful, self.log_start_offset, self.log_end_offset)
+        empty = self.log_end_offset == self.log_start_offset
+        epochs.truncate_from_end(self.log_end_offset + (empty or not self.store.cut))
         epochs.truncate_from_start(self.log_start_offset)
         self.store.cut = False
         self.producers = fold(self.store.removed + self.batches)
@@ -492,6 +495,8 @@ class ModelLog:
                 self.store.segments.append(end)
         if removed:
             self.machine.world.meet("segments removed by retention")
+            if removed == len(self.batches):
+                self.store.epochs = [list(self.epochs.entries)]
             self.store.removed += self.batches[:removed]
             del self.batches[:removed], self.bases[:removed]
             self.version += 1

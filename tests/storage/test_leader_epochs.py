@@ -33,8 +33,15 @@ def test_what_began_late_is_found_again_in_the_records_or_has_none_yet() -> None
     doubtful = epochs.take_from(10)
     assert ([(1, 0)], [(3, 10), (5, 20), (6, 30)]) == (epochs.entries, doubtful)
     epochs.assign(4, 12)
-    epochs.put_back_empty(doubtful, 30)
+    epochs.put_back_empty(doubtful, 0, 30)
     assert [(1, 0), (4, 12), (6, 30)] == epochs.entries
+
+
+def test_an_empty_log_has_the_newest_of_what_began_late() -> None:
+    epochs = LeaderEpochs([(1, 0), (3, 10), (5, 20)])
+    doubtful = epochs.take_from(10)
+    epochs.put_back_empty(doubtful, 30, 30)
+    assert [(1, 0), (5, 30)] == epochs.entries
 
 
 def test_nothing_is_not_an_epoch() -> None:

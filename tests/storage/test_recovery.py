@@ -180,6 +180,20 @@ def test_leader_epochs_come_from_the_records_if_their_file_is_gone(tmp_path: Pat
             assert expected == opened(path, clean=clean).epochs.entries
 
 
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_log_without_records_knows_its_epoch(tmp_path: Path, torn: bool) -> None:
+    """Its records were deleted, or lie below its start and did not survive a loss of power."""
+    path, _, offsets = crashed(tmp_path / "t-0", 30)
+    log = opened(path)
+    (epoch, _), end = log.epochs.entries[-1], log.log_end_offset
+    log.abandon()
+    if torn:
+        last_file(path).write_bytes(last_file(path).read_bytes()[:-1])
+    again = opened(path, log_start_offset=end)
+    assert [(epoch, end)] == again.epochs.entries
+    assert (end, end) == (again.log_start_offset, again.log_end_offset)
+
+
 def test_A10_a_file_of_leader_epochs_from_before_a_cut_is_corrected_by_the_records(tmp_path: Path) -> None:
     """Simulation, seed 100435: a loss of power brings back an epoch of which the records were cut since."""
     path, _, _ = crashed(tmp_path / "t-0", 30)

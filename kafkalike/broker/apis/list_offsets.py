@@ -92,11 +92,12 @@ def _check(asked: messages.ListOffsetsPartition, call: Call[messages.Request], t
 
 
 def _log_end(partitions: HostedPartitions, topic: str, asked: messages.ListOffsetsPartition) -> tuple[int, int]:
-    """(the epoch of the last record, the end of the log), whether this broker leads or not."""
+    """(the epoch of the last record, the end of the log), whether this broker leads or not. A log whose records were
+    all deleted still knows in which epoch it had come to its start."""
     hosted = partitions.find(topic, asked.partition_index)
     hosted.partition.check_epoch(asked.current_leader_epoch)
-    end = hosted.log.log_end_offset
-    return hosted.log.epoch_at(end - 1), end
+    start, end = hosted.log.log_start_offset, hosted.log.log_end_offset
+    return hosted.log.epoch_at(max(end - 1, start)), end
 
 
 def _visible(hosted: HostedPartition, request: messages.Request) -> int:

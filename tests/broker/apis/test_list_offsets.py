@@ -10,7 +10,9 @@ from twisted.internet.defer import Deferred
 
 from kafkalike.clock import Clock
 from kafkalike.errors import Error
+from kafkalike.protocol import ANY_REPLICA
 from kafkalike.protocol.messages import list_offsets
+from kafkalike.storage.leader_epochs import LeaderEpochs
 from tests.broker.apis.calls import ask
 
 END, START, SOME_TIME = -1, -2, 1000
@@ -52,3 +54,22 @@ def test_what_it_knows_it_says() -> None:
     assert (Error.NONE, 60) == answer(70, 100, SOME_TIME)
     assert (Error.NONE, 100) == answer(100, 100, END)
     assert (Error.NONE, -1) == answer(50, 50, SOME_TIME)
+
+
+@pytest.mark.parametrize("start, end, epoch", [(0, 60, 11), (59, 60, 11), (59, 59, 11), (0, 59, 10), (0, 0, 10)])
+def test_a_comparison_of_logs_hears_the_last_records_epoch_and_that_of_an_empty_log(
+    start: int, end: int, epoch: int
+) -> None:
+    """Simulation, seed 1795904578657: an empty log said none, and an older one was taken for the longest."""
+    epochs = LeaderEpochs([(10, 0), (11, 59)])
+    log = SimpleNamespace(log_start_offset=start, log_end_offset=end, epoch_at=epochs.epoch_for)
+    partition = SimpleNamespace(check_epoch=lambda epoch: None)
+    hosted = SimpleNamespace(log=log, partition=partition)
+    asked = list_offsets.ListOffsetsPartition(partition_index=0, timestamp=END)
+    request = list_offsets.Request(
+        replica_id=ANY_REPLICA, topics=[list_offsets.ListOffsetsTopic(name="t", partitions=[asked])]
+    )
+    fake = SimpleNamespace(partitions=SimpleNamespace(find=lambda *_: hosted), clock=Clock())
+    response = Deferred.fromCoroutine(ask(fake, "list_offsets", request, 7)).result
+    (told,) = response.topics[0].partitions
+    assert (epoch, end) == (told.leader_epoch, told.offset)

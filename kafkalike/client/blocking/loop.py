@@ -63,6 +63,8 @@ class Loop:
         self._turned = threading.Condition(self.lock)
         self._selector = selectors.DefaultSelector()
         self._sockets: dict[Connection, _Socket] = {}
+        self._trying: set[_Socket] = set()
+        """Those that connect to a host with further addresses."""
         self._lost: deque[tuple[Connection, str]] = deque()
         self._selecting = False
         self._wakes_at_ms: float | None = None
@@ -161,7 +163,7 @@ class Loop:
     def _select(self, limit_ms: float | None) -> None:
         """Waits until a socket has something, a timer is due or the limit is reached, and takes that in. The lock is
         free meanwhile."""
-        due = self.engine.due_ms
+        due = min((time for time in (self.engine.due_ms, *self._next_addresses()) if time is not None), default=None)
         if self._lost:
             due = 0
         left = limit_ms
@@ -183,11 +185,18 @@ class Loop:
                         self._woken.recv(4096)
                 elif (found := self._sockets.get(key.data.connection)) is key.data:
                     found.ready(mask)
+            if self._trying:
+                for found in list(self._trying):
+                    found.look_at_the_time()
             while self._lost:
                 self.engine.lost(*self._lost.popleft())
             self.engine.turn()
         finally:
             self._turned.notify_all()
+
+    def _next_addresses(self) -> list[float]:
+        """When a silent address is given up for the next one of its host."""
+        return [found.next_at_ms for found in self._trying] if self._trying else []
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):
@@ -256,10 +265,21 @@ class _Socket:
         except (OSError, UnicodeError) as problem:
             self._addresses = deque()
             self._problem = str(problem)
+        # The time for the connection is shared among the addresses: one that is silent keeps the others from nothing.
+        self._share_ms = (connection.deadline_ms - loop.clock.monotonic_ms()) / max(len(self._addresses), 1)
+        self.next_at_ms = 0.0
         self._try_next()
+
+    def look_at_the_time(self) -> None:
+        """Goes on to the next address when the present one has been silent for its share of the time."""
+        if self._loop.clock.monotonic_ms() >= self.next_at_ms:
+            self._problem = "no answer in time"
+            self.close()
+            self._try_next()
 
     def _try_next(self) -> None:
         """Begins to connect to the next address; the last failure is the connection's."""
+        self._loop._trying.discard(self)
         while self._addresses:
             family, kind, protocol, _, address = self._addresses.popleft()
             try:
@@ -273,6 +293,9 @@ class _Socket:
                 continue
             self._socket = made
             self._loop._selector.register(made, selectors.EVENT_WRITE, self)
+            if self._addresses:
+                self.next_at_ms = self._loop.clock.monotonic_ms() + self._share_ms
+                self._loop._trying.add(self)
             return
         self._loop.lose(self.connection, f"{self.connection.node.host}:{self.connection.node.port}: {self._problem}")
 
@@ -297,6 +320,7 @@ class _Socket:
             self._problem = "nobody listens"
         else:
             self._connected = True
+            self._loop._trying.discard(self)
             self._loop._selector.modify(self._socket, selectors.EVENT_READ, self)
             self._loop.engine.connected(self.connection)
             return
@@ -350,6 +374,7 @@ class _Socket:
 
     def close(self) -> None:
         """Closes the socket."""
+        self._loop._trying.discard(self)
         if self._socket is not None:
             with contextlib.suppress(KeyError):  # when SIGINT came before it was registered
                 self._loop._selector.unregister(self._socket)

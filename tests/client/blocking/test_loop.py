@@ -65,6 +65,25 @@ def test_a_server_that_accepts_and_is_silent_costs_a_second(kafka: Kafka) -> Non
         loop.close()
 
 
+def test_of_a_host_with_several_addresses_the_next_is_tried_when_one_is_silent(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a name has an IPv6 address whose packets are dropped: the time to connect is shared among them."""
+    with socket.socket() as full, socket.socket() as first:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        first.connect(full.getsockname())  # The queue is full now: Linux drops who comes next.
+        _, port = kafka.bootstrap.split(":")
+        addresses = [full.getsockname(), ("127.0.0.1", int(port))]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+        monkeypatch.setattr("kafkalike.client.blocking.loop.socket.getaddrinfo", lambda *_, **__: found)
+        loop = Loop(f"two.addresses:{port}", "test", request_timeout_ms=3000)
+        began = time.monotonic()
+        assert [kafka.broker.broker_id] == list(loop.run(loop.routing.refresh()).nodes)
+        assert time.monotonic() - began > 1
+        loop.close()
+
+
 class Talker:
     """A server that answers the first request with these bytes and closes."""
 

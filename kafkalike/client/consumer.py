@@ -157,7 +157,7 @@ class ConsumerCore:
         deadline = self._now() + timeout_ms
         while True:
             try:
-                if (yield from self._get_ready(deadline)):
+                if (yield from self._get_ready(deadline, tell_first=True)):
                     taken = [] if self.newly_assigned else self.fetcher.take()
                     if taken or self.newly_assigned:
                         return taken
@@ -192,12 +192,15 @@ class ConsumerCore:
 
     # The group.
 
-    def _get_ready(self, deadline: float) -> Steps[bool]:
-        """Membership, assignment and positions are as they should be. False: not before the deadline."""
+    def _get_ready(self, deadline: float, tell_first: bool = False) -> Steps[bool]:
+        """Membership, assignment and positions are as they should be. False: not before the deadline. With `tell_first`
+        positions are not looked for before the application knows of an assignment: it may choose them itself."""
         if self.member is not None:
             yield from self._look_at_metadata(self.member)
             if not (yield from self._join(self.member, deadline)):
                 return False
+            if tell_first and self.newly_assigned:
+                return True
             if self.enable_auto_commit and self._now() - self._committed_at > self.auto_commit_interval_ms:
                 self._committed_at = self._now()
                 yield from self._commit_quietly(self.partitions.consumed())

@@ -125,6 +125,18 @@ def test_closing_commits_and_leaves() -> None:
     assert (1, "LeaveGroup") == group.brokers.asked[-1]
 
 
+def test_the_application_may_choose_the_positions_at_the_assignment() -> None:
+    """It is told before positions are looked for: what it keeps itself is neither asked for nor overwritten."""
+    group = Group(auto_offset_reset="none")
+    group.core.subscribe(["t"])
+    assert [] == group.run(group.core.poll(10_000))
+    for partition in group.core.newly_assigned.popleft():
+        group.core.seek(partition, 7)
+    assert {(p, offset) for p in (0, 1) for offset in (7, 8, 9)} == set(group.read(6))
+    assert [] == group.commits
+    assert "OffsetFetch" not in {api for _, api in group.brokers.asked}
+
+
 def test_silent_brokers_hold_up_the_end_for_five_seconds_only() -> None:
     """Ctrl-C would seem to do nothing while the commit and the farewell wait for half a minute each."""
     group = Group(enable_auto_commit=True)

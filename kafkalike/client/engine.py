@@ -65,7 +65,8 @@ class Engine:
         self._ready: deque[tuple[Task[Any], int, Any, BaseException | None]] = deque()
         self._timers: list[tuple[float, int, Task[Any], int]] = []
         self._serial = 0
-        self._turning = False
+        self.turning = False
+        """Whether `turn` is under way: whoever is called by it cannot wait for another turn."""
 
     # For the face.
 
@@ -81,9 +82,9 @@ class Engine:
 
     def turn(self) -> None:
         """Everything that can go on does."""
-        if self._turning:
+        if self.turning:
             return
-        self._turning = True
+        self.turning = True
         try:
             self._expire()
             while self._ready:
@@ -91,7 +92,7 @@ class Engine:
                 if turn == task.turn and not task.done:
                     self._go_on(task, outcome, failure)
         finally:
-            self._turning = False
+            self.turning = False
 
     @property
     def ready(self) -> bool:

@@ -293,7 +293,7 @@ class ProducerCore:
             self.changed.give()
 
     def _crashed(self, problem: Exception) -> None:
-        """Something that was not foreseen, in an `on_delivery` of the application for instance."""
+        """Something that was not foreseen."""
         self.routing.tell(f"ERROR Uncaught error in the producer: {problem!r}")
 
     def _request(self, group: list[Batch]) -> Any:
@@ -344,4 +344,9 @@ class ProducerCore:
         self._accumulator.done(batch)
         self.changed.give()
         for index, delivery in enumerate(batch.tokens):
-            delivery.end(base_offset + index if base_offset >= 0 else -1, problem)
+            try:
+                delivery.end(base_offset + index if base_offset >= 0 else -1, problem)
+            except Exception as failure:
+                # The application's; the other messages are told all the same.
+                topic, number = batch.partition
+                self.routing.tell(f"ERROR on_delivery failed for a message to {topic}-{number}: {failure!r}")

@@ -66,6 +66,22 @@ def test_batches_go_to_the_leaders_of_their_partitions() -> None:
     assert sent[3].offset == sent[0].offset + 1
 
 
+def test_an_on_delivery_that_raises_is_told_of_and_keeps_nothing_from_the_other_messages() -> None:
+    leaders = Leaders()
+
+    def steps() -> Steps[list[Delivery]]:
+        yield from leaders.core.admit("t", 100)
+        sent = [Delivery("t", partition, 0, lambda _: 1 / 0) for partition in (0, 0, 2)]
+        for delivery in sent:
+            leaders.core.append(delivery, None, b"v", ())
+        yield from leaders.core.flush(10_000)
+        return sent
+
+    assert [True] * 3 == [delivery.done for delivery in leaders.brokers.run(steps())]
+    expected = "ERROR on_delivery failed for a message to t-{}: ZeroDivisionError('division by zero')"
+    assert [expected.format(partition) for partition in (0, 0, 2)] == leaders.brokers.told
+
+
 def test_what_passes_is_sent_again_with_the_same_sequence_and_before_what_follows() -> None:
     leaders = Leaders(Error.NOT_LEADER_OR_FOLLOWER, OSError("broken"), batch_size=62)
     sent = leaders.send((0, b"a"), (0, b"b"))

@@ -101,9 +101,17 @@ class Loop:
         return task
 
     def wait_until(self, condition: Callable[[], bool], timeout_ms: float | None = None) -> bool:
-        """Waits until the condition holds; whether it does. Called with the lock."""
+        """Waits until the condition holds; whether it does. Called with the lock.
+
+        RuntimeError in an `on_delivery` that would wait: it is called by the thread that does the work for all, in the
+        middle of that work, so what it waits for would never come."""
         deadline = None if timeout_ms is None else self.clock.monotonic_ms() + timeout_ms
         while not condition():
+            if self.engine.turning:
+                raise RuntimeError(
+                    "on_delivery must not wait: it is called by the thread that sends, so flush(), close(), result() "
+                    "and a send() that has no room would never end"
+                )
             left = None if deadline is None else deadline - self.clock.monotonic_ms()
             if left is not None and left <= 0:
                 return False

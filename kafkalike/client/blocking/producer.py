@@ -62,7 +62,8 @@ class Producer:
         timestamp_ms: int | None = None,
         on_delivery: Callable[[BlockingDelivery], None] | None = None,
     ) -> BlockingDelivery:
-        """Queues one message. `on_delivery` is called by the thread that sends."""
+        """Queues one message. `on_delivery` is called by the thread that sends, and must not wait: what would gets a
+        RuntimeError."""
         core, loop = self._core, self.loop
         extra = tuple(headers)
         size = core.size(key, value, extra)

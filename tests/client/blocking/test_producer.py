@@ -1,15 +1,19 @@
 """The producer against a broker."""
 
+import re
+import threading
+import time
+
 import pytest
 
 from kafkalike.client.assigned_partitions import ConsumerRecord
 from kafkalike.client.blocking.admin import Admin
 from kafkalike.client.blocking.consumer import Consumer
-from kafkalike.client.blocking.producer import Producer
+from kafkalike.client.blocking.producer import BlockingDelivery, Producer
 from kafkalike.client.errors import TimedOut
 from kafkalike.errors import Error, KafkaError
 from kafkalike.protocol import EARLIEST, LATEST
-from tests.servers import Kafka, free_port
+from tests.servers import Kafka, free_port, wait_until
 
 
 def read(kafka: Kafka, topic: str, count: int, partitions: int = 2) -> list[ConsumerRecord]:
@@ -104,3 +108,34 @@ def test_deliveries_are_told_in_order(kafka: Kafka, topic: str) -> None:
         for _ in range(50):
             producer.send(topic, b"v", partition=0, on_delivery=lambda d: told.append(d.offset))
     assert list(range(50)) == told
+
+
+def test_an_on_delivery_that_would_wait_for_its_own_thread_is_told_so(
+    kafka: Kafka, topic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    producer = Producer(kafka.bootstrap)
+    cpu: list[float] = []
+    refused: list[str] = []
+    called = threading.Event()
+
+    def waits(delivery: BlockingDelivery) -> None:
+        called.set()
+        began = time.thread_time()
+        producer.send(topic, b"what is sent without waiting is sent", partition=1)
+        try:
+            producer.flush(1000)
+        except RuntimeError as problem:
+            refused.append(str(problem))
+            raise
+        finally:
+            cpu.append(time.thread_time() - began)
+
+    first, second = (producer.send(topic, b"v", partition=0, on_delivery=on) for on in (waits, None))
+    assert called.wait(10)
+    wait_until(lambda: refused)
+    assert re.match(r"on_delivery must not wait: ", refused[0])
+    assert [0, 1] == [first.result(10_000).offset, second.result(10_000).offset], "the others are told all the same"
+    producer.close(10_000)
+    assert cpu[0] < 0.5
+    assert "on_delivery" in capsys.readouterr().err
+    assert [1, 2] == sorted(sizes(kafka, topic, 2))

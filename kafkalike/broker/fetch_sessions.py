@@ -40,6 +40,7 @@ class Fetched:
 
     __slots__ = (
         "topic", "topic_id", "index", "offset", "max_bytes", "current_leader_epoch", "last_fetched_epoch",
+        "follower_start_offset",
         "high_watermark", "log_start_offset", "session", "name", "subscription", "on_wake", "traffic",
     )  # fmt: skip
 
@@ -65,6 +66,7 @@ class Fetched:
         epoch = request.current_leader_epoch
         self.current_leader_epoch = epoch if epoch >= 0 else -1
         self.last_fetched_epoch = request.last_fetched_epoch
+        self.follower_start_offset = request.log_start_offset  # -1 from consumers, and before v5
         self._look_again()
 
     def set_aside(self, on_wake: Callable[[int], None] | None = None) -> None:

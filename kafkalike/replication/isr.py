@@ -64,7 +64,10 @@ class InSyncReplicas:
     def expand(self, hosted: HostedPartition, broker_id: int) -> bool:
         """Proposes a follower for the ISR if it has caught up and no veto is raised."""
         partition = hosted.partition
-        if not partition.joiner(broker_id) or any(veto(partition, broker_id) for veto in self._cluster.isr_vetoes):
+        start = hosted.log.log_start_offset
+        if not partition.joiner(broker_id, start) or any(
+            veto(partition, broker_id) for veto in self._cluster.isr_vetoes
+        ):
             return False
         self._propose(hosted, (*partition.isr, broker_id))
         return True

@@ -26,9 +26,13 @@ UNKNOWN = -1  # a follower's log end offset before its first fetch in this epoch
 class Follower:
     """What the leader knows about another replica."""
 
-    __slots__ = ("log_end_offset", "caught_up_ms", "last_fetch_ms", "leader_end_at_last_fetch", "broker_epoch")
+    __slots__ = (
+        "log_start_offset", "log_end_offset", "caught_up_ms", "last_fetch_ms", "leader_end_at_last_fetch",
+        "broker_epoch",
+    )  # fmt: skip
 
     def __init__(self, caught_up_ms: int) -> None:
+        self.log_start_offset = UNKNOWN
         self.log_end_offset = UNKNOWN
         self.caught_up_ms = caught_up_ms
         self.last_fetch_ms = 0
@@ -247,12 +251,15 @@ class Partition:
         follower.leader_end_at_last_fetch = log_end_offset
         follower.last_fetch_ms = now_ms
 
-    def joiner(self, broker_id: int) -> bool:
-        """Whether this follower may enter the ISR now."""
+    def joiner(self, broker_id: int, log_start_offset: int) -> bool:
+        """Whether this follower may enter the ISR now. It takes over our log's start first: below, nothing here tells
+        any more whether its records are those that were committed, and as a leader it would show them."""
         if self.proposal is not None or broker_id in self.isr or not self.leading:
             return False
-        end = self.followers[broker_id].log_end_offset
-        return end >= self.high_watermark and end >= self.epoch_start
+        follower = self.followers[broker_id]
+        if UNKNOWN != follower.log_start_offset < log_start_offset:
+            return False
+        return follower.log_end_offset >= self.high_watermark and follower.log_end_offset >= self.epoch_start
 
     def laggards(self, log_end_offset: int, now_ms: int, lag_ms: int) -> tuple[int, ...]:
         """Members of the ISR that have been behind for too long."""

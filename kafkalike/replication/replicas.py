@@ -194,6 +194,8 @@ class Replicas:
             source.corruption.asked_again(asked.offset, self._clock.wall_ms())
         records = source.read(asked.offset, max_bytes, end, min_one_batch)
         now_ms = self._clock.wall_ms()
+        if asked.follower_start_offset >= 0:
+            known.log_start_offset = asked.follower_start_offset
         partition.fetched(follower, asked.offset, broker_epoch, end, now_ms)
         self._isr.expand(hosted, follower)
         self._isr.advance(hosted, now_ms)

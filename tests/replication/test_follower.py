@@ -274,7 +274,7 @@ def test_a_broker_that_is_no_replica_gets_nothing_and_changes_nothing(cluster):
     cluster.elect(0)
     cluster.cut = {0}
     cluster.append(0, 2)
-    asked = SimpleNamespace(offset=2, current_leader_epoch=-1, last_fetched_epoch=-1)
+    asked = SimpleNamespace(offset=2, current_leader_epoch=-1, last_fetched_epoch=-1, follower_start_offset=0)
     replication = cluster.nodes[0].replication
     with pytest.raises(Exception) as refusal:
         shared.run(replication.replicas.read_as_follower, "t", 0, asked, 1000, True, 7, -1)

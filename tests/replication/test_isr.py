@@ -57,6 +57,29 @@ def test_a_follower_that_has_caught_up_joins_unless_somebody_objects(opened):  #
     assert [(0, -1), (1, 7)] == [(each.broker_id, each.broker_epoch) for each in proposed.new_isr_with_epochs]
 
 
+def test_a_follower_joins_when_its_log_begins_no_earlier_than_the_leaders(opened):  # noqa: F811
+    """Simulation, seed 1795904581616: the leader's records were deleted before a deposed leader was compared with them,
+    and it kept its own of the same offsets."""
+    replication = opened()
+    asked_for = []
+    replication.around.ask_controller = lambda request: asked_for.append(request) or defer.Deferred()
+    order = lead(isr=(0, 1))
+    order.topic_states[0].partition_states[0].isr = [0]
+    shared.run(replication.leader_and_isr, order)
+    replication.append_as_leader("t", 0, records(), 1)
+    replication.append_as_leader("t", 0, records(), 1)
+    replication.partition("t", 0).high_watermark = 1
+    shared.run(replication.replicas.delete_records, "t", 0, 1)
+    fetch = asked(2)
+    shared.run(replication.replicas.read_as_follower, "t", 0, fetch, 1000, True, 1, 7)
+    fetch.follower_start_offset = -1  # a repair says nothing of it
+    shared.run(replication.replicas.read_as_follower, "t", 0, fetch, 1000, True, 1, 7)
+    assert asked_for == []
+    fetch.follower_start_offset = 1
+    shared.run(replication.replicas.read_as_follower, "t", 0, fetch, 1000, True, 1, 7)
+    assert len(asked_for) == 1
+
+
 def test_a_follower_whose_broker_is_gone_is_not_waited_for(opened):  # noqa: F811
     """One that is about to join holds the high watermark, as long as it lives."""
     replication = opened()

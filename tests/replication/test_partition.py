@@ -127,10 +127,10 @@ def test_A3_the_isr_grows_only_by_who_reached_the_start_of_this_epoch():
     """KIP-320, rule 4 (A3)."""
     p = led(isr=(1, 2), end=7)
     p.fetched(3, 6, -1, 7, 0)
-    assert not p.joiner(3)
+    assert not p.joiner(3, 0)
     p.fetched(3, 7, -1, 9, 0)
-    assert p.joiner(3)
-    assert not p.joiner(2)
+    assert p.joiner(3, 0)
+    assert not p.joiner(2, 0)
 
 
 def test_lag_is_time_since_caught_up_not_records():
@@ -160,7 +160,7 @@ def test_one_change_at_a_time_and_the_larger_isr_holds_the_high_watermark():
     p.fetched(3, 10, 55, 10, 0)
     proposal = p.propose((1, 2, 3))
     assert (proposal.isr, proposal.epochs) == ((1, 2, 3), (-1, -1, 55))
-    assert not p.joiner(3)
+    assert not p.joiner(3, 0)
     p.fetched(2, 12, -1, 12, 0)
     assert p.advance(12, now_ms=10**9)
     assert p.high_watermark == 10
@@ -217,7 +217,7 @@ def test_an_earlier_life_of_a_follower_is_refused_and_a_new_one_starts_from_noth
     p.check_follower(3, 71)
     p.fetched(3, 0, 71, 10, 2000)
     assert p.followers[3].caught_up_ms == 0
-    assert not p.joiner(3) or p.high_watermark == 0
+    assert not p.joiner(3, 0) or p.high_watermark == 0
 
 
 def test_a_broker_that_is_no_replica_may_not_follow():

@@ -52,7 +52,7 @@ def stop(topic="t", index=0, epoch=-2, delete=True, controller_epoch=1):
 
 
 def asked(offset):
-    return SimpleNamespace(offset=offset, current_leader_epoch=-1, last_fetched_epoch=-1)
+    return SimpleNamespace(offset=offset, current_leader_epoch=-1, last_fetched_epoch=-1, follower_start_offset=0)
 
 
 def errors(response):

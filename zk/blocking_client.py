@@ -18,11 +18,29 @@ from typing import NamedTuple
 from zk import address_check, wire
 from zk.ensemble import Ensemble
 from zk.paths import parents
-from zk.wire import Acl, Op
+from zk.wire import Acl, Code, Op
 
 CONNECTION_LOSS = -4
 SESSION_EXPIRED = -112
 AUTH_FAILED = -115
+
+# What ZooKeeper's messages call the codes.
+NAMES = {
+    CONNECTION_LOSS: "ConnectionLoss",
+    SESSION_EXPIRED: "Session expired",
+    AUTH_FAILED: "AuthFailed",
+    Code.MARSHALLING_ERROR: "MarshallingError",
+    Code.UNIMPLEMENTED: "Unimplemented",
+    Code.BAD_ARGUMENTS: "BadArguments",
+    Code.NO_NODE: "NoNode",
+    Code.NO_AUTH: "NoAuth",
+    Code.BAD_VERSION: "BadVersion",
+    Code.NO_CHILDREN_FOR_EPHEMERALS: "NoChildrenForEphemerals",
+    Code.NODE_EXISTS: "NodeExists",
+    Code.NOT_EMPTY: "Directory not empty",
+    Code.INVALID_ACL: "InvalidACL",
+    Code.NO_WATCHER: "NoWatcher",
+}
 
 # Beyond this a reply's length is no length.
 MAX_FRAME = 1 << 28
@@ -35,6 +53,10 @@ class ClientError(Exception):
         super().__init__(code, path)
         self.code = code
         self.path = path
+
+    def __str__(self) -> str:
+        name = NAMES.get(self.code, str(self.code))
+        return f"KeeperErrorCode = {name}" + (f" for {self.path}" if self.path else "")
 
 
 class Unreachable(ConnectionError):

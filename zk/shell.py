@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from zk.blocking_client import AUTH_FAILED, CONNECTION_LOSS, SESSION_EXPIRED, Client, ClientError, Stat
+from zk.blocking_client import SESSION_EXPIRED, Client, ClientError, Stat
 from zk.command_name import typed
 from zk.ensemble import EnsembleError, parse
 from zk.paths import check_path
@@ -41,14 +41,6 @@ SENTENCES = {
     Code.NO_AUTH: "Insufficient permission : ",
     Code.BAD_ARGUMENTS: "Arguments are not valid : ",
     Code.BAD_VERSION: "version No is not valid : ",
-}
-NAMES = {
-    CONNECTION_LOSS: "ConnectionLoss",
-    SESSION_EXPIRED: "Session expired",
-    AUTH_FAILED: "AuthFailed",
-    Code.MARSHALLING_ERROR: "MarshallingError",
-    Code.UNIMPLEMENTED: "Unimplemented",
-    Code.NO_WATCHER: "NoWatcher",
 }
 PERMISSIONS = {"c": 4, "d": 8, "r": 1, "w": 2, "a": 16}
 
@@ -466,10 +458,7 @@ def _print_stat(stat: Stat) -> None:
 
 def _sentence(error: ClientError) -> str:
     sentence = SENTENCES.get(error.code)  # type: ignore[call-overload]
-    if sentence:
-        return f"{sentence}{error.path}"
-    name = NAMES.get(error.code, str(error.code))
-    return f"KeeperErrorCode = {name}" + (f" for {error.path}" if error.path else "")
+    return f"{sentence}{error.path}" if sentence else str(error)
 
 
 def _show_usage() -> None:

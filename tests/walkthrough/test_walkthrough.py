@@ -11,6 +11,8 @@ from kafkalike.cli.walkthrough.report import NotHeld, Report, summary
 from kafkalike.cli.walkthrough.stage import Stage, percentile
 from tests.cli.commands import run
 from tests.servers import Kafka
+from zk.blocking_client import CONNECTION_LOSS, SESSION_EXPIRED, ClientError, Unreachable
+from zk.wire import Code
 
 
 @pytest.mark.parametrize("brokers", [1, 3])
@@ -49,12 +51,16 @@ def test_a_step_on_a_given_cluster(kafka: Kafka, step: str) -> None:
     assert [] == left.lines, "and nothing is left behind"
 
 
-def test_a_step_that_does_not_hold_stops_the_walk(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Bare(Stage):
-        def __init__(self) -> None:
-            self._open, self._topics, self.log_dirs, self.run = [], [], [], "x"
-            self.zk = SimpleNamespace(state="CONNECTED", sync=lambda path: path)
+class Bare(Stage):
+    """A stage without a cluster."""
 
+    def __init__(self) -> None:
+        self._open, self._topics, self.log_dirs, self.run = [], [], [], "x"
+        self.connect = "z:1/k"
+        self.zk = SimpleNamespace(state="CONNECTED", sync=lambda path: path)
+
+
+def test_a_step_that_does_not_hold_stops_the_walk(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(stage: Stage) -> None:
         stage.sent("something")
         raise NotHeld("two and two are five")
@@ -66,6 +72,31 @@ def test_a_step_that_does_not_hold_stops_the_walk(monkeypatch: pytest.MonkeyPatc
     text = report.as_text(colour=False)
     assert "NOT OK    two and two are five" in text
     assert "\n    OK" not in text
+
+
+@pytest.mark.parametrize(
+    ("problem", "text"),
+    [
+        (ClientError(CONNECTION_LOSS, "/consumers/g"), "KeeperErrorCode = ConnectionLoss for /consumers/g"),
+        (ClientError(Code.NO_AUTH, "/consumers"), "KeeperErrorCode = NoAuth for /consumers"),
+        (ClientError(SESSION_EXPIRED), "KeeperErrorCode = Session expired"),
+        (Unreachable("nobody listens at z:1"), "nobody listens at z:1"),
+    ],
+)
+def test_a_zookeeper_that_fails_in_the_middle_of_a_step_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch, problem: Exception, text: str
+) -> None:
+    def breaks(*_: object) -> None:
+        raise problem
+
+    stage = Bare()
+    stage.zk = SimpleNamespace(state="CONNECTED", sync=breaks, get=breaks)
+    monkeypatch.setattr(
+        "kafkalike.cli.walkthrough.producing.regular_intervals", lambda stage: stage.offset("g", "t", 0)
+    )
+    report = Report(STEPS[0].name, STEPS[0].title, STEPS[0].why)
+    _run(stage, STEPS[0], report)
+    assert f"ZooKeeper at z:1/k: {text}" == report.failure
 
 
 @pytest.mark.parametrize(

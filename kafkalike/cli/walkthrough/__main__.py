@@ -284,19 +284,21 @@ def _run(stage: Stage, step: Step, report: Report) -> None:
     from kafkalike.cli.walkthrough.report import NotHeld
     from kafkalike.client.errors import Disconnected, TimedOut
     from kafkalike.errors import KafkaError
+    from zk.blocking_client import ClientError, Unreachable
 
     stage.begin(report)
     began = time.monotonic()
-    try:
-        _function(step.run)(stage)
-    except NotHeld as problem:
-        report.failure = str(problem)
-    except (KafkaError, TimedOut, Disconnected) as problem:
-        report.failure = f"{type(problem).__name__}: {problem}"
-    try:
-        stage.end()
-    except (KafkaError, TimedOut, Disconnected) as problem:
-        report.failure = report.failure or f"{type(problem).__name__}: {problem}"
+    for part in (lambda: _function(step.run)(stage), stage.end):
+        failure = None
+        try:
+            part()
+        except NotHeld as problem:
+            failure = str(problem)
+        except (ClientError, Unreachable) as problem:
+            failure = f"ZooKeeper at {stage.connect}: {problem}"
+        except (KafkaError, TimedOut, Disconnected) as problem:
+            failure = f"{type(problem).__name__}: {problem}"
+        report.failure = report.failure or failure
     report.seconds = time.monotonic() - began
 
 

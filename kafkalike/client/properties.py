@@ -18,6 +18,7 @@ def producer_options(properties: Mapping[str, str]) -> dict[str, Any]:
         "request.timeout.ms": "request_timeout_ms",
         "retry.backoff.ms": "retry_backoff_ms",
         "retries": "retries",
+        "max.in.flight.requests.per.connection": "max_in_flight_requests_per_connection",
     }
     options: dict[str, Any] = {name: int(properties[key]) for key, name in numbers.items() if key in properties}
     if "acks" in properties:

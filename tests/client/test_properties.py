@@ -7,6 +7,8 @@ def test_producer_properties() -> None:
     given = {"acks": "all", "linger.ms": "5", "compression.type": "lz4", "enable.idempotence": "False", "x": "y"}
     expected = {"acks": -1, "linger_ms": 5, "compression_type": "lz4", "enable_idempotence": False}
     assert expected == producer_options(given)
+    limit = {"max.in.flight.requests.per.connection": "1"}
+    assert {"max_in_flight_requests_per_connection": 1} == producer_options(limit)
     assert {"keyless": "sticky"} == producer_options({"partitioner.class": "a.b.DefaultPartitioner"})
 
 

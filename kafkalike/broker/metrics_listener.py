@@ -3,6 +3,7 @@
     /metrics         every metric of kafkalike/metrics.py and those of the process, in Prometheus' text format
     /health/live     200 as long as the process serves this
     /health/ready    200 while the broker serves clients, else 503
+    anything else    404
 
 An answer to /metrics is made in slices: between two of them the reactor serves everybody else.
 """
@@ -39,9 +40,9 @@ class MetricsListener:
         refresh: Callable[[], Deferred[None]] = lambda: succeed(None),
     ) -> None:
         """`refresh` is called before the metrics are read. OSError with one clear line if an address cannot be had."""
-        root: Any = resource.Resource()
+        root: Any = _NotFound()
         root.putChild(b"metrics", _Metrics(reactor, refresh))
-        health: Any = resource.Resource()
+        health: Any = _NotFound()
         root.putChild(b"health", health)
         health.putChild(b"live", _Health(lambda: True))
         health.putChild(b"ready", _Health(is_ready))
@@ -78,9 +79,21 @@ class _Site(server.Site):
         """Says nothing."""
 
 
-class _Health(resource.Resource):
-    isLeaf = True
+class _Path(resource.Resource):
+    """A path, with or without a slash at its end. Below it is only what was put there."""
 
+    def getChild(self, name: bytes, request: Any) -> resource.Resource:
+        return _NotFound() if name else self
+
+
+class _NotFound(_Path):
+    def render(self, request: Any) -> bytes:
+        request.setResponseCode(http.NOT_FOUND)
+        request.setHeader(b"content-type", b"text/plain; charset=utf-8")
+        return b"Not found: here are /metrics, /health/live and /health/ready.\n"
+
+
+class _Health(_Path):
     def __init__(self, is_well: Callable[[], bool]) -> None:
         super().__init__()
         self._is_well = is_well
@@ -93,9 +106,7 @@ class _Health(resource.Resource):
         return b"not ready\n"
 
 
-class _Metrics(resource.Resource):
-    isLeaf = True
-
+class _Metrics(_Path):
     def __init__(self, reactor: Any, refresh: Callable[[], Deferred[None]]) -> None:
         super().__init__()
         self._reactor = reactor

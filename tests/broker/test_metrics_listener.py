@@ -14,10 +14,13 @@ from urllib.request import urlopen
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
 
 from kafkalike.broker import kafka_server, metrics_listener
 from kafkalike.config import ConfigException, HttpEndpoint, broker_config, http_endpoints
 from kafkalike.metrics import REGISTRY, Meter
+from tests.reactor import on_reactor
 from tests.servers import ROOT, Broker, EmbeddedZooKeeper, Kafka, Server, free_port, wait_until
 
 Start = Callable[[Server], Any]
@@ -54,6 +57,21 @@ def test_a_broker_serves_its_metrics_and_its_health(started: Start, tmp_path: Pa
     assert ["ok\n", "ok\n"] == [scraped(port, "health/live"), scraped(port, "health/ready")]
     with pytest.raises(HTTPError, match="404"):
         scraped(port, "anything")
+
+
+@on_reactor
+@pytest.mark.parametrize("path", ["", "health", "health/", "health/other", "anything", "metrics/other", "any/thing"])
+async def test_an_unknown_path_is_not_found_in_one_line_of_text(path: str) -> None:
+    listener = metrics_listener.MetricsListener(reactor, [HttpEndpoint("127.0.0.1", port := free_port())], lambda: True)
+    try:
+        with pytest.raises(HTTPError, match="404") as caught:
+            await deferToThread(scraped, port, path)
+        with caught.value as answer:
+            assert "text/plain; charset=utf-8" == answer.headers["content-type"]
+            assert b"Not found: here are /metrics, /health/live and /health/ready.\n" == answer.read()
+        assert "ok\n" == await deferToThread(scraped, port, "health/live")
+    finally:
+        listener.close()
 
 
 @pytest.mark.slow

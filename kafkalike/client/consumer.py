@@ -156,13 +156,14 @@ class ConsumerCore:
         """The next messages, at most `max_poll_records`; none when the time is over. Outages are waited out."""
         deadline = self._now() + timeout_ms
         while True:
+            self.fetcher.raise_crash()
             try:
                 if (yield from self._get_ready(deadline, tell_first=True)):
                     taken = [] if self.newly_assigned else self.fetcher.take()
                     if taken or self.newly_assigned:
                         return taken
                     if self._fetching is None:
-                        self._fetching = yield Fork(self.fetcher.run(), self.fetcher.fail)
+                        self._fetching = yield Fork(self.fetcher.run(), self.fetcher.crashed)
                     left = deadline - self._now()
                     if left > 0:
                         yield Wait((self.fetcher.arrived, self._group_changed), min(left, ATTENTION_MS))
@@ -178,6 +179,7 @@ class ConsumerCore:
         """Waits until this consumer has its partitions and their positions; reads nothing yet."""
         deadline = self._now() + timeout_ms
         while True:
+            self.fetcher.raise_crash()
             try:
                 if (yield from self._get_ready(deadline)) and not self.partitions.unknown():
                     return True
@@ -300,7 +302,7 @@ class ConsumerCore:
                 self.start_offsets.clear()
                 self.newly_assigned.append(effect.partitions)
                 if self._heart is None:
-                    self._heart = yield Fork(self._send_heartbeats(), self.fetcher.fail)
+                    self._heart = yield Fork(self._send_heartbeats(), self.fetcher.crashed)
             elif isinstance(effect, membership.Revoke):
                 if self.enable_auto_commit:
                     yield from self._commit_quietly(self.partitions.consumed())

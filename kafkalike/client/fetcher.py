@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any
 
 from kafkalike.client.assigned_partitions import AssignedPartitions, ConsumerRecord
@@ -58,6 +59,7 @@ class Fetcher:
         self._undecoded: deque[tuple[Partition, int, Any, Any]] = deque()
         self._abandoned: list[Node] = []
         self._failure: Exception | None = None
+        self._crash: tuple[Exception, TracebackType | None] | None = None
         self._closing = False
 
     def start_anew(self) -> None:
@@ -123,7 +125,7 @@ class Fetcher:
                     self._fetching.update(partitions)
                     self.fetches[node.id] += 1
                     asked = {partition: wanted[partition] for partition in partitions}
-                    yield Fork(self._fetch(node, asked), self.fail)
+                    yield Fork(self._fetch(node, asked), self.crashed)
             yield Wait((self.wanted,))
 
     def _fetch(self, node: Node, asked: Mapping[Partition, tuple[int, int]]) -> Steps[None]:
@@ -179,6 +181,18 @@ class Fetcher:
         """The next poll raises it."""
         self._failure = problem
         self.arrived.give()
+
+    def crashed(self, problem: Exception) -> None:
+        """Steps that ran beside the application's calls have died of something unforeseen: nothing takes their place,
+        so every poll from now on raises it."""
+        self._crash = problem, problem.__traceback__
+        self.arrived.give()
+
+    def raise_crash(self) -> None:
+        """Raises what such steps have died of."""
+        if self._crash is not None:
+            problem, traceback = self._crash
+            raise problem.with_traceback(traceback)  # else it would grow with every poll
 
     def _fetch_request(self, wanted: Mapping[Partition, tuple[int, int]]) -> Any:
         topics: dict[str, list[Any]] = {}

@@ -60,6 +60,27 @@ def test_heartbeats_go_on_while_nobody_polls_and_a_rebalance_waits_for_the_poll(
     assert 2 == group.generation
 
 
+def test_a_member_whose_heartbeats_died_of_something_unforeseen_hears_of_it_in_every_poll() -> None:
+    group = Group(heartbeat_interval_ms=1000)
+    group.core.subscribe(["t"])
+    group.read(5)
+
+    def wrong() -> None:
+        raise RuntimeError("not foreseen")
+
+    assert group.core.member is not None
+    group.core.member.heartbeat = wrong  # type: ignore[assignment, method-assign]
+
+    def idle() -> Steps[None]:
+        yield Sleep(1500)
+
+    group.run(idle())
+    for call in (group.core.poll, group.core.poll, group.core.join):
+        with pytest.raises(RuntimeError, match="not foreseen"):
+            group.run(call(10_000))
+    group.run(group.core.close())
+
+
 def test_a_join_that_outlasts_a_poll_is_waited_for_by_the_next() -> None:
     group = Group()
     group.instead["JoinGroup"] = [None]

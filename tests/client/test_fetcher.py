@@ -75,7 +75,10 @@ def test_what_does_not_pass_is_raised_by_poll() -> None:
         group.run(group.core.poll(10_000))
 
 
-def test_what_nobody_foresaw_is_raised_by_poll() -> None:
+@pytest.mark.parametrize("method", ["current", "wanted"])
+def test_what_nobody_foresaw_is_raised_by_every_poll_for_what_fetched_is_dead(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
     """Bytes of which the fetcher cannot make sense are no reason to be silent."""
     group = Group(group_id=None)
     group.instead["Fetch"] = [
@@ -87,6 +90,12 @@ def test_what_nobody_foresaw_is_raised_by_poll() -> None:
     def wrong(*_: object) -> None:
         raise RuntimeError("not foreseen")
 
-    group.core.partitions.current = wrong  # type: ignore[method-assign]
-    with pytest.raises(RuntimeError, match="not foreseen"):
-        group.run(group.core.poll(10_000))
+    with monkeypatch.context() as changed:
+        changed.setattr(group.core.partitions, method, wrong)
+        with pytest.raises(RuntimeError, match="not foreseen"):
+            group.run(group.core.poll(10_000))
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="not foreseen") as raised:
+            group.run(group.core.poll(10_000))
+    assert len(raised.traceback) < 20, "it does not grow with every poll"
+    group.run(group.core.close())

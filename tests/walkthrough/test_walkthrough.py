@@ -7,8 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from kafkalike.cli.walkthrough.__main__ import STEPS, Step, _run
+from kafkalike.cli.walkthrough.cleanup import tidy
 from kafkalike.cli.walkthrough.report import NotHeld, Report, summary
 from kafkalike.cli.walkthrough.stage import Stage, percentile
+from kafkalike.client.blocking.admin import Admin
+from kafkalike.errors import KafkaError
 from tests.cli.commands import run
 from tests.servers import Kafka
 from zk.blocking_client import CONNECTION_LOSS, SESSION_EXPIRED, ClientError, Unreachable
@@ -97,6 +100,14 @@ def test_a_zookeeper_that_fails_in_the_middle_of_a_step_is_one_clear_line(
     report = Report(STEPS[0].name, STEPS[0].title, STEPS[0].why)
     _run(stage, STEPS[0], report)
     assert f"ZooKeeper at z:1/k: {text}" == report.failure
+
+
+def test_a_topic_that_the_walk_did_not_get_to_create_is_not_left_behind(kafka: Kafka, name: str) -> None:
+    kafka.create_topic(name, 1)
+    with Admin(kafka.bootstrap) as admin:
+        assert [] == list(tidy(admin, [], ["never-made", name]))
+        with pytest.raises(KafkaError, match=name):
+            admin.describe_topics([name])
 
 
 @pytest.mark.parametrize(

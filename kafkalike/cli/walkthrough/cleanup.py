@@ -17,8 +17,8 @@ def tidy(admin: Admin, groups: Sequence[str], topics: Sequence[str]) -> Iterator
     """Removes the walk's groups and topics; gives a sentence about each one that could not be removed."""
     for group in groups:
         yield from _try(f"group {group}", lambda group=group: delete_group(admin, group))  # type: ignore[misc]
-    if topics:
-        yield from _try(f"topics {', '.join(topics)}", lambda: admin.delete_topics(topics))
+    for topic in topics:
+        yield from _try(f"topic {topic}", lambda topic=topic: _delete_topic(admin, topic))  # type: ignore[misc]
 
 
 def _try(what: str, action: Callable[[], None]) -> Iterator[str]:
@@ -26,6 +26,15 @@ def _try(what: str, action: Callable[[], None]) -> Iterator[str]:
         action()
     except (KafkaError, TimedOut, Disconnected, OSError) as problem:
         yield f"left behind: {what}: {problem}"
+
+
+def _delete_topic(admin: Admin, topic: str) -> None:
+    """Deletes a topic, unless the walk failed before the topic was there."""
+    try:
+        admin.delete_topics([topic])
+    except KafkaError as problem:
+        if problem.error is not Error.UNKNOWN_TOPIC_OR_PARTITION:
+            raise
 
 
 def delete_group(admin: Admin, group: str) -> None:

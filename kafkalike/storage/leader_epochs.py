@@ -76,7 +76,8 @@ class LeaderEpochs:
         """Takes those back that began where the log ends, without any record yet. Of a log that is empty all come back:
         their records were deleted, and nothing else tells how far this log had come."""
         for epoch, start in doubtful:
-            if epoch > self.latest and (start >= log_end_offset or log_start_offset >= log_end_offset):
+            emptied = log_start_offset >= log_end_offset > 0
+            if epoch > self.latest and (start >= log_end_offset or emptied):
                 self.assign(epoch, max(start, log_end_offset))
 
     def truncate_from_start(self, offset: int) -> bool:

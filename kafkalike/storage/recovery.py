@@ -90,10 +90,10 @@ def load(
     loaded.start_offset = max(start_offset, segments[0].base_offset)
     if not epochs_known:
         _derive_epochs(segments, loaded.epochs)
-    # An epoch that began at the end has no records yet; after a cut it has none any more. An empty log keeps it, for
-    # retention may have moved its beginning there.
-    empty = loaded.end_offset == loaded.start_offset
-    loaded.epochs.truncate_from_end(loaded.end_offset + (empty or not loaded.cut))
+    # An epoch that began at the end has no records yet; after a cut it has none any more. A log that retention has
+    # emptied keeps it, for its beginning was moved there.
+    emptied = loaded.start_offset == loaded.end_offset > 0
+    loaded.epochs.truncate_from_end(loaded.end_offset + (emptied or not loaded.cut))
     loaded.epochs.truncate_from_start(loaded.start_offset)
     if not loaded.recovered:
         loaded.producers = replay(path, segments, loaded.start_offset, loaded.end_offset, files)

@@ -274,8 +274,8 @@ class ModelLog:
                 if batch.next > self.recovery_point and batch.epoch > epochs.latest:
                     epochs.assign(batch.epoch, batch.base)
             epochs.put_back_empty(doubtful, self.log_start_offset, self.log_end_offset)
-        empty = self.log_end_offset == self.log_start_offset
-        epochs.truncate_from_end(self.log_end_offset + (empty or not self.store.cut))
+        emptied = self.log_start_offset == self.log_end_offset > 0
+        epochs.truncate_from_end(self.log_end_offset + (emptied or not self.store.cut))
         epochs.truncate_from_start(self.log_start_offset)
         self.store.cut = False
         self.producers = fold(self.store.removed + self.batches)

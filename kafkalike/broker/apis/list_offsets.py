@@ -97,7 +97,7 @@ def _log_end(partitions: HostedPartitions, topic: str, asked: messages.ListOffse
     hosted = partitions.find(topic, asked.partition_index)
     hosted.partition.check_epoch(asked.current_leader_epoch)
     start, end = hosted.log.log_start_offset, hosted.log.log_end_offset
-    return hosted.log.epoch_at(max(end - 1, start)), end
+    return hosted.log.epoch_at(end if start == end > 0 else end - 1), end
 
 
 def _visible(hosted: HostedPartition, request: messages.Request) -> int:

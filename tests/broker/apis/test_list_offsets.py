@@ -56,7 +56,7 @@ def test_what_it_knows_it_says() -> None:
     assert (Error.NONE, -1) == answer(50, 50, SOME_TIME)
 
 
-@pytest.mark.parametrize("start, end, epoch", [(0, 60, 11), (59, 60, 11), (59, 59, 11), (0, 59, 10), (0, 0, 10)])
+@pytest.mark.parametrize("start, end, epoch", [(0, 60, 11), (59, 60, 11), (59, 59, 11), (0, 59, 10), (0, 0, -1)])
 def test_a_comparison_of_logs_hears_the_last_records_epoch_and_that_of_an_empty_log(
     start: int, end: int, epoch: int
 ) -> None:

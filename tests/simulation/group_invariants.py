@@ -58,7 +58,8 @@ class Membership:
         self._watcher = watcher
         self._plans: list[Plan] = []
         self._told: dict[int, set[str]] = {}  # generation -> who was told an assignment
-        self._whole = False  # all members were, in one
+        self._whole = False  # all members were, in one, and none was about to join again
+        self._joining_again: set[str] = set()
         self._in_force: dict[int, int] = {}  # generation -> its plan
         self._sent: dict[Key, dict[int, Sent]] = {key: {} for key in keys}
         self._floor: dict[Key, tuple[int, int]] = {}  # (generation, offset) of the last acknowledged or read
@@ -88,6 +89,10 @@ class Membership:
         if self._whole:
             self.fail("NobodyNotices", "%s joins again, generation %d after %d", name, generation, self.durable)
 
+    def to_join_again(self, name: str) -> None:
+        """A member was told to join again, or has to for another reason; it may take its time."""
+        self._joining_again.add(name)
+
     def plan(self, generation: int, who: list[str]) -> bytes:
         """A leader shares the partitions out; what stands for that in its SyncGroup."""
         random = self._watcher.world.random
@@ -115,7 +120,8 @@ class Membership:
         self.durable = max(self.durable, generation)
         told = self._told.setdefault(generation, set())
         told.add(name)
-        self._whole = self._whole or len(told) == self.calm
+        self._joining_again.discard(name)
+        self._whole = self._whole or len(told - self._joining_again) == self.calm
         return plan.owners[who]
 
     # Offsets.

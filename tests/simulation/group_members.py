@@ -161,6 +161,7 @@ class Member(Client):
         self._turn += 1
         self.owned = None
         self.settled = False
+        self.membership.to_join_again(self.name)
         if error in FORGOTTEN:
             self.member_id = ""
         self._later(self._join, self._turn)
@@ -275,6 +276,7 @@ class Member(Client):
             self._elsewhere(turn, self._heartbeat)
         elif error is Error.REBALANCE_IN_PROGRESS and self.world.random.random() < 0.3:
             # The member is busy, and commits from time to time what it has processed.
+            self.membership.to_join_again(self.name)
             self._later(self._obey, turn, self._timeouts.rebalance_ms / 1000 * self.world.random.random())
         elif error in JOINS_AGAIN:
             self._join_again(error)

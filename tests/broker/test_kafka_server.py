@@ -116,6 +116,7 @@ def test_a_broker_whose_session_expired_registers_again(started: Start, ensemble
     assert "Traceback" not in broker.output()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("session_timeout_ms", [1000, 30000])
 def test_a_reader_that_comes_while_zookeeper_hangs_reads_afterwards(
     started: Start, ensemble: EmbeddedZooKeeper, tmp_path: Path, session_timeout_ms: int

@@ -150,6 +150,7 @@ def test_options_may_be_abbreviated_as_with_jopt_simple() -> None:
     assert "Command must include exactly one action" in done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "arguments"),
     [

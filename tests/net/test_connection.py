@@ -252,6 +252,7 @@ def test_ranges_of_a_lost_connection_are_released(calls, connect, tmp_path):
     os.close(fd)
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_read_gets_no_further_answers_made(calls, connect, tmp_path):
     client = connect()
     client.sendall(frame(OTHER) * 3)

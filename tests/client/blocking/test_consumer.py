@@ -168,6 +168,7 @@ def test_a_group_is_shared_with_librdkafka(kafka: Kafka, group: Group, topic: st
     theirs.close()
 
 
+@pytest.mark.slow
 def test_slow_processing_costs_no_membership(kafka: Kafka, group: Group, topic: str) -> None:
     """The session times out after 6 s; nothing but heartbeats happens for 7."""
     produce(kafka, topic, 2, partition=0)

@@ -73,10 +73,10 @@ class LeaderEpochs:
         return doubtful
 
     def put_back_empty(self, doubtful: list[tuple[int, int]], log_start_offset: int, log_end_offset: int) -> None:
-        """Takes those back that began where the log ends, without any record yet. Of a log that is empty all come back:
-        their records were deleted, and nothing else tells how far this log had come."""
+        """Takes those back that began where the log ends, without any record yet. If the log was emptied, the newest
+        comes back, whose records were deleted: nothing else tells how far this log had come."""
+        emptied = log_start_offset >= log_end_offset > 0
         for epoch, start in doubtful:
-            emptied = log_start_offset >= log_end_offset > 0
             if epoch > self.latest and (start >= log_end_offset or emptied):
                 self.assign(epoch, max(start, log_end_offset))
 
